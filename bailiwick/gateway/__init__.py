@@ -1,0 +1,1 @@
+"""The one path, and everything that it waits for, stores, counts and records."""

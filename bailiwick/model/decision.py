@@ -1,0 +1,93 @@
+"""Decisions are values: allow with obligations, deny with a code and a remedy, or hold with the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+DenialCode = Literal[
+    "action_not_granted",
+    "resource_unknown",
+    "field_not_granted",
+    "value_not_granted",
+    "row_out_of_scope",
+    "function_not_allowed",
+    "statement_not_allowed",
+    "syntax_not_supported",
+    "statement_unparsable",
+    "statement_too_large",
+    "needs_approval",
+    "limit_exceeded",
+    "out_of_hours",
+    "session_unknown",
+    "session_expired",
+    "session_revoked",
+    "session_closed",
+    "session_idle",
+    "agent_mismatch",
+    "context_missing",
+    "ledger_unavailable",
+    "backend_unavailable",
+    "protocol_violation",
+    "internal_error",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why not, written for the agent that reads it. Never holds a value from outside the scope."""
+
+    code: DenialCode
+    message: str
+    """What was asked and which part of it is not granted, in one lowercase line."""
+    allowed: str = ""
+    """What would have been allowed instead, in words; empty when nothing near is."""
+    remedy: str = ""
+    """Which elevation, approval or person could open it."""
+    action: str = ""
+    """`resource:verb[:field]` that was asked for, when known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One use of a resource by a request."""
+
+    resource: str
+    verb: str
+    fields: tuple[str, ...] = ()
+    """Fields read or written, sorted. For a read: also those only filtered or joined on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, analysed: its accesses, all of which must be allowed."""
+
+    mount: str
+    accesses: tuple[Access, ...]
+    purpose: str = ""
+    """The agent's own claim of its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    grants: tuple[str, ...]
+    """Ids of the grants that contribute."""
+    labels: frozenset[str] = frozenset()
+    """Labels of the fields that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    denial: Denial
+    grants: tuple[str, ...] = ()
+    """Ids of `deny` grants that decided it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    gate: str
+    denial: Denial
+    """What the caller is told while nobody can approve yet: code `needs_approval`."""
+
+
+Decision = Allow | Deny | Hold

@@ -1,0 +1,252 @@
+"""The policy as it was read, checked and resolved: the source of truth for every decision.
+
+Built only by `bailiwick.policy.load`; everything else takes it as a value. Mappings are never mutated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from bailiwick.model.action import Action
+from bailiwick.model.mask import Mask
+from bailiwick.model.matcher import Matcher
+from bailiwick.model.position import NOWHERE, Position
+from bailiwick.model.value import ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A reference to a secret (`${ENV}`, `file:PATH`, `vault:PATH`), or a plain string without a secret in it.
+
+    Only the gateway's edge resolves it; the policy never holds the secret.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A named thing that a mount exposes."""
+
+    name: str
+    mount: str
+    schema: str
+    table: str
+    key: tuple[str, ...] = ()
+    tenant: str | None = None
+    """Column that must always equal the session's tenant."""
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Column → labels. The key `*` labels the resource itself and so every column that has no label."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An enforcement point in front of one backend."""
+
+    name: str
+    kind: Literal["postgres"]
+    url: SecretRef
+    resources: Mapping[str, Resource]
+    sql: bool = False
+    """Whether `sql:` predicates and SQL masks are switched on."""
+    functions: tuple[str, ...] = ()
+    """Further functions, `schema.name`, that agents may call."""
+    plaintext: bool = False
+    """Whether clients may connect without TLS from beyond loopback."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One entry of `limits`, e.g. `actions: 30/min`. `per` is None for a ceiling on one operation (`batch`)."""
+
+    name: str
+    amount: Decimal
+    per: timedelta | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Allows or denies an action within a scope."""
+
+    id: str
+    """`id:` of the document, or role + action + hash of the content."""
+    effect: Literal["allow", "deny"]
+    action: Action
+    role: str
+    """The role in whose text it stands; its heirs have it under this name too."""
+    reason: str = ""
+    rows: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    """Column → matcher; all must hold. Empty: every row (of the tenant)."""
+    sql: str | None = None
+    """A predicate in the database's dialect, AND-ed to `rows`."""
+    when: str | None = None
+    """CEL over `session` and `resource`; unknown counts against the agent."""
+    fields: tuple[str, ...] | None = None
+    """None: the columns in the lock labelled below confidential (allow) or every field (deny)."""
+    mask: Mapping[str, Mask] = field(default_factory=dict[str, Mask])
+    set: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    """Written column → what may be written."""
+    args: Mapping[str, Matcher] | None = None
+    limits: tuple[Limit, ...] = ()
+    through: Literal["direct", "queue"] = "direct"
+    aggregate: int | None = None
+    """`min_group` of an aggregates-only read."""
+    override: bool = False
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    name: str
+    inherits: tuple[str, ...]
+    grants: tuple[Grant, ...]
+    """Its own grants, in document order, without the inherited ones."""
+    limits: tuple[Limit, ...] = ()
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A weekly window. `days` are 0 (Monday) … 6; `start` ≤ local time < `end` in the IANA `zone`."""
+
+    days: frozenset[int]
+    start: time
+    end: time
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """`session:` of an agent. None means: not limited here (the gateway's own maxima still hold)."""
+
+    ttl: timedelta | None = None
+    idle: timedelta | None = None
+    actions: int | None = None
+    cost: Limit | None = None
+    hours: Hours | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    name: str
+    owner: str
+    purpose: str
+    roles: tuple[str, ...]
+    session: SessionRules = SessionRules()
+    limits: tuple[Limit, ...] = ()
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRule:
+    """One value that a session for the task must bring, or that the gateway looks up (`from … by …`)."""
+
+    type: ValueType
+    source: str | None = None
+    """`from:` a resource; the value is its column `column` in the row found by `by`."""
+    by: str | None = None
+    """The context value, named as the column of `source`, by which the row is found."""
+    column: str | None = None
+    """Defaults to the context value's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """For whom a task may be done: a person with one of the ids or one of the groups. Both empty: nobody."""
+
+    ids: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a task (or an opener) leaves of one resource. Empty members narrow nothing."""
+
+    rows: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    fields: tuple[str, ...] | None = None
+    verbs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    name: str
+    agents: tuple[str, ...]
+    users: Users | None
+    """None: whoever may open a session."""
+    context: Mapping[str, ContextRule]
+    only: Mapping[str, Narrowing] | None
+    """None narrows nothing; a resource that is not a key is out of the task."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A rule that holds a request for people; or, with `loosen`, takes actions out of a built-in gate."""
+
+    name: str
+    on: Action | None = None
+    args: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    approvers: tuple[str, ...] = ()
+    expires: timedelta | None = None
+    mode: Literal["wait", "execute"] = "wait"
+    loosen: tuple[Action, ...] = ()
+    """For the built-in gates `delete` and `restricted` only: actions that they no longer hold. Needs `reason`."""
+    reason: str = ""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ElevationRule:
+    name: str
+    role: str
+    agents: tuple[str, ...]
+    max: timedelta
+    approvers: tuple[str, ...]
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    name: str
+    after: str | None = None
+    hold: str | None = None
+    deny: str | None = None
+    targets: str | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    every: timedelta
+    restricted: timedelta | None
+    unused_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    version: str
+    """SHA-256 (hex) of the canonical content; equal policies have equal versions."""
+    mounts: Mapping[str, Mount]
+    roles: Mapping[str, Role]
+    agents: Mapping[str, Agent]
+    tasks: Mapping[str, Task]
+    gates: Mapping[str, Gate] = field(default_factory=dict[str, Gate])
+    elevations: Mapping[str, ElevationRule] = field(default_factory=dict[str, ElevationRule])
+    flows: Mapping[str, Flow] = field(default_factory=dict[str, Flow])
+    review: ReviewRule | None = None
+    retention: timedelta | None = None
+
+    def resource(self, name: str) -> Resource | None:
+        """Return the resource of that name; names are unique over all mounts."""
+        for mount in self.mounts.values():
+            if name in mount.resources:
+                return mount.resources[name]
+        return None

@@ -1,0 +1,67 @@
+"""Records: the facts that the ledger keeps. See DESIGN: what, who, which data, which grants, what outcome, when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+RecordKind = Literal[
+    "session.opened",
+    "session.closed",
+    "session.refused",
+    "connection.opened",
+    "connection.refused",
+    "connection.closed",
+    "call",
+    "intent",
+    "outcome",
+    "policy.loaded",
+    "policy.refused",
+    "gateway.started",
+    "gateway.stopped",
+]
+"""`call` is a whole call in one record (a denial, or a read that was buffered until its outcome was known).
+Everything else that executes is an `intent`, durable before its effect, and an `outcome` that names it."""
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One audit fact. Sequence number and log position are given by the ledger, not by the maker."""
+
+    id: str
+    """Unique, sortable by time: `rec_` + 26 characters (ULID)."""
+    kind: RecordKind
+    at: datetime
+    """UTC."""
+    agent: str = ""
+    user: str = ""
+    session: str = ""
+    task: str = ""
+    chain: tuple[str, ...] = ()
+    mount: str = ""
+    actions: tuple[str, ...] = ()
+    """`resource:verb` of every access."""
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Resource → fields touched."""
+    labels: tuple[str, ...] = ()
+    statement: str = ""
+    """The statement as asked for, with its literals replaced by `$n` placeholders (they may be personal data)."""
+    decision: Literal["", "allow", "deny", "hold"] = ""
+    code: str = ""
+    """Denial code or, for an outcome, SQLSTATE; empty on success."""
+    message: str = ""
+    grants: tuple[str, ...] = ()
+    policy: str = ""
+    """Policy version."""
+    refers: str = ""
+    """Id of the intent that an outcome belongs to."""
+    purpose: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+    duration_us: int | None = None
+    detail: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """Kind-specific facts, e.g. peer address, expiry, reason of closing."""

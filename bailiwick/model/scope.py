@@ -1,0 +1,92 @@
+"""The effective scope of a session: what is left of its agent's grants after task and narrowing.
+
+Computed by `bailiwick.decide.scope`; read by every mount. Values of the session are *not* in it, only references,
+so that sessions of the same shape share one scope (and everything cached under its `id`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bailiwick.model.mask import Mask
+from bailiwick.model.matcher import Matcher
+from bailiwick.model.policy import Grant, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """A conjunction: every column's matcher holds and the SQL predicate (if any) is true.
+
+    `conditions` may name a column twice (a grant's and a task's matcher). Empty and no `sql`: every row.
+    """
+
+    conditions: tuple[tuple[str, Matcher], ...] = ()
+    sql: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGrant:
+    """One grant's share of a read scope: these fields, in clear (None) or masked, of these rows."""
+
+    grant: str
+    filter: RowFilter
+    fields: Mapping[str, Mask | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGrant:
+    """One grant's right to update, create or delete."""
+
+    grant: str
+    filter: RowFilter
+    fields: frozenset[str]
+    """Columns that may be written (empty for delete)."""
+    set: Mapping[str, Matcher]
+    """What may be written into a column; a column without an entry takes anything."""
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DenyRows:
+    """Rows taken away by a `deny` with `rows`. Unknown counts against the agent: a row stays only where the filter
+    is known to be false. `fields` None: the whole row; else those fields of it (they read as NULL)."""
+
+    grant: str
+    filter: RowFilter
+    fields: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceScope:
+    """What a session may do with one resource. The tenant condition is *not* in the filters: whoever compiles a
+    scope adds `resource.tenant = $tenant` to every read and write."""
+
+    resource: Resource
+    reads: tuple[ReadGrant, ...] = ()
+    updates: tuple[WriteGrant, ...] = ()
+    creates: tuple[WriteGrant, ...] = ()
+    deletes: tuple[WriteGrant, ...] = ()
+    denied_rows: tuple[DenyRows, ...] = ()
+    """Apply to reads and, being part of the read scope, to every write."""
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`verb` or `read:field` → name of the built-in gate that holds it (`delete`, `restricted`)."""
+
+    def readable(self) -> tuple[str, ...]:
+        """Return the fields that some read grant shows, in the order of the lock."""
+        seen: dict[str, None] = {}
+        for grant in self.reads:
+            for name in grant.fields:
+                seen.setdefault(name)
+        return tuple(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`id` is a hash over policy version, lock and shape: equal ids mean equal scopes."""
+
+    id: str
+    agent: str
+    resources: Mapping[str, ResourceScope]
+    grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
+    """The grants that take part, by id."""

@@ -1,0 +1,56 @@
+"""Plans: what a mount executes for one allowed SQL statement. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bailiwick.model.decision import Access
+from bailiwick.model.value import Ref
+
+StatementKind = Literal["READ", "WRITE", "CONTROL", "SESSION", "EMPTY"]
+"""READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT; no effect. WRITE: INSERT, UPDATE, DELETE. CONTROL: BEGIN,
+COMMIT, ROLLBACK, SAVEPOINT, … SESSION: harmless SET, SHOW, RESET, DISCARD, DEALLOCATE. EMPTY: no statement."""
+
+Source = Ref | Literal["now", "mask.inner", "mask.outer"]
+"""Where a bound value comes from: the session, the gateway's clock, or the two pads of the mask key (HMAC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A parameter that the gateway appends behind the agent's own, bound at execution."""
+
+    source: Source
+    type: str
+    """PostgreSQL type, as in `LockedColumn.type` (`integer`, `text`, `timestamp with time zone`, `bytea`, …), or an
+    array of it with `[]`. A missing session value is bound as NULL: it then matches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One statement, decided and rewritten. `sql` is text that we deparsed from a tree that we understood.
+
+    Parameters `$1 … $first-1` are the agent's own; `$first …` are `bound`, in order.
+    """
+
+    kind: StatementKind
+    sql: str
+    accesses: tuple[Access, ...] = ()
+    first: int = 1
+    bound: tuple[Bound, ...] = ()
+    checked: bool = False
+    """WRITE only: every result row's *last* column is the gateway's own boolean check. The mount strips it, and when
+    it is not true in some row undoes the statement and denies (`row_out_of_scope`). Nothing reaches the agent
+    before the last row was checked."""
+    returns: bool = True
+    """Whether the agent expects rows. With `checked` and not `returns` the result rows are the check only."""
+    copy: bool = False
+    """COPY … TO STDOUT: the result is a copy stream. Never has `bound` (utility statements take no parameters)."""
+    cacheable: bool = True
+    """False when `sql` holds values of this session (COPY); it must then not be kept under the scope's id."""
+    statement: str = ""
+    """The agent's text with literals replaced by `$n`, for the ledger."""
+    purpose: str | None = None
+    """SESSION: the new value of `bailiwick.reason`, when that is what was set."""
+    tag: str = ""
+    """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
