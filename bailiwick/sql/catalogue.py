@@ -1,0 +1,77 @@
+"""What the rewriter knows of a database: the accepted relations, the system relations, the leakproof operators.
+
+Built at the edge from a live database (or from the lock alone, then without `oid`s and system relations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    number: int
+    """`attnum`; 0 when not read from a live database."""
+    type: str
+    """As `format_type` prints it with an empty search_path."""
+    kind: str = "b"
+    """`typtype` of the innermost element type: b, e, d, c, r, m, p."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    schema: str
+    name: str
+    oid: int
+    """0 when not read from a live database."""
+    kind: str
+    """`relkind`."""
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of that name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    relations: Mapping[tuple[str, str], Relation]
+    """(schema, name) → relation, only those that are mapped to a resource *and* agree with the lock: a column that is
+    not in the lock, or has another type than in the lock, is not here."""
+    system: Mapping[tuple[str, str], Relation] = field(default_factory=dict[tuple[str, str], Relation])
+    """Relations of `pg_catalog` and `information_schema`, with all their columns."""
+    leakproof: frozenset[tuple[str, str, str]] = frozenset()
+    """(operator, left type, right type) of `pg_catalog` whose function is marked leakproof; types as `format_type`."""
+    version: int = 0
+    """`server_version_num`, e.g. 180000; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleRelation:
+    """A relation of the scope, with the columns that the scope shows."""
+
+    schema: str
+    name: str
+    oid: int
+    kind: str
+    columns: tuple[Column, ...]
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Everything that the virtual catalogue shows to a session."""
+
+    relations: tuple[VisibleRelation, ...]
+    agent: str
+    """Shown as the role's name."""
+    search_path: tuple[str, ...]
+    """Schemas in which unqualified names are looked up, in order."""
+    database: str = ""
+    """Shown as the database's name: the mount's name."""
