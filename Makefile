@@ -1,0 +1,38 @@
+# Every target does its own set-up; a repeated one is quick. `make demo` and `make test` are the two to know.
+
+.PHONY: demo test check static bench lock clean
+
+demo:            ## run the made-up support desk and the scripted agent
+	@scripts/setup demo
+	@.venv/bin/bailiwick demo $(DEMO)
+
+test:            ## everything that must hold: the static checks and the whole test suite
+	@scripts/setup dev
+	@$(MAKE) --no-print-directory static
+	@.venv/bin/pytest -q -n $(or $(WORKERS),auto) --dist loadgroup $(TESTS)
+
+check:           ## the quick half: static checks and the unit tests, in under a minute
+	@scripts/setup dev
+	@$(MAKE) --no-print-directory static
+	@.venv/bin/pytest -q -n $(or $(WORKERS),auto) --dist loadgroup $(UNIT)
+
+static:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+	.venv/bin/pyright
+
+bench:           ## measure; prints the tables of docs/benchmarks.md
+	@scripts/setup bench
+	.venv/bin/python bench/decide.py
+	.venv/bin/python bench/postgres.py
+
+lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the pins forward
+	@scripts/setup dev
+	@scripts/lock
+
+clean:           ## remove everything that was made here
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+UNIT = tests/cli/test_cli_main.py $(wildcard tests/model tests/match tests/decide tests/policy tests/sql tests/ledger)
