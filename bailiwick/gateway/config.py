@@ -1,0 +1,194 @@
+"""GatewayConfig: where and how the gateway runs, from `gateway.yaml` and the environment.
+
+The environment wins over the file. A key that does not exist, or a value of the wrong kind, is an error that names
+its place; nothing is coerced and nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, cast
+
+import yaml
+
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.settings import Setting, keys, variable
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresListener:
+    """Where PostgreSQL clients connect. Without a certificate only loopback clients are served."""
+
+    host: str
+    port: int
+    tls_cert: Path | None
+    tls_key: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMaxima:
+    """What no session exceeds, whatever the policy or the opener says."""
+
+    default_ttl: timedelta
+    max_ttl: timedelta
+    max_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What one client can make the gateway hold."""
+
+    connections: int
+    login_time: timedelta
+    message: int
+    """Bytes of one protocol message."""
+    statement: int
+    """Bytes of one SQL text."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """The settings in force. Paths are absolute."""
+
+    environment: Literal["staging", "production"]
+    issuer: str
+    data_dir: Path
+    admin_socket: Path
+    postgres: PostgresListener
+    sessions: SessionMaxima
+    limits: Ceilings
+
+    @property
+    def state_file(self) -> Path:
+        """Where sessions are stored."""
+        return self.data_dir / "state.db"
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where records are stored."""
+        return self.data_dir / "ledger.db"
+
+
+def policy_folder(policy: Path) -> Path:
+    """Return the folder that relative settings start from: the policy's own, when it is a folder, else its parent."""
+    return (policy if policy.is_dir() else policy.parent).absolute()
+
+
+def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = None) -> GatewayConfig:
+    """Return the settings for a policy: `file`, else `gateway.yaml` beside the policy, else the defaults.
+
+    A `file` that was named must exist. Raises ConfigError with `file:line:column` or the variable's name.
+    """
+    base = policy_folder(policy)
+    path = file or base / "gateway.yaml"
+    texts: dict[str, tuple[str, str]] = {}
+    if path.is_file():
+        texts.update(_from_file(path))
+    elif file is not None:
+        raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
+    texts.update(_from_environment(environ))
+    return _build(base, {name: _value(name, texts.get(name)) for name in keys})
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield (key, (text, place)) of a gateway.yaml."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{path}` cannot be read: {error}", remedy="make it a readable UTF-8 file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"`{path}` is not YAML: {' '.join(str(error).split())}", remedy="correct its syntax"
+        ) from None
+    if root is not None:
+        yield from _from_mapping(path, root, "")
+
+
+def _from_mapping(path: Path, node: yaml.Node, prefix: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{_place(path, node)}: a mapping of settings is expected here")
+    seen: set[str] = set()
+    for key_node, value_node in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+        name = prefix + (cast("str", key_node.value) if isinstance(key_node, yaml.ScalarNode) else "")
+        where = _place(path, key_node)
+        if name in seen:
+            raise ConfigError(f"{where}: `{name}` is given twice", remedy="remove one of them")
+        seen.add(name)
+        if any(key.startswith(name + ".") for key in keys):
+            yield from _from_mapping(path, value_node, name + ".")
+        elif name not in keys:
+            raise ConfigError(f"{where}: unknown key `{name}`", remedy=_suggestion(name, list(keys)))
+        elif not isinstance(value_node, yaml.ScalarNode):
+            raise ConfigError(f"{_place(path, value_node)}: `{name}` takes one value")
+        elif value_node.tag != "tag:yaml.org,2002:null":
+            yield name, (cast("str", value_node.value), _place(path, value_node))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield (key, (text, place)). A variable that only resembles one of ours is an error, not silence."""
+    variables = {variable(name): name for name in keys}
+    for given, text in environ.items():
+        if given in variables:
+            yield variables[given], (text, f"environment variable `{given}`")
+        elif given.startswith("BAILIWICK_") and difflib.get_close_matches(given, variables, 1, 0.9):
+            raise ConfigError(f"unknown environment variable `{given}`", remedy=_suggestion(given, list(variables)))
+
+
+def _value(name: str, given: tuple[str, str] | None) -> Setting:
+    key = keys[name]
+    text, place = given or (key.default, "default")
+    if text == "":
+        if key.optional:
+            return ""
+        raise ConfigError(f"{place}: `{name}` is empty", remedy="give it a value or leave the key out")
+    try:
+        return key.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: `{name}`: {error.message}", remedy=error.remedy) from None
+
+
+def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
+    def text(name: str) -> str:
+        return cast("str", values[name])
+
+    def count(name: str) -> int:
+        return cast("int", values[name])
+
+    def span(name: str) -> timedelta:
+        return cast("timedelta", values[name])
+
+    def path(name: str) -> Path | None:
+        return base / text(name) if text(name) else None
+
+    data_dir = base / text("data_dir")
+    tls_cert, tls_key = path("postgres.tls_cert"), path("postgres.tls_key")
+    if (tls_cert is None) != (tls_key is None):
+        raise ConfigError("`postgres.tls_cert` and `postgres.tls_key` belong together", remedy="give both, or neither")
+    if span("sessions.default_ttl") > span("sessions.max_ttl"):
+        raise ConfigError(
+            "`sessions.default_ttl` is longer than `sessions.max_ttl`", remedy="lower the one or raise the other"
+        )
+    return GatewayConfig(
+        environment=cast("Literal['staging', 'production']", text("environment")),
+        issuer=text("issuer"),
+        data_dir=data_dir,
+        admin_socket=path("admin_socket") or data_dir / "admin.sock",
+        postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
+        sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
+        limits=Ceilings(
+            count("limits.connections"), span("limits.login_time"), count("limits.message"), count("limits.statement")
+        ),
+    )
+
+
+def _place(path: Path, node: yaml.Node) -> str:
+    return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean `{close[0]}`?" if close else "the keys are " + ", ".join(f"`{key}`" for key in known)

@@ -1,0 +1,27 @@
+"""Moments: the gateway's clock, and times as the stores keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
+"""Returns the gateway's now, in UTC."""
+
+_epoch = datetime(1970, 1, 1, tzinfo=UTC)
+_microsecond = timedelta(microseconds=1)
+
+
+def utc_now() -> datetime:
+    """Return the machine's now: the clock of a running gateway."""
+    return datetime.now(UTC)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return microseconds since 1970 in UTC, exactly. Stores get these, since SQLite drops time zones."""
+    return (moment - _epoch) // _microsecond
+
+
+def from_microseconds(count: int) -> datetime:
+    """Return the moment, aware and in UTC."""
+    return _epoch + count * _microsecond

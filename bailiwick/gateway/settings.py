@@ -1,0 +1,99 @@
+"""The table of gateway settings: every key, its kind, its default, and how its text becomes a value.
+
+Owns the names. Reads no file and no environment: see `bailiwick.gateway.config`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bailiwick.errors import ConfigError
+
+Setting = str | int | timedelta
+
+_durations: Mapping[str, timedelta] = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_sizes: Mapping[str, int] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the duration that `30m`, `12h`, `500ms` … says; a positive one, or ConfigError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(ms|s|m|h|d)", text)
+    if match is None:
+        raise ConfigError(f"`{text}` is not a duration", remedy="write a number and a unit, e.g. `30m`, `12h`, `500ms`")
+    return int(match[1]) * _durations[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """Return the number of bytes that `64KiB`, `1MiB` or a plain number says; a positive one, or ConfigError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,11})(B|KiB|MiB|GiB)?", text)
+    if match is None:
+        raise ConfigError(f"`{text}` is not a size", remedy="write a number of bytes, or e.g. `64KiB`, `1MiB`")
+    return int(match[1]) * _sizes[match[2] or "B"]
+
+
+def parse_count(text: str) -> int:
+    """Return a positive whole number, or ConfigError."""
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text) is None:
+        raise ConfigError(f"`{text}` is not a positive whole number", remedy="write e.g. `100`")
+    return int(text)
+
+
+def parse_port(text: str) -> int:
+    """Return a TCP port, 0 for any free one, or ConfigError."""
+    if re.fullmatch(r"[0-9]{1,5}", text) is None or int(text) > 65535:
+        raise ConfigError(f"`{text}` is not a port", remedy="write a number from 0 to 65535; 0 takes a free one")
+    return int(text)
+
+
+def parse_environment(text: str) -> str:
+    """Return `staging` or `production`, or ConfigError."""
+    if text not in ("staging", "production"):
+        raise ConfigError(f"`{text}` is not an environment", remedy="write `staging` or `production`")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting. `default` is what holds when neither the file nor the environment says anything."""
+
+    parse: Callable[[str], Setting]
+    default: str
+    summary: str
+
+    @property
+    def optional(self) -> bool:
+        """Whether it may stay empty."""
+        return self.default == ""
+
+
+keys: Mapping[str, Key] = {
+    "environment": Key(parse_environment, "production", "staging or production"),
+    "issuer": Key(str, "bailiwick", "`iss` of the session tokens"),
+    "data_dir": Key(str, ".bailiwick", "state, ledger and keys; relative to the policy's folder"),
+    "admin_socket": Key(str, "", "Unix socket of the command line; default: admin.sock in the data directory"),
+    "postgres.host": Key(str, "127.0.0.1", "address that agents' PostgreSQL clients connect to"),
+    "postgres.port": Key(parse_port, "6432", "its port; 0 takes a free one"),
+    "postgres.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
+    "postgres.tls_key": Key(str, "", "PEM private key of the certificate"),
+    "sessions.default_ttl": Key(parse_duration, "30m", "lifetime of a session that asks for none"),
+    "sessions.max_ttl": Key(parse_duration, "12h", "longest lifetime that anybody gets"),
+    "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),
+    "limits.connections": Key(parse_count, "500", "client connections at once"),
+    "limits.login_time": Key(parse_duration, "10s", "time from connecting to being logged in"),
+    "limits.message": Key(parse_size, "16MiB", "longest protocol message of a client"),
+    "limits.statement": Key(parse_size, "64KiB", "longest SQL text"),
+}
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a key: `postgres.port` is `BAILIWICK_POSTGRES_PORT`."""
+    return "BAILIWICK_" + name.replace(".", "_").upper()
