@@ -68,8 +68,10 @@ class Enforcer(Protocol):
         """Decide; pure but for reading the policy in force. Safe to cache per `live.scope.id`."""
         ...
 
-    def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> None:
-        """Record a whole call in one record: a denial, a hold, or a read whose outcome is already known."""
+    def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
+        """Record a whole call in one record: a denial, a hold, or a read whose outcome is already known.
+
+        Returns the record's id, which a denied caller is told."""
         ...
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
