@@ -1,0 +1,33 @@
+"""Roles: which grants an agent has, with inheritance and `override`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bailiwick.model.policy import Grant, Policy
+
+
+def grants_of(policy: Policy, roles: Iterable[str]) -> tuple[Grant, ...]:
+    """Return the grants of several roles together, inherited ones first, none twice.
+
+    An `override` takes the allows of the same action out of what *its own* role inherited, nothing else: a grant that
+    another of the roles brings stays, and so does every deny. Unknown roles bring nothing.
+    """
+    found: dict[str, Grant] = {}
+    for role in roles:
+        for grant in _of_role(policy, role, ()):
+            found.setdefault(grant.id, grant)
+    return tuple(found.values())
+
+
+def _of_role(policy: Policy, name: str, above: tuple[str, ...]) -> tuple[Grant, ...]:
+    role = policy.roles.get(name)
+    if role is None or name in above:
+        return ()
+    inherited: dict[str, Grant] = {}
+    for parent in role.inherits:
+        for grant in _of_role(policy, parent, (*above, name)):
+            inherited.setdefault(grant.id, grant)
+    replaced = {grant.action for grant in role.grants if grant.override and grant.effect == "allow"}
+    kept = [grant for grant in inherited.values() if grant.effect == "deny" or grant.action not in replaced]
+    return (*kept, *role.grants)

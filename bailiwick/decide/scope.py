@@ -1,0 +1,224 @@
+"""The effective scope of a session: its agent's grants, less denies, within task and narrowing.
+
+Pure. Everything that is missing, unknown or not accepted makes the scope smaller, never larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bailiwick.decide.canonical import digest
+from bailiwick.decide.gates import held_by
+from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
+from bailiwick.decide.roles import grants_of
+from bailiwick.decide.subtract import Subtraction, subtract_rows, subtraction
+from bailiwick.errors import PolicyError
+from bailiwick.match.condition import CelInput, compile_condition
+from bailiwick.model.lock import Lock
+from bailiwick.model.policy import Grant, Narrowing, Policy, Resource
+from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
+from bailiwick.model.session import Session
+
+WriteVerb = Literal["update", "create", "delete"]
+
+
+def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
+    """Return what the session may do. An unknown agent or task, or a task of other agents, may do nothing.
+
+    `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Grants whose way of
+    working is not in effect (`aggregate`, `through: queue`, `args`) give nothing. Equal ids mean equal scopes.
+    """
+    agent = policy.agents.get(session.agent)
+    narrowings = _narrowings(policy, session)
+    resources: dict[str, ResourceScope] = {}
+    taking_part: dict[str, Grant] = {}
+    passed: list[str] = []
+    if agent is not None and narrowings is not None:
+        grants = _Index(grants_of(policy, agent.roles))
+        values = _session_values(session)
+        for mount in policy.mounts.values():
+            for resource in mount.resources.values():
+                ground = ground_of(mount, resource, lock)
+                narrow = [each.get(resource.name) for each in narrowings]
+                if ground is None or any(each is None for each in narrow):
+                    continue
+                applying = [grant for grant in grants.of(resource.name) if _applies(grant, values, resource)]
+                passed += [f"{grant.id}@{resource.name}" for grant in applying if grant.when is not None]
+                found = _build(policy, ground, applying, [each for each in narrow if each is not None])
+                taking_part |= _taking_part(applying, found)
+                if found is not None:
+                    resources[resource.name] = found
+    identity = digest(policy.version, lock, session.agent, session.task, sorted(passed), session.asked)
+    return Scope(identity, session.agent, resources, taking_part)
+
+
+class _Index:
+    """Grants by the resource that they name, in the order in which they were given."""
+
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        self._named: dict[str, list[tuple[int, Grant]]] = {}
+        for place, grant in enumerate(grants):
+            self._named.setdefault(grant.action.resource, []).append((place, grant))
+
+    def of(self, resource: str) -> list[Grant]:
+        """Return the grants that reach the resource."""
+        both_ways = self._named.get(resource, []) + self._named.get("*", [])
+        return [grant for _, grant in sorted(both_ways, key=lambda pair: pair[0])]
+
+
+def _narrowings(policy: Policy, session: Session) -> tuple[Mapping[str, Narrowing], ...] | None:
+    found: list[Mapping[str, Narrowing]] = []
+    if session.task is not None:
+        task = policy.tasks.get(session.task)
+        if task is None or session.agent not in task.agents:
+            return None
+        if task.only is not None:
+            found.append(task.only)
+    if session.asked is not None:
+        found.append(session.asked)
+    return tuple(found)
+
+
+def _session_values(session: Session) -> dict[str, CelInput]:
+    user: dict[str, CelInput] | None = None
+    if session.user is not None:
+        known: dict[str, CelInput] = {"id": session.user.id, "groups": tuple(sorted(session.user.groups))}
+        user = {**session.user.claims, **known}
+    context: dict[str, CelInput] = {**session.context}
+    head: dict[str, CelInput] = {"agent": session.agent, "task": session.task, "tenant": session.tenant}
+    return {**head, "context": context, "user": user}
+
+
+def _applies(grant: Grant, session: Mapping[str, CelInput], resource: Resource) -> bool:
+    """Evaluate `when`: an allow needs it true, a deny stays unless it is known to be false."""
+    if grant.when is None:
+        return True
+    labels = tuple(sorted(resource.labels.get("*", frozenset())))
+    facts: dict[str, CelInput] = {"name": resource.name, "mount": resource.mount, "labels": labels}
+    try:
+        known = compile_condition(grant.when).evaluate(session, facts)
+    except PolicyError:
+        known = None
+    return known is True if grant.effect == "allow" else known is not False
+
+
+def _build(
+    policy: Policy, ground: Ground, grants: Sequence[Grant], narrow: Sequence[Narrowing]
+) -> ResourceScope | None:
+    """Return the scope of one resource, None when nothing is left of it."""
+    within = _Within.of(ground, narrow)
+    if within is None:
+        return None
+    denies = [grant for grant in grants if grant.effect == "deny"]
+    allows = [grant for grant in grants if grant.effect == "allow" and _in_effect(grant)]
+    gone = {verb: subtraction(denies, verb, ground) for verb in ("read", "update", "create", "delete")}
+    reads = _reads(ground, allows, gone["read"], within)
+    denied_rows = gone["read"].rows
+    hidden = {deny.grant for deny in denied_rows if deny.fields is None}
+    updates = _writes("update", ground, allows, gone["update"], within, hidden)
+    creates = _writes("create", ground, allows, gone["create"], within, set())
+    deletes = _writes("delete", ground, allows, gone["delete"], within, hidden)
+    if not (reads or updates or creates or deletes):
+        return None
+    held = held_by(policy, ground, reads, bool(deletes))
+    return ResourceScope(ground.resource, reads, updates, creates, deletes, denied_rows, held)
+
+
+def _in_effect(grant: Grant) -> bool:
+    return grant.aggregate is None and grant.through == "direct" and grant.args is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """Several narrowings together, on one resource."""
+
+    filter: RowFilter
+    fields: frozenset[str]
+    verbs: frozenset[str] | None
+
+    @staticmethod
+    def of(ground: Ground, narrow: Iterable[Narrowing]) -> _Within | None:
+        """Return what they leave; None when one filters by a column that was not accepted."""
+        where, fields, verbs = RowFilter(), frozenset(ground.columns), None
+        for each in narrow:
+            rows = ground.filter(each.rows)
+            if rows is None:
+                return None
+            where = both(where, rows)
+            if each.fields is not None:
+                fields &= frozenset(ground.expand(each.fields))
+            if each.verbs is not None:
+                verbs = frozenset(each.verbs) if verbs is None else verbs & frozenset(each.verbs)
+        return _Within(where, fields, verbs)
+
+    def admits(self, verb: str) -> bool:
+        """Return whether the verb is left."""
+        return self.verbs is None or verb in self.verbs
+
+
+def _reads(ground: Ground, allows: Sequence[Grant], gone: Subtraction, within: _Within) -> tuple[ReadGrant, ...]:
+    if gone.whole or not within.admits("read"):
+        return ()
+    found: list[ReadGrant] = []
+    for grant, where, names in _candidates("read", ground, allows, gone, within):
+        masks = {name: grant.mask.get(name) for name in names}
+        shown = {name: mask for name, mask in masks.items() if mask is None or mask.name != "sql" or ground.sql}
+        if shown:
+            found.append(ReadGrant(grant.id, where, shown))
+    return tuple(found)
+
+
+def _writes(
+    verb: WriteVerb,
+    ground: Ground,
+    allows: Sequence[Grant],
+    gone: Subtraction,
+    within: _Within,
+    hidden: set[str],
+) -> tuple[WriteGrant, ...]:
+    """`hidden`: deny grants whose rows the read scope, which every update and delete is within, leaves out already."""
+    if gone.whole or not within.admits(verb):
+        return ()
+    denied: list[DenyRows] = [deny for deny in gone.rows if deny.grant not in hidden]
+    found: list[WriteGrant] = []
+    for grant, where, names in _candidates(verb, ground, allows, gone, within):
+        fields = frozenset[str]() if verb == "delete" else frozenset(names)
+        if fields or verb == "delete":
+            values = {name: matcher for name, matcher in grant.set.items() if name in fields}
+            found += subtract_rows(WriteGrant(grant.id, where, fields, values, _batch(grant)), denied)
+    return tuple(found)
+
+
+def _candidates(
+    verb: str, ground: Ground, allows: Sequence[Grant], gone: Subtraction, within: _Within
+) -> Iterable[tuple[Grant, RowFilter, tuple[str, ...]]]:
+    """Yield the allows of a verb, each with its filter and the fields that are left of it, in the lock's order."""
+    for grant in allows:
+        if not covers(grant.action, ground.resource.name, verb):
+            continue
+        where = ground.filter(grant.rows, grant.sql)
+        if where is None:
+            continue
+        named = named_fields(grant)
+        if verb == "delete" and named is not None:
+            continue  # a row is deleted whole: a grant of some fields does not reach that
+        names = ground.plain() if named is None else ground.expand(named)
+        left = tuple(name for name in names if name in within.fields and name not in gone.fields)
+        yield grant, both(where, within.filter), left
+
+
+def _batch(grant: Grant) -> int | None:
+    return next((int(limit.amount) for limit in grant.limits if limit.name == "batch"), None)
+
+
+def _taking_part(applying: Sequence[Grant], found: ResourceScope | None) -> dict[str, Grant]:
+    """Return the grants that shaped the scope: the allows that are in it, and the denies against an allow."""
+    if all(grant.effect == "deny" for grant in applying):
+        return {}
+    used: set[str] = set()
+    if found is not None:
+        writes = found.updates + found.creates + found.deletes
+        used = {grant.grant for grant in found.reads} | {grant.grant for grant in writes}
+    return {grant.id: grant for grant in applying if grant.effect == "deny" or grant.id in used}
