@@ -243,6 +243,8 @@ class Policy:
     flows: Mapping[str, Flow] = field(default_factory=dict[str, Flow])
     review: ReviewRule | None = None
     retention: timedelta | None = None
+    positions: Mapping[tuple[str, ...], Position] = field(default_factory=dict[tuple[str, ...], Position])
+    """Path of a key, e.g. `("roles", "support", "grants", "0", "rows")` → where it stands. Not part of the content."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""

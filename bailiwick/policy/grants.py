@@ -1,0 +1,213 @@
+"""Roles and their grants: YAML → `model.policy.Role`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from bailiwick.errors import PolicyError
+from bailiwick.model.action import Action
+from bailiwick.model.policy import Grant, Limit, Role
+from bailiwick.model.position import Position
+from bailiwick.policy.canonical import digest
+from bailiwick.policy.document import Block, Entry, Listing, Node
+from bailiwick.policy.expect import block, choice, columns, count, flag, listed, names, required, text, wrong
+from bailiwick.policy.matchers import masks, matchers, sql
+from bailiwick.policy.problem import Report, near, quoted
+from bailiwick.policy.reading import ActionUse, Reading
+from bailiwick.policy.values import action, limits
+
+role_keys = ("inherits", "grants", "limits")
+_SHARED = ("id", "reason", "rows", "sql", "when", "fields", "args")
+_ALLOW_ONLY = ("mask", "set", "limits", "through", "aggregate", "override")
+grant_keys = ("allow", "deny", *_SHARED, *_ALLOW_ONLY)
+_VERBS_OF: Mapping[str, tuple[str, ...]] = {
+    "mask": ("read", "*"),
+    "aggregate": ("read", "*"),
+    "set": ("update", "create", "*"),
+    "fields": ("read", "update", "create", "*"),
+}
+"""Keys that mean something for some verbs of data only."""
+
+
+def role(reading: Reading, entry: Entry) -> Role | None:
+    """Return one role with its own grants."""
+    report, what = reading.report, f"role {quoted(entry.key)}"
+    found = block(report, entry.value, what, role_keys)
+    if found is None:
+        return None
+    inherits = found.get("inherits")
+    parents = names(report, inherits.value, f"`inherits` of {what}") if inherits else ()
+    if inherits:
+        reading.roles.extend(listed(inherits.value))
+    own = found.get("limits")
+    return Role(
+        name=entry.key,
+        inherits=parents,
+        grants=_grants(reading, found, entry.key),
+        limits=limits(report, own.value, f"`limits` of {what}") if own else (),
+        position=entry.position,
+    )
+
+
+def _grants(reading: Reading, found: Block, role_name: str) -> tuple[Grant, ...]:
+    entry = found.get("grants")
+    if entry is None:
+        return ()
+    if not isinstance(entry.value, Listing):
+        wrong(reading.report, entry.value, f"`grants` of role {quoted(role_name)}", "a list")
+        return ()
+    read = [_grant(reading, item, role_name) for item in entry.value.items]
+    return tuple(grant for grant in read if grant is not None)
+
+
+def _grant(reading: Reading, node: Node, role_name: str) -> Grant | None:
+    report = reading.report
+    found = block(report, node, "a grant", grant_keys)
+    if found is None:
+        return None
+    head = _effect(report, found)
+    if head is None:
+        return None
+    effect, at = head
+    granted = action(report, at.value, f"`{at.key}`")
+    if granted is None:
+        return None
+    reading.actions.append(ActionUse(granted, at.value.position, f"`{at.key}`"))
+    _check_keys(report, found, effect, granted)
+    grant = _with_rest(reading, found, _body(reading, found, effect, granted, role_name))
+    _check_fields(report, found, grant)
+    if grant.override:
+        reading.overrides.append((role_name, granted, _position(found, "override")))
+    content = digest(grant, frozenset({"id", "role"}))
+    return replace(grant, id=grant.id or f"{role_name}/{granted}/{content[:10]}")
+
+
+def _position(found: Block, key: str) -> Position:
+    entry = found.get(key)
+    return entry.position if entry else found.position
+
+
+def _effect(report: Report, found: Block) -> tuple[Literal["allow", "deny"], Entry] | None:
+    allow, deny = found.get("allow"), found.get("deny")
+    if allow and deny:
+        report.error(deny.position, "allow_and_deny", "a grant has `allow` and `deny`", "write two grants")
+        return None
+    if allow:
+        return "allow", allow
+    if deny:
+        return "deny", deny
+    report.error(found.position, "missing_key", "a grant has neither `allow` nor `deny`", "add `allow: resource:verb`")
+    return None
+
+
+def _check_keys(report: Report, found: Block, effect: str, granted: Action) -> None:
+    """Report keys that have no meaning beside this effect or verb, and an allow without a reason."""
+    if effect == "allow":
+        required(report, found, "reason", f"the allow of {quoted(str(granted))}")
+    for entry in found.entries.values():
+        if effect == "deny" and entry.key in _ALLOW_ONLY:
+            report.error(entry.position, "misplaced_key", f"`{entry.key}` has no meaning in a deny", "remove it")
+        elif entry.key in _VERBS_OF and granted.verb not in _VERBS_OF[entry.key]:
+            verbs = " and ".join(f"`{verb}`" for verb in _VERBS_OF[entry.key] if verb != "*")
+            message = f"`{entry.key}` has no meaning for `{granted.verb}`, only for {verbs}"
+            report.error(entry.position, "misplaced_key", message, "remove it")
+
+
+def _body(reading: Reading, found: Block, effect: Literal["allow", "deny"], granted: Action, role_name: str) -> Grant:
+    """Return the grant with its scope: rows, fields, masks and what may be written."""
+    report, get = reading.report, found.get
+    rows, args, written = get("rows"), get("args"), get("set")
+    fields, mask, predicate = get("fields"), get("mask"), get("sql")
+    return Grant(
+        id="",
+        effect=effect,
+        action=granted,
+        role=role_name,
+        rows=matchers(reading, rows.value, "`rows`") if rows else {},
+        sql=sql(reading, predicate, "`sql`", granted.resource) if predicate else None,
+        fields=columns(report, fields.value, "`fields`") if fields else None,
+        mask=masks(reading, mask.value, granted.resource) if mask else {},
+        set=matchers(reading, written.value, "`set`") if written else {},
+        args=matchers(reading, args.value, "`args`") if args else None,
+        position=found.position,
+    )
+
+
+def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
+    """Return the grant with its reason, condition, limits and way of execution."""
+    report, get = reading.report, found.get
+    given, reason, when = get("id"), get("reason"), get("when")
+    bounds, through, override = get("limits"), get("through"), get("override")
+    paths: dict[str, Literal["direct", "queue"]] = {"direct": "direct", "queue": "queue"}
+    return replace(
+        grant,
+        id=(text(report, given.value, "`id`") or "") if given else "",
+        reason=(text(report, reason.value, "`reason`") or "") if reason else "",
+        when=_condition(report, when.value) if when else None,
+        limits=_grant_limits(report, bounds, grant) if bounds else (),
+        through=(choice(report, through.value, "`through`", paths) or "direct") if through else "direct",
+        aggregate=_min_group(report, found),
+        override=bool(flag(report, override.value, "`override`")) if override else False,
+    )
+
+
+def _grant_limits(report: Report, entry: Entry, grant: Grant) -> tuple[Limit, ...]:
+    found = limits(report, entry.value, "`limits`")
+    if grant.action.verb in ("read", "create") and any(item.name == "batch" for item in found):
+        message = (
+            f"`batch` counts the rows that one update or delete touches; it has no meaning for `{grant.action.verb}`"
+        )
+        report.error(entry.position, "misplaced_key", message, "use `rows: 1000/h`")
+    return found
+
+
+def _condition(report: Report, node: Node) -> str | None:
+    found = text(report, node, "`when`")
+    if found is None:
+        return None
+    from bailiwick.match.condition import compile_condition  # most policies have no condition
+
+    try:
+        compile_condition(found)
+    except PolicyError as error:
+        report.error(node.position, "bad_condition", f"`when`: {error.message}", error.remedy)
+    return found
+
+
+def _min_group(report: Report, found: Block) -> int | None:
+    entry = found.get("aggregate")
+    if entry is None:
+        return None
+    inner = block(report, entry.value, "`aggregate`", ("min_group",))
+    size = required(report, inner, "min_group", "`aggregate`") if inner else None
+    return count(report, size.value, "`min_group`") if size else None
+
+
+def _check_fields(report: Report, found: Block, grant: Grant) -> None:
+    """Report fields named in two ways, or masked and set without being granted."""
+    part, at = grant.action.field, _position(found, grant.effect)
+    if part is not None and grant.action.verb in ("read", "delete", "*"):
+        hint = f"write `{grant.action.resource}:{grant.action.verb}`" + (
+            f" with `fields: [{part}]`" if grant.action.verb == "read" else ""
+        )
+        report.error(at, "bad_action", f"{quoted(str(grant.action))}: only `update` and `create` name a field", hint)
+    if part is not None and grant.fields is not None and grant.action.verb in ("update", "create"):
+        message = f"the field is named by the action {quoted(str(grant.action))} and by `fields`"
+        report.error(_position(found, "fields"), "field_named_twice", message, "name it in one of the two")
+    if grant.fields is None:
+        return
+    for key, named in (("mask", grant.mask), ("set", grant.set)):
+        entry = found.get(key)
+        for name in named:
+            item = entry.value.get(name) if entry and isinstance(entry.value, Block) else None
+            if item and name not in grant.fields:
+                _not_granted(report, item, key, grant.fields)
+
+
+def _not_granted(report: Report, entry: Entry, key: str, granted: tuple[str, ...]) -> None:
+    message = f"`{key}` names {quoted(entry.key)}, which is not in `fields` of the same grant"
+    report.error(
+        entry.position, "unknown_field", message, near(entry.key, granted) or "add it to `fields`, or remove it"
+    )

@@ -1,0 +1,185 @@
+"""Mounts and their resources: YAML → `model.policy.Mount`."""
+
+from __future__ import annotations
+
+import re
+
+from bailiwick.model.label import levels
+from bailiwick.model.policy import Mount, Resource
+from bailiwick.policy.document import Block, Entry, Leaf, Node
+from bailiwick.policy.expect import (
+    block,
+    column,
+    columns,
+    flag,
+    name_is_good,
+    required,
+    several,
+    text,
+)
+from bailiwick.policy.problem import Report, near, quoted
+from bailiwick.policy.reading import Reading
+from bailiwick.policy.values import secret_url, table
+
+mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext")
+resource_keys = ("table", "key", "tenant", "labels", "groups")
+later_kinds = ("sql", "mcp", "http", "files", "email", "python")
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
+_KNOWN_LABELS = (*levels, "pii", "untrusted")
+
+
+def mount(reading: Reading, entry: Entry) -> Mount | None:
+    """Return one mount, or None when its kind is not supported or it is not usable."""
+    report, what = reading.report, f"mount {quoted(entry.key)}"
+    found = block(report, entry.value, what)
+    if found is None:
+        return None
+    kind = required(report, found, "kind", what)
+    if not _kind_is_supported(report, kind, what):
+        reading.foreign |= _foreign(found)
+        return None
+    block(report, found, what, mount_keys)
+    url = required(report, found, "url", what)
+    address = secret_url(report, url.value, f"`url` of {what}") if url else None
+    resources = _resources(reading, found, entry.key)
+    sql, plaintext, functions = found.get("sql"), found.get("plaintext"), found.get("functions")
+    switched = bool(flag(report, sql.value, f"`sql` of {what}")) if sql else False
+    plain = bool(flag(report, plaintext.value, f"`plaintext` of {what}")) if plaintext else False
+    callable_ = several(report, functions.value, f"`functions` of {what}", _function) if functions else ()
+    if address is None:
+        return None
+    return Mount(
+        entry.key,
+        "postgres",
+        address,
+        resources,
+        sql=switched,
+        functions=callable_,
+        plaintext=plain,
+        position=entry.position,
+    )
+
+
+def _kind_is_supported(report: Report, kind: Entry | None, what: str) -> bool:
+    if kind is None:
+        return True  # reported as missing; the rest is read as what is most likely meant
+    found = text(report, kind.value, f"`kind` of {what}")
+    if found is None or found == "postgres":
+        return True
+    if found in later_kinds:
+        report.error(kind.value.position, "unsupported_kind", f"kind {quoted(found)} is not supported yet")
+        return False
+    hint = near(found, ("postgres", *later_kinds)) or "did you mean `postgres`?"
+    report.error(kind.value.position, "unknown_kind", f"unknown kind {quoted(found)}", hint)
+    return False
+
+
+def _foreign(found: Block) -> set[str]:
+    """Return the resources that a mount of an unsupported kind names, so that grants on them are not called unknown."""
+    names: set[str] = set()
+    resources, tools = found.get("resources"), found.get("tools")
+    if resources and isinstance(resources.value, Block):
+        names |= set(resources.value.entries)
+    if tools and isinstance(tools.value, Block):
+        for tool in tools.value.entries.values():
+            action = tool.value.get("action") if isinstance(tool.value, Block) else None
+            if action and isinstance(action.value, Leaf):
+                names.add(action.value.text.partition(":")[0])
+    return names
+
+
+def _resources(reading: Reading, found: Block, mount_name: str) -> dict[str, Resource]:
+    entry = found.get("resources")
+    inner = block(reading.report, entry.value, f"`resources` of mount {quoted(mount_name)}") if entry else None
+    read: dict[str, Resource] = {}
+    tables: dict[tuple[str, str], str] = {}
+    for item in inner.entries.values() if inner else ():
+        resource = _resource(reading, item, mount_name)
+        if resource is None:
+            continue
+        read[item.key] = resource
+        other = tables.setdefault((resource.schema, resource.table), item.key)
+        if other != item.key:
+            message = f"table `{resource.schema}.{resource.table}` is already the resource {quoted(other)}"
+            reading.report.error(item.position, "duplicate_table", message, "map a table once")
+    return read
+
+
+def _resource(reading: Reading, entry: Entry, mount_name: str) -> Resource | None:
+    report, what = reading.report, f"resource {quoted(entry.key)}"
+    found = block(report, entry.value, what, resource_keys)
+    good = name_is_good(report, entry.key, entry.position, "resource")
+    first = reading.known.get(entry.key)
+    if first is not None:
+        message = f"{what} stands twice; first in mount {quoted(first.mount)}, line {first.position.line}"
+        report.error(entry.position, "duplicate_resource", message, "names are unique over all mounts")
+    if found is None:
+        reading.foreign.add(entry.key)
+        return None
+    source = required(report, found, "table", what)
+    relation = table(report, source.value, f"`table` of {what}") if source else None
+    key, tenant = found.get("key"), found.get("tenant")
+    tenant_column = column(report, tenant.value, f"`tenant` of {what}") if tenant else None
+    resource = Resource(
+        name=entry.key,
+        mount=mount_name,
+        schema=relation[0] if relation else "",
+        table=relation[1] if relation else entry.key,
+        key=columns(report, key.value, f"`key` of {what}") if key else (),
+        tenant=tenant_column.text if tenant_column else None,
+        labels=_labels(report, found.get("labels"), what),
+        groups=_groups(report, found.get("groups"), what),
+        position=entry.position,
+    )
+    reading.known.setdefault(entry.key, resource)
+    return resource if good else None
+
+
+def _labels(report: Report, entry: Entry | None, what: str) -> dict[str, frozenset[str]]:
+    found = block(report, entry.value, f"`labels` of {what}") if entry else None
+    read: dict[str, frozenset[str]] = {}
+    for item in found.entries.values() if found else ():
+        labels = frozenset(several(report, item.value, f"the labels of {quoted(item.key)}", _label, least=1))
+        if len(labels.intersection(levels)) > 1:
+            message = f"{quoted(item.key)} has two levels: " + " and ".join(sorted(labels.intersection(levels)))
+            report.error(item.position, "two_levels", message, "keep the higher one")
+        read[item.key] = labels
+    return read
+
+
+def _label(report: Report, node: Node, what: str) -> str | None:
+    found = text(report, node, what)
+    if found is None or found in _KNOWN_LABELS:
+        return found
+    if not _LABEL.fullmatch(found):
+        message = f"{quoted(found)} is not a label"
+        report.error(node.position, "bad_label", message, near(found.lower(), _KNOWN_LABELS) or "use small letters")
+        return None
+    if _looks_like_a_level(found):
+        # A mistyped level would silently be a free tag, and the field would count as `internal`.
+        report.error(node.position, "unknown_label", f"unknown label {quoted(found)}", near(found, _KNOWN_LABELS))
+    return found
+
+
+def _looks_like_a_level(found: str) -> bool:
+    from difflib import SequenceMatcher
+
+    return any(SequenceMatcher(None, found, known).ratio() >= 0.8 for known in (*levels, "untrusted"))
+
+
+def _groups(report: Report, entry: Entry | None, what: str) -> dict[str, tuple[str, ...]]:
+    found = block(report, entry.value, f"`groups` of {what}") if entry else None
+    read: dict[str, tuple[str, ...]] = {}
+    for item in found.entries.values() if found else ():
+        if name_is_good(report, item.key, item.position, "group"):
+            read[item.key] = columns(report, item.value, f"group {quoted(item.key)}")
+    return read
+
+
+def _function(report: Report, node: Node, what: str) -> str | None:
+    found = text(report, node, what)
+    if found is None or _FUNCTION.fullmatch(found):
+        return found
+    report.error(node.position, "bad_function", f"{what}: {quoted(found)} is not a function", "write `schema.name`")
+    return None

@@ -1,0 +1,145 @@
+"""Gates, elevations, flows, review and retention: YAML → the rules of `model.policy`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from bailiwick.model.action import Action
+from bailiwick.model.policy import ElevationRule, Flow, Gate, ReviewRule
+from bailiwick.policy.document import Block, Entry, Node
+from bailiwick.policy.expect import block, choice, listed, names, required, several, text
+from bailiwick.policy.matchers import matchers
+from bailiwick.policy.problem import quoted
+from bailiwick.policy.reading import ActionUse, Reading
+from bailiwick.policy.values import action, duration
+
+gate_keys = ("on", "args", "approvers", "expires", "mode", "loosen", "reason")
+elevation_keys = ("role", "for", "max", "approvers")
+flow_keys = ("after", "hold", "deny", "targets")
+review_keys = ("every", "restricted", "unused_after")
+loosened_gates = ("delete", "restricted")
+later_gates = ("irreversible", "external", "access_control", "money")
+_EFFECTS = {name: name for name in ("external", "irreversible", "access_control", "money")}
+
+
+def gate(reading: Reading, entry: Entry) -> Gate | None:
+    """Return a gate of the policy's own, or the loosening of a built-in one."""
+    found = block(reading.report, entry.value, f"gate {quoted(entry.key)}", gate_keys)
+    if found is None:
+        return None
+    if entry.key in later_gates:
+        message = f"the built-in gate {quoted(entry.key)} cannot be changed yet"
+        reading.report.error(entry.position, "unsupported_gate", message, "remove it")
+        return None
+    return _loosened(reading, entry, found) if entry.key in loosened_gates else _own(reading, entry, found)
+
+
+def _loosened(reading: Reading, entry: Entry, found: Block) -> Gate:
+    report, what = reading.report, f"the built-in gate {quoted(entry.key)}"
+    for key in found.entries.values():
+        if key.key in gate_keys and key.key not in ("loosen", "reason"):
+            message = f"`{key.key}` has no meaning for {what}"
+            report.error(key.position, "misplaced_key", message, "it takes `loosen` and `reason`")
+    loosen, reason = required(report, found, "loosen", what), required(report, found, "reason", what)
+    verb = "delete" if entry.key == "delete" else "read"
+    actions = several(report, loosen.value, "`loosen`", lambda _, n, w: _action(reading, n, w, verb)) if loosen else ()
+    return Gate(
+        name=entry.key,
+        loosen=actions,
+        reason=(text(report, reason.value, "`reason`") or "") if reason else "",
+        position=entry.position,
+    )
+
+
+def _action(reading: Reading, node: Node, what: str, verb: str) -> Action | None:
+    found = action(reading.report, node, what)
+    if found is None:
+        return None
+    reading.actions.append(ActionUse(found, node.position, what))
+    if found.verb != verb or (found.field is not None and verb == "delete"):
+        message = f"{what}: {quoted(str(found))} is nothing that this gate holds"
+        reading.report.error(node.position, "bad_action", message, f"write `{found.resource}:{verb}`")
+    return found
+
+
+def _own(reading: Reading, entry: Entry, found: Block) -> Gate:
+    report, what = reading.report, f"gate {quoted(entry.key)}"
+    loosen = found.get("loosen")
+    if loosen:
+        message = f"`loosen` has no meaning for {what}, only for `delete` and `restricted`"
+        report.error(loosen.position, "misplaced_key", message, "remove it")
+    on, approvers = required(report, found, "on", what), required(report, found, "approvers", what)
+    args, expires, mode, reason = found.get("args"), found.get("expires"), found.get("mode"), found.get("reason")
+    held = action(report, on.value, "`on`") if on else None
+    if on and held:
+        reading.actions.append(ActionUse(held, on.value.position, "`on`"))
+    modes: dict[str, Literal["wait", "execute"]] = {"wait": "wait", "execute": "execute"}
+    return Gate(
+        name=entry.key,
+        on=held,
+        args=matchers(reading, args.value, f"`args` of {what}") if args else {},
+        approvers=names(report, approvers.value, f"`approvers` of {what}", least=1) if approvers else (),
+        expires=duration(report, expires.value, f"`expires` of {what}") if expires else None,
+        mode=(choice(report, mode.value, f"`mode` of {what}", modes) or "wait") if mode else "wait",
+        reason=(text(report, reason.value, "`reason`") or "") if reason else "",
+        position=entry.position,
+    )
+
+
+def elevation(reading: Reading, entry: Entry) -> ElevationRule | None:
+    """Return the rule of an elevation: which role, for whom, for how long at most, and who may give it."""
+    report, what = reading.report, f"elevation {quoted(entry.key)}"
+    found = block(report, entry.value, what, elevation_keys)
+    if found is None:
+        return None
+    role, agents = required(report, found, "role", what), required(report, found, "for", what)
+    longest, approvers = required(report, found, "max", what), required(report, found, "approvers", what)
+    if role:
+        reading.roles.extend(listed(role.value))
+    if agents:
+        reading.agents.extend(listed(agents.value))
+    return ElevationRule(
+        name=entry.key,
+        role=(text(report, role.value, f"`role` of {what}") or "") if role else "",
+        agents=names(report, agents.value, f"`for` of {what}", least=1) if agents else (),
+        max=(duration(report, longest.value, f"`max` of {what}") if longest else None) or timedelta(),
+        approvers=names(report, approvers.value, f"`approvers` of {what}", least=1) if approvers else (),
+        position=entry.position,
+    )
+
+
+def flow(reading: Reading, entry: Entry) -> Flow | None:
+    """Return a rule about where labelled data may go, or where targets may come from."""
+    report, what = reading.report, f"flow {quoted(entry.key)}"
+    found = block(report, entry.value, what, flow_keys)
+    if found is None:
+        return None
+    after, hold, deny, targets = found.get("after"), found.get("hold"), found.get("deny"), found.get("targets")
+    if after is None and targets is None:
+        report.error(found.position, "missing_key", f"{what} has neither `after` nor `targets`", "add one of them")
+    if (hold or deny) is None and after:
+        report.error(found.position, "missing_key", f"{what} has neither `hold` nor `deny`", "add one of them")
+    return Flow(
+        name=entry.key,
+        after=text(report, after.value, f"`after` of {what}") if after else None,
+        hold=choice(report, hold.value, f"`hold` of {what}", _EFFECTS) if hold else None,
+        deny=choice(report, deny.value, f"`deny` of {what}", _EFFECTS) if deny else None,
+        targets=choice(report, targets.value, f"`targets` of {what}", {"trusted": "trusted"}) if targets else None,
+        position=entry.position,
+    )
+
+
+def review(reading: Reading, entry: Entry) -> ReviewRule | None:
+    """Return how often grants are to be recertified."""
+    report = reading.report
+    found = block(report, entry.value, "`review`", review_keys)
+    if found is None:
+        return None
+    every, unused = required(report, found, "every", "`review`"), required(report, found, "unused_after", "`review`")
+    restricted = found.get("restricted")
+    return ReviewRule(
+        every=(duration(report, every.value, "`every`") if every else None) or timedelta(),
+        restricted=duration(report, restricted.value, "`restricted`") if restricted else None,
+        unused_after=(duration(report, unused.value, "`unused_after`") if unused else None) or timedelta(),
+    )
