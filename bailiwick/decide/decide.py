@@ -1,0 +1,165 @@
+"""Decisions: a request against a scope, as look-ups in tables that are made once for the scope."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from bailiwick.decide.denials import Denials
+from bailiwick.decide.ground import labels_of
+from bailiwick.model.decision import Access, Allow, Decision, Deny, Hold, Request
+from bailiwick.model.policy import Policy
+from bailiwick.model.scope import ReadGrant, ResourceScope, Scope, WriteGrant
+
+_most_tables = 256
+_most_kept = 4096
+_no_labels = frozenset[str]()
+
+
+class DecisionTable:
+    """What a scope answers. Immutable to the outside; may be kept as long as policy and scope are in force."""
+
+    __slots__ = ("_denials", "_entries", "_resources", "policy", "scope")
+
+    def __init__(self, policy: Policy, scope: Scope) -> None:
+        self.policy = policy
+        self.scope = scope
+        self._resources = frozenset((each.resource.mount, name) for name, each in scope.resources.items())
+        self._denials = Denials(policy, scope)
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+        for name, resource in scope.resources.items():
+            for verb, entry in _entries(resource, self._denials):
+                self._entries[resource.resource.mount, name, verb] = entry
+
+    def decide(self, request: Request) -> Decision:
+        """Allow a request if each of its accesses is granted; deny if one is not; else hold if a gate holds one."""
+        accesses = request.accesses
+        if len(accesses) == 1:
+            return self._one(request.mount, accesses[0])
+        held: Hold | None = None
+        grants: dict[str, None] = {}
+        labels: set[str] = set()
+        for access in accesses:
+            decision = self._one(request.mount, access)
+            if isinstance(decision, Allow):
+                grants.update(dict.fromkeys(decision.grants))
+                labels |= decision.labels
+            elif isinstance(decision, Deny):
+                return decision
+            else:
+                held = held or decision
+        return held or Allow(tuple(grants), frozenset(labels))
+
+    def _one(self, mount: str, access: Access) -> Decision:
+        entry = self._entries.get((mount, access.resource, access.verb))
+        if entry is not None:
+            return entry.kept.get(access.fields) or entry.decide(access)
+        if (mount, access.resource) in self._resources:
+            return self._denials.verb(access)
+        return self._denials.unknown(access)
+
+
+def decide(policy: Policy, scope: Scope, request: Request) -> Decision:
+    """Decide a request. The table of the scope is kept for the next request of the same policy and scope."""
+    return table_of(policy, scope).decide(request)
+
+
+_tables: OrderedDict[tuple[str, str], DecisionTable] = OrderedDict()
+
+
+def table_of(policy: Policy, scope: Scope) -> DecisionTable:
+    """Return the decision table of a scope, made at its first use and kept with the newest ones."""
+    key = (policy.version, scope.id)
+    table = _tables.get(key)
+    if table is None or table.scope is not scope or table.policy is not policy:
+        table = _tables[key] = DecisionTable(policy, scope)
+        if len(_tables) > _most_tables:
+            _tables.popitem(last=False)
+    return table
+
+
+class _Entry:
+    """One verb of one resource: which grants reach which of its fields."""
+
+    __slots__ = ("_denials", "_every", "_fields", "_gate", "_gates", "_labels", "_unnamed", "kept")
+
+    def __init__(
+        self,
+        fields: Mapping[str, tuple[str, ...]],
+        every: tuple[str, ...],
+        labels: Mapping[str, frozenset[str]],
+        unnamed: frozenset[str],
+        gate: str | None,
+        gates: Mapping[str, str],
+        denials: Denials,
+    ) -> None:
+        self._fields = fields
+        self._every = every
+        self._labels = labels
+        self._unnamed = unnamed
+        self._gate = gate
+        self._gates = gates
+        self._denials = denials
+        self.kept: dict[tuple[str, ...], Allow | Hold] = {}
+        """Decisions made, by fields: what is granted is asked for again and again."""
+
+    def decide(self, access: Access) -> Decision:
+        """Decide an access of this verb and resource."""
+        missing = [name for name in access.fields if name not in self._fields]
+        if missing:
+            return self._denials.fields(access, missing, self._fields)
+        decision = self._held(access) or Allow(self._granting(access.fields), self._labels_of(access.fields))
+        if len(self.kept) < _most_kept:
+            self.kept[access.fields] = decision
+        return decision
+
+    def _held(self, access: Access) -> Hold | None:
+        if self._gate is not None:
+            return self._denials.held(access, self._gate, (), ())
+        held = [name for name in access.fields if name in self._gates]
+        if not held:
+            return None
+        gate = self._gates[held[0]]
+        free = [name for name in self._fields if name not in self._gates]
+        return self._denials.held(access, gate, [name for name in held if self._gates[name] == gate], free)
+
+    def _granting(self, names: Sequence[str]) -> tuple[str, ...]:
+        if not names:
+            return self._every
+        found = self._fields[names[0]]
+        if all(self._fields[name] is found for name in names):
+            return found
+        return tuple(dict.fromkeys(grant for name in names for grant in self._fields[name]))
+
+    def _labels_of(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset[str]().union(*(self._labels[name] for name in names)) if names else self._unnamed
+
+
+def _entries(scope: ResourceScope, denials: Denials) -> Iterable[tuple[str, _Entry]]:
+    verbs: tuple[tuple[str, Sequence[ReadGrant | WriteGrant]], ...] = (
+        ("read", scope.reads),
+        ("update", scope.updates),
+        ("create", scope.creates),
+        ("delete", scope.deletes),
+    )
+    for verb, grants in verbs:
+        if not grants:
+            continue
+        fields = _granting_fields(grants)
+        reading = verb == "read"
+        labels = {name: labels_of(scope.resource, name) if reading else _no_labels for name in fields}
+        unnamed = scope.resource.labels.get("*", _no_labels) if reading else _no_labels
+        prefix = f"{verb}:"
+        gates = {key[len(prefix) :]: gate for key, gate in scope.held.items() if key.startswith(prefix)}
+        every = tuple(dict.fromkeys(grant.grant for grant in grants))
+        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials)
+
+
+def _granting_fields(grants: Sequence[ReadGrant | WriteGrant]) -> dict[str, tuple[str, ...]]:
+    """Return the fields, each with the ids of its grants; fields of the same grants share one tuple."""
+    found: dict[str, dict[str, None]] = {}
+    for grant in grants:
+        for name in grant.fields:
+            found.setdefault(name, {})[grant.grant] = None
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    return {name: shared.setdefault(ids, ids) for name, ids in ((name, tuple(each)) for name, each in found.items())}

@@ -1,0 +1,158 @@
+"""Denials in words, for the agent that reads them: what is not granted, what would be, who could open it.
+
+INVARIANT: names nothing that is neither in the scope nor in the request itself, but elevations, gates and the owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bailiwick.decide.ground import covers, labels_of, named_fields
+from bailiwick.decide.roles import grants_of
+from bailiwick.model.action import data_verbs
+from bailiwick.model.decision import Access, Denial, Deny, Hold
+from bailiwick.model.label import level_of
+from bailiwick.model.policy import ElevationRule, Grant, Policy
+from bailiwick.model.scope import ResourceScope, Scope
+
+_most_listed = 12
+
+
+class Denials:
+    """Says the denials of one scope. What they have in common is computed once, when first needed."""
+
+    def __init__(self, policy: Policy, scope: Scope) -> None:
+        self._policy = policy
+        self._scope = scope
+        self._near: dict[str, str] = {}
+        self._elevating: dict[str, tuple[Grant, ...]] = {}
+        agent = policy.agents.get(scope.agent)
+        owner = f"`{agent.owner}`, who owns `{scope.agent}`," if agent else "the policy's owner"
+        self._ask = f"ask {owner} for a grant"
+
+    def unknown(self, access: Access) -> Deny:
+        """Deny the use of a resource that the scope does not have."""
+        message = f"{quoted(access.resource)} is not a resource of this session"
+        return self._deny(Denial("resource_unknown", message, self._resources(), "", _action(access)), access, ())
+
+    def verb(self, access: Access) -> Deny:
+        """Deny a verb that the scope does not have on a resource."""
+        message = f"`{_action(access)}` is not granted"
+        denial = Denial("action_not_granted", message, self._on(access.resource), "", _action(access))
+        return self._deny(denial, access, ())
+
+    def fields(self, access: Access, missing: Sequence[str], granted: Iterable[str]) -> Deny:
+        """Deny some fields of a verb that the scope has."""
+        message = f"`{_action(access)}` is not granted for {_listed(missing)}"
+        allowed = f"{access.verb} of {_listed(tuple(granted))} on {quoted(access.resource)}"
+        action = _action(access, missing[0] if len(missing) == 1 else None)
+        return self._deny(Denial("field_not_granted", message, allowed, "", action), access, missing)
+
+    def held(self, access: Access, gate: str, fields: Sequence[str], free: Iterable[str]) -> Hold:
+        """Hold an access; `fields` are those that the gate holds (none: the verb), `free` those it leaves."""
+        of = f" of {_listed(fields)}" if fields else ""
+        message = f"{access.verb}{of} on {quoted(access.resource)} needs an approval: gate `{gate}` holds it"
+        rest = tuple(free)
+        allowed = f"{access.verb} of {_listed(rest)} on {quoted(access.resource)}" if fields and rest else ""
+        advice = f"nobody can approve it yet: leave it out, or ask {self._owner()} to loosen gate `{gate}`"
+        if gate == "restricted":
+            advice += " or to mask the field"
+        action = _action(access, fields[0] if len(fields) == 1 else None)
+        return Hold(gate, Denial("needs_approval", message, allowed, advice, action))
+
+    def _deny(self, denial: Denial, access: Access, missing: Sequence[str]) -> Deny:
+        against = self._against(access, missing)
+        if against:
+            remedy = f"the policy denies it expressly; ask {self._owner()}"
+        else:
+            remedy = self._elevation(access, missing) or self._ask
+        return Deny(Denial(denial.code, denial.message, denial.allowed, remedy, denial.action), against)
+
+    def _owner(self) -> str:
+        agent = self._policy.agents.get(self._scope.agent)
+        return f"`{agent.owner}`" if agent else "the policy's owner"
+
+    def _against(self, access: Access, missing: Sequence[str]) -> tuple[str, ...]:
+        """Return the denies, of whole rows' reach, that took away what was asked."""
+        wanted = set(missing)
+        return tuple(
+            grant.id
+            for grant in self._scope.grants.values()
+            if grant.effect == "deny"
+            and covers(grant.action, access.resource, access.verb)
+            and not grant.rows
+            and grant.sql is None
+            and ((names := self._names(access.resource, grant)) is None or bool(wanted & names))
+        )
+
+    def _elevation(self, access: Access, missing: Sequence[str]) -> str:
+        for rule in self._policy.elevations.values():
+            if self._scope.agent in rule.agents and self._opens(rule, access, missing or access.fields):
+                approvers = f", granted by {_listed(rule.approvers)}" if rule.approvers else ""
+                return f"elevation `{rule.name}`{approvers} could open it"
+        return ""
+
+    def _opens(self, rule: ElevationRule, access: Access, wanted: Sequence[str]) -> bool:
+        if rule.name not in self._elevating:
+            self._elevating[rule.name] = grants_of(self._policy, (rule.role,))
+        given: set[str] = set()
+        reached = False
+        for grant in self._elevating[rule.name]:
+            if grant.effect == "allow" and covers(grant.action, access.resource, access.verb):
+                reached = True
+                names = self._names(access.resource, grant)
+                given |= {name for name in wanted if self._plain(access.resource, name)} if names is None else names
+        return reached and set(wanted) <= given
+
+    def _names(self, resource: str, grant: Grant) -> set[str] | None:
+        named = named_fields(grant)
+        mapped = self._policy.resource(resource)
+        if named is None or mapped is None:
+            return None
+        return {name for each in named for name in mapped.groups.get(each, (each,))}
+
+    def _plain(self, resource: str, field: str) -> bool:
+        mapped = self._policy.resource(resource)
+        return mapped is not None and level_of(labels_of(mapped, field)) in ("public", "internal")
+
+    def _resources(self) -> str:
+        if "" not in self._near:
+            known = [f"`{name}` ({', '.join(_verbs(scope))})" for name, scope in self._scope.resources.items()]
+            rest = f" and {len(known) - _most_listed} more" if len(known) > _most_listed else ""
+            self._near[""] = ", ".join(known[:_most_listed]) + rest
+        return self._near[""]
+
+    def _on(self, resource: str) -> str:
+        if resource not in self._near:
+            scope = self._scope.resources[resource]
+            parts = [f"{verb} of {_listed(fields)}" if fields else verb for verb, fields in _verbs(scope).items()]
+            self._near[resource] = f"on {quoted(resource)}: " + "; ".join(parts)
+        return self._near[resource]
+
+
+def quoted(name: str) -> str:
+    """Return a name of the request in backticks, on one line and of bounded length."""
+    line = "".join(character if character.isprintable() and character != "`" else "?" for character in name)
+    return f"`{line if len(line) <= 63 else line[:60] + '...'}`"
+
+
+def _verbs(scope: ResourceScope) -> dict[str, tuple[str, ...]]:
+    """Return the verbs of a scope, each with its fields (none for delete)."""
+    fields = {
+        "read": scope.readable(),
+        "create": tuple(sorted({name for grant in scope.creates for name in grant.fields})),
+        "update": tuple(sorted({name for grant in scope.updates for name in grant.fields})),
+    }
+    return {
+        verb: fields.get(verb, ()) for verb in data_verbs if fields.get(verb) or (verb == "delete" and scope.deletes)
+    }
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _most_listed} more" if len(names) > _most_listed else ""
+    return ", ".join(quoted(name) for name in names[:_most_listed]) + rest
+
+
+def _action(access: Access, field: str | None = None) -> str:
+    parts = (access.resource, access.verb) if field is None else (access.resource, access.verb, field)
+    return ":".join(quoted(part)[1:-1] for part in parts)
