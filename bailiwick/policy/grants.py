@@ -77,11 +77,13 @@ def _grant(reading: Reading, node: Node, role_name: str) -> Grant | None:
     reading.actions.append(ActionUse(granted, at.value.position, f"`{at.key}`"))
     _check_keys(report, found, effect, granted)
     grant = _with_rest(reading, found, _body(reading, found, effect, granted, role_name))
-    _check_fields(report, found, grant)
+    _check_fields(reading, found, grant)
     if grant.override:
         reading.overrides.append((role_name, granted, _position(found, "override")))
     content = digest(grant, frozenset({"id", "role"}))
-    return replace(grant, id=grant.id or f"{role_name}/{granted}/{content[:10]}")
+    identified = replace(grant, id=grant.id or f"{role_name}/{granted}/{content[:10]}")
+    reading.digests[identified.id] = content
+    return identified
 
 
 def _position(found: Block, key: str) -> Position:
@@ -185,8 +187,9 @@ def _min_group(report: Report, found: Block) -> int | None:
     return count(report, size.value, "`min_group`") if size else None
 
 
-def _check_fields(report: Report, found: Block, grant: Grant) -> None:
+def _check_fields(reading: Reading, found: Block, grant: Grant) -> None:
     """Report fields named in two ways, or masked and set without being granted."""
+    report = reading.report
     part, at = grant.action.field, _position(found, grant.effect)
     if part is not None and grant.action.verb in ("read", "delete", "*"):
         hint = f"write `{grant.action.resource}:{grant.action.verb}`" + (
@@ -196,18 +199,19 @@ def _check_fields(report: Report, found: Block, grant: Grant) -> None:
     if part is not None and grant.fields is not None and grant.action.verb in ("update", "create"):
         message = f"the field is named by the action {quoted(str(grant.action))} and by `fields`"
         report.error(_position(found, "fields"), "field_named_twice", message, "name it in one of the two")
-    if grant.fields is None:
+    named = grant.fields if part is None else (part,)
+    if named is None:
         return
-    for key, named in (("mask", grant.mask), ("set", grant.set)):
+    resource = reading.known.get(grant.action.resource)
+    groups: Mapping[str, tuple[str, ...]] = resource.groups if resource else {}
+    granted = tuple(dict.fromkeys(field for name in named for field in groups.get(name, (name,))))
+    for key in ("mask", "set"):
         entry = found.get(key)
-        for name in named:
-            item = entry.value.get(name) if entry and isinstance(entry.value, Block) else None
-            if item and name not in grant.fields:
-                _not_granted(report, item, key, grant.fields)
+        for item in entry.value.entries.values() if entry and isinstance(entry.value, Block) else ():
+            if item.key not in granted:
+                _not_granted(report, item, key, granted)
 
 
 def _not_granted(report: Report, entry: Entry, key: str, granted: tuple[str, ...]) -> None:
-    message = f"`{key}` names {quoted(entry.key)}, which is not in `fields` of the same grant"
-    report.error(
-        entry.position, "unknown_field", message, near(entry.key, granted) or "add it to `fields`, or remove it"
-    )
+    message = f"`{key}` names {quoted(entry.key)}, which the same grant does not name in its action or `fields`"
+    report.error(entry.position, "unknown_field", message, near(entry.key, granted) or "name it there, or remove it")

@@ -69,7 +69,16 @@ def load(files: Mapping[str, str]) -> Loaded:
     if any(problem.severity == "error" for problem in problems):
         return Loaded(None, problems)
     policy = Policy("", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged))
-    return Loaded(replace(policy, version=digest(policy)), problems)
+    return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
+
+
+def _version_of(policy: Policy, digests: Mapping[str, str]) -> str:
+    """Return the hash of the whole content. Each grant counts by the hash of its own, which is known already."""
+    heads = {
+        name: (replace(role, grants=()), tuple((grant.id, digests[grant.id]) for grant in role.grants))
+        for name, role in policy.roles.items()
+    }
+    return digest((replace(policy, roles={}), heads))
 
 
 def _section(
@@ -97,14 +106,14 @@ def _merge(files: Mapping[str, str], report: Report) -> _Merged:
             continue
         found = block(report, root, "a policy", ("bailiwick", *named_sections, *single_sections))
         if found is not None:
-            versioned = _version(report, found.get("bailiwick")) or versioned
+            versioned = _check_version(report, found.get("bailiwick")) or versioned
             _add(report, found, named, single)
     if not versioned and whole:
         report.error(first, "missing_key", "the policy has no `bailiwick` version", "start it with `bailiwick: 1`")
     return _Merged(named, single, whole)
 
 
-def _version(report: Report, entry: Entry | None) -> bool:
+def _check_version(report: Report, entry: Entry | None) -> bool:
     """Return whether a version key is there; its value is checked as well."""
     if entry is None:
         return False

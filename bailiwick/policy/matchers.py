@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 
+from bailiwick.errors import PolicyError
 from bailiwick.model.mask import Mask, mask_names
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
+from bailiwick.model.position import Position
 from bailiwick.model.value import Operand, Ref
 from bailiwick.policy.document import Block, Broken, Entry, Leaf, Listing, Node
 from bailiwick.policy.expect import block, column, flag, text, wrong
 from bailiwick.policy.problem import near, quoted
 from bailiwick.policy.reading import Reading, SqlUse
-from bailiwick.policy.values import duration, operand
+from bailiwick.policy.values import duration, operand, reference
 
 _BOUNDS = ("min", "max", "over", "under")
+_SQL_TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$[A-Za-z_][\w.]*)")
+"""Quoted parts of SQL, to be skipped, and references (group 1)."""
+_MAX_SQL = 4096
 matcher_keys = (*_BOUNDS, "within", "prefix", "glob", "not", "empty")
 
 
@@ -205,6 +211,29 @@ def _mask_with_argument(reading: Reading, node: Block, what: str, resource: str)
 def sql(reading: Reading, entry: Entry, what: str, resource: str) -> str | None:
     """Return text in the database's own dialect, noting its use: the mount must have it switched on."""
     found = text(reading.report, entry.value, what)
-    if found is not None:
-        reading.sql.append(SqlUse(resource, entry.position))
+    if found is None:
+        return None
+    reading.sql.append(SqlUse(resource, entry.position))
+    at = entry.value.position
+    for token in _SQL_TOKENS.finditer(found):
+        ref = reference(token[1]) if token[1] else None
+        if ref is not None:
+            reading.ref(ref, at)
+        elif token[1]:
+            message = f"{what}: {quoted(token[1])} is not a reference such as `$ticket_id` or `$user.region`"
+            reading.report.error(at, "bad_reference", message)
+    _check_sql(reading, found, what, at)
     return found
+
+
+def _check_sql(reading: Reading, found: str, what: str, at: Position) -> None:
+    """Report text that is not one expression of the dialect. Its columns are checked against the lock, not here."""
+    if len(found) > _MAX_SQL:
+        reading.report.error(at, "bad_sql", f"{what} is longer than {_MAX_SQL} characters", "use a view")
+        return
+    from bailiwick.sql.predicates import Parameters, own_sql  # the parser costs start-up time that few policies need
+
+    try:
+        own_sql(found, Parameters(1))
+    except PolicyError as error:
+        reading.report.error(at, "bad_sql", f"{what}: {error.message}", error.remedy)

@@ -46,6 +46,8 @@ class Reading:
     resources: list[Name] = field(default_factory=list[Name])
     overrides: list[tuple[str, Action, Position]] = field(default_factory=list[tuple[str, Action, Position]])
     """Role, action, and where `override` stands."""
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Grant id → SHA-256 of its content."""
     foreign: set[str] = field(default_factory=set[str])
     """Resources of mounts whose kind is not supported: known by name, otherwise not checked."""
     known: dict[str, Resource] = field(default_factory=dict[str, Resource])

@@ -189,12 +189,13 @@ def secret_url(report: Report, node: Node, what: str) -> SecretRef | None:
     found = text(report, node, what)
     if found is None:
         return None
-    if _ENV.fullmatch(found) or (found.startswith(("file:", "vault:")) and len(found) > len("vault:")):
+    if _ENV.fullmatch(found) or (found.startswith(("file:", "vault:")) and found.split(":", 1)[1]):
         return SecretRef(found)
     advice = "use `${NAME}` (environment), `file:PATH` or `vault:PATH`"
-    if "${" in found or found.startswith("$"):
-        report.error(node.position, "bad_secret", f"{what}: a reference must be the whole value", advice)
-    elif _PASSWORD.search(found):
+    bare = _ENV.sub("", found)
+    if "$" in bare:
+        report.error(node.position, "bad_secret", f"{what}: a reference to the environment is `${{NAME}}`", advice)
+    elif _PASSWORD.search(bare):
         report.error(node.position, "secret_in_clear", f"{what} holds a password in clear", advice)
     elif not found.startswith(("postgresql://", "postgres://")):
         report.error(node.position, "bad_url", f"{what} must start with `postgresql://`, or be a reference", advice)

@@ -1,0 +1,64 @@
+"""What a policy may say but nothing enforces yet: `serve` refuses it, so that no key is ever silently ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bailiwick.model.policy import Policy
+from bailiwick.policy.problem import Problem
+from bailiwick.policy.rules import loosened_gates
+from bailiwick.policy.where import Path, where
+
+_REMEDY = "remove it until a later version enforces it"
+
+
+def unsupported(policy: Policy) -> tuple[Problem, ...]:
+    """Return one problem for each use of a key that has no effect yet; empty: the policy can be served."""
+    found = [
+        Problem(where(policy, path), "not_enforced_yet", f"{what} is not enforced yet", _REMEDY)
+        for path, what in (*_of_roles(policy), *_of_agents(policy), *_of_rules(policy))
+    ]
+    return tuple(sorted(found, key=lambda problem: (problem.position, problem.message)))
+
+
+def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
+    for role in policy.roles.values():
+        at = ("roles", role.name)
+        if role.limits:
+            yield (*at, "limits"), f"`limits` of role `{role.name}`"
+        for index, grant in enumerate(role.grants):
+            used = {
+                "limits": bool(grant.limits),
+                "aggregate": grant.aggregate is not None,
+                "through": grant.through == "queue",
+                "args": grant.args is not None,
+            }
+            for key, is_used in used.items():
+                if is_used:
+                    shown = "`through: queue`" if key == "through" else f"`{key}`"
+                    yield (*at, "grants", str(index), key), f"{shown} of the grant `{grant.id}`"
+
+
+def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:
+    for agent in policy.agents.values():
+        at = ("agents", agent.name)
+        if agent.limits:
+            yield (*at, "limits"), f"`limits` of agent `{agent.name}`"
+        if agent.session.actions is not None:
+            yield (*at, "session", "actions"), f"`actions` in `session` of agent `{agent.name}`"
+        if agent.session.cost is not None:
+            yield (*at, "session", "cost"), f"`cost` in `session` of agent `{agent.name}`"
+
+
+def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
+    for name in policy.gates:
+        if name not in loosened_gates:
+            yield ("gates", name), f"gate `{name}`"
+    for name in policy.elevations:
+        yield ("elevations", name), f"elevation `{name}`"
+    for name in policy.flows:
+        yield ("flows", name), f"flow `{name}`"
+    if policy.review is not None:
+        yield ("review",), "`review`"
+    if policy.retention is not None:
+        yield ("retention",), "`retention`"
