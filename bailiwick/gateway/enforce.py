@@ -5,13 +5,25 @@ The only module that may catch `Exception`: it then denies and records. Runs on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
-from bailiwick.model.decision import Decision, Denial, Request
+from bailiwick.errors import LedgerError
+from bailiwick.gateway.live import EXPIRED, Live
+from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.sessions import UNKNOWN, Sessions
+from bailiwick.gateway.tokens import Rejected, Tokens
+from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
+
+_log = logging.getLogger("bailiwick.enforce")
 
 Durable = Callable[[bool], None]
 """Called once, on the event loop: True when the record is durable, False when it cannot be (then: no action)."""
@@ -81,3 +93,216 @@ class Enforcer(Protocol):
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         """Record the outcome of an intent. The reply ends after `durable(True)`."""
         ...
+
+
+_FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
+_NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
+_most_facts = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the records of one call have in common, however often it runs."""
+
+    actions: tuple[str, ...]
+    fields: Mapping[str, tuple[str, ...]]
+    labels: tuple[str, ...]
+    grants: tuple[str, ...]
+    decision: Literal["allow", "deny", "hold"]
+    code: str
+    message: str
+
+
+class Gateway:
+    """The real `Enforcer`. A failure of any kind denies, and is logged without the values that it concerned."""
+
+    def __init__(self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._recorder = recorder
+        self._clock = clock
+        self._facts: dict[int, tuple[Call, _Facts]] = {}
+
+    async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
+        """Admit a connection; see `Enforcer`."""
+        try:
+            found, reason = await self._admit(mount, agent, token)
+            if isinstance(found, Denial):
+                await self._refuse(found, Fact("connection.refused", mount=mount), (agent, peer, reason), None)
+                return found
+            opened = Fact("connection.opened", mount=mount, policy=found.policy, detail={"peer": peer})
+            await self._recorder.keep(self._recorder.make(opened, found.session))
+            denial = found.blocked()  # it may have ended while the record was written
+            if denial is not None:
+                reason = "the session ended while the connection was being opened"
+                await self._refuse(denial, Fact("connection.refused", mount=mount), (agent, peer, reason), found)
+                return denial
+            found.attach(cut)
+            return found
+        except LedgerError:
+            return _NO_LEDGER
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a connection to mount %s failed inside the gateway: %s", mount, _kind(error))
+            return _FAILED
+
+    def disconnect(self, live: LiveSession, cut: Cut, detail: str) -> None:
+        """Forget a connection and record its end; see `Enforcer`."""
+        self._live(live).detach(cut)
+        fact = Fact("connection.closed", detail={"reason": detail})
+        self._recorder.tell(self._recorder.make(fact, live.session), _unrecorded)
+
+    def decide(self, live: LiveSession, request: Request) -> Decision:
+        """Decide; see `Enforcer`."""
+        try:
+            return self._live(live).terms.table.decide(request)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a decision failed inside the gateway: %s", _kind(error))
+            return Deny(_FAILED)
+
+    def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
+        """Record a whole call; see `Enforcer`."""
+        return self._record("call", live, call, outcome, durable, "")
+
+    def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
+        """Record an intent; see `Enforcer`. What is not allowed, or of an ended session, never becomes durable."""
+        known = self._live(live)
+        if known.ended is not None or not isinstance(call.decision, Allow):
+            asyncio.get_running_loop().call_soon(durable, False)
+            return ""
+        known.started()
+        return self._record("intent", live, call, _NOTHING_YET, durable, "")
+
+    def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
+        """Record the outcome of an intent; see `Enforcer`."""
+        self._live(live).finished()
+        self._record("outcome", live, call, outcome, durable, intent)
+
+    async def _admit(self, mount: str, agent: str, token: str) -> tuple[Live | Denial, str]:
+        """Return the live session that a token opens here, or why not; and that again in words for the ledger."""
+        claims = self._tokens.verify(token, mount, self._clock())
+        if isinstance(claims, Rejected):
+            denial = EXPIRED.denial if claims.expired else UNKNOWN
+            return denial, f"token: {claims.reason}"
+        found = await self._sessions.admit(mount, claims)
+        if isinstance(found, Denial):
+            return found, "the session's row"
+        if agent != claims.agent:
+            message = f"the token is not one of the agent that connects, but of `{claims.agent}`"
+            return Denial("agent_mismatch", message, remedy=f"connect as user `{claims.agent}`"), "the user's name"
+        blocked = found.blocked()
+        return (found, "") if blocked is None else (blocked, "the session")
+
+    async def _refuse(self, denial: Denial, fact: Fact, asked: tuple[str, str, str], live: Live | None) -> None:
+        agent, peer, reason = asked
+        detail = {"peer": peer, "asked_agent": agent[:200], "reason": reason}
+        told = replace(fact, code=denial.code, message=denial.message, detail=detail)
+        await self._recorder.keep(self._recorder.make(told, None if live is None else live.session))
+
+    def _live(self, live: LiveSession) -> Live:
+        """Return the session behind what a mount holds: always one that `connect` gave it."""
+        if not isinstance(live, Live):
+            raise TypeError("a live session that this gateway did not make")
+        return live
+
+    def _record(
+        self,
+        kind: Literal["call", "intent", "outcome"],
+        live: LiveSession,
+        call: Call,
+        outcome: Outcome,
+        durable: Durable,
+        refers: str,
+    ) -> str:
+        """Make and append one record; on any failure `durable(False)`, later, as if the ledger had said so."""
+        try:
+            record = self._made(kind, self._live(live), call, outcome, refers)
+            self._recorder.ledger.append(record, durable)
+            return record.id
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a record could not be made: %s", _kind(error))
+            asyncio.get_running_loop().call_soon(durable, False)
+            return ""
+
+    def _made(
+        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
+    ) -> Record:
+        facts = self._facts_of(call)
+        who = live.identity
+        return Record(
+            id=self._recorder.new_id(),
+            kind=kind,
+            at=self._clock(),
+            agent=who.agent,
+            user=who.user,
+            session=who.session,
+            task=who.task,
+            chain=who.chain,
+            mount=call.mount,
+            actions=facts.actions,
+            fields=facts.fields,
+            labels=facts.labels,
+            statement="" if kind == "outcome" else call.statement,
+            decision=facts.decision,
+            code=facts.code or outcome.code,
+            message=facts.message,
+            grants=facts.grants,
+            policy=live.policy,
+            refers=refers,
+            purpose=call.request.purpose,
+            rows=outcome.rows,
+            bytes=outcome.bytes,
+            duration_us=outcome.duration_us,
+        )
+
+    def _facts_of(self, call: Call) -> _Facts:
+        """Return the facts of a call; mounts reuse the `Call` of a cached plan, and then nothing is computed."""
+        kept = self._facts.get(id(call))
+        if kept is not None:
+            return kept[1]
+        if len(self._facts) >= _most_facts:
+            self._facts.clear()
+        facts = _facts(call)
+        self._facts[id(call)] = (call, facts)  # holding the call keeps its id from being given to another
+        return facts
+
+
+_NOTHING_YET = Outcome()
+
+
+def _facts(call: Call) -> _Facts:
+    fields: dict[str, set[str]] = {}
+    for access in call.request.accesses:
+        fields.setdefault(access.resource, set()).update(access.fields)
+    actions = dict.fromkeys(f"{access.resource}:{access.verb}" for access in call.request.accesses)
+    decision = call.decision
+    labels: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    denial: Denial | None = None
+    kind: Literal["allow", "deny", "hold"]
+    match decision:
+        case Allow():
+            kind, labels, grants = "allow", tuple(sorted(decision.labels)), decision.grants
+        case Deny():
+            kind, denial, grants = "deny", decision.denial, decision.grants
+        case Hold():
+            kind, denial = "hold", decision.denial
+    return _Facts(
+        actions=tuple(actions),
+        fields={resource: tuple(sorted(names)) for resource, names in fields.items()},
+        labels=labels,
+        grants=grants,
+        decision=kind,
+        code="" if denial is None else denial.code,
+        message="" if denial is None else denial.message,
+    )
+
+
+def _unrecorded(_durable: bool) -> None:
+    _log.error("the end of a connection could not be recorded")
+
+
+def _kind(error: Exception) -> str:
+    """Return where an error was raised and of what kind it is. Its text may hold values, so it stays out of the log."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place

@@ -21,6 +21,7 @@ from bailiwick.model.session import Session
 _algorithm = "Ed25519"
 _longest = 4096
 """Characters of a token; ours are far shorter, and nothing longer is looked at."""
+_expired = "expired"
 _skew = 5
 """Seconds by which clocks may differ."""
 
@@ -46,6 +47,11 @@ class Rejected:
     """Why a token does not count. For the ledger; the client learns less."""
 
     reason: str
+
+    @property
+    def expired(self) -> bool:
+        """Whether it was good and only its time is over."""
+        return self.reason == _expired
 
 
 def audience(mount: str) -> str:
@@ -110,7 +116,7 @@ class Tokens:
             return "a required claim is missing"
         if issued > now + _skew:
             return "issued in the future"
-        return "expired" if now >= expires + _skew else ""
+        return _expired if now >= expires + _skew else ""
 
 
 def _actors(chain: Sequence[str]) -> Mapping[str, object]:

@@ -1,0 +1,69 @@
+"""The policy in force: one policy with its lock, and what it makes of each session."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bailiwick.decide.decide import DecisionTable
+from bailiwick.decide.scope import effective_scope
+from bailiwick.gateway.live import Terms
+from bailiwick.model.lock import Lock
+from bailiwick.model.policy import Policy, Users
+from bailiwick.model.session import Session, User
+
+
+class Force:
+    """A policy and its lock, both fixed. Scopes are shared by all sessions whose scope has the same id."""
+
+    def __init__(self, policy: Policy, lock: Lock) -> None:
+        self.policy = policy
+        self.lock = lock
+        self._by_id: dict[str, DecisionTable] = {}
+        self._by_shape: dict[tuple[str, str | None], DecisionTable] = {}
+        self._shapes = not any(grant.when for role in policy.roles.values() for grant in role.grants)
+
+    def terms(self, session: Session) -> Terms:
+        """Return what holds for the session. Call `gone` first: an agent that vanished may do nothing."""
+        agent = self.policy.agents.get(session.agent)
+        rules = None if agent is None else agent.session
+        spans = [span for span in (session.idle, None if rules is None else rules.idle) if span is not None]
+        idle: timedelta | None = min(spans) if spans else None
+        return Terms(self.table(session), None if rules is None else rules.hours, idle)
+
+    def table(self, session: Session) -> DecisionTable:
+        """Return what decides the session's requests, with its effective scope.
+
+        Without `when` that depends on agent and task alone, and is computed once.
+        """
+        shape = (session.agent, session.task)
+        if self._shapes and session.asked is None:
+            known = self._by_shape.get(shape)
+            if known is None:
+                known = self._by_shape[shape] = self._computed(session)
+            return known
+        return self._computed(session)
+
+    def gone(self, session: Session) -> str:
+        """Return why the policy no longer knows such a session; empty when it does."""
+        if session.agent not in self.policy.agents:
+            return f"the policy has no agent `{session.agent}`"
+        if session.task is not None:
+            task = self.policy.tasks.get(session.task)
+            if task is None:
+                return f"the policy has no task `{session.task}`"
+            if session.agent not in task.agents:
+                return f"the task `{session.task}` is no longer for the agent `{session.agent}`"
+            if task.users is not None and not _for_whom(task.users, session.user):
+                return f"the task `{session.task}` is no longer done for this user"
+        return ""
+
+    def _computed(self, session: Session) -> DecisionTable:
+        scope = effective_scope(self.policy, self.lock, session)
+        known = self._by_id.get(scope.id)
+        if known is None:
+            known = self._by_id[scope.id] = DecisionTable(self.policy, scope)
+        return known
+
+
+def _for_whom(users: Users, user: User | None) -> bool:
+    return user is not None and (user.id in users.ids or bool(user.groups & users.groups))

@@ -1,0 +1,232 @@
+"""Live sessions: the open sessions of this process and their connections.
+
+Owns the moment at which a session ends for its connections. Does no I/O: who ends a session also stores and records
+it (`bailiwick.gateway.sessions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bailiwick.decide.decide import DecisionTable
+from bailiwick.decide.session import within_hours
+from bailiwick.gateway.moments import Clock
+from bailiwick.model.decision import Denial, DenialCode
+from bailiwick.model.policy import Hours
+from bailiwick.model.scope import Scope
+from bailiwick.model.session import Session, SessionState
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.enforce import Cut  # enforce imports this module
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended: what is stored of it, and what its agent is told."""
+
+    state: SessionState
+    reason: str
+    denial: Denial
+
+
+def ending(state: SessionState, reason: str) -> Ending:
+    """Return the ending for a stored state and reason; one that is not known reads as closed."""
+    code, message = _told.get((state, reason), _told.get((state, ""), _told["CLOSED", ""]))
+    return Ending(state, reason, Denial(code, message, remedy="ask whoever opened it for a new session"))
+
+
+_told: dict[tuple[SessionState, str], tuple[DenialCode, str]] = {
+    ("CLOSED", ""): ("session_closed", "this session was closed"),
+    ("REVOKED", ""): ("session_revoked", "this session was revoked"),
+    ("EXPIRED", ""): ("session_expired", "this session has expired"),
+    ("EXPIRED", "idle"): ("session_idle", "this session was idle for too long and has ended"),
+}
+EXPIRED = ending("EXPIRED", "expired")
+REVOKED = ending("REVOKED", "revoked")
+IDLE = ending("EXPIRED", "idle")
+OUT_OF_HOURS = Denial(
+    "out_of_hours", "this agent works at other hours", remedy="the session can be used again within the agent's hours"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a session under the policy in force; replaced as a whole when that changes."""
+
+    table: DecisionTable
+    """Of the session's scope; decides its requests."""
+    hours: Hours | None
+    idle: timedelta | None
+    """The shorter of what the session was opened with and what the policy says now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a session is, as every record of it says."""
+
+    agent: str
+    user: str
+    session: str
+    task: str
+    chain: tuple[str, ...]
+
+
+def identify(session: Session) -> Identity:
+    """Return who a session is."""
+    user = "" if session.user is None else session.user.id
+    return Identity(session.agent, user, session.id, session.task or "", session.chain)
+
+
+class Live:
+    """An open session; a `LiveSession` for mounts."""
+
+    __slots__ = (
+        "_active",
+        "_clock",
+        "_cuts",
+        "_hours_known",
+        "_in_flight",
+        "_inside",
+        "_session",
+        "ended",
+        "identity",
+        "terms",
+    )
+
+    def __init__(self, session: Session, terms: Terms, clock: Clock, active: datetime) -> None:
+        self._session = session
+        self._clock = clock
+        self._active = active
+        self._cuts: list[Cut] = []
+        self._in_flight = 0
+        self._inside = False
+        self._hours_known = datetime.min.replace(tzinfo=session.opened_at.tzinfo)
+        self.identity = identify(session)
+        self.terms = terms
+        self.ended: Ending | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session, as it was opened."""
+        return self._session
+
+    @property
+    def scope(self) -> Scope:
+        """What it may do under the policy in force."""
+        return self.terms.table.scope
+
+    @property
+    def policy(self) -> str:
+        """The version of the policy in force."""
+        return self.terms.table.policy.version
+
+    @property
+    def active(self) -> datetime:
+        """When it was last used."""
+        return self._active
+
+    @property
+    def connections(self) -> int:
+        """How many connections it has."""
+        return len(self._cuts)
+
+    def blocked(self) -> Denial | None:
+        """Return why nothing may be done now, or None and count as activity. No I/O."""
+        now = self._clock()
+        denial = self.refused(now)
+        if denial is None:
+            self._active = now
+        return denial
+
+    def refused(self, now: datetime) -> Denial | None:
+        """Return why nothing may be done at that moment; counts as nothing."""
+        ended = self.ended or self.due(now)
+        if ended is not None:
+            return ended.denial
+        return OUT_OF_HOURS if self._out_of_hours(now) else None
+
+    def due(self, now: datetime) -> Ending | None:
+        """Return how the session must end by now, if it must."""
+        if now >= self._session.expires_at:
+            return EXPIRED
+        idle = self.terms.idle
+        if idle is not None and not self._in_flight and now - self._active >= idle:
+            return IDLE
+        return None
+
+    def started(self) -> None:
+        """Something of this session began to run: until `finished` it is not idle."""
+        self._in_flight += 1
+
+    def finished(self) -> None:
+        """What had begun is over; the idle time counts from now."""
+        self._in_flight = max(0, self._in_flight - 1)
+        self._active = self._clock()
+
+    def attach(self, cut: Cut) -> None:
+        """Add a connection."""
+        self._cuts.append(cut)
+
+    def detach(self, cut: Cut) -> None:
+        """Remove a connection that ended by itself. What it left running cannot keep the session awake."""
+        if cut in self._cuts:
+            self._cuts.remove(cut)
+        if not self._cuts:
+            self._in_flight = 0
+
+    def refit(self, terms: Terms) -> None:
+        """Put the session under new terms, at once for all its connections."""
+        self.terms = terms
+        self._hours_known = datetime.min.replace(tzinfo=self._hours_known.tzinfo)
+
+    def end(self, how: Ending) -> None:
+        """End the session: from here on nothing of it is allowed; its connections are cut. The first ending counts."""
+        if self.ended is None:
+            self.ended = how
+        self.cut(how.denial)
+
+    def cut(self, why: Denial) -> None:
+        """Cut the connections, without ending the session."""
+        cuts, self._cuts = self._cuts, []
+        self._in_flight = 0
+        for cut in cuts:
+            cut(why)
+
+    def _out_of_hours(self, now: datetime) -> bool:
+        """Look the wall clock up at most once a second."""
+        hours = self.terms.hours
+        if hours is None:
+            return False
+        if not timedelta(0) <= now - self._hours_known < timedelta(seconds=1):
+            self._inside = within_hours(hours, now)
+            self._hours_known = now.replace(microsecond=0)
+        return not self._inside
+
+
+class Registry:
+    """The open sessions of this process, by id."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Live] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Live]:
+        """Yield the sessions as they are now; they may be added and removed meanwhile."""
+        yield from tuple(self._live.values())
+
+    def add(self, live: Live) -> None:
+        """Add a session that was just opened or loaded."""
+        self._live[live.session.id] = live
+
+    def get(self, session_id: str) -> Live | None:
+        """Return the session, also one that ended and is not stored as ended yet."""
+        return self._live.get(session_id)
+
+    def remove(self, session_id: str) -> None:
+        """Forget a session whose end is stored."""
+        self._live.pop(session_id, None)

@@ -1,0 +1,199 @@
+"""Sessions: admitting and ending them; the store, the live registry and the ledger agree through here.
+
+Order of an ending: first the live session refuses and its connections are cut, then the row is written, then the
+record. Whatever fails afterwards, the session can do nothing any more, and storing its end is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bailiwick.errors import SessionError
+from bailiwick.gateway.force import Force
+from bailiwick.gateway.live import Ending, Live, Registry, ending
+from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.state import State, StoredSession
+from bailiwick.gateway.tokens import Claims
+from bailiwick.model.decision import Denial
+from bailiwick.model.session import SessionState
+
+_log = logging.getLogger("bailiwick.sessions")
+_tick_seconds = 0.25
+_save_every = timedelta(seconds=30)
+
+UNKNOWN = Denial(
+    "session_unknown", "the token is not one of an open session here", remedy="ask whoever opened it for a new session"
+)
+
+
+class Sessions:
+    """The sessions of this gateway. `start` once, then use; `stop` at the end."""
+
+    def __init__(self, state: State, recorder: Recorder, clock: Clock, force: Force) -> None:
+        self.state = state
+        self.recorder = recorder
+        self.clock = clock
+        self.force = force
+        self.registry = Registry()
+        self._saved: dict[str, datetime] = {}
+        self._save_at = clock() + _save_every
+        self._timer: asyncio.TimerHandle | None = None
+        self._storing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up the sessions that were open when the gateway stopped; end those that must be, start the clockwork."""
+        for stored in await self.state.list("OPEN", limit=1_000_000):
+            self.take_up(stored)
+        self.reload(self.force)
+        self.cut_what_is_over()
+        await self.store_endings()
+        self._tick()
+
+    async def stop(self) -> None:
+        """Stop the clockwork and save what the next start needs. Sessions stay open."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._storing is not None:
+            await asyncio.gather(self._storing, return_exceptions=True)
+        await self._save(self.clock())
+
+    def take_up(self, stored: StoredSession) -> Live:
+        """Make a stored open session live."""
+        live = Live(stored.session, self.force.terms(stored.session), self.clock, stored.active_at)
+        self.registry.add(live)
+        self._saved[stored.session.id] = stored.active_at
+        return live
+
+    async def admit(self, mount: str, claims: Claims) -> Live | Denial:
+        """Return the live session of a verified token, checked against its row; or why there is none."""
+        stored = await self.state.find(claims.session)
+        if stored is None or not _agree(stored, claims) or mount not in stored.mounts:
+            return UNKNOWN
+        if stored.session.state != "OPEN":
+            return ending(stored.session.state, stored.reason).denial
+        live = self.registry.get(claims.session)
+        return live if live is not None else UNKNOWN
+
+    async def end(self, session_id: str, state: SessionState, reason: str, by: str) -> None:
+        """End an open session at once. Raises SessionError when there is none of that id."""
+        live = self.registry.get(session_id)
+        if live is None or live.ended is not None:
+            raise await self._not_open(session_id)
+        live.end(ending(state, reason))
+        await self._settle(live, by)
+
+    async def find(self, session_id: str) -> StoredSession:
+        """Return a session as it is now. Raises SessionError when there is none of that id."""
+        stored = await self.state.find(session_id)
+        if stored is None:
+            raise _no_session(session_id)
+        return self._as_of_now(stored)
+
+    async def list(self, open_only: bool, limit: int = 1000) -> Sequence[StoredSession]:
+        """Return sessions as they are now, the newest first."""
+        return [self._as_of_now(stored) for stored in await self.state.list("OPEN" if open_only else None, limit)]
+
+    def reload(self, force: Force) -> None:
+        """Put all sessions under another policy at once. Those that it does not know are revoked."""
+        self.force = force
+        for live in self.registry:
+            gone = force.gone(live.session)
+            if gone:
+                live.end(ending("REVOKED", gone))
+            else:
+                live.refit(force.terms(live.session))
+
+    def cut_what_is_over(self) -> bool:
+        """End what must end by now and cut what is out of hours; tell whether endings wait to be stored."""
+        now = self.clock()
+        waiting = False
+        for live in self.registry:
+            due = live.due(now)
+            if due is not None and live.ended is None:
+                live.end(due)
+            if live.ended is not None:
+                waiting = True
+            elif live.connections:
+                outside = live.refused(now)
+                if outside is not None:
+                    live.cut(outside)
+        return waiting
+
+    async def store_endings(self) -> None:
+        """Store and record the endings that are not yet, and now and then when sessions were last used."""
+        for live in self.registry:
+            if live.ended is not None:
+                await self._settle(live, "gateway")
+        now = self.clock()
+        if now >= self._save_at:
+            await self._save(now)
+
+    def _tick(self) -> None:
+        """Run four times a second. Cutting never waits for a store; storing that fails is tried again."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_tick_seconds, self._tick)
+        waiting = self.cut_what_is_over() or self.clock() >= self._save_at
+        if waiting and (self._storing is None or self._storing.done()):
+            self._storing = loop.create_task(self.store_endings())
+            self._storing.add_done_callback(_log_failure)
+
+    async def _settle(self, live: Live, by: str) -> None:
+        """Store and record the end of a live session that has ended already."""
+        how: Ending | None = live.ended
+        session = live.session
+        if how is None:
+            return
+        if await self.state.end(session.id, how.state, how.reason, self.clock()):
+            detail = {"state": how.state, "reason": how.reason, "by": by}
+            fact = Fact("session.closed", message=how.denial.message, policy=live.policy, detail=detail)
+            record = self.recorder.make(fact, session)
+            self.registry.remove(session.id)
+            self._saved.pop(session.id, None)
+            await self.recorder.keep(record)
+        self.registry.remove(session.id)
+
+    async def _save(self, now: datetime) -> None:
+        """Store when sessions were last used, where that has changed."""
+        seen = [(live.session.id, live.active) for live in self.registry]
+        changed = [(key, active) for key, active in seen if self._saved.get(key) != active]
+        await self.state.touch(changed)
+        self._saved.update(changed)
+        self._save_at = now + _save_every
+
+    async def _not_open(self, session_id: str) -> SessionError:
+        stored = await self.state.find(session_id)
+        if stored is None:
+            return _no_session(session_id)
+        how = ending(stored.session.state, stored.reason)
+        return SessionError(f"`{session_id}` is not open: {how.denial.message}", remedy="there is nothing left to do")
+
+    def _as_of_now(self, stored: StoredSession) -> StoredSession:
+        live = self.registry.get(stored.session.id)
+        if live is None or stored.session.state != "OPEN":
+            return stored
+        how = live.ended or live.due(self.clock())
+        if how is None:
+            return replace(stored, active_at=live.active)
+        return replace(stored, session=replace(stored.session, state=how.state), reason=how.reason)
+
+
+def _agree(stored: StoredSession, claims: Claims) -> bool:
+    """Return whether a token is the one of this row, said by everything that it says."""
+    session = stored.session
+    user = None if session.user is None else session.user.id
+    return (claims.jti, claims.user, claims.chain) == (stored.jti, user, (*session.chain, session.agent))
+
+
+def _no_session(session_id: str) -> SessionError:
+    return SessionError(f"there is no session `{session_id}`", remedy="see `bailiwick session list --all`")
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    failure = None if task.cancelled() else task.exception()
+    if failure is not None:
+        _log.error("the end of a session could not be stored: %s", failure)

@@ -1,0 +1,52 @@
+"""Ids of records and sessions: ULIDs, unique and sortable by the time they were made."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+_alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_pairs = tuple(a + b for a in _alphabet for b in _alphabet)
+_tail_bits = 40
+_tail_end = 1 << _tail_bits
+
+
+class Ulids:
+    """Makes ULIDs of one process: later ones sort behind earlier ones, also within a millisecond.
+
+    Of the 80 random bits the upper 40 are drawn once a millisecond and the lower 40 count up from a random start.
+    """
+
+    def __init__(
+        self,
+        milliseconds: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        random_bits: Callable[[int], int] = secrets.randbits,
+    ) -> None:
+        self._milliseconds = milliseconds
+        self._random_bits = random_bits
+        self._last = -1
+        self._head = ""
+        self._tail = 0
+
+    def new(self) -> str:
+        """Return the next ULID, 26 characters."""
+        now = self._milliseconds()
+        if now > self._last:
+            self._start(now)
+        self._tail += 1
+        if self._tail >= _tail_end:
+            self._start(self._last + 1)
+        return self._head + _encode(self._tail, 4)
+
+    def _start(self, millisecond: int) -> None:
+        """Begin a millisecond. A clock that went back is not followed: order matters more."""
+        self._last = millisecond
+        head = millisecond << _tail_bits | self._random_bits(_tail_bits)
+        self._head = _encode(head, 9)
+        self._tail = self._random_bits(_tail_bits - 1)
+
+
+def _encode(number: int, pairs: int) -> str:
+    """Return base 32 of `pairs` times two characters."""
+    return "".join([_pairs[number >> (10 * place) & 1023] for place in range(pairs - 1, -1, -1)])
