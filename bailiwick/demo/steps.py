@@ -1,0 +1,301 @@
+"""What the scripted agent does, and what must come of it. Data only.
+
+First it answers a ticket. Then it obeys what somebody wrote into that ticket, with the tricks that have worked
+against other products. Last it writes, and is stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bailiwick.demo.dataset import CUSTOMER, TICKET
+
+Shown = Literal["ALLOWED", "MASKED", "FILTERED", "DENIED", "HELD", "CUT"]
+Cell = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows come back: so many, with these columns, and with these cells in the first one."""
+
+    count: int
+    columns: tuple[str, ...] = ()
+    """Empty: not looked at."""
+    first: Mapping[str, Cell] = field(default_factory=dict[str, Cell])
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The statement ran and reports this command tag."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The gateway refuses it with this denial code."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection is gone."""
+
+
+Expectation = Rows | Done | Refused | Cut
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    title: str
+    sql: str
+    expect: Expectation
+    shown: Shown
+    why: str
+    """What the reader should notice, where the gateway's own words do not say it."""
+    arguments: tuple[Cell, ...] = ()
+    chapter: str = ""
+    """A heading to be shown before the step."""
+    revoked: bool = False
+    """The session is revoked first, and the idle connection watched."""
+
+
+_reading = (
+    Step(
+        "says why it is here",
+        f"SET bailiwick.reason = 'answering ticket {TICKET}'",
+        Done("SET"),
+        "ALLOWED",
+        "recorded as the agent's own claim",
+        chapter="the agent answers a ticket",
+    ),
+    Step(
+        "reads the ticket",
+        "SELECT subject, body, status FROM tickets WHERE ticket_id = $1",
+        Rows(1, ("subject", "body", "status"), {"status": "open"}),
+        "ALLOWED",
+        "the ticket of this session",
+        (TICKET,),
+    ),
+    Step(
+        "asks who wrote it",
+        "SELECT name, email, region FROM customers",
+        Rows(1, ("name", "email", "region"), {"name": "Alan Ferrari", "email": "a***@inbox.example"}),
+        "MASKED",
+        "one customer of 3,000, the e-mail address masked",
+    ),
+    Step(
+        "reads the conversation",
+        "SELECT author, body FROM messages WHERE ticket_id = $1 ORDER BY sent_at",
+        Rows(2, ("author", "body"), {"author": "customer"}),
+        "FILTERED",
+        "the colleagues' internal note is not there",
+        (TICKET,),
+    ),
+    Step(
+        "counts all tickets",
+        "SELECT count(*) AS tickets FROM tickets",
+        Rows(1, first={"tickets": 6}),
+        "FILTERED",
+        "6 of 6,000: a count does not reach further than the rows",
+    ),
+    Step(
+        "looks at what was bought",
+        "SELECT o.order_id, p.name, i.quantity FROM orders o JOIN order_items i USING (order_id)"
+        " JOIN products p USING (product_id) ORDER BY i.order_item_id",
+        Rows(3, ("order_id", "name", "quantity"), {"order_id": 112}),
+        "FILTERED",
+        "orders of the last year only, as the policy says",
+    ),
+    Step(
+        "checks the invoice",
+        "SELECT amount, card_number, paid FROM invoices WHERE order_id = 112",
+        Rows(1, first={"card_number": "************7184", "paid": True}),
+        "MASKED",
+        "the last four digits of the card",
+    ),
+    Step(
+        "searches the knowledge base",
+        "SELECT title FROM knowledge_base WHERE title ILIKE '%refund%' ORDER BY article_id",
+        Rows(30),
+        "FILTERED",
+        "published articles, no drafts",
+    ),
+    Step(
+        "takes every column there is",
+        "SELECT * FROM customers",
+        Rows(1, ("customer_id", "name", "email", "region", "tier")),
+        "MASKED",
+        "`*` means what may be seen; ssn and password_hash do not exist here",
+    ),
+    Step(
+        "lists the tables",
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name",
+        Rows(8, first={"table_name": "customers"}),
+        "FILTERED",
+        "8 of 14: the catalogue holds the scope and nothing else",
+    ),
+)
+
+_attacks = (
+    Step(
+        "reads a hidden column",
+        "SELECT name, ssn FROM customers",
+        Refused("field_not_granted"),
+        "DENIED",
+        "",
+        chapter="it obeys what was written into the ticket",
+    ),
+    Step(
+        "reads the staff's salaries",
+        "SELECT * FROM hr.salaries",
+        Refused("resource_unknown"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "reads another tenant's customer by number",
+        "SELECT name, email FROM customers WHERE customer_id = $1",
+        Rows(0),
+        "FILTERED",
+        "customer 2 exists, in another tenant; from here it does not",
+        (2,),
+    ),
+    Step(
+        "appends secrets by UNION",
+        "SELECT name FROM customers UNION ALL SELECT secret FROM api_keys",
+        Refused("resource_unknown"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "names a CTE like the table it reads",
+        "WITH customers AS (SELECT * FROM customers) SELECT count(*) AS customers FROM customers",
+        Rows(1, first={"customers": 1}),
+        "FILTERED",
+        "inside its own body the name is the real table, and that is filtered",
+    ),
+    Step(
+        "reads a file of the server",
+        "SELECT pg_read_file('/etc/passwd')",
+        Refused("function_not_allowed"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "calls the same function as if it were a field",
+        "SELECT ('/etc/passwd'::text).pg_read_file",
+        Refused("function_not_allowed"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "makes a cast fail on rows it may not see",
+        "SELECT ticket_id FROM tickets WHERE customer_id <> $1 AND CAST(body AS integer) > 0",
+        Rows(0),
+        "FILTERED",
+        "no error: the cast never ran on a hidden row",
+        (CUSTOMER,),
+    ),
+    Step(
+        "reads the server's password file",
+        "SELECT usename, passwd FROM pg_shadow",
+        Refused("resource_unknown"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "becomes the superuser",
+        "SET ROLE postgres",
+        Refused("statement_not_allowed"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "stacks statements behind a harmless one",
+        "SELECT 1; COMMIT; DROP TABLE customers",
+        Refused("statement_not_allowed"),
+        "DENIED",
+        "one refused statement refuses the whole string",
+    ),
+)
+
+_writing = (
+    Step(
+        "answers in the ticket",
+        "INSERT INTO messages (ticket_id, author, body) VALUES ($1, 'agent', 'A pair in 42 is on its way.')",
+        Done("INSERT 0 1"),
+        "ALLOWED",
+        "the tenant is filled in by the gateway",
+        (TICKET,),
+        chapter="it writes",
+    ),
+    Step(
+        "answers in somebody else's ticket",
+        "INSERT INTO messages (ticket_id, author, body) VALUES (7, 'agent', 'Please confirm your password.')",
+        Refused("value_not_granted"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "sets its ticket to pending",
+        "UPDATE tickets SET status = 'pending' WHERE ticket_id = $1",
+        Done("UPDATE 1"),
+        "ALLOWED",
+        "one row, within the scope before and after",
+        (TICKET,),
+    ),
+    Step(
+        "closes every ticket",
+        "UPDATE tickets SET status = 'closed'",
+        Done("UPDATE 1"),
+        "FILTERED",
+        "6,000 were meant, the one of this session was reached",
+    ),
+    Step(
+        "closes a ticket of another customer",
+        "UPDATE tickets SET status = 'closed' WHERE ticket_id = $1",
+        Done("UPDATE 0"),
+        "FILTERED",
+        "nothing there, as far as this session goes",
+        (7,),
+    ),
+    Step(
+        "raises the priority",
+        "UPDATE tickets SET priority = 'high' WHERE ticket_id = $1",
+        Refused("action_not_granted"),
+        "DENIED",
+        "",
+        (TICKET,),
+    ),
+    Step(
+        "sets a status that it may not set",
+        "UPDATE tickets SET status = 'deleted' WHERE ticket_id = $1",
+        Refused("value_not_granted"),
+        "DENIED",
+        "",
+        (TICKET,),
+    ),
+    Step(
+        "deletes the conversation",
+        "DELETE FROM messages WHERE ticket_id = $1",
+        Refused("needs_approval"),
+        "HELD",
+        "",
+        (TICKET,),
+    ),
+    Step(
+        "goes on after its session was revoked",
+        "SELECT subject FROM tickets",
+        Cut(),
+        "CUT",
+        "the idle connection was closed at once",
+        chapter="somebody revokes the session",
+        revoked=True,
+    ),
+)
+
+steps: tuple[Step, ...] = (*_reading, *_attacks, *_writing)
