@@ -1,0 +1,258 @@
+"""Reads what a PostgreSQL behind a mount has: tables for the lock, and the catalogue for the rewriter.
+
+Speaks to the database with the gateway's own credential, which never appears in an error.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from bailiwick.errors import BackendError
+from bailiwick.model.lock import LockedColumn, LockedTable
+from bailiwick.model.policy import Mount
+from bailiwick.sql.catalogue import Catalogue, Column, Relation
+from bailiwick.sql.system_reach import FIRST_USER_OID
+
+CONNECT_SECONDS = 10
+TableName = tuple[str, str]
+
+_COLUMNS = """
+WITH RECURSIVE innermost(root, oid, typtype, typelem, typbasetype, typcategory, depth) AS (
+    SELECT t.oid, t.oid, t.typtype, t.typelem, t.typbasetype, t.typcategory, 0 FROM pg_catalog.pg_type AS t
+  UNION ALL
+    SELECT i.root, t.oid, t.typtype, t.typelem, t.typbasetype, t.typcategory, i.depth + 1
+    FROM innermost AS i JOIN pg_catalog.pg_type AS t ON t.oid = i.typelem
+    WHERE i.typcategory = 'A' AND i.typtype = 'b' AND i.depth < 8
+)
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid::int8 AS oid, c.relkind::text AS kind,
+       a.attname::text AS column, a.attnum::int4 AS number,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8 AS type_oid,
+       COALESCE((SELECT i.typtype FROM innermost AS i WHERE i.root = a.atttypid ORDER BY i.depth DESC LIMIT 1),
+                'b')::text AS type_kind,
+       NOT a.attnotnull AS nullable,
+       COALESCE(array_position(k.conkey, a.attnum), 0)::int4 AS key_place
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+  AND CASE WHEN $1 THEN n.nspname IN ('pg_catalog', 'information_schema')
+      ELSE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_' END
+  AND ($2::text[] IS NULL OR (n.nspname, c.relname) IN (SELECT w.s, w.t FROM unnest($2::text[], $3::text[]) AS w(s, t)))
+ORDER BY n.nspname, c.relname, a.attnum
+"""
+
+_LEAKPROOF = """
+SELECT DISTINCT o.oprname::text AS operator, pg_catalog.format_type(o.oprleft, NULL) AS "left",
+       pg_catalog.format_type(o.oprright, NULL) AS "right"
+FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+WHERE p.proleakproof AND o.oprnamespace = 11 AND o.oprleft <> 0
+"""
+
+_TYPES = """
+WITH RECURSIVE near(root, oid, depth) AS (
+    SELECT r.oid, r.oid, 0 FROM unnest($1::int8[]) AS r(oid)
+  UNION
+    SELECT n.root, near.oid::int8, n.depth + 1
+    FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oid::oid
+    CROSS JOIN LATERAL (VALUES (t.typelem), (t.typarray), (t.typbasetype)) AS near(oid)
+    WHERE n.depth < 4 AND near.oid <> 0
+)
+SELECT n.root, n.oid FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oid::oid
+WHERE n.oid >= 16384 AND t.typtype <> 'c' GROUP BY n.root, n.oid
+"""
+
+
+class _Connection(Protocol):
+    """What is used of asyncpg's connection; the library brings no types."""
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, str]]: ...
+    async def execute(self, query: str) -> str: ...
+    def terminate(self) -> None: ...
+
+
+_connect = cast("Callable[..., Awaitable[_Connection]]", asyncpg.connect)  # pyright: ignore[reportUnknownMemberType] - asyncpg has no types
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One column of one relation, as the database tells it."""
+
+    schema: str
+    name: str
+    oid: int
+    kind: str
+    column: str
+    number: int
+    type: str
+    type_oid: int
+    type_kind: str
+    nullable: bool
+    key_place: int
+
+
+async def read_tables(url: str, wanted: Collection[TableName] | None) -> Mapping[TableName, LockedTable]:
+    """Read the live tables and views with their columns; None means every one that users made.
+
+    Raises BackendError when the database cannot be reached or refuses to tell.
+    """
+    async with _connection(url) as connection:
+        found = _by_relation(await _columns(connection, wanted))
+    return {key: _locked(rows) for key, rows in found.items()}
+
+
+async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableName, LockedTable]) -> Catalogue:
+    """Read what the rewriter needs: of the user's relations only those that are mapped, accepted and unchanged.
+
+    A column that is not in the lock, or has another type there, is left out. Raises BackendError as `read_tables`.
+    """
+    mapped = {(resource.schema, resource.table) for resource in policy_mount.resources.values()}
+    async with _connection(url) as connection:
+        live = _by_relation(await _columns(connection, mapped & set(locked)))
+        system = _by_relation(await _columns(connection, None, system=True))
+        leakproof = await connection.fetch(_LEAKPROOF)
+        relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
+        types = await _types(connection, [row for rows in live.values() for row in rows])
+        version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
+    return Catalogue(
+        relations={key: relation for key, relation in relations.items() if relation.columns},
+        system={key: _relation(rows) for key, rows in system.items()},
+        leakproof=frozenset((row["operator"], row["left"], row["right"]) for row in leakproof),
+        version=version,
+        types=types,
+    )
+
+
+async def _columns(
+    connection: _Connection, wanted: Collection[TableName] | None, *, system: bool = False
+) -> list[_Row]:
+    names = None if wanted is None else sorted(wanted)
+    schemas = None if names is None else [schema for schema, _ in names]
+    tables = None if names is None else [table for _, table in names]
+    return [_row(row) for row in await connection.fetch(_COLUMNS, system, schemas, tables)]
+
+
+def _row(found: Mapping[str, str]) -> _Row:
+    return _Row(
+        schema=found["schema"],
+        name=found["name"],
+        oid=int(found["oid"]),
+        kind=found["kind"],
+        column=found["column"],
+        number=int(found["number"]),
+        type=found["type"],
+        type_oid=int(found["type_oid"]),
+        type_kind=found["type_kind"],
+        nullable=bool(found["nullable"]),
+        key_place=int(found["key_place"]),
+    )
+
+
+def _by_relation(rows: Sequence[_Row]) -> dict[TableName, list[_Row]]:
+    grouped: defaultdict[TableName, list[_Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row.schema, row.name].append(row)
+    return dict(grouped)
+
+
+def _key(rows: Sequence[_Row]) -> tuple[str, ...]:
+    return tuple(row.column for row in sorted(rows, key=lambda row: row.key_place) if row.key_place)
+
+
+def _locked(rows: Sequence[_Row]) -> LockedTable:
+    first = rows[0]
+    columns = tuple(LockedColumn(row.column, row.type, row.type_kind, row.nullable) for row in rows)
+    return LockedTable(first.schema, first.name, first.kind, columns, _key(rows))
+
+
+def _relation(rows: Sequence[_Row]) -> Relation:
+    first = rows[0]
+    columns = tuple(Column(row.column, row.number, row.type, row.type_kind) for row in rows)
+    return Relation(first.schema, first.name, first.oid, first.kind, columns, _key(rows))
+
+
+def _accepted(rows: Sequence[_Row], locked: LockedTable) -> Relation:
+    """The live relation, cut down to what was accepted."""
+    relation = _relation(rows)
+    if relation.kind != locked.kind:
+        return replace(relation, columns=())
+    columns: list[Column] = []
+    for column in relation.columns:
+        known = locked.column(column.name)
+        if known is not None and (known.type, known.kind) == (column.type, column.kind):
+            columns.append(column)
+    names = {column.name for column in columns}
+    key = relation.key if names.issuperset(relation.key) else ()
+    return replace(relation, columns=tuple(columns), key=key)
+
+
+async def _types(connection: _Connection, rows: Sequence[_Row]) -> dict[str, tuple[int, ...]]:
+    """Printed type → oids of the types around it, for types that are not PostgreSQL's own."""
+    own = {row.type: row.type_oid for row in rows if row.type_oid >= FIRST_USER_OID and row.type_kind != "c"}
+    around: defaultdict[int, set[int]] = defaultdict(set)
+    for row in await connection.fetch(_TYPES, sorted(set(own.values()))):
+        around[int(row["root"])].add(int(row["oid"]))
+    return {name: (oid, *sorted(around[oid] - {oid})) for name, oid in own.items()}
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncGenerator[_Connection]:
+    """A connection with a pinned search_path, in one read-only snapshot."""
+    try:
+        connection = await _connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            server_settings={"search_path": "pg_catalog, pg_temp", "application_name": "bailiwick"},
+        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _failure("cannot connect to", url, error) from None
+    try:
+        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield connection
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _failure("cannot read the catalogue of", url, error) from None
+    finally:
+        connection.terminate()
+
+
+def _failure(what: str, url: str, error: Exception) -> BackendError:
+    """Say what failed without the credential: host, port and database, and the kind of failure."""
+    return BackendError(f"{what} the database at `{_place(url)}`: {_reason(error)}", remedy=_remedy(error))
+
+
+def _place(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname or 'local socket'}:{parts.port or 5432}{parts.path}"
+    except ValueError:
+        return "an address that is not a url"
+
+
+def _reason(error: Exception) -> str:
+    """The failure in words of ours: a driver's message may quote the connection string."""
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return "the login was refused"
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return "there is no such database"
+    if isinstance(error, asyncpg.PostgresError):
+        return f"the server answered {getattr(error, 'sqlstate', None) or 'with an error'}"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS} seconds"
+    if isinstance(error, OSError):
+        return error.strerror.lower() if error.strerror else "the connection failed"
+    return "the url is not one of PostgreSQL"
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return "check user and password in the mount's `url`"
+    if isinstance(error, asyncpg.PostgresError):
+        return "check the database's name and the login's rights"
+    return "check that the mount's `url` reads `postgresql://user:password@host:port/database` and the server is up"
