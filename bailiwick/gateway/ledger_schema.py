@@ -1,0 +1,79 @@
+"""The SQLite file of a ledger: its tables, and the statements that writer and readers share.
+
+`records`, `subtrees`, `checkpoints` and `head` are the evidence, written together in one transaction for each batch.
+`facts` and `accesses` are an index over it, filled later and in larger pieces, because keeping ten B-trees up to date
+in every commit would double the time that each statement waits. Readers add what is not indexed yet.
+"""
+
+from __future__ import annotations
+
+from bailiwick.ledger.facts import Facts
+
+APPLICATION_ID = 0x42414C45
+"""Marks the file as a ledger (`BALE`)."""
+FORMAT = 1
+
+SCHEMA = f"""
+CREATE TABLE log (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  origin TEXT NOT NULL
+) STRICT;
+CREATE TABLE records (
+  seq INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL CHECK (length(hash) = 32),
+  body BLOB NOT NULL
+) STRICT;
+CREATE TABLE subtrees (
+  level INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  root BLOB NOT NULL CHECK (length(root) = 32),
+  PRIMARY KEY (level, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+  size INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  note TEXT NOT NULL
+) STRICT;
+CREATE TABLE head (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  note TEXT NOT NULL
+) STRICT;
+CREATE TABLE facts (
+  seq INTEGER PRIMARY KEY,
+  {", ".join(f'"{name}" TEXT NOT NULL' for name in Facts._fields)}
+) STRICT;
+CREATE TABLE accesses (
+  action TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (action, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX accesses_by_seq ON accesses (seq);
+CREATE INDEX facts_by_id ON facts (id);
+CREATE INDEX facts_by_at ON facts (at);
+CREATE INDEX facts_by_agent ON facts (agent);
+CREATE INDEX facts_by_user ON facts ("user");
+CREATE INDEX facts_by_session ON facts (session);
+CREATE INDEX facts_by_task ON facts (task);
+CREATE INDEX facts_by_kind ON facts (kind);
+CREATE INDEX facts_by_decision ON facts (decision);
+CREATE INDEX facts_by_code ON facts (code) WHERE code <> '';
+CREATE INDEX facts_by_refers ON facts (refers) WHERE refers <> '';
+"""
+
+_FROZEN = ("log", "records", "subtrees", "checkpoints", "facts", "accesses")
+
+TRIGGERS = "".join(
+    f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
+    for table in _FROZEN
+    for verb in ("UPDATE", "DELETE")
+)
+
+_members = ", ".join(f"coalesce(j.doc ->> '$.{name}', '')" for name in Facts._fields)
+_DOCUMENTS = """(
+  SELECT seq, CAST(body AS TEXT) AS doc FROM main.records
+  WHERE seq BETWEEN ? AND ? AND json_valid(CAST(body AS TEXT))
+) j"""
+SELECT_FACTS = f"SELECT j.seq, {_members} FROM {_DOCUMENTS}"  # noqa: S608 -- constants of this module only
+"""The facts of the records from one sequence number to another, read from their bytes."""
+SELECT_ACCESSES = f"SELECT DISTINCT a.value, j.seq FROM {_DOCUMENTS}, json_each(j.doc, '$.actions') a"  # noqa: S608 -- constants only

@@ -1,0 +1,38 @@
+"""What of a record can be searched for: the projection that the store indexes and `verify` checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bailiwick.model.record import JsonValue
+
+
+class Facts(NamedTuple):
+    """The searchable members of a record; empty where it has none."""
+
+    id: str
+    at: str
+    kind: str
+    agent: str
+    user: str
+    session: str
+    task: str
+    mount: str
+    decision: str
+    code: str
+    refers: str
+
+
+def facts_of(document: Mapping[str, JsonValue]) -> Facts:
+    """Return the searchable members of a decoded record."""
+    values = (document.get(name) for name in Facts._fields)
+    return Facts(*(value if isinstance(value, str) else "" for value in values))
+
+
+def actions_of(document: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """Return the distinct actions of a decoded record, sorted."""
+    actions = document.get("actions")
+    if not isinstance(actions, list):
+        return ()
+    return tuple(sorted({action for action in actions if isinstance(action, str)}))

@@ -1,0 +1,126 @@
+"""Verification of a whole ledger from what is stored and one public key. Pure; bad data gives findings, not errors.
+
+What an intruder without the signing key can do to the file is found: changing, removing, inserting, moving or cutting
+records, also with all hashes made to fit. What only a checkpoint held elsewhere shows is that the whole file was taken
+back to an earlier state that had been signed, or that the holder of the key signed two histories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bailiwick.ledger.checkpoint import Checkpoint, VerifierKey, open_checkpoint
+from bailiwick.ledger.leaves import Row, findings_of, place
+from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, subtree_root
+from bailiwick.ledger.replay import Anchor, Replay
+from bailiwick.ledger.report import Finding, Report, span
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a ledger's file holds. `rows` are sorted by their number."""
+
+    rows: Iterable[Row]
+    count: int
+    """How many rows there are."""
+    indexed: int
+    """Records below it must be in the search index."""
+    subtrees: Sequence[Subtree]
+    head: str
+    """The signed head, a note."""
+    retained: Sequence[tuple[int, str]]
+    """Kept checkpoints: the size in whose place each stands, and the note."""
+
+
+def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = ()) -> Report:
+    """Check everything, also against checkpoints (signed notes) that were held elsewhere."""
+    findings: list[Finding] = []
+    head = open_checkpoint(evidence.head, key)
+    if head is None:
+        findings.append(Finding("checkpoint", "the ledger's signed head is not a checkpoint signed with this key"))
+    anchors = _own_anchors(evidence, head, key, findings) + _external_anchors(external, head, key, findings)
+    limit = max((anchor.size for anchor in anchors), default=evidence.count)
+    leaves = place(evidence.rows, limit, evidence.indexed)
+    findings += findings_of(leaves)
+    findings += _gone(leaves.missing(), limit)
+    tiles = {subtree.index: subtree.root for subtree in evidence.subtrees if subtree.level == TILE_HEIGHT}
+    if anchors:
+        findings += Replay(leaves, tiles, anchors).run()
+        findings += _check_subtrees(evidence.subtrees, limit)
+    return Report(
+        records=leaves.rows,
+        size=None if head is None else head.size,
+        root=None if head is None else head.root,
+        checkpoints=len(anchors),
+        findings=tuple(findings),
+    )
+
+
+def _own_anchors(
+    evidence: Evidence, head: Checkpoint | None, key: VerifierKey, findings: list[Finding]
+) -> list[Anchor]:
+    anchors: list[Anchor] = []
+    for size, note in evidence.retained:
+        checkpoint = open_checkpoint(note, key)
+        if checkpoint is None or checkpoint.size != size:
+            text = f"the checkpoint kept for {size} records is not one signed with this key"
+            findings.append(Finding("checkpoint", text))
+        else:
+            anchors.append(Anchor(checkpoint.size, checkpoint.root))
+    newest = max((anchor.size for anchor in anchors), default=0)
+    if head is not None:
+        anchors.append(Anchor(head.size, head.root))
+        if newest > head.size:
+            text = f"{span(head.size, newest - 1)}: the head was taken back to one signed before them"
+            findings.append(Finding("rolled_back", text, head.size, newest - 1))
+    return anchors
+
+
+def _external_anchors(
+    notes: Sequence[str], head: Checkpoint | None, key: VerifierKey, findings: list[Finding]
+) -> list[Anchor]:
+    anchors: list[Anchor] = []
+    for number, note in enumerate(notes, 1):
+        checkpoint = open_checkpoint(note, key)
+        if checkpoint is None:
+            text = f"checkpoint {number} of those held elsewhere was not signed with this ledger's key"
+            findings.append(Finding("checkpoint", text))
+            continue
+        anchors.append(Anchor(checkpoint.size, checkpoint.root, external=True))
+        size = 0 if head is None else head.size
+        if checkpoint.size > size:
+            last = checkpoint.size - 1
+            text = f"{span(size, last)}: signed by the checkpoint held elsewhere, and not in the ledger's head"
+            findings.append(Finding("rolled_back", text, size, last))
+    return anchors
+
+
+def _gone(missing: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
+    """Name the records that no row holds."""
+    found: list[Finding] = []
+    for first, last in missing:
+        if last == limit - 1:
+            found.append(Finding("truncated", f"{span(first, last)}: signed, and cut from the end", first, last))
+        else:
+            found.append(Finding("removed", f"{span(first, last)}: removed", first, last))
+    return found
+
+
+def _check_subtrees(subtrees: Sequence[Subtree], limit: int) -> list[Finding]:
+    """Check the stored roots above the tiles against the tiles', and that none is too many."""
+    roots = {(subtree.level, subtree.index): subtree.root for subtree in subtrees}
+    found: list[Finding] = []
+    for (level, index), root in sorted(roots.items()):
+        first, last = index << level, (index + 1 << level) - 1
+        if last >= limit or level % TILE_HEIGHT or level <= 0:
+            text = f"a stored subtree root (level {level}, {index}) does not belong to the ledger"
+            found.append(Finding("index", text))
+        elif level > TILE_HEIGHT:
+            below = [
+                roots.get((level - TILE_HEIGHT, (index << TILE_HEIGHT) + at), EMPTY_ROOT) for at in range(TILE_WIDTH)
+            ]
+            if subtree_root(below) != root:
+                text = f"{span(first, last)}: the stored hash over them (subtree root, level {level}) is false"
+                found.append(Finding("index", text, first, last))
+    return found
