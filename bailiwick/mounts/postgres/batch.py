@@ -1,0 +1,117 @@
+"""A batch: what a client asked for up to its Sync or Flush, translated, cut into segments that run without a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bailiwick.gateway.enforce import Call
+from bailiwick.mounts.postgres.prepared import Portal, Prepared
+
+PARSE: Final = 1
+BIND: Final = 2
+DESCRIBE_STATEMENT: Final = 3
+DESCRIBE_PORTAL: Final = 4
+EXECUTE: Final = 5
+CLOSE: Final = 6
+POISON: Final = 7
+SYNC: Final = 8
+
+
+class Step:
+    """One message sent to the server, what is known about it, and what became of it."""
+
+    __slots__ = (
+        "begun",
+        "call",
+        "checked",
+        "error",
+        "intent",
+        "kind",
+        "mark",
+        "name",
+        "passed",
+        "portal",
+        "prepared",
+        "quiet",
+        "rows",
+        "settled",
+        "size",
+    )
+
+    def __init__(self, kind: int, prepared: Prepared | None = None, name: bytes = b"", quiet: bool = False) -> None:
+        self.kind = kind
+        self.prepared = prepared
+        self.name = name
+        self.quiet = quiet
+        """Whether the client, speaking the simple protocol, did not ask for this step's own reply."""
+        self.portal: Portal | None = None
+        self.call: Call | None = None
+        self.checked = False
+        """Whether its rows hold the gateway's check."""
+        self.passed = b"t"
+        """How that check reads when it holds."""
+        self.error = b""
+        """POISON: what the client is told in place of the server's complaint."""
+        self.intent = ""
+        self.settled = False
+        self.begun = 0.0
+        self.rows = 0
+        self.size = 0
+        """Bytes of rows."""
+        self.mark = -1
+        """Where in the held reply its rows begin."""
+
+
+class Segment:
+    """Messages sent in one go, and the steps that answer for them."""
+
+    __slots__ = ("checked", "chunks", "steps")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.steps: list[Step] = []
+        self.checked = False
+        """Whether a write in it is checked by its rows, so that nothing may be made lasting before they came."""
+
+
+class Batch:
+    """`doomed`: a step in it is known to fail, so that the server would skip what follows."""
+
+    __slots__ = ("_last", "doomed", "segments", "size", "steps", "writes")
+
+    def __init__(self) -> None:
+        self._last = Segment()
+        self.segments = [self._last]
+        self.writes: list[Step] = []
+        self.doomed = False
+        self.size = 0
+        self.steps = 0
+
+    def add(self, data: bytes, step: Step) -> None:
+        """Append a message and its step."""
+        self._last.chunks.append(data)
+        self._last.steps.append(step)
+        self.size += len(data)
+        self.steps += 1
+
+    def add_execute(self, data: bytes, step: Step, prepared: Prepared) -> None:
+        """Append an execution. What could commit stands in a segment behind the checked writes."""
+        kind = prepared.plan.kind
+        if self._last.checked and kind not in ("READ", "WRITE"):
+            self._last = Segment()
+            self.segments.append(self._last)
+        self.add(data, step)
+        if kind == "WRITE":
+            self.writes.append(step)
+            step.checked = prepared.plan.checked
+            self._last.checked = self._last.checked or step.checked
+
+    @property
+    def checked(self) -> bool:
+        """Whether some write in it is checked by its rows."""
+        return any(segment.checked for segment in self.segments)
+
+    def open_writes(self) -> Iterator[Step]:
+        """Yield the writes whose intent is recorded but whose outcome is not."""
+        return (step for step in self.writes if step.intent and not step.settled)

@@ -1,0 +1,479 @@
+"""One client's connection after its start-up: the state machine between client, server and ledger. No sockets.
+
+Batches run one after the other: GATHERING a client's messages up to Sync or Flush, RECORDING the intents of its
+writes, RUNNING on the server segment by segment, RELEASING the reply once every record of it is durable.
+
+INVARIANT: nothing that can have an effect is sent before its intent is durable, and nothing of a reply leaves
+before the call's record (or intent) is durable; its end leaves only after the outcome is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal, Protocol
+
+from bailiwick.errors import ProtocolError
+from bailiwick.gateway.enforce import Enforcer, LiveSession
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import EXECUTE, POISON, SYNC, Batch, Segment, Step
+from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
+from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
+from bailiwick.mounts.postgres.records import Records
+from bailiwick.mounts.postgres.replies import Replies
+from bailiwick.mounts.postgres.translate import POISON_PARSE, Planner, Translator
+from bailiwick.mounts.postgres.values import MaskPads
+
+Phase = Literal["GATHERING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
+
+HELD = 64 * 1024
+"""A reply longer than this gets an intent and is streamed."""
+_WAITING = 1024 * 1024
+"""With this much held back, the server is not read until the ledger has caught up."""
+_BATCH_BYTES = 1024 * 1024
+_BATCH_STEPS = 1000
+"""A batch longer than this is run as if the client had sent a Flush."""
+_AHEAD = 64 * 1024
+"""With this much received ahead, the client is not read until its batch is done."""
+
+_longest: dict[int, int] = {
+    ord("Q"): MAX_MESSAGE,
+    ord("P"): MAX_MESSAGE,
+    ord("B"): MAX_MESSAGE,
+    ord("F"): MAX_MESSAGE,
+    ord("d"): MAX_MESSAGE,
+    ord("D"): MAX_SMALL,
+    ord("E"): MAX_SMALL,
+    ord("C"): MAX_SMALL,
+    ord("f"): MAX_SMALL,
+    ord("c"): 4,
+    ord("S"): 4,
+    ord("H"): 4,
+    ord("X"): 4,
+}
+
+
+class Edge(Protocol):
+    """The sockets, as the state machine commands them."""
+
+    def send_client(self, data: bytes) -> None: ...
+    def send_server(self, data: bytes) -> None: ...
+    def read_client(self, on: bool) -> None:
+        """Go on or stop to read from the client."""
+        ...
+
+    def read_server(self, on: bool) -> None:
+        """Go on or stop to read from the server."""
+        ...
+
+    def close(self, cancel: bool) -> None:
+        """Close both sides once what was sent has left; `cancel` what the server is running first."""
+        ...
+
+
+class Frontend:
+    """Events in: `client_data`, `server_data`, `server_lost`, `cut`, `client_lost`, and durable records."""
+
+    __slots__ = (
+        "_ahead",
+        "_batch",
+        "_busy",
+        "_edge",
+        "_end",
+        "_live",
+        "_need",
+        "_next",
+        "_phase",
+        "_reading_client",
+        "_reading_server",
+        "_records",
+        "_replies",
+        "_seconds",
+        "_skipping",
+        "_streaming",
+        "_synced",
+        "_takes",
+        "_translator",
+        "_unread",
+    )
+
+    def __init__(
+        self,
+        edge: Edge,
+        live: LiveSession,
+        mount: str,
+        planner: Planner,
+        enforcer: Enforcer,
+        pads: MaskPads,
+        clock: Callable[[], datetime],
+        seconds: Callable[[], float],
+    ) -> None:
+        self._edge = edge
+        self._live = live
+        self._seconds = seconds
+        self._records = Records(enforcer, live, self._recorded)
+        translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
+        self._translator = translator
+        self._replies = Replies(translator.names, self._records, live.session.agent, seconds)
+        self._phase: Phase = "GATHERING"
+        self._busy = False
+        self._ahead = bytearray()
+        self._unread = b""
+        self._need = 0
+        self._reading_client = self._reading_server = True
+        self._batch = translator.batch
+        self._end = b""
+        """What the client ended the batch with: SYNC, FLUSH, or nothing when it was too long."""
+        self._next = 0
+        self._synced = False
+        self._streaming: Step | None = None
+        self._skipping = False
+        """After an error in a batch without Sync: everything up to the Sync is ignored, as a server does."""
+        self._takes: dict[int, Callable[[bytes], None]] = {
+            ord("P"): translator.parse,
+            ord("B"): translator.bind,
+            ord("D"): translator.describe,
+            ord("E"): translator.execute,
+            ord("C"): translator.close,
+        }
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: no batch is running."""
+        return self._phase == "GATHERING"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is at work on a batch, so that a cancel request has a target."""
+        return self._phase == "RUNNING"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has been given up; events that still arrive are ignored."""
+        return self._phase == "CLOSED"
+
+    # --- events ---
+
+    def client_data(self, data: bytes) -> None:
+        """The client sent something."""
+        if self._phase == "CLOSED":
+            return
+        if self._ahead or self._phase != "GATHERING":
+            self._ahead += data
+            if len(self._ahead) < self._need:
+                return
+            if self._phase != "GATHERING":
+                if len(self._ahead) > _AHEAD:
+                    self._read_client(False)
+                return
+            data = bytes(self._ahead)
+            self._ahead.clear()
+        self._unread = data
+        self._work()
+
+    def server_data(self, data: bytes) -> None:
+        """The server sent something."""
+        if self._phase == "CLOSED":
+            return
+        self._busy = True  # a record that is durable at once must not release a reply that is half taken
+        try:
+            self._replies.feed(data)
+        except (ProtocolError, struct.error, IndexError, UnicodeDecodeError):
+            self._give_up(own_error("08P01", "the database and the gateway do not understand each other", fatal=True))
+            return
+        finally:
+            self._busy = False
+        self._work()
+
+    def server_lost(self) -> None:
+        """The connection to the server is gone."""
+        self._give_up(own_error("08006", "the connection to the database is lost", fatal=True))
+
+    def client_lost(self) -> None:
+        """The client is gone: what it began is rolled back."""
+        self._give_up(b"", "08006")
+
+    def cut(self, denial: Denial) -> None:
+        """The session has ended, or the gateway is stopping."""
+        self._give_up(denied(denial, "", fatal=True, state="" if ends_session(denial) else "57P01"), denial.code)
+
+    def _recorded(self) -> None:
+        self._work()
+
+    # --- the machine ---
+
+    def _work(self) -> None:
+        """Go on as far as possible. Re-entered by records that are durable at once; then the outer call goes on."""
+        if self._busy or self._phase == "CLOSED":
+            return
+        self._busy = True
+        try:
+            while self._advance():
+                pass
+        except (ProtocolError, struct.error, IndexError) as error:
+            text = error.message if isinstance(error, ProtocolError) else "a message is malformed"
+            self._give_up(own_error("08P01", text, fatal=True), "08P01")
+        finally:
+            self._busy = False
+
+    def _advance(self) -> bool:
+        if self._records.failed:
+            self._give_up(
+                own_error("58030", "the ledger cannot be written, so nothing may be done", fatal=True), "58030"
+            )
+            return False
+        phase = self._phase
+        if phase == "GATHERING":
+            return self._gather()
+        if phase == "RUNNING":
+            return self._run()
+        if self._records.outstanding or phase == "CLOSED":
+            return False
+        if phase == "RECORDING":
+            self._phase = "RUNNING"
+            self._send(self._batch.segments[0])
+            return True
+        self._release()
+        return True
+
+    # --- gathering ---
+
+    def _gather(self) -> bool:
+        """Take complete messages until the batch is complete. False: more has to be received."""
+        data = self._unread
+        if not data:
+            if not self._replies.steps and self._replies.held:
+                self._edge.send_client(self._replies.take())
+            if self._replies.ended:
+                self._give_up(b"")
+            return False
+        pos, end = 0, len(data)
+        takes = self._takes
+        while self._phase == "GATHERING" and end - pos >= 5:
+            kind = data[pos]
+            size: int = int32_at(data, pos + 1)[0]
+            if not 4 <= size <= _longest.get(kind, 0):
+                raise ProtocolError("a message of an unknown kind or of a wrong length")
+            after = pos + 1 + size
+            if after > end:
+                break
+            take = takes.get(kind)
+            if (self._skipping or self._translator.batch.doomed) and self._takes_in_error(kind):
+                pos = after
+                continue
+            if take is not None:
+                take(data[pos:after])
+                pos = after
+                batch = self._translator.batch
+                if batch.size > _BATCH_BYTES or batch.steps > _BATCH_STEPS:
+                    self._dispatch(b"")
+            elif self._take_other(kind, data[pos:after]):
+                pos = after
+        return self._keep(data, pos)
+
+    def _keep(self, data: bytes, pos: int) -> bool:
+        """Put away what is not used yet. True: a batch has been dispatched."""
+        self._unread = b""
+        self._need = 0
+        if pos < len(data):
+            self._ahead += data[pos:] if pos else data
+            if self._phase == "GATHERING":
+                self._need = 1 + int32_at(self._ahead, 1)[0] if len(self._ahead) >= 5 else 5
+        return self._phase != "GATHERING"
+
+    def _takes_in_error(self, kind: int) -> bool:
+        """Whether a message is swallowed because a step before it failed, or will."""
+        if self._skipping:
+            return kind not in b"SX"
+        return kind not in b"SXHQF"
+
+    def _take_other(self, kind: int, raw: bytes) -> bool:
+        """Take a message that ends a batch (or means nothing). False: the batch before it has to run first."""
+        if kind == 0x53:  # Sync
+            self._skipping = False
+            self._dispatch(codec.SYNC)
+        elif kind == 0x48:  # Flush
+            self._dispatch(codec.FLUSH)
+        elif kind == 0x58:  # Terminate
+            self._give_up(b"", "")
+        elif kind in b"QF":
+            if self._translator.batch.steps:
+                self._dispatch(b"")
+                return False
+            if kind == 0x51:
+                self._translator.query(codec.read_query(raw))
+            else:
+                self._translator.refuse(_FUNCTION_CALL)
+            self._dispatch(codec.SYNC)
+        return True  # copy data outside of a copy is ignored, as a server does
+
+    def _dispatch(self, end: bytes) -> None:
+        """Run what has been gathered."""
+        batch = self._translator.batch
+        if not batch.steps and end != codec.SYNC:
+            return
+        if batch.steps:
+            denial = self._live.blocked()
+            if denial is not None:
+                batch = self._blocked(denial)
+                if batch is None:
+                    return
+        self._translator.batch = Batch()
+        self._batch = batch
+        self._end = end
+        self._next = 1
+        self._synced = False
+        for step in batch.writes:
+            if step.call is not None:
+                step.intent = self._records.intend(step.call)
+        self._replies.begin(batch)
+        self._phase = "RECORDING"
+
+    def _blocked(self, denial: Denial) -> Batch | None:
+        self._translator.batch = Batch()
+        self._translator.names.forget_fresh()
+        self._translator.refuse(denial)
+        if ends_session(denial):
+            self.cut(denial)
+            return None
+        return self._translator.batch
+
+    # --- running ---
+
+    def _send(self, segment: Segment) -> None:
+        """Send a segment, with a Sync behind it when it is the last and nothing has to be checked first."""
+        last = self._next >= len(self._batch.segments)
+        chunks = segment.chunks
+        if last and self._end == codec.SYNC and not segment.checked:
+            chunks.append(codec.SYNC)
+            segment.steps.append(Step(SYNC))
+            self._synced = True
+        else:
+            chunks.append(codec.FLUSH)
+        begun = self._seconds()
+        for step in segment.steps:
+            step.begun = begun
+        self._replies.steps.extend(segment.steps)
+        self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _run(self) -> bool:
+        replies = self._replies
+        if replies.ended:
+            self._give_up(replies.take(), replies.erred or "08006")
+            return False
+        if replies.steps:
+            self._spill()
+            return False
+        if replies.broken is not None:
+            self._undo(replies.broken)
+        elif not replies.erred and self._next < len(self._batch.segments):
+            self._next += 1
+            self._send(self._batch.segments[self._next - 1])
+        elif self._end == codec.SYNC and not self._synced:
+            self._sync()
+        else:
+            self._finish()
+        return True
+
+    def _sync(self) -> None:
+        self._synced = True
+        self._replies.steps.append(Step(SYNC))
+        self._edge.send_server(codec.SYNC)
+
+    def _undo(self, broken: Step) -> None:
+        """A row of a checked write is out of scope: make the transaction fail before anything can commit."""
+        error = denied(_OUT_OF_SCOPE, broken.intent)
+        self._replies.broken = None
+        self._replies.settle_writes(_OUT_OF_SCOPE.code)
+        if self._replies.erred:
+            self._replies.hold(error)
+            return
+        step = Step(POISON)
+        step.error = error
+        self._replies.steps.append(step)
+        self._edge.send_server(POISON_PARSE + codec.FLUSH)
+
+    def _finish(self) -> None:
+        """Every reply is in: settle the writes, then wait for the records."""
+        self._replies.settle_writes(self._replies.erred)
+        if self._replies.erred and self._end != codec.SYNC:
+            self._skipping = True
+        self._translator.names.forget_fresh()
+        if self._replies.purpose is not None:
+            self._translator.purpose, self._replies.purpose = self._replies.purpose, None
+        self._streaming = None
+        self._phase = "RELEASING"
+
+    def _release(self) -> None:
+        """INVARIANT: called only with every record durable."""
+        self._phase = "GATHERING"
+        if self._replies.out:
+            self._edge.send_client(self._replies.take())
+        self._read_server(True)
+        if len(self._ahead) <= _AHEAD:
+            self._read_client(True)
+        if self._ahead:
+            self._unread = bytes(self._ahead)
+            self._ahead.clear()
+
+    def _spill(self) -> None:
+        """Let out a reply that is too long to be held, under an intent of its own."""
+        replies, records = self._replies, self._records
+        step = replies.steps[0]
+        if step is not self._streaming:
+            if replies.held <= HELD:
+                return
+            if step.kind != EXECUTE or step.checked or not step.size or replies.broken or step.call is None:
+                return
+            for write in self._batch.open_writes():
+                if write is not step and write not in replies.steps:
+                    replies.settle_one(write)
+            if not step.intent:
+                step.intent = records.intend(step.call)
+            self._streaming = step
+        if records.outstanding:
+            self._read_server(replies.held < _WAITING)
+            return
+        if replies.held:
+            self._edge.send_client(replies.take())
+        self._read_server(True)
+
+    # --- the edge ---
+
+    def _read_client(self, on: bool) -> None:
+        if on != self._reading_client:
+            self._reading_client = on
+            self._edge.read_client(on)
+
+    def _read_server(self, on: bool) -> None:
+        if on != self._reading_server:
+            self._reading_server = on
+            self._edge.read_server(on)
+
+    def _give_up(self, error: bytes, code: str = "08006") -> None:
+        """End the connection: nothing of what is held leaves; what is under way is settled as far as known."""
+        if self._phase == "CLOSED":
+            return
+        running = self._phase == "RUNNING"
+        self._phase = "CLOSED"
+        if not self._records.failed:
+            self._replies.drop_open(code)
+        if error:
+            self._edge.send_client(error)
+        self._edge.close(running)
+
+
+_FUNCTION_CALL = Denial(
+    "statement_not_allowed",
+    "the function call message is not supported",
+    allowed="functions inside a SELECT",
+    remedy="use `SELECT function(…)`",
+)
+_OUT_OF_SCOPE = Denial(
+    "row_out_of_scope",
+    "a row written would be outside of what this session may write",
+    allowed="rows that the write and the read scope admit, before and after the change",
+    remedy="ask for a grant whose `rows` and `set` admit the values",
+)

@@ -1,0 +1,134 @@
+"""Statements and portals of one connection, and what is sent to the server for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailiwick.gateway.enforce import Call
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
+from bailiwick.mounts.postgres.values import type_oid
+from bailiwick.sql.plan import Plan
+
+_TEXT, _BINARY = b"\0\0", b"\0\1"
+
+
+@dataclass(frozen=True, slots=True)
+class Misuse:
+    """A client's mistake that the server would have reported as well."""
+
+    state: str
+    message: str
+
+
+class Prepared:
+    """One statement: the agent's text, its plan, the decision on it, and what has been computed from them."""
+
+    __slots__ = ("call", "described", "plan", "purpose", "scope", "scrubbed", "sql", "text", "types", "values")
+
+    def __init__(self, text: bytes, plan: Plan, scope: str, call: Call) -> None:
+        self.text = text
+        self.plan = plan
+        self.scope = scope
+        """Id of the scope it was decided under."""
+        self.call = call
+        self.purpose = call.request.purpose
+        self.sql = plan.sql.encode()
+        self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
+        self.values: bytes | None = None
+        """The bound values on the wire, once known, when they never change in this session."""
+        self.described = b""
+        self.scrubbed = b""
+        """The last row description of the server and what became of it: it is nearly always the same."""
+
+    def same_statement(self, plan: Plan) -> bool:
+        """Return whether that plan runs the very same statement."""
+        mine = self.plan
+        return (mine.sql, mine.kind, mine.bound, mine.first, mine.checked, mine.returns) == (
+            plan.sql,
+            plan.kind,
+            plan.bound,
+            plan.first,
+            plan.checked,
+            plan.returns,
+        )
+
+    def parse(self, name: bytes, types: bytes) -> bytes | Misuse:
+        """Return the Parse to be sent; `types` are the agent's, as on the wire."""
+        plan = self.plan
+        if not plan.bound:
+            return codec.parse(name, self.sql, types)
+        own = plan.first - 1
+        declared = (len(types) - 2) // 4
+        if declared > own:
+            return Misuse("42P02", f"{declared} parameter types are declared, but the statement has {own} parameters")
+        padding = b"\0\0\0\0" * (own - declared)
+        count = pack_int16(own + len(plan.bound))
+        return codec.parse(name, self.sql, count + types[2:] + padding + self.types)
+
+    def bind(self, raw: bytes, portal: bytes, statement: bytes, pos: int, values: bytes) -> bytes | Misuse:
+        """Return the Bind to be sent for a client's; `values` are the gateway's, `pos` is behind the names."""
+        plan = self.plan
+        if not plan.bound and not plan.checked:
+            return raw
+        formats, count, own, results = codec.read_bind_tail(raw, pos)
+        if plan.bound:
+            expected = plan.first - 1
+            if count != expected:
+                # INVARIANT: the agent's values end where ours begin, or it could fill our places.
+                return Misuse(
+                    "08P01", f"bind message supplies {count} parameters, but the statement requires {expected}"
+                )
+            expanded = _all_formats(formats, count, len(plan.bound))
+            if expanded is None:
+                return Misuse("08P01", f"bind message has {len(formats) // 2} parameter formats but {count} parameters")
+            formats = expanded
+        if plan.checked and len(results) > 2:
+            results += _TEXT
+        tail = b"".join(
+            (
+                pack_int16(len(formats) // 2),
+                formats,
+                pack_int16(count + len(plan.bound)),
+                own,
+                values,
+                pack_int16(len(results) // 2),
+                results,
+            )
+        )
+        return codec.bind(portal, statement, tail)
+
+    def bind_unasked(self, values: bytes) -> bytes:
+        """Return the Bind of the unnamed statement and portal for the simple protocol: all text."""
+        return codec.bind(b"", b"", b"\0\0" + pack_int16(len(self.plan.bound)) + values + b"\0\0")
+
+    def row_description(self, raw: bytes) -> bytes:
+        """Return a RowDescription as the client may see it."""
+        if raw != self.described:
+            self.scrubbed = codec.without_origins(raw, self.plan.checked)
+            self.described = raw
+        return self.scrubbed
+
+
+class Portal:
+    """A bound statement. `passed` is how the check of a checked write reads when it holds."""
+
+    __slots__ = ("passed", "prepared")
+
+    def __init__(self, prepared: Prepared, passed: bytes = b"t") -> None:
+        self.prepared = prepared
+        self.passed = passed
+
+
+def check_value(raw: bytes, pos: int) -> bytes:
+    """Return how a true check reads under the result formats of a client's Bind."""
+    return b"\x01" if codec.read_bind_tail(raw, pos)[3] == _BINARY else b"t"
+
+
+def _all_formats(formats: bytes, count: int, more: int) -> bytes | None:
+    """Return parameter formats with `more` text parameters behind the agent's, None when they do not add up."""
+    if len(formats) == 2 and count != 1:
+        return formats if formats == _TEXT else formats * count + _TEXT * more
+    if not formats:
+        return formats
+    return formats + _TEXT * more if len(formats) == 2 * count else None

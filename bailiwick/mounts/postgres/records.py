@@ -1,0 +1,43 @@
+"""What one connection records, and how much of it is not durable yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+
+
+class Records:
+    """Counts the records under way. `changed` is called when the last of them became durable, or one cannot be."""
+
+    __slots__ = ("_changed", "_enforcer", "_live", "failed", "outstanding")
+
+    def __init__(self, enforcer: Enforcer, live: LiveSession, changed: Callable[[], None]) -> None:
+        self._enforcer = enforcer
+        self._live = live
+        self._changed = changed
+        self.outstanding = 0
+        self.failed = False
+        """INVARIANT: once true, nothing is executed and nothing is released any more."""
+
+    def call(self, call: Call, outcome: Outcome) -> str:
+        """Record a whole call; return the record's id."""
+        self.outstanding += 1
+        return self._enforcer.call(self._live, call, outcome, self._durable)
+
+    def intend(self, call: Call) -> str:
+        """Record an intent; return its id."""
+        self.outstanding += 1
+        return self._enforcer.intend(self._live, call, self._durable)
+
+    def settle(self, intent: str, call: Call, outcome: Outcome) -> None:
+        """Record the outcome of an intent."""
+        self.outstanding += 1
+        self._enforcer.settle(self._live, intent, call, outcome, self._durable)
+
+    def _durable(self, ok: bool) -> None:
+        self.outstanding -= 1
+        if not ok:
+            self.failed = True
+        if not self.outstanding or self.failed:
+            self._changed()

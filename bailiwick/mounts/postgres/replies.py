@@ -1,0 +1,394 @@
+"""From the server's messages to what the client may see of them, and when.
+
+Every message answers the oldest open step. What the client may see is held in order; `take` gives it out, and the
+caller decides when: nothing leaves before its record is durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from bailiwick.errors import ProtocolError
+from bailiwick.gateway.enforce import Outcome
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import (
+    BIND,
+    CLOSE,
+    DESCRIBE_PORTAL,
+    DESCRIBE_STATEMENT,
+    EXECUTE,
+    PARSE,
+    POISON,
+    SYNC,
+    Batch,
+    Step,
+)
+from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
+from bailiwick.mounts.postgres.errors import server_error, server_notice
+from bailiwick.mounts.postgres.records import Records
+from bailiwick.mounts.postgres.translate import Names
+
+_ROW, _COPY = ord("D"), ord("d")
+_LONGEST_CHECKED = 16 * 1024 * 1024
+
+_reported = frozenset(
+    {
+        "server_version",
+        "server_encoding",
+        "client_encoding",
+        "DateStyle",
+        "TimeZone",
+        "IntervalStyle",
+        "integer_datetimes",
+        "standard_conforming_strings",
+        "application_name",
+        "in_hot_standby",
+        "default_transaction_read_only",
+    }
+)
+
+
+def reported_parameter(raw: bytes, agent: str) -> bytes:
+    """Return what the client is sent for a server's ParameterStatus: the harmless ones, and itself as the user."""
+    name, value = codec.read_parameter_status(raw)
+    if name == "is_superuser":
+        return codec.parameter_status(name, "off")
+    if name == "session_authorization":
+        return codec.parameter_status(name, agent)
+    return codec.parameter_status(name, value) if name in _reported else b""
+
+
+class Replies:
+    """The open steps and the held reply. `None` from an answer means: pass the message as it came."""
+
+    __slots__ = (
+        "_agent",
+        "_answers",
+        "_need",
+        "_records",
+        "_remaining",
+        "_rest",
+        "_seconds",
+        "batch",
+        "broken",
+        "ended",
+        "erred",
+        "held",
+        "names",
+        "out",
+        "purpose",
+        "status",
+        "steps",
+    )
+
+    def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float]) -> None:
+        self.names = names
+        self._records = records
+        self._agent = agent
+        self._seconds = seconds
+        self.batch = Batch()
+        """The batch that is running."""
+        self.steps: deque[Step] = deque()
+        self.out: list[bytes] = []
+        self.held = 0
+        self.broken: Step | None = None
+        """A checked write with a row outside its scope: nothing behind it reaches the client."""
+        self.erred = ""
+        """SQLSTATE of the error after which the server skips everything up to the next Sync."""
+        self.ended = False
+        """Whether the server has ended the connection."""
+        self.status = ord("I")
+        """Transaction status as of the last ReadyForQuery."""
+        self.purpose: str | None = None
+        """The agent's new claim of its reason, when it has set one."""
+        self._rest = bytearray()
+        self._need = 0
+        self._remaining = 0
+        self._answers: dict[int, Callable[[bytes], bytes | None]] = {
+            ord("1"): self._parsed,
+            ord("2"): self._bound,
+            ord("3"): self._closed,
+            ord("t"): self._parameters,
+            ord("T"): self._described,
+            ord("n"): self._described_empty,
+            ord("C"): self._completed,
+            ord("I"): self._completed_empty,
+            ord("s"): self._suspended,
+            ord("H"): self._copying,
+            ord("c"): self._copying,
+            ord("E"): self._failed,
+            ord("N"): server_notice,
+            ord("S"): self._parameter,
+            ord("A"): self._dropped,
+            ord("Z"): self._ready,
+            ord("D"): self._checked_row,
+        }
+
+    def begin(self, batch: Batch) -> None:
+        """Start to take the replies for a batch."""
+        self.batch = batch
+        self.broken = None
+        self.erred = ""
+
+    def take(self) -> bytes:
+        """Give out what is held."""
+        data = self.out[0] if len(self.out) == 1 else b"".join(self.out)
+        self.out.clear()
+        self.held = 0
+        return data
+
+    def hold(self, data: bytes) -> None:
+        """Append to what the client will get."""
+        self.out.append(data)
+        self.held += len(data)
+
+    def feed(self, data: bytes) -> None:
+        """Take what the server sent. Raises `ProtocolError` when it does not answer what was asked."""
+        if self._need:
+            self._rest += data
+            if len(self._rest) < self._need:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+            self._need = 0
+        run, end = 0, len(data)
+        pos = self._pass_remaining(end) if self._remaining else 0
+        while end - pos >= 5:
+            kind = data[pos]
+            rows = kind in (_ROW, _COPY)
+            if rows and not self._executing(kind).checked:
+                pos = self._pass_rows(data, pos, kind)
+                continue
+            after = pos + 1 + int32_at(data, pos + 1)[0]
+            if after > end:
+                break
+            if rows and run < pos:
+                self.hold(data[run:pos])
+                run = pos
+            answer = self._answers.get(kind, self._unexpected)(data[pos:after])
+            if self.broken is not None:
+                answer = b""
+            if answer is not None:
+                if run < pos:
+                    self.hold(data[run:pos])
+                if answer:
+                    self.hold(answer)
+                run = after
+            pos = after
+        if run < pos:
+            self.hold(data[run:pos] if run or pos < end else data)
+        if pos < end:
+            self._keep(data, pos)
+
+    def settle_writes(self, code: str = "") -> None:
+        """Record the outcome of every write that is done but not settled; `code` says what became of them together."""
+        for step in self.batch.open_writes():
+            self._settle(step, code)
+
+    def settle_one(self, step: Step) -> None:
+        """Record the success of a write that is done."""
+        self._settle(step, "")
+
+    def drop_open(self, code: str) -> None:
+        """The connection ends: record what is known of everything that is under way."""
+        for step in self.steps:
+            if step.intent and not step.settled:
+                self._settle(step, code)
+        self.settle_writes(code)
+        self.steps.clear()
+
+    # --- rows ---
+
+    def _executing(self, kind: int) -> Step:
+        if not self.steps or self.steps[0].kind != EXECUTE:
+            raise ProtocolError(f"the server sent `{chr(kind)}` where no rows are expected")
+        return self.steps[0]
+
+    def _pass_rows(self, data: bytes, pos: int, kind: int) -> int:
+        """Count the rows from `pos` on; return the position behind them, which is the end if the last is cut."""
+        step = self.steps[0]
+        after, count = skip_rows(data, pos, kind)
+        end = len(data)
+        if end - after >= 5 and data[after] == kind:
+            self._remaining = after + 1 + int32_at(data, after + 1)[0] - end
+            after = end
+            count += 1
+        step.rows += count
+        step.size += after - pos
+        return after
+
+    def _pass_remaining(self, size: int) -> int:
+        taken = min(size, self._remaining)
+        self._remaining -= taken
+        if self.steps:
+            self.steps[0].size += taken
+        return taken
+
+    def _checked_row(self, raw: bytes) -> bytes:
+        step = self.steps[0]
+        if step.mark < 0:
+            step.mark = len(self.out)
+        row, value = codec.split_last_value(raw)
+        if value != step.passed:
+            self._break(step)
+            return b""
+        step.size += len(row)
+        if step.size > _LONGEST_CHECKED:
+            raise ProtocolError("a checked write returns more than can be held back: return fewer columns or rows")
+        prepared = step.prepared
+        return row if prepared is None or prepared.plan.returns else b""
+
+    def _break(self, step: Step) -> None:
+        if self.broken is None:
+            self.broken = step
+            del self.out[step.mark :]
+
+    # --- answers ---
+
+    def _step(self, *kinds: int) -> Step:
+        """Take off the oldest step, which must be of one of the kinds."""
+        if not self.steps or self.steps[0].kind not in kinds:
+            raise ProtocolError("the server's reply does not answer what was asked")
+        return self.steps.popleft()
+
+    def _parsed(self, _: bytes) -> bytes | None:
+        step = self._step(PARSE)
+        if step.quiet:
+            self.names.statements.pop(b"", None)
+            return b""
+        if step.prepared is not None:
+            self.names.statements[step.name] = step.prepared
+        return None
+
+    def _bound(self, _: bytes) -> bytes | None:
+        step = self._step(BIND)
+        if step.quiet:
+            self.names.portals.pop(b"", None)
+            return b""
+        if step.portal is not None:
+            self.names.portals[step.name] = step.portal
+        return None
+
+    def _closed(self, _: bytes) -> None:
+        step = self._step(CLOSE)
+        kind, name = step.name[:1], step.name[1:]
+        if kind == b"S":
+            self.names.statements.pop(name, None)
+        else:
+            self.names.portals.pop(name, None)
+
+    def _parameters(self, raw: bytes) -> bytes | None:
+        if not self.steps or self.steps[0].kind != DESCRIBE_STATEMENT:
+            raise ProtocolError("the server's reply does not answer what was asked")
+        prepared = self.steps[0].prepared
+        if prepared is None or not prepared.plan.bound:
+            return None
+        return codec.first_parameters(raw, prepared.plan.first - 1)
+
+    def _described(self, raw: bytes) -> bytes:
+        step = self._step(DESCRIBE_PORTAL, DESCRIBE_STATEMENT)
+        prepared = step.prepared
+        if prepared is None:
+            return b""
+        if prepared.plan.checked and not prepared.plan.returns:
+            return b"" if step.quiet else NO_DATA
+        return prepared.row_description(raw)
+
+    def _described_empty(self, _: bytes) -> bytes | None:
+        step = self._step(DESCRIBE_PORTAL, DESCRIBE_STATEMENT)
+        return b"" if step.quiet else None
+
+    def _completed(self, raw: bytes) -> None:
+        step = self._step(EXECUTE)
+        prepared = step.prepared
+        if prepared is None:
+            return
+        kind = prepared.plan.kind
+        if kind == "WRITE":
+            told = codec.tag_rows(raw)
+            step.rows = step.rows if told is None else told
+            return
+        if kind == "SESSION" and prepared.plan.purpose is not None:
+            self.purpose = prepared.plan.purpose
+        if kind == "CONTROL":
+            self.settle_writes()
+        self._record(step, "")
+
+    def _completed_empty(self, _: bytes) -> None:
+        self._step(EXECUTE)
+
+    def _suspended(self, _: bytes) -> None:
+        self._record(self._step(EXECUTE), "")
+
+    def _copying(self, _: bytes) -> None:
+        self._executing(ord("H"))
+
+    def _failed(self, raw: bytes) -> bytes:
+        step = self.steps[0] if self.steps else None
+        state, fatal, error = server_error(raw, step is not None and step.kind == PARSE)
+        self.ended = self.ended or fatal
+        if step is None or fatal:
+            if not fatal:
+                raise ProtocolError("the server reports an error where nothing was asked")
+            return error
+        self.erred = state
+        if step.kind == POISON:
+            error = step.error
+        elif step.prepared is not None:
+            self._fail_step(step, state)
+        while self.steps and self.steps[0].kind != SYNC:
+            self.steps.popleft()
+        return error
+
+    def _fail_step(self, step: Step, state: str) -> None:
+        prepared = step.prepared
+        if step.kind == EXECUTE:
+            self._record(step, state)
+        elif prepared is not None and prepared.plan.kind != "WRITE":
+            self._records.call(prepared.call, Outcome(code=state))
+
+    def _parameter(self, raw: bytes) -> bytes:
+        return reported_parameter(raw, self._agent)
+
+    def _dropped(self, _: bytes) -> bytes:
+        return b""
+
+    def _ready(self, raw: bytes) -> None:
+        self._step(SYNC)
+        self.status = raw[5]
+        if self.status == ord("I"):
+            self.names.portals.clear()
+
+    def _unexpected(self, raw: bytes) -> bytes:
+        raise ProtocolError(f"the server sent a message of kind `{chr(raw[0])}`, which was not asked for")
+
+    # --- records and remains ---
+
+    def _record(self, step: Step, code: str) -> None:
+        call = step.call
+        if call is None or step.settled:
+            return
+        if step.intent:
+            self._settle(step, code)
+        else:
+            step.settled = True
+            self._records.call(call, self._outcome(step, code))
+
+    def _settle(self, step: Step, code: str) -> None:
+        if step.call is not None and not step.settled:
+            step.settled = True
+            self._records.settle(step.intent, step.call, self._outcome(step, code))
+
+    def _outcome(self, step: Step, code: str) -> Outcome:
+        spent = int((self._seconds() - step.begun) * 1_000_000)
+        return Outcome(code, step.rows, step.size, spent)
+
+    def _keep(self, data: bytes, pos: int) -> None:
+        self._rest += data[pos:]
+        self._need = 5
+        if len(self._rest) >= 5:
+            size: int = int32_at(self._rest, 1)[0]
+            if not 4 <= size <= codec.MAX_REPLY:
+                raise ProtocolError(f"the server sent a message of {size} bytes")
+            self._need = size + 1

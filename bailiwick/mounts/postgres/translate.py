@@ -1,0 +1,319 @@
+"""From a client's messages to a batch: every text is planned and decided here, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import (
+    BIND,
+    CLOSE,
+    DESCRIBE_PORTAL,
+    DESCRIBE_STATEMENT,
+    EXECUTE,
+    PARSE,
+    POISON,
+    Batch,
+    Step,
+)
+from bailiwick.mounts.postgres.errors import denied, own_error
+from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, check_value
+from bailiwick.mounts.postgres.records import Records
+from bailiwick.mounts.postgres.scrub import without_literals
+from bailiwick.mounts.postgres.values import MaskPads, bound_values, has_moment
+from bailiwick.sql.plan import Plan
+
+Planner = Callable[[str, LiveSession, str], tuple[Plan | Denial, ...]]
+"""(text, session, mount) → one entry for each statement of the text, in order. Empty: no statement."""
+
+POISON_PARSE = codec.parse(b"bailiwick denied", b"bailiwick denied this statement")
+"""Named, so that it leaves the client's unnamed statement alone; a syntax error, so that it is never prepared."""
+
+_MOST_STATEMENTS = 8192
+_CACHED_TEXTS = 256
+_CACHED_LENGTH = 8192
+_NOTHING = Plan(kind="EMPTY", sql="", first=1)
+
+
+class Names:
+    """Statements and portals as the server knows them, and those that the current batch is about to make."""
+
+    __slots__ = ("fresh_portals", "fresh_statements", "portals", "statements")
+
+    def __init__(self) -> None:
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.fresh_statements: dict[bytes, Prepared] = {}
+        self.fresh_portals: dict[bytes, Portal] = {}
+
+    def statement(self, name: bytes) -> Prepared | None:
+        """Return what a message of the current batch means by that statement name."""
+        return self.fresh_statements.get(name) or self.statements.get(name)
+
+    def portal(self, name: bytes) -> Portal | None:
+        """Return what a message of the current batch means by that portal name."""
+        return self.fresh_portals.get(name) or self.portals.get(name)
+
+    def forget_fresh(self) -> None:
+        """The batch is over: what it made stands in the lasting maps, what failed was never made."""
+        self.fresh_statements.clear()
+        self.fresh_portals.clear()
+
+
+class Translator:
+    """Fills `batch`. The caller replaces it when it has been taken."""
+
+    __slots__ = (
+        "_cache",
+        "_cache_scope",
+        "_clock",
+        "_enforcer",
+        "_live",
+        "_mount",
+        "_pads",
+        "_planner",
+        "_records",
+        "batch",
+        "names",
+        "purpose",
+    )
+
+    def __init__(
+        self,
+        live: LiveSession,
+        mount: str,
+        planner: Planner,
+        enforcer: Enforcer,
+        records: Records,
+        pads: MaskPads,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._live = live
+        self._mount = mount
+        self._planner = planner
+        self._enforcer = enforcer
+        self._records = records
+        self._pads = pads
+        self._clock = clock
+        self._cache: dict[bytes, list[Prepared]] = {}
+        self._cache_scope = ""
+        self.batch = Batch()
+        self.names = Names()
+        self.purpose = ""
+        """The agent's own claim of its reason."""
+
+    # --- the messages of the extended protocol ---
+
+    def parse(self, raw: bytes) -> None:
+        """Take a Parse."""
+        name, text, types = codec.read_parse(raw)
+        if len(name) > codec.MAX_NAME:
+            self._misused(Misuse("42622", "the name of a prepared statement is longer than 63 bytes"))
+            return
+        if len(self.names.statements) >= _MOST_STATEMENTS and name not in self.names.statements:
+            self._misused(Misuse("54000", f"a connection may have {_MOST_STATEMENTS} prepared statements: close some"))
+            return
+        found = self._prepared(text)
+        if found is None:
+            return
+        if len(found) != 1:
+            self._misused(Misuse("42601", "cannot insert multiple commands into a prepared statement"))
+            return
+        sent = found[0].parse(name, types)
+        if isinstance(sent, Misuse):
+            self._misused(sent)
+            return
+        self.names.fresh_statements[name] = found[0]
+        self.batch.add(sent, Step(PARSE, found[0], name))
+
+    def bind(self, raw: bytes) -> None:
+        """Take a Bind."""
+        name, statement, pos = codec.read_bind(raw)
+        prepared = self.names.statement(statement)
+        if prepared is None:
+            self._misused(Misuse("26000", "there is no prepared statement of that name"))
+            return
+        if len(name) > codec.MAX_NAME:
+            self._misused(Misuse("42622", "the name of a portal is longer than 63 bytes"))
+            return
+        if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
+            return
+        sent = prepared.bind(raw, name, statement, pos, self._values(prepared))
+        if isinstance(sent, Misuse):
+            self._misused(sent)
+            return
+        step = Step(BIND, prepared, name)
+        portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
+        step.portal = portal
+        self.names.fresh_portals[name] = portal
+        self.batch.add(sent, step)
+
+    def describe(self, raw: bytes) -> None:
+        """Take a Describe."""
+        kind, name = codec.read_named(raw)
+        if kind == 0x53:
+            prepared = self.names.statement(name)
+            if prepared is None:
+                self._misused(Misuse("26000", "there is no prepared statement of that name"))
+            else:
+                self.batch.add(raw, Step(DESCRIBE_STATEMENT, prepared))
+            return
+        portal = self.names.portal(name)
+        if portal is None:
+            self._misused(Misuse("34000", "there is no portal of that name"))
+        else:
+            self.batch.add(raw, Step(DESCRIBE_PORTAL, portal.prepared))
+
+    def execute(self, raw: bytes) -> None:
+        """Take an Execute. A write runs to its end whatever was asked: a suspended one would be committed unchecked."""
+        name, _ = codec.read_execute(raw)
+        portal = self.names.portal(name)
+        if portal is None:
+            self._misused(Misuse("34000", "there is no portal of that name"))
+            return
+        prepared = portal.prepared
+        if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
+            return
+        sent = codec.execute(name) if prepared.plan.kind == "WRITE" else raw
+        self._add_execute(sent, prepared, portal.passed)
+
+    def close(self, raw: bytes) -> None:
+        """Take a Close."""
+        kind, name = codec.read_named(raw)
+        self.batch.add(raw, Step(CLOSE, name=bytes((kind,)) + name))
+
+    # --- the simple protocol, and what is refused ---
+
+    def query(self, text: bytes) -> None:
+        """Take the text of a Query: all its statements, or none of them."""
+        found = self._prepared(text)
+        if found is None:
+            return
+        for prepared in found:
+            sent = prepared.parse(b"", b"\0\0")
+            if isinstance(sent, Misuse) or (prepared.plan.bound and prepared.plan.first != 1):
+                self._misused(Misuse("42P02", "there are no parameters in the simple protocol"))
+                return
+            batch = self.batch
+            batch.add(sent, Step(PARSE, prepared, quiet=True))
+            bind = Step(BIND, prepared, quiet=True)
+            bind.portal = Portal(prepared)
+            batch.add(prepared.bind_unasked(self._values(prepared)), bind)
+            batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, prepared, quiet=True))
+            self._add_execute(_EXECUTE_UNNAMED, prepared, b"t")
+
+    def refuse(self, denial: Denial, statement: str = "", request: Request | None = None) -> None:
+        """Record the denial and make the batch fail with it, where the refused message stood."""
+        asked = request or Request(self._mount, (), self.purpose)
+        call = Call(self._mount, statement, asked, Deny(denial))
+        self._fail(denied(denial, self._records.call(call, Outcome(code=denial.code))))
+
+    def _misused(self, misuse: Misuse) -> None:
+        self._fail(own_error(misuse.state, misuse.message))
+
+    def _fail(self, error: bytes) -> None:
+        step = Step(POISON)
+        step.error = error
+        self.batch.add(POISON_PARSE, step)
+        self.batch.doomed = True
+
+    # --- deciding ---
+
+    def _prepared(self, text: bytes) -> list[Prepared] | None:
+        """Return the statements of a text, decided; None when it is refused, and the batch then fails."""
+        scope = self._live.scope.id
+        if scope != self._cache_scope:
+            self._cache.clear()
+            self._cache_scope = scope
+        found = self._cache.get(text)
+        if found is not None:
+            return found
+        found = self._decided(text, scope)
+        if found is not None and len(text) <= _CACHED_LENGTH:
+            if len(self._cache) >= _CACHED_TEXTS:
+                del self._cache[next(iter(self._cache))]
+            self._cache[text] = found
+        return found
+
+    def _decided(self, text: bytes, scope: str) -> list[Prepared] | None:
+        try:
+            readable = text.decode()
+        except UnicodeDecodeError:
+            self._misused(Misuse("22021", "the statement is not valid UTF-8"))
+            return None
+        plans = self._planner(readable, self._live, self._mount) or (_NOTHING,)
+        for plan in plans:
+            if isinstance(plan, Denial):
+                self.refuse(plan, without_literals(readable))
+                return None
+        return self._allowed(text, [plan for plan in plans if isinstance(plan, Plan)], scope)
+
+    def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
+        decided: list[Prepared] = []
+        for plan in plans:
+            request = Request(self._mount, plan.accesses, self.purpose)
+            decision = self._enforcer.decide(self._live, request)
+            if not isinstance(decision, Allow):
+                self._not_allowed(decision, plan, request)
+                return None
+            decided.append(Prepared(text, plan, scope, Call(self._mount, plan.statement, request, decision)))
+        return decided
+
+    def _not_allowed(self, decision: Deny | Hold, plan: Plan, request: Request) -> None:
+        call = Call(self._mount, plan.statement, request, decision)
+        record = self._records.call(call, Outcome(code=decision.denial.code))
+        self._fail(denied(decision.denial, record))
+
+    def _decide_anew(self, prepared: Prepared) -> bool:
+        """The policy changed since the statement was prepared: it goes on only if nothing changes for it."""
+        found = self._prepared(prepared.text)
+        if found is None:
+            return False
+        if len(found) != 1 or not prepared.same_statement(found[0].plan):
+            self.refuse(
+                Denial(
+                    "statement_not_allowed",
+                    "the policy has changed since this statement was prepared",
+                    remedy="prepare the statement again",
+                ),
+                prepared.plan.statement,
+                prepared.call.request,
+            )
+            return False
+        prepared.scope, prepared.call, prepared.purpose = found[0].scope, found[0].call, found[0].purpose
+        return True
+
+    # --- executing ---
+
+    def _add_execute(self, sent: bytes, prepared: Prepared, passed: bytes) -> None:
+        if prepared.purpose != self.purpose:
+            self._claim(prepared)
+        step = Step(EXECUTE, prepared)
+        step.call = prepared.call
+        step.passed = passed
+        self.batch.add_execute(sent, step, prepared)
+
+    def _claim(self, prepared: Prepared) -> None:
+        old = prepared.call
+        request = Request(old.request.mount, old.request.accesses, self.purpose)
+        decision: Decision = old.decision
+        prepared.call = Call(old.mount, old.statement, request, decision)
+        prepared.purpose = self.purpose
+
+    def _values(self, prepared: Prepared) -> bytes:
+        values = prepared.values
+        if values is not None:
+            return values
+        bound = prepared.plan.bound
+        moment = has_moment(bound)
+        values = bound_values(bound, self._live.session, self._pads, self._clock() if moment else None)
+        if not moment:
+            prepared.values = values
+        return values
+
+
+_DESCRIBE_UNNAMED = codec.describe(b"P", b"")
+_EXECUTE_UNNAMED = codec.execute(b"")
