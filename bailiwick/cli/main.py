@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from bailiwick.cli.quick import QuickGroup
 from bailiwick.errors import BailiwickError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ commands: Mapping[str, Entry] = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(QuickGroup):
     """Knows its commands by their summaries alone; imports one only to run or complete it."""
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:

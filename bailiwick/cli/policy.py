@@ -1,0 +1,127 @@
+"""`bailiwick policy`: check and lint a policy, print its JSON Schema, compare two policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bailiwick.cli.quick import QuickCommand, QuickGroup
+
+if TYPE_CHECKING:
+    from bailiwick.model.lock import Lock, LockedTable
+    from bailiwick.model.policy import Mount, Policy
+    from bailiwick.policy.problem import Problem
+
+app = typer.Typer(cls=QuickGroup, no_args_is_help=True, rich_markup_mode=None)
+
+# typer imports pydantic (0.3 s) to convert any declared argument. These commands must start at once, as people run them
+# on every save, so they take their one argument from the context; flags need no conversion.
+_with_path = {"allow_extra_args": True}
+_usage = "[OPTIONS] [PATH]"
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _path(context: typer.Context) -> Path:
+    """Return PATH, a file or a folder; by default the `policy.yaml` of the current folder."""
+    if len(context.args) > 1:
+        raise typer.BadParameter(f"one policy is expected, got also `{context.args[1]}`")
+    return Path(context.args[0] if context.args else "policy.yaml")
+
+
+@app.command(cls=QuickCommand, context_settings=_with_path, options_metavar=_usage)
+def check(
+    context: typer.Context,
+    connect: Annotated[bool, typer.Option("--connect", help="Compare with the live databases, not the lock.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List every problem of the policy PATH (a file or a folder) with its place; exit 1 if there is any."""
+    path = _path(context)
+    from bailiwick.gateway.files import read_lock, read_policy
+    from bailiwick.policy.load import load
+
+    loaded = load(read_policy(path))
+    problems = loaded.problems
+    if loaded.policy is not None:
+        text = None if connect else read_lock(path)
+        lock = _live(loaded.policy, path) if connect else _parsed(text)
+        if lock is not None:
+            from bailiwick.policy.validate import check_against_lock
+
+            problems = (*problems, *check_against_lock(loaded.policy, lock))
+    _print_problems(problems, as_json=as_json)
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(1)
+    if loaded.policy is not None and not as_json:
+        typer.echo(_counts(loaded.policy))
+
+
+def _parsed(text: str | None) -> Lock | None:
+    if text is None:
+        return None
+    from bailiwick.policy.lockfile import parse_lock
+
+    return parse_lock(text)
+
+
+def _live(policy: Policy, path: Path) -> Lock:
+    """Return what the databases have now, in the shape of a lock."""
+    import asyncio
+    import os
+
+    from bailiwick.gateway.config import policy_folder
+    from bailiwick.gateway.introspect import read_tables
+    from bailiwick.gateway.secrets import resolve
+    from bailiwick.model.lock import Lock
+
+    async def read(mount: Mount) -> Mapping[tuple[str, str], LockedTable]:
+        url = resolve(mount.url, os.environ, policy_folder(path)).reveal()
+        return await read_tables(url, [(found.schema, found.table) for found in mount.resources.values()])
+
+    async def read_all() -> Lock:
+        return Lock({name: await read(mount) for name, mount in policy.mounts.items()})
+
+    return asyncio.run(read_all())
+
+
+def _print_problems(problems: Iterable[Problem], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([_as_json(problem) for problem in problems], indent=2, ensure_ascii=False))
+        return
+    for problem in problems:
+        typer.echo(str(problem))
+
+
+def _as_json(problem: Problem) -> dict[str, str | int]:
+    at = problem.position
+    return {
+        "file": at.file,
+        "line": at.line,
+        "column": at.column,
+        "severity": problem.severity,
+        "code": problem.code,
+        "message": problem.message,
+        "suggestion": problem.suggestion,
+    }
+
+
+def _counts(policy: Policy) -> str:
+    grants = sum(len(role.grants) for role in policy.roles.values())
+    resources = sum(len(mount.resources) for mount in policy.mounts.values())
+    parts = (
+        _count(len(policy.mounts), "mount"),
+        _count(resources, "resource"),
+        _count(len(policy.roles), "role"),
+        _count(grants, "grant"),
+        _count(len(policy.agents), "agent"),
+        _count(len(policy.tasks), "task"),
+    )
+    return f"ok: {', '.join(parts)}; version {policy.version[:12]}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
