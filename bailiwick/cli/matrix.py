@@ -1,0 +1,107 @@
+"""`bailiwick matrix`: what each agent may do with each resource, in words."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bailiwick.model.lock import Lock
+    from bailiwick.model.policy import Policy
+    from bailiwick.policy.matrix import Matrix
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+class Form(Enum):
+    """How the matrix is printed."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSON = "json"
+    CSV = "csv"
+
+
+@app.command()
+def matrix(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The policy, a file or a folder.")] = Path("policy.yaml"),
+    agent: Annotated[str | None, typer.Option(help="Only this agent.")] = None,
+    task: Annotated[str | None, typer.Option(help="What is left in this task, for its agents.")] = None,
+    resource: Annotated[str | None, typer.Option(help="Only this resource.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Show what each agent may do with each resource, at most, in words.
+
+    Columns are those of the `bailiwick.lock` beside the policy. Without a lock the columns that the policy names are
+    taken to exist.
+    """
+    policy, lock = read(path)
+    _check_names(policy, agent, task, resource)
+    from bailiwick.policy.matrix import matrix as matrix_of
+
+    found = matrix_of(policy, lock, agent=agent, task=task, resource=resource)
+    chosen = Form.JSON if as_json else form
+    if chosen is Form.TABLE:
+        _print_table(found)
+        return
+    from bailiwick.policy.matrix_formats import render
+
+    typer.echo(render(found, chosen.value), nl=False)
+
+
+def read(path: Path) -> tuple[Policy, Lock | None]:
+    """Return the policy and the lock beside it; raise PolicyError naming the first problem."""
+    from bailiwick.errors import PolicyError
+    from bailiwick.gateway.files import read_lock, read_policy
+    from bailiwick.policy.load import load
+    from bailiwick.policy.lockfile import parse_lock
+
+    loaded = load(read_policy(path))
+    if loaded.policy is None:
+        first = next(problem for problem in loaded.problems if problem.severity == "error")
+        raise PolicyError(str(first), remedy="`bailiwick policy check` lists every problem")
+    text = read_lock(path)
+    return loaded.policy, None if text is None else parse_lock(text)
+
+
+def _check_names(policy: Policy, agent: str | None, task: str | None, resource: str | None) -> None:
+    """Refuse names that the policy does not know: an empty matrix would look like an answer."""
+    from bailiwick.errors import PolicyError
+    from bailiwick.policy.problem import near
+
+    resources = [name for mount in policy.mounts.values() for name in mount.resources]
+    given: Iterable[tuple[str, str | None, Iterable[str]]] = (
+        ("agent", agent, policy.agents),
+        ("task", task, policy.tasks),
+        ("resource", resource, resources),
+    )
+    for what, name, known in given:
+        if name is not None and name not in known:
+            raise PolicyError(f"the policy has no {what} `{name}`", remedy=near(name, list(known)))
+    if agent is not None and task is not None and agent not in policy.tasks[task].agents:
+        raise PolicyError(f"task `{task}` is not one of agent `{agent}`", remedy="name another agent or task")
+
+
+def _print_table(found: Matrix) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for agent in found.agents:
+        title = Text(agent if found.task is None else f"{agent} in task {found.task}", style="bold")
+        table = Table("resource", "may", "in detail", title=title, title_justify="left", show_lines=True, expand=True)
+        for cell in found.cells:
+            if cell.agent == agent:
+                verbs = Text(", ".join(cell.verbs) or "nothing", style="green" if cell.verbs else "dim")
+                table.add_row(Text(cell.resource), verbs, Text("\n".join(cell.words)))
+        console.print(table)
+    for note in found.notes:
+        console.print(Text(f"note: {note}", style="yellow"))

@@ -1,0 +1,112 @@
+"""The capability matrix: agents by resources, each cell the effective scope. Rendered from the policy, never kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bailiwick.model.action import data_verbs
+from bailiwick.model.lock import Lock
+from bailiwick.model.policy import Grant, Policy
+from bailiwick.model.scope import ResourceScope, RowFilter
+from bailiwick.policy.possible import Possible, lock_of_names, possible, reaches_unnamed_columns
+from bailiwick.policy.words import conditions_in_words, listed, resource_in_words, table_of, terms_in_words
+
+NO_LOCK = (
+    "without a lock only the columns that the policy names are known: a grant without `fields` reaches more of them; "
+    "run `bailiwick accept` for the whole picture"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one agent may do with one resource, at most."""
+
+    agent: str
+    resource: str
+    verbs: tuple[str, ...]
+    """In the order read, create, update, delete; empty: nothing."""
+    words: tuple[str, ...]
+    scope: ResourceScope | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Cells by agent, then resource, both in the policy's order, and what to know about all of them."""
+
+    task: str | None
+    agents: tuple[str, ...]
+    resources: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+
+
+def matrix(
+    policy: Policy,
+    lock: Lock | None,
+    *,
+    agent: str | None = None,
+    task: str | None = None,
+    resource: str | None = None,
+) -> Matrix:
+    """Return the matrix, narrowed to one agent, task or resource where given.
+
+    With a task only its agents are in it. Names that the policy does not know give an empty matrix. Without a lock the
+    columns that the policy names are taken to exist, and a note says so.
+    """
+    template = policy.tasks.get(task) if task is not None else None
+    agents = [name for name in policy.agents if agent in (None, name)]
+    if task is not None:
+        agents = [name for name in agents if template is not None and name in template.agents]
+    names = [name for mount in policy.mounts.values() for name in mount.resources if resource in (None, name)]
+    known = lock if lock is not None else lock_of_names(policy)
+    cells: list[Cell] = []
+    for each in agents:
+        most = possible(policy, known, each, task)
+        cells += [_cell(most, name, known, complete=lock is not None) for name in names]
+    notes = () if lock is not None else (NO_LOCK,)
+    return Matrix(task, tuple(agents), tuple(names), tuple(cells), notes)
+
+
+def _cell(most: Possible, resource: str, lock: Lock, *, complete: bool) -> Cell:
+    scope = most.scope.resources.get(resource)
+    if scope is None:
+        return Cell(most.agent, resource, (), tuple(_pending(most.pending(resource))), None)
+    words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
+    words += [_denied(grant) for grant in most.conditional_denies(resource)]
+    words += _pending(most.pending(resource))
+    verbs = verbs_of(scope)
+    open_ended = [verb for verb in verbs if not complete and reaches_unnamed_columns(most, resource, verb)]
+    if open_ended and open_ended != ["delete"]:
+        verbs_said = listed([verb for verb in open_ended if verb != "delete"])
+        words.append(f"{verbs_said}: also every other column that is not labelled confidential or restricted")
+    return Cell(most.agent, resource, verbs, tuple(words), scope)
+
+
+def verbs_of(scope: ResourceScope) -> tuple[str, ...]:
+    """Return the verbs that a scope has."""
+    has = {"read": scope.reads, "create": scope.creates, "update": scope.updates, "delete": scope.deletes}
+    return tuple(verb for verb in data_verbs if has[verb])
+
+
+def _denied(grant: Grant) -> str:
+    """Return a deny that depends on the session in words."""
+    what = "anything" if grant.action.verb == "*" else grant.action.verb
+    part = grant.fields if grant.action.field is None else (grant.action.field,)
+    fields = f" of {listed(part)}" if part else ""
+    where = RowFilter(tuple(grant.rows.items()), grant.sql)
+    rows = f" where {conditions_in_words(where)}" if where != RowFilter() else ""
+    return f"never {what}{fields}{rows}{terms_in_words(grant)}"
+
+
+def _pending(grants: Iterable[Grant]) -> list[str]:
+    """Say what is granted in a way that is not in force yet."""
+    lines: list[str] = []
+    for grant in grants:
+        how = "through a queue"
+        if grant.aggregate is not None:
+            how = f"of counts, sums and averages over groups of at least {grant.aggregate} rows"
+        elif grant.args is not None:
+            how = "with checked arguments"
+        lines.append(f"{grant.action.verb} {how}: not in force yet")
+    return lines

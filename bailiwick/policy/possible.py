@@ -1,0 +1,119 @@
+"""The most that an agent may do, before anybody opened a session: what the matrix shows and the diff compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bailiwick.decide.ground import covers, named_fields
+from bailiwick.decide.roles import grants_of
+from bailiwick.decide.scope import effective_scope
+from bailiwick.model.lock import Lock, LockedColumn, LockedTable
+from bailiwick.model.policy import Grant, Policy, Resource
+from bailiwick.model.scope import Scope
+from bailiwick.model.session import Session
+
+_START = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """The scope of an agent (in a task) if every `when` of an allow were true and of a deny false.
+
+    What those conditions are is kept beside it.
+    """
+
+    agent: str
+    task: str | None
+    scope: Scope
+    grants: Mapping[str, Grant]
+    """The agent's grants as they stand in the policy, by id."""
+
+    def conditional_denies(self, resource: str) -> tuple[Grant, ...]:
+        """Return the denies that take more away where their `when` is not known to be false."""
+        return tuple(
+            grant
+            for grant in self.grants.values()
+            if grant.effect == "deny" and grant.when is not None and grant.action.resource in ("*", resource)
+        )
+
+    def pending(self, resource: str) -> tuple[Grant, ...]:
+        """Return the allows whose way of working is not in force, so that they give nothing yet."""
+        return tuple(
+            grant
+            for grant in self.grants.values()
+            if grant.effect == "allow"
+            and grant.action.resource in ("*", resource)
+            and (grant.aggregate is not None or grant.through == "queue" or grant.args is not None)
+        )
+
+
+def possible(policy: Policy, lock: Lock, agent: str, task: str | None = None) -> Possible:
+    """Return the most that an agent may do; nothing for an unknown agent or task."""
+    session = Session("", agent, None, task, {}, None, _START, _START, None)
+    known = policy.agents.get(agent)
+    grants = grants_of(policy, known.roles) if known else ()
+    scope = effective_scope(_unconditional(policy), lock, session)
+    return Possible(agent, task, scope, {grant.id: grant for grant in grants})
+
+
+def _unconditional(policy: Policy) -> Policy:
+    """Return the policy with every allow free of its condition and without the conditional denies."""
+    roles = {
+        name: replace(
+            role,
+            grants=tuple(
+                replace(grant, when=None) for grant in role.grants if grant.effect == "allow" or grant.when is None
+            ),
+        )
+        for name, role in policy.roles.items()
+    }
+    return replace(policy, roles=roles)
+
+
+def lock_of_names(policy: Policy) -> Lock:
+    """Return a lock that holds just the columns which the policy names, for want of a real one."""
+    mounts = {
+        mount.name: {
+            (resource.schema, resource.table): LockedTable(
+                resource.schema,
+                resource.table,
+                "r",
+                tuple(LockedColumn(name, "") for name in _named_columns(policy, resource)),
+                resource.key,
+            )
+            for resource in mount.resources.values()
+        }
+        for mount in policy.mounts.values()
+    }
+    return Lock(mounts)
+
+
+def _named_columns(policy: Policy, resource: Resource) -> tuple[str, ...]:
+    found: dict[str, None] = dict.fromkeys(resource.key)
+    found.update(dict.fromkeys([resource.tenant] if resource.tenant else []))
+    found.update(dict.fromkeys(name for name in resource.labels if name != "*"))
+    found.update(dict.fromkeys(name for names in resource.groups.values() for name in names))
+    for role in policy.roles.values():
+        for grant in role.grants:
+            if grant.action.resource == resource.name:
+                named = _expanded(resource, named_fields(grant) or ())
+                found.update(dict.fromkeys([*named, *grant.rows, *grant.set, *grant.mask]))
+    for task in policy.tasks.values():
+        narrowing = (task.only or {}).get(resource.name)
+        if narrowing is not None:
+            found.update(dict.fromkeys([*_expanded(resource, narrowing.fields or ()), *narrowing.rows]))
+    return tuple(found)
+
+
+def _expanded(resource: Resource, names: Iterable[str]) -> list[str]:
+    return [column for name in names for column in resource.groups.get(name, (name,))]
+
+
+def reaches_unnamed_columns(possible_: Possible, resource: str, verb: str) -> bool:
+    """Return whether an allow without `fields` reaches columns that the policy does not name."""
+    return any(
+        grant.effect == "allow" and named_fields(grant) is None and covers(grant.action, resource, verb)
+        for grant in possible_.grants.values()
+    )
