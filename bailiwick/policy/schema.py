@@ -1,0 +1,358 @@
+"""The JSON Schema (2020-12) of a policy document, so that editors complete and explain it.
+
+It says what can be said about one file without knowing the others; `load` is the authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bailiwick.model.action import data_verbs
+from bailiwick.model.label import levels
+from bailiwick.model.mask import mask_names
+from bailiwick.model.value import type_names
+from bailiwick.policy.mounts import later_kinds
+from bailiwick.policy.values import limit_names
+
+Schema = Mapping[str, object]
+_DURATION = "^[1-9][0-9]{0,5}[smhdwy]$"
+_NAME = "^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
+
+
+def policy_schema() -> dict[str, object]:
+    """Return the schema of a policy file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://bailiwick.dev/schema/policy-1.json",
+        "title": "Bailiwick policy",
+        "description": "What AI agents may see and do. Everything that is not allowed here is denied.",
+        **_object(
+            {
+                "bailiwick": {"const": 1, "description": "Version of the format."},
+                "mounts": _named("mount", "The backends that Bailiwick stands in front of, by name."),
+                "roles": _named("role", "Named sets of grants, by name."),
+                "agents": _named("agent", "The registered agents, by name."),
+                "tasks": _named("task", "Templates that narrow an agent to one kind of work, by name."),
+                "gates": _gates(),
+                "elevations": _named("elevation", "Extra roles for a bounded time, by name."),
+                "flows": _named("flow", "Rules about where labelled data may go, by name."),
+                "review": _ref("review"),
+                "retention": {"$ref": "#/$defs/duration", "description": "How long records are kept."},
+            }
+        ),
+        "$defs": {**_values(), **_mounts(), **_roles(), **_agents(), **_rules()},
+    }
+
+
+def _ref(name: str, description: str = "") -> Schema:
+    return {"$ref": f"#/$defs/{name}", **({"description": description} if description else {})}
+
+
+def _object(properties: Mapping[str, object], *required: str, description: str = "") -> dict[str, object]:
+    found: dict[str, object] = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    if required:
+        found["required"] = list(required)
+    return {**found, **({"description": description} if description else {})}
+
+
+def _named(name: str, description: str) -> Schema:
+    """Return the schema of a section: names, each with one thing. An empty section is allowed."""
+    return {
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": _NAME},
+        "additionalProperties": _ref(name),
+        "description": description,
+    }
+
+
+def _text(description: str, **more: object) -> dict[str, object]:
+    return {"type": "string", "minLength": 1, "description": description, **more}
+
+
+def _several(item: Schema, description: str, least: int = 0) -> Schema:
+    """Return a list that may be written as a single item."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": least}], "description": description}
+
+
+def _enum(options: tuple[str, ...], description: str) -> Schema:
+    return {"enum": list(options), "description": description}
+
+
+def _values() -> dict[str, object]:
+    number_or_ref: Schema = {"type": ["number", "string"]}
+    scalar: Schema = {"type": ["string", "number", "boolean"]}
+    bounds = {
+        "min": ("at least", number_or_ref),
+        "max": ("at most", number_or_ref),
+        "over": ("more than", number_or_ref),
+        "under": ("less than", number_or_ref),
+    }
+    conditions: dict[str, object] = {key: {**item, "description": words} for key, (words, item) in bounds.items()}
+    conditions |= {
+        "within": _ref("duration", "A moment in the last so long, e.g. `90d`."),
+        "prefix": _text("Text that starts with this."),
+        "glob": _text("Text that matches a pattern of `*` (any run) and `?` (one character)."),
+        "not": _ref("matcher", "Not this. Unknown stays unknown."),
+        "empty": {"type": "boolean", "description": "true: NULL or empty; false: present and not empty."},
+    }
+    return {
+        "duration": _text("A duration such as `30s`, `5m`, `4h`, `90d`, `2w`, `7y`.", pattern=_DURATION),
+        "action": _text(
+            "`resource:verb` or, for update and create, `resource:verb:field`. Verbs for data: "
+            + ", ".join(data_verbs)
+            + "; `*` for all.",
+            pattern="^([A-Za-z_][A-Za-z0-9_-]*|\\*):([A-Za-z_][A-Za-z0-9_-]*|\\*)(:.+)?$",
+        ),
+        "fields": _several({"type": "string", "minLength": 1}, "Columns, or groups of columns.", 1),
+        "matcher": {
+            "description": "A value (equal), a list (one of), `$name` (a session value), `any`, or conditions.",
+            "anyOf": [
+                scalar,
+                {"type": "array", "items": scalar},
+                {**_object(conditions), "minProperties": 1},
+            ],
+        },
+        "matchers": {"type": "object", "additionalProperties": _ref("matcher")},
+        "limits": _object(
+            {
+                name: {"type": ["string", "integer"], "description": words}
+                for name, words in zip(
+                    limit_names,
+                    (
+                        "Requests, e.g. `30/min`.",
+                        "Rows returned, e.g. `1000/h`.",
+                        "Bytes returned, e.g. `1000000/h`.",
+                        "Rows that one update or delete may touch.",
+                        "Money, e.g. `2 USD` or `5 USD/d`.",
+                    ),
+                    strict=True,
+                )
+            },
+            description="How much of it.",
+        ),
+    }
+
+
+def _mounts() -> dict[str, object]:
+    label = _text("`" + "` < `".join(levels) + "`, or a free tag such as `pii` or `untrusted`.")
+    resource = _object(
+        {
+            "table": _text("`schema.table`; a bare name is in `public`."),
+            "key": _several({"type": "string"}, "Columns that identify a row.", 1),
+            "tenant": _text("Column that must always equal the session's tenant."),
+            "labels": {
+                "type": "object",
+                "additionalProperties": _several(label, "Labels of the column.", 1),
+                "description": "Column (or `*` for the rest) to its labels. What has no level is `internal`.",
+            },
+            "groups": {
+                "type": "object",
+                "additionalProperties": _several({"type": "string"}, "Columns of the group.", 1),
+                "description": "Names for several columns, for actions such as `tickets:update:assignment`.",
+            },
+        },
+        "table",
+    )
+    postgres = _object(
+        {
+            "kind": {"const": "postgres", "description": "What kind of backend it is."},
+            "url": _text("Where it is: `${ENV}`, `file:PATH`, `vault:PATH`, or a URL without a password in it."),
+            "resources": {
+                "type": "object",
+                "propertyNames": {"pattern": _NAME},
+                "additionalProperties": _ref("resource"),
+                "description": "What agents know of it, by name. What is not mapped does not exist for them.",
+            },
+            "sql": {"type": "boolean", "description": "Whether `sql:` predicates and masks are switched on."},
+            "functions": _several({"type": "string"}, "Further functions, `schema.name`, that agents may call."),
+            "plaintext": {"type": "boolean", "description": "Whether clients beyond loopback may do without TLS."},
+        },
+        "kind",
+        "url",
+    )
+    later: Schema = {
+        "type": "object",
+        "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
+        "required": ["kind"],
+    }
+    return {"mount": {"anyOf": [postgres, later]}, "resource": resource}
+
+
+def _roles() -> dict[str, object]:
+    mask = {
+        "description": "How the field is shown instead of in clear.",
+        "anyOf": [
+            {"enum": [name for name in mask_names if name != "round"]},
+            {"type": "null"},
+            _object({"round": {"type": "number", "exclusiveMinimum": 0, "description": "The step."}}, "round"),
+            _object({"sql": _text("An expression over the row's columns.")}, "sql"),
+        ],
+    }
+    grant = _object(
+        {
+            "id": _text("A name of its own for records and reviews."),
+            "allow": _ref("action", "What is allowed."),
+            "deny": _ref("action", "What is taken away; it always wins."),
+            "reason": _text("Why; every allow has one."),
+            "rows": _ref("matchers", "Which rows: column to matcher; all must hold."),
+            "sql": _text("A predicate in the database's dialect, and-ed to `rows`."),
+            "when": _text("A condition in CEL over `session` and `resource`."),
+            "fields": _ref("fields", "Which fields. Omitted: the accepted columns labelled below confidential."),
+            "mask": {"type": "object", "additionalProperties": _ref("mask"), "description": "Fields shown masked."},
+            "set": _ref("matchers", "What may be written: column to matcher."),
+            "args": _ref("matchers", "Arguments of a call; any other argument is refused."),
+            "limits": _ref("limits"),
+            "through": _enum(("direct", "queue"), "How a write is done."),
+            "aggregate": _object(
+                {"min_group": {"type": "integer", "minimum": 1, "description": "Smaller groups are dropped."}},
+                "min_group",
+                description="Only count, sum and average; never a row.",
+            ),
+            "override": {"type": "boolean", "description": "Replace the inherited allows of the same action."},
+        }
+    )
+    return {
+        "mask": mask,
+        "grant": {
+            **grant,
+            "oneOf": [{"required": ["allow", "reason"]}, {"required": ["deny"], "properties": {"allow": False}}],
+        },
+        "role": _object(
+            {
+                "inherits": _several({"type": "string"}, "Roles whose grants it has as well."),
+                "grants": {"type": "array", "items": _ref("grant"), "description": "Its own grants."},
+                "limits": _ref("limits"),
+            }
+        ),
+    }
+
+
+def _agents() -> dict[str, object]:
+    session = _object(
+        {
+            "ttl": _ref("duration", "Longest life of a session."),
+            "idle": _ref("duration", "How long a session may do nothing."),
+            "actions": {"type": "integer", "minimum": 1, "description": "Requests in one session."},
+            "cost": _text("Money in one session, e.g. `2 USD`."),
+            "hours": _text("When, e.g. `Mon-Fri 07:00-19:00 Europe/Berlin`."),
+        },
+        description="Bounds of every session.",
+    )
+    derived = _object(
+        {
+            "type": _enum(type_names, "Type of the value."),
+            "from": _text("Resource in which the gateway looks the value up."),
+            "by": _text("The context value by which the row is found."),
+            "column": _text("The column to take; by default named like the value."),
+        },
+        "type",
+    )
+    narrowing = _object(
+        {
+            "rows": _ref("matchers", "Only these rows."),
+            "fields": _ref("fields", "Only these fields."),
+            "verbs": _several(_enum(data_verbs, "A verb."), "Only these verbs.", 1),
+        }
+    )
+    task = _object(
+        {
+            "agents": _several({"type": "string"}, "Agents that may do it.", 1),
+            "users": _object(
+                {
+                    "ids": _several({"type": "string"}, "People, by id."),
+                    "groups": _several({"type": "string"}, "People, by group."),
+                },
+                description="For whom it may be done.",
+            ),
+            "context": {
+                "type": "object",
+                "additionalProperties": {"anyOf": [_enum(type_names, "Type of the value."), derived]},
+                "description": "Values that a session must bring, or that the gateway looks up.",
+            },
+            "only": {
+                "type": "object",
+                "additionalProperties": narrowing,
+                "description": "The resources that are left, and what of them.",
+            },
+        },
+        "agents",
+    )
+    agent = _object(
+        {
+            "owner": _text("The person or team that answers for it."),
+            "purpose": _text("What it is for."),
+            "roles": _several({"type": "string"}, "Its roles."),
+            "session": session,
+            "limits": _ref("limits"),
+        },
+        "owner",
+        "purpose",
+        "roles",
+    )
+    return {"agent": agent, "task": task}
+
+
+def _gates() -> Schema:
+    loosened = _object(
+        {
+            "loosen": _several(_ref("action"), "Actions that the built-in gate no longer holds."),
+            "reason": _text("Why."),
+        },
+        "loosen",
+        "reason",
+    )
+    return {
+        "type": ["object", "null"],
+        "properties": {"delete": loosened, "restricted": loosened},
+        "additionalProperties": _ref("gate"),
+        "description": "Rules that hold a request for people, and loosenings of the built-in `delete`, `restricted`.",
+    }
+
+
+def _rules() -> dict[str, object]:
+    effects = ("external", "irreversible", "access_control", "money")
+    approvers = _several({"type": "string"}, "Who may approve.", 1)
+    return {
+        "gate": _object(
+            {
+                "on": _ref("action", "What it holds."),
+                "args": _ref("matchers", "Only with these arguments."),
+                "approvers": approvers,
+                "expires": _ref("duration", "How long an approval is waited for."),
+                "mode": _enum(("wait", "execute"), "Whether the gateway runs it itself after the session's end."),
+                "reason": _text("Why."),
+            },
+            "on",
+            "approvers",
+        ),
+        "elevation": _object(
+            {
+                "role": _text("The extra role."),
+                "for": _several({"type": "string"}, "Agents that may get it.", 1),
+                "max": _ref("duration", "For how long at most."),
+                "approvers": approvers,
+            },
+            "role",
+            "for",
+            "max",
+            "approvers",
+        ),
+        "flow": _object(
+            {
+                "after": _text("Once data of this label was read …"),
+                "hold": _enum(effects, "… hold actions of this effect."),
+                "deny": _enum(effects, "… deny actions of this effect."),
+                "targets": _enum(("trusted",), "Target arguments may not come from fields that others can write."),
+            }
+        ),
+        "review": _object(
+            {
+                "every": _ref("duration", "How often grants are recertified."),
+                "restricted": _ref("duration", "How often those on restricted data are."),
+                "unused_after": _ref("duration", "When a grant counts as unused."),
+            },
+            "every",
+            "unused_after",
+            description="Recertification of grants by people.",
+        ),
+    }
