@@ -5,8 +5,9 @@ A template is SQL text in which `$1 … $n` stand for the argument nodes. Wherev
 catalogue, the arguments stand *outside* its sub-queries, so that a column of the agent's is never captured; the names
 in it are qualified and must not be scoped again.
 
-`current_setting` and `set_config` are neither: with constant arguments that `bailiwick.sql.settings` accepts they pass
-as they are, else they are refused.
+`set_config`, and `current_setting` of a constant, are judged by `bailiwick.sql.settings`: they pass as they are or are
+refused. The template of `current_setting` is for a name that is not constant (psycopg and asyncpg bind it as a
+parameter): it reads harmless settings, and NULL for any other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from bailiwick.sql.catalogue import Catalogue, Visible
 from bailiwick.sql.functions_allowed import ALLOWED as ALLOWED
 from bailiwick.sql.regtypes import reg_template, regclass
+from bailiwick.sql.settings import REASON, SHOWABLE
 from bailiwick.sql.system import reach
 from bailiwick.sql.system_reach import FIRST_USER_OID, Reach, literal, name_constant, names
 
@@ -139,6 +141,10 @@ def _schema_privilege(schema: str, privilege: str) -> Template:
     )
 
 
+_SETTING = (
+    f"(CASE WHEN pg_catalog.lower(($1)::pg_catalog.text) = ANY ({names(SHOWABLE | {REASON})})"
+    " THEN pg_catalog.current_setting(($1)::pg_catalog.text, true) END)"
+)
 _TO_REG: frozenset[str] = frozenset({"to_regclass", "to_regnamespace", "to_regproc", "to_regrole", "to_regtype"})
 
 _TEMPLATES: Mapping[tuple[str, int], Template] = {
@@ -147,6 +153,8 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("current_database", 0): lambda reach: name_constant(reach.visible.database),
     ("current_schema", 0): lambda reach: _current_schema(reach.visible),
     ("current_schemas", 1): _schemas,
+    ("current_setting", 1): _fixed(_SETTING),
+    ("current_setting", 2): _fixed(_SETTING),
     ("current_user", 0): lambda reach: name_constant(reach.visible.agent),
     ("format_type", 2): _format_type("($2)::pg_catalog.int4"),
     ("getpgusername", 0): lambda reach: name_constant(reach.visible.agent),
@@ -161,6 +169,7 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("has_table_privilege", 2): _table_privilege("$1", "$2"),
     ("has_table_privilege", 3): _table_privilege("$2", "$3"),
     ("obj_description", 2): _fixed(_NO_TEXT),
+    ("pg_advisory_unlock_all", 0): _fixed("''::pg_catalog.text"),
     ("pg_collation_is_visible", 1): _if_own("pg_collation_is_visible"),
     ("pg_conversion_is_visible", 1): _if_own("pg_conversion_is_visible"),
     ("pg_function_is_visible", 1): _if_own("pg_function_is_visible"),
@@ -204,7 +213,8 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("shobj_description", 2): _fixed(_NO_TEXT),
 }
 """(function, number of arguments) → template. Old forms that only a person types, and that tell definitions or
-comments (`obj_description(oid)`, `pg_get_viewdef(oid)`, `pg_get_constraintdef(oid)`), have none: they are refused."""
+comments (`obj_description(oid)`, `pg_get_viewdef(oid)`, `pg_get_constraintdef(oid)`), have none: they are refused.
+`pg_advisory_unlock_all()` has nothing to unlock: asyncpg's pool calls it for every connection that it takes back."""
 
 TEMPLATES: frozenset[str] = frozenset({name for name, _ in _TEMPLATES} | _TO_REG)
 """Names that have a template for some number of arguments."""

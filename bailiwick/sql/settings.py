@@ -59,7 +59,7 @@ def reset_allowed(name: str) -> bool:
 
 def show_allowed(name: str) -> bool:
     """Whether `SHOW name` or `current_setting('name')` may run."""
-    return name == REASON or name.lower() in _SHOWABLE
+    return name == REASON or name.lower() in SHOWABLE
 
 
 def search_path_unchanged(values: Sequence[str], search_path: Sequence[str]) -> bool:
@@ -119,7 +119,8 @@ _SETTABLE: Mapping[str, Check] = {
 _RESETTABLE: frozenset[str] = frozenset(
     name for name in _SETTABLE if not name.startswith("transaction_") and name != "default_transaction_read_only"
 ) | {"search_path"}
-_SHOWABLE: frozenset[str] = frozenset(_SETTABLE) | {
+SHOWABLE: frozenset[str] = frozenset(_SETTABLE) | {
+    "default_table_access_method",
     "in_hot_standby",
     "integer_datetimes",
     "lc_collate",
@@ -131,3 +132,4 @@ _SHOWABLE: frozenset[str] = frozenset(_SETTABLE) | {
     "server_version",
     "server_version_num",
 }
+"""Lower-case names that `SHOW` and `current_setting` may read. A reader of system limits or versions harms nobody."""
