@@ -9,12 +9,12 @@ from bailiwick.model.action import data_verbs
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
-from bailiwick.policy.possible import Possible, lock_of_names, possible, reaches_unnamed_columns
+from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.words import conditions_in_words, listed, resource_in_words, table_of, terms_in_words
 
 NO_LOCK = (
-    "without a lock only the columns that the policy names are known: a grant without `fields` reaches more of them; "
-    "run `bailiwick accept` for the whole picture"
+    "without a lock only the columns that the policy names are known; they are taken to exist. "
+    "Run `bailiwick accept` for the whole picture"
 )
 
 
@@ -75,12 +75,7 @@ def _cell(most: Possible, resource: str, lock: Lock, *, complete: bool) -> Cell:
     words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
     words += [_denied(grant) for grant in most.conditional_denies(resource)]
     words += _pending(most.pending(resource))
-    verbs = verbs_of(scope)
-    open_ended = [verb for verb in verbs if not complete and reaches_unnamed_columns(most, resource, verb)]
-    if open_ended and open_ended != ["delete"]:
-        verbs_said = listed([verb for verb in open_ended if verb != "delete"])
-        words.append(f"{verbs_said}: also every other column that is not labelled confidential or restricted")
-    return Cell(most.agent, resource, verbs, tuple(words), scope)
+    return Cell(most.agent, resource, verbs_of(scope), tuple(words), scope)
 
 
 def verbs_of(scope: ResourceScope) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bailiwick.decide.ground import covers, named_fields
+from bailiwick.decide.ground import named_fields
 from bailiwick.decide.roles import grants_of
 from bailiwick.decide.scope import effective_scope
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
@@ -14,6 +14,7 @@ from bailiwick.model.policy import Grant, Policy, Resource
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
 
+OTHERS = "every other column"
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -72,15 +73,18 @@ def _unconditional(policy: Policy) -> Policy:
     return replace(policy, roles=roles)
 
 
-def lock_of_names(policy: Policy) -> Lock:
-    """Return a lock that holds just the columns which the policy names, for want of a real one."""
+def lock_of_names(policy: Policy, *others: Policy) -> Lock:
+    """Return a lock for want of a real one: the columns that the policies name, and one for all that they do not.
+
+    `OTHERS` is unlabelled unless the resource itself is labelled: a grant that reaches unnamed columns reaches it.
+    """
     mounts = {
         mount.name: {
             (resource.schema, resource.table): LockedTable(
                 resource.schema,
                 resource.table,
                 "r",
-                tuple(LockedColumn(name, "") for name in _named_columns(policy, resource)),
+                tuple(LockedColumn(name, "") for name in (*_named_everywhere(resource, (policy, *others)), OTHERS)),
                 resource.key,
             )
             for resource in mount.resources.values()
@@ -88,6 +92,15 @@ def lock_of_names(policy: Policy) -> Lock:
         for mount in policy.mounts.values()
     }
     return Lock(mounts)
+
+
+def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for policy in policies:
+        same = policy.resource(resource.name)
+        if same is not None:
+            found.update(dict.fromkeys(_named_columns(policy, same)))
+    return tuple(found)
 
 
 def _named_columns(policy: Policy, resource: Resource) -> tuple[str, ...]:
@@ -109,11 +122,3 @@ def _named_columns(policy: Policy, resource: Resource) -> tuple[str, ...]:
 
 def _expanded(resource: Resource, names: Iterable[str]) -> list[str]:
     return [column for name in names for column in resource.groups.get(name, (name,))]
-
-
-def reaches_unnamed_columns(possible_: Possible, resource: str, verb: str) -> bool:
-    """Return whether an allow without `fields` reaches columns that the policy does not name."""
-    return any(
-        grant.effect == "allow" and named_fields(grant) is None and covers(grant.action, resource, verb)
-        for grant in possible_.grants.values()
-    )

@@ -1,0 +1,170 @@
+"""What changed beside the scopes: mounts, sessions, tasks, gates, elevations and flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bailiwick.decide.canonical import canonical
+from bailiwick.decide.roles import grants_of
+from bailiwick.model.policy import ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
+from bailiwick.model.position import NOWHERE
+from bailiwick.policy.covers import session_rules_wider
+from bailiwick.policy.types import references
+from bailiwick.policy.words import duration_in_words, limit_in_words, listed
+
+_days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One change of a rule."""
+
+    widens: bool
+    text: str
+    agent: str = ""
+    task: str | None = None
+    certain: bool = True
+
+
+def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
+    """Yield the changes of rules, apart from what they do to scopes."""
+    for name, mount in new.mounts.items():
+        if name in old.mounts:
+            yield from _mount(old.mounts[name], mount)
+    for name, agent in new.agents.items():
+        if name in old.agents:
+            yield from _session(name, old.agents[name].session, agent.session)
+    for name, task in new.tasks.items():
+        if name in old.tasks:
+            yield from _task(new, old.tasks[name], task)
+    yield from _elevations(old, new)
+    yield from _content("gate", _gates(old), _gates(new))
+    yield from _content("flow", _flows(old), _flows(new))
+
+
+def _mount(old: Mount, new: Mount) -> Iterator[Note]:
+    if old.url != new.url:
+        yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
+    if old.plaintext != new.plaintext:
+        yield Note(new.plaintext, f"mount {new.name} {'takes' if new.plaintext else 'refuses'} clients without TLS")
+    for widens, names in (
+        (True, set(new.functions) - set(old.functions)),
+        (False, set(old.functions) - set(new.functions)),
+    ):
+        for name in sorted(names):
+            yield Note(widens, f"{'now' if widens else 'no longer'}: calls function {name} (mount {new.name})")
+
+
+def _session(agent: str, old: SessionRules, new: SessionRules) -> Iterator[Note]:
+    for widens, mine, other in ((True, new, old), (False, old, new)):
+        for name in session_rules_wider(mine, other):
+            if widens or name not in session_rules_wider(new, old):
+                text = f"sessions: {name} {_rule_in_words(new, name)} (before: {_rule_in_words(old, name)})"
+                yield Note(widens, text, agent)
+
+
+def _rule_in_words(rules: SessionRules, name: str) -> str:
+    values: Mapping[str, timedelta | int | Limit | Hours | None] = {
+        "ttl": rules.ttl,
+        "idle": rules.idle,
+        "actions": rules.actions,
+        "cost": rules.cost,
+        "hours": rules.hours,
+    }
+    value = values[name]
+    if value is None:
+        return "not limited"
+    if isinstance(value, timedelta):
+        return duration_in_words(value)
+    if isinstance(value, Limit):
+        return limit_in_words(value)
+    if isinstance(value, Hours):
+        days = ", ".join(_days[day] for day in sorted(value.days))
+        return f"{days} {value.start:%H:%M}-{value.end:%H:%M} {value.zone}"
+    return str(value)
+
+
+def _task(policy: Policy, old: Task, new: Task) -> Iterator[Note]:
+    for widens, mine, other in ((True, new.users, old.users), (False, old.users, new.users)):
+        said = _users_beyond(mine, other)
+        if said:
+            yield Note(widens, f"{'now' if widens else 'no longer'}: for {said}", task=new.name)
+    for name, rule in new.context.items():
+        was = old.context.get(name)
+        if was is None:
+            if rule.source is None and _refers(policy, new, name):
+                yield Note(True, f"sessions bring {name}, which grants refer to", task=new.name, certain=False)
+        elif was.source is not None and rule.source is None:
+            yield Note(True, f"{name} is what the opener says, no longer looked up in {was.source}", task=new.name)
+        elif was.source is None and rule.source is not None:
+            yield Note(False, f"{name} is looked up in {rule.source}, no longer what the opener says", task=new.name)
+        elif was != rule:
+            yield Note(True, f"{name} has another type or comes from elsewhere", task=new.name, certain=False)
+
+
+def _users_beyond(mine: Users | None, other: Users | None) -> str:
+    """Return for whom a task may be done by one rule and not by the other."""
+    if other is None:
+        return ""
+    if mine is None:
+        return "any user"
+    people = [f"user {name}" for name in sorted(mine.ids - other.ids)]
+    return listed(people + [f"group {name}" for name in sorted(mine.groups - other.groups)])
+
+
+def _refers(policy: Policy, task: Task, name: str) -> bool:
+    """Return whether a grant of the task's agents, or the task's own rows, refer to a session value."""
+    roles = [role for agent in task.agents if agent in policy.agents for role in policy.agents[agent].roles]
+    grants = grants_of(policy, roles)
+    rows = [each.rows for each in (task.only or {}).values()]
+    matchers = [
+        matcher
+        for each in (*(grant.rows for grant in grants), *(grant.set for grant in grants), *rows)
+        for matcher in each.values()
+    ]
+    if any(reference.path[0] == name for matcher in matchers for reference in references(matcher)):
+        return True
+    texts = [text for grant in grants for text in (grant.sql, grant.when) if text is not None]
+    return any(name in text for text in texts)
+
+
+def _elevations(old: Policy, new: Policy) -> Iterator[Note]:
+    for widens, mine, other in ((True, new, old), (False, old, new)):
+        for name, rule in mine.elevations.items():
+            before = other.elevations.get(name)
+            word = "now" if widens else "no longer"
+            for agent in rule.agents:
+                if before is None or agent not in before.agents:
+                    yield Note(widens, f"{word}: elevation {name} to role {rule.role}", agent)
+            if before is not None and rule.max > before.max:
+                yield Note(widens, f"{word}: elevation {name} for up to {duration_in_words(rule.max)}")
+    for name, rule in new.elevations.items():
+        before = old.elevations.get(name)
+        if before is not None and _powers(old, before) != _powers(new, rule):
+            yield Note(True, f"elevation {name} gives other grants or has other approvers", certain=False)
+
+
+def _powers(policy: Policy, rule: ElevationRule) -> str:
+    grants = [replace(grant, position=NOWHERE, id="") for grant in grants_of(policy, (rule.role,))]
+    return canonical((grants, rule.approvers))
+
+
+def _gates(policy: Policy) -> dict[str, str]:
+    """Return the content of the policy's own gates. What a built-in one no longer holds is seen in the scopes."""
+    own = {name: gate for name, gate in policy.gates.items() if gate.on is not None}
+    return {name: canonical(replace(gate, position=NOWHERE)) for name, gate in own.items()}
+
+
+def _flows(policy: Policy) -> dict[str, str]:
+    return {name: canonical(replace(flow, position=NOWHERE)) for name, flow in policy.flows.items()}
+
+
+def _content(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Note]:
+    """Yield what cannot be compared: any change of a rule that holds things back counts as a widening."""
+    for name in dict.fromkeys((*old, *new)):
+        if name not in old:
+            yield Note(False, f"new {what} {name}")
+        elif old[name] != new.get(name):
+            yield Note(True, f"{what} {name} {'changed' if name in new else 'is gone'}", certain=False)
