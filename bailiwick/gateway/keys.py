@@ -72,6 +72,13 @@ def load_keys(data_dir: Path) -> Keys:
     return Keys(signing, mask)
 
 
+def write_public(path: Path, text: str) -> None:
+    """Write what others may know, e.g. the ledger's verifier key; complete, or not at all."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    draft.write_text(text, encoding="ascii")
+    draft.replace(path)
+
+
 def _new_signing_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 

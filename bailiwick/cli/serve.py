@@ -1,0 +1,56 @@
+"""`bailiwick serve`: run the gateway of one policy until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.config import GatewayConfig
+    from bailiwick.gateway.run import Running
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def serve(
+    policy: Annotated[Path, typer.Argument(metavar="[POLICY]", help="The policy, a file or a folder.")] = Path(
+        "policy.yaml"
+    ),
+    config: Annotated[Path | None, typer.Option("--config", help="Default: gateway.yaml beside the policy.")] = None,
+) -> None:
+    """Run the gateway for POLICY. SIGHUP or a changed file reloads it; SIGTERM or Ctrl-C stops."""
+    import os
+
+    import uvloop
+
+    from bailiwick.gateway.config import load_config
+    from bailiwick.gateway.logs import set_up_logs
+    from bailiwick.gateway.ready import PolicyRefusedError
+
+    settings = load_config(policy, os.environ, config)
+    set_up_logs()
+    try:
+        uvloop.run(_run(policy.absolute(), settings))
+    except PolicyRefusedError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        typer.echo(f"error: the policy `{policy}` cannot be served", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _run(policy: Path, config: GatewayConfig) -> None:
+    import os
+
+    from bailiwick.gateway.run import run_until_told
+    from bailiwick.mounts.postgres.front import PostgresFront
+
+    def started(gateway: Running) -> None:
+        for front in gateway.fronts:
+            host, port = front.address
+            typer.echo(f"{front.name}: {host}:{port}")
+        typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
+
+    await run_until_told(policy, config, os.environ, [PostgresFront(config)], started)

@@ -1,0 +1,86 @@
+"""Connection details of a session: variables for a shell, or a service file with a passfile. Never an argument."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bailiwick.errors import ConfigError, SessionError
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.wire import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """How a PostgreSQL client connects: database = mount, user = agent, password = token."""
+
+    host: str
+    port: int
+    mounts: tuple[str, ...]
+    user: str
+    token: str = field(repr=False)
+
+    @staticmethod
+    def of(opened: Mapping[str, Json]) -> Details:
+        """Return the details in the answer to `session.open`."""
+        session = cast("Mapping[str, Json]", opened["session"])
+        front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("postgres")
+        if front is None:
+            raise SessionError("the gateway has no PostgreSQL front", remedy="use `--format json`")
+        return Details(
+            host=str(front["host"]),
+            port=int(cast("int", front["port"])),
+            mounts=tuple(cast("list[str]", session["mounts"])),
+            user=str(session["agent"]),
+            token=str(opened["token"]),
+        )
+
+    def exports(self) -> str:
+        """Return `export` lines for a shell. Raises SessionError where the session has several mounts."""
+        if len(self.mounts) != 1:
+            names = ", ".join(f"`{name}`" for name in self.mounts)
+            raise SessionError(f"the session reaches several mounts: {names}", remedy="choose one: `--mount NAME`")
+        values = {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGDATABASE": self.mounts[0],
+            "PGPASSWORD": self.token,
+        }
+        return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+    def write_service(self, path: Path) -> str:
+        """Write a service for each mount, named like it, and the passfile; return how to use them."""
+        passfile = path.with_name(path.name + ".pass").absolute()
+        sections: list[str] = []
+        for mount in self.mounts:
+            settings = {
+                "host": self.host,
+                "port": str(self.port),
+                "dbname": mount,
+                "user": self.user,
+                "passfile": str(passfile),
+            }
+            sections.append(f"[{mount}]\n" + "".join(f"{name}={value}\n" for name, value in settings.items()))
+        entries = [self.host, str(self.port), "*", self.user, self.token]
+        _write_private(passfile, ":".join(re.sub(r"([:\\])", r"\\\1", entry) for entry in entries) + "\n")
+        _write_private(path, "\n".join(sections))
+        return f"export PGSERVICEFILE={shlex.quote(str(path.absolute()))} PGSERVICE={shlex.quote(self.mounts[0])}"
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that was never readable by others, replacing what had its name."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigError(f"`{path}` cannot be written: {error.strerror}", remedy="name another file") from None

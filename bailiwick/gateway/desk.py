@@ -1,0 +1,173 @@
+"""The desk: answers the requests of the admin socket. Its callers own this gateway's data directory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bailiwick.errors import BailiwickError, ProtocolError, SessionError
+from bailiwick.gateway.opening import Opener, Wanted
+from bailiwick.gateway.reload import Reloader
+from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.settings import parse_duration
+from bailiwick.gateway.state import StoredSession
+from bailiwick.gateway.stored import scalar_to_json
+from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.decision import Denial
+from bailiwick.model.session import SessionState, User
+from bailiwick.policy.words import scope_in_words
+
+
+class RefusedError(BailiwickError):
+    """A session was refused; carries the denial's own code."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial.message, remedy=denial.remedy)
+        self.code = denial.code
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What can be asked of a running gateway by those who run it."""
+
+    sessions: Sessions
+    opener: Opener
+    reloader: Reloader
+    fronts: Callable[[], Mapping[str, tuple[str, int]]]
+
+    async def answer(self, do: str, fields: Fields, peer: str) -> Mapping[str, Json]:
+        """Answer one request. Raises BailiwickError with what the caller is told."""
+        answers: Mapping[str, Callable[[Fields, str], Awaitable[Mapping[str, Json]]]] = {
+            "session.open": self._open,
+            "session.list": self._list,
+            "session.show": self._show,
+            "session.close": self._close,
+            "session.revoke": self._revoke,
+            "status": self._status,
+            "reload": self._reload,
+        }
+        if do not in answers:
+            raise ProtocolError(f"unknown request `{do[:100]}`", remedy="use the same version of both")
+        return await answers[do](fields, peer)
+
+    async def _open(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        wanted = _wanted(fields, peer)
+        fields.done()
+        opened = await self.opener.open(wanted)
+        if isinstance(opened, Denial):
+            raise RefusedError(opened)
+        live = opened.live
+        stored = await self.sessions.find(live.session.id)
+        return {
+            "session": self._told(stored),
+            "token": opened.token,
+            "words": [*scope_in_words(live.scope, self.sessions.force.lock)],
+            "fronts": self._addresses(),
+        }
+
+    async def _list(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        del peer
+        everything = fields.flag("all")
+        fields.done()
+        found = await self.sessions.list(open_only=not everything)
+        return {"sessions": [self._told(stored) for stored in found]}
+
+    async def _show(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        del peer
+        stored = await self._named(fields)
+        live = self.sessions.registry.get(stored.session.id)
+        words = () if live is None else scope_in_words(live.scope, self.sessions.force.lock)
+        return {"session": self._told(stored), "words": [*words]}
+
+    async def _close(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        return await self._end(fields, "CLOSED", "closed", peer)
+
+    async def _revoke(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        return await self._end(fields, "REVOKED", "revoked", peer)
+
+    async def _end(self, fields: Fields, state: SessionState, reason: str, peer: str) -> Mapping[str, Json]:
+        stored = await self._named(fields)
+        live = self.sessions.registry.get(stored.session.id)
+        cut = 0 if live is None else live.connections
+        await self.sessions.end(stored.session.id, state, reason, peer)
+        return {"session": self._told(await self.sessions.find(stored.session.id)), "cut": cut}
+
+    async def _status(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        del peer
+        fields.done()
+        live = list(self.sessions.registry)
+        return {
+            "policy": self.sessions.force.policy.version,
+            "sessions": len(live),
+            "connections": sum(each.connections for each in live),
+            "fronts": self._addresses(),
+        }
+
+    async def _reload(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        fields.done()
+        refused = await self.reloader.reload()
+        if refused is not None:
+            raise refused
+        return await self._status(fields, peer)
+
+    async def _named(self, fields: Fields) -> StoredSession:
+        session_id = fields.text("session")
+        fields.done()
+        return await self.sessions.find(session_id)
+
+    def _addresses(self) -> dict[str, Json]:
+        return {name: {"host": host, "port": port} for name, (host, port) in self.fronts().items()}
+
+    def _told(self, stored: StoredSession) -> dict[str, Json]:
+        session = stored.session
+        live = self.sessions.registry.get(session.id)
+        return {
+            "id": session.id,
+            "agent": session.agent,
+            "task": session.task,
+            "user": None if session.user is None else session.user.id,
+            "groups": [] if session.user is None else [*sorted(session.user.groups)],
+            "tenant": None if session.tenant is None else _shown(scalar_to_json(session.tenant)),
+            "context": {name: _shown(scalar_to_json(value)) for name, value in session.context.items()},
+            "mounts": [*stored.mounts],
+            "state": session.state,
+            "reason": stored.reason,
+            "opened_at": _moment(session.opened_at),
+            "expires_at": _moment(session.expires_at),
+            "active_at": _moment(stored.active_at),
+            "idle": None if session.idle is None else int(session.idle.total_seconds()),
+            "connections": 0 if live is None else live.connections,
+        }
+
+
+def _wanted(fields: Fields, peer: str) -> Wanted:
+    user_id, groups, claims = fields.maybe_text("user"), fields.texts("groups"), fields.claims("claims")
+    if user_id is None and (groups or claims):
+        raise SessionError("groups and claims are a person's", remedy="say whose: `--user`")
+    ttl = fields.maybe_text("ttl")
+    return Wanted(
+        agent=fields.text("agent"),
+        task=fields.maybe_text("task"),
+        user=None if user_id is None else User(user_id, frozenset(groups), claims),
+        tenant=fields.maybe_text("tenant"),
+        values=fields.named("values"),
+        ttl=None if ttl is None else _duration(ttl),
+        mounts=fields.texts("mounts"),
+        opener=peer,
+    )
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except BailiwickError as error:
+        raise SessionError(f"ttl: {error.message}", remedy=error.remedy) from None
+
+
+def _shown(tagged: list[object]) -> str:
+    return str(tagged[1])
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

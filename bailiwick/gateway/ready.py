@@ -1,0 +1,91 @@
+"""From files to a policy that can be put in force: read, checked, its secrets resolved, its databases known.
+
+All or nothing: what is returned can be swapped in at once; what is wrong is raised as one `PolicyRefusedError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bailiwick.errors import PolicyError
+from bailiwick.gateway.config import policy_folder
+from bailiwick.gateway.files import lock_path, read_lock, read_policy
+from bailiwick.gateway.force import Force
+from bailiwick.gateway.secrets import Secret, resolve
+from bailiwick.model.lock import Lock, LockedTable
+from bailiwick.model.policy import Mount, Policy
+from bailiwick.policy.effective import unsupported
+from bailiwick.policy.load import load
+from bailiwick.policy.lockfile import parse_lock
+from bailiwick.policy.problem import Problem
+from bailiwick.policy.validate import check_against_lock
+from bailiwick.sql.catalogue import Catalogue
+
+ReadCatalogue = Callable[[str, Mount, Mapping[tuple[str, str], LockedTable]], Coroutine[None, None, Catalogue]]
+"""(url, mount, its accepted tables) → what the live database has of them."""
+
+
+class PolicyRefusedError(PolicyError):
+    """A policy that cannot be put in force, with every reason that is known."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        super().__init__(
+            f"{first.position}: {first.message}{more}",
+            remedy=first.suggestion or "`bailiwick policy check` lists every problem",
+        )
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A policy that can be put in force, and everything that its mounts need."""
+
+    force: Force
+    urls: Mapping[str, Secret]
+    catalogues: Mapping[str, Catalogue]
+
+
+def fingerprint(path: Path) -> str:
+    """Return a hash over the policy's files and its lock; changes exactly when a text does."""
+    texts = {**read_policy(path), "bailiwick.lock": read_lock(path) or ""}
+    content = "\0".join(f"{name}\0{text}" for name, text in sorted(texts.items()))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_force(path: Path) -> tuple[Policy, Lock]:
+    """Read a policy and its lock. Raises PolicyRefusedError for what is wrong or not enforced yet, PolicyError."""
+    loaded = load(read_policy(path))
+    if loaded.policy is None:
+        raise PolicyRefusedError([problem for problem in loaded.problems if problem.severity == "error"])
+    not_yet = unsupported(loaded.policy)
+    if not_yet:
+        raise PolicyRefusedError(not_yet)
+    text = read_lock(path)
+    if text is None:
+        raise PolicyError(
+            f"there is no `{lock_path(path)}`: nothing of the databases is accepted yet",
+            remedy=f"run `bailiwick accept {path}`",
+        )
+    lock = parse_lock(text, str(lock_path(path)))
+    disagreements = [each for each in check_against_lock(loaded.policy, lock) if each.severity == "error"]
+    if disagreements:
+        raise PolicyRefusedError(disagreements)
+    return loaded.policy, lock
+
+
+async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: ReadCatalogue) -> Ready:
+    """Return the policy at `path`, ready. Raises PolicyError, ConfigError (secrets) or BackendError."""
+    policy, lock = await asyncio.to_thread(read_force, path)  # a large policy takes its time
+    base = policy_folder(path)
+    urls = {name: resolve(mount.url, environ, base) for name, mount in policy.mounts.items()}
+    catalogues = {
+        name: await read_catalogue(urls[name].reveal(), mount, lock.mounts.get(name, {}))
+        for name, mount in policy.mounts.items()
+    }
+    return Ready(Force(policy, lock), urls, catalogues)

@@ -1,0 +1,90 @@
+"""Reloading: a changed policy is put in force if it is right; if not, the old one stays, and both are said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bailiwick.errors import BailiwickError
+from bailiwick.gateway.ready import PolicyRefusedError, Ready, fingerprint
+from bailiwick.gateway.recorder import Fact, Recorder
+
+_log = logging.getLogger("bailiwick.policy")
+_poll_seconds = 0.5
+
+
+class Reloader:
+    """Watches the policy's files. A change counts once two looks in a row have seen the same text."""
+
+    def __init__(
+        self, path: Path, prepare: Callable[[], Awaitable[Ready]], install: Callable[[Ready], None], recorder: Recorder
+    ) -> None:
+        self._path = path
+        self._prepare = prepare
+        self._install = install
+        self._recorder = recorder
+        self._asked = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._tried = _look(path)
+        """Fingerprint of what was tried last, right or wrong."""
+
+    def ask(self) -> None:
+        """Reload soon, changed or not: for SIGHUP."""
+        self._asked.set()
+
+    async def reload(self) -> BailiwickError | None:
+        """Reload now. Return why the new policy was refused, or None when it is in force."""
+        async with self._busy:
+            self._tried = await asyncio.to_thread(_look, self._path)
+            try:
+                ready = await self._prepare()
+            except BailiwickError as error:
+                await self._refused(error)
+                return error
+            policy = ready.force.policy
+            await self._recorder.keep(self._recorder.make(Fact("policy.loaded", policy=policy.version)))
+            self._install(ready)
+            _log.info("policy loaded: %s", policy.version)
+            return None
+
+    async def watch(self) -> None:
+        """Reload what changes, until cancelled."""
+        seen = self._tried
+        while True:
+            asked = await self._pause()
+            now = await asyncio.to_thread(_look, self._path)
+            settled, seen = now == seen, now
+            if asked or (settled and now != self._tried):
+                await self._attempt()
+
+    async def _attempt(self) -> None:
+        try:
+            await self.reload()
+        except BailiwickError as error:  # the ledger's: then nothing was put in force
+            _log.error("the policy was not reloaded: %s", error.message)
+
+    async def _pause(self) -> bool:
+        """Wait for the next look; tell whether somebody asked."""
+        try:
+            await asyncio.wait_for(self._asked.wait(), _poll_seconds)
+        except TimeoutError:
+            return False
+        self._asked.clear()
+        return True
+
+    async def _refused(self, error: BailiwickError) -> None:
+        reasons = [str(each) for each in error.problems] if isinstance(error, PolicyRefusedError) else [error.message]
+        for reason in reasons:
+            _log.error("policy refused, the old one stays in force: %s", reason)
+        fact = Fact("policy.refused", error.code, error.message, detail={"problems": [*reasons[:100]]})
+        await self._recorder.keep(self._recorder.make(fact))
+
+
+def _look(path: Path) -> str:
+    """Return the fingerprint, or what kept it from being taken: a file that vanished is a change too."""
+    try:
+        return fingerprint(path)
+    except BailiwickError as error:
+        return error.message

@@ -1,0 +1,192 @@
+"""Running: composes the gateway of one policy, starts it, and stops it so that nothing is lost.
+
+Mounts are above this layer: they are given as `Front`s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import bailiwick
+from bailiwick.gateway.admin import AdminServer
+from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.desk import Desk
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.introspect import read_catalogue
+from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
+from bailiwick.gateway.ledger_store import open_store
+from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.lookup import PostgresLookup
+from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.opening import Opener
+from bailiwick.gateway.ready import Ready, make_ready
+from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.reload import Reloader
+from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.state import State, open_state
+from bailiwick.gateway.tokens import Tokens
+from bailiwick.gateway.ulid import Ulids
+
+_log = logging.getLogger("bailiwick.gateway")
+
+
+class Front(Protocol):
+    """Where agents connect: the mounts of one kind."""
+
+    @property
+    def name(self) -> str:
+        """The kind of its mounts, e.g. `postgres`."""
+        ...
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that clients connect to; known after `start`."""
+        ...
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Begin to listen. Raises ConfigError when it cannot."""
+        ...
+
+    def check(self, ready: Ready) -> None:
+        """Raise ConfigError for a policy that `install` could not take."""
+        ...
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy from now on."""
+        ...
+
+    async def stop(self) -> None:
+        """Take no more clients, let what is in flight end, cut the rest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a gateway keeps open."""
+
+    state: State
+    ledger: LedgerWriter
+    recorder: Recorder
+
+
+class Running:
+    """A gateway that runs: made by `start`, ended by `stop`."""
+
+    def __init__(self, path: Path, config: GatewayConfig, stores: Stores, keys: Keys, ready: Ready) -> None:
+        self.path = path
+        self.config = config
+        self.ready = ready
+        self.fronts: Sequence[Front] = ()
+        self.keys = keys
+        self.stores = stores
+        ulids = Ulids()
+        tokens = Tokens(keys.signing, config.issuer)
+        self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
+        self.opener = Opener(
+            self.sessions, tokens, PostgresLookup(lambda mount: self.ready.urls[mount]), config.sessions, ulids
+        )
+        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now)
+        self.reloader: Reloader | None = None
+        self._admin: AdminServer | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self, environ: Mapping[str, str], fronts: Sequence[Front]) -> None:
+        """Record the start, take up sessions, listen."""
+        recorder = self.stores.recorder
+        detail = {"version": bailiwick.__version__, "environment": self.config.environment}
+        fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
+        await recorder.keep(recorder.make(fact))
+        await self.sessions.start()
+
+        async def prepare() -> Ready:
+            ready = await make_ready(self.path, environ, read_catalogue)
+            for front in self.fronts:
+                front.check(ready)
+            return ready
+
+        self.reloader = Reloader(self.path, prepare, self._install, recorder)
+        for front in fronts:
+            await front.start(self.gateway, self.keys, self.ready)
+            self.fronts = (*self.fronts, front)
+            _log.info("%s clients connect to %s:%d", front.name, *front.address)
+        desk = Desk(self.sessions, self.opener, self.reloader, lambda: {f.name: f.address for f in self.fronts})
+        self._admin = AdminServer(self.config.admin_socket, desk.answer)
+        await self._admin.start()
+        self._watching = asyncio.create_task(self.reloader.watch())
+
+    async def stop(self) -> None:
+        """End what runs, in the order in which nothing is lost; the stop itself is the last record."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._admin is not None:
+            await self._admin.stop()
+        for front in self.fronts:
+            await front.stop()
+        await self.sessions.stop()
+        recorder = self.stores.recorder
+        await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
+
+    def _install(self, ready: Ready) -> None:
+        """Put a policy in force everywhere, in one turn of the event loop."""
+        self.ready = ready
+        self.sessions.reload(ready.force)
+        for front in self.fronts:
+            front.install(ready)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    path: Path, config: GatewayConfig, environ: Mapping[str, str], fronts: Sequence[Front]
+) -> AsyncGenerator[Running]:
+    """Run the gateway of the policy at `path` while the context lasts.
+
+    Raises before anything listens: PolicyError, ConfigError, BackendError, LedgerError.
+    """
+    ready = await make_ready(path, environ, read_catalogue)
+    make_data_dir(config.data_dir)
+    keys = load_keys(config.data_dir)
+    store = open_store(config.ledger_file, keys.signing)
+    write_public(config.data_dir / "ledger.vkey", store.verifier_key + "\n")
+    ledger = LedgerWriter(store, asyncio.get_running_loop())
+    try:
+        state = await open_state(config.state_file)
+        try:
+            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()))
+            gateway = Running(path, config, stores, keys, ready)
+            try:
+                await gateway.start(environ, fronts)
+                yield gateway
+            finally:
+                await gateway.stop()
+        finally:
+            await state.close()
+    finally:
+        await ledger.close()
+
+
+async def run_until_told(
+    path: Path,
+    config: GatewayConfig,
+    environ: Mapping[str, str],
+    fronts: Sequence[Front],
+    started: Callable[[Running], None],
+) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads the policy. `started` is called once everything listens."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(path, config, environ, fronts) as gateway:
+        if gateway.reloader is not None:
+            loop.add_signal_handler(signal.SIGHUP, gateway.reloader.ask)
+        started(gateway)
+        await told.wait()
+        _log.info("stopping")

@@ -1,0 +1,162 @@
+"""The PostgreSQL mounts of a gateway as one front: plans, targets and the listener, for the policy in force."""
+
+from __future__ import annotations
+
+import ssl
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.config import GatewayConfig, PostgresListener
+from bailiwick.gateway.enforce import Gateway, LiveSession
+from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.ready import Ready
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.postgres.codec import NULL_VALUE
+from bailiwick.mounts.postgres.connection import Target
+from bailiwick.mounts.postgres.server import Bounds, Server, serve_postgres
+from bailiwick.mounts.postgres.upstream import read_url
+from bailiwick.mounts.postgres.values import MaskPads, bound_values
+from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.predicates import Inline
+from bailiwick.sql.quote import text as quoted
+from bailiwick.sql.rewrite import Rewriter
+
+Plans = tuple[Plan | Denial, ...]
+_most_rewriters = 256
+_most_texts = 4096
+_longest_text = 8192
+_gone = Denial("resource_unknown", "this mount is not in the policy any more", remedy="ask for a new session")
+
+
+class Planning:
+    """Plans of texts under one policy in force: what was planned for a scope is kept for its other sessions."""
+
+    def __init__(self, ready: Ready, pads: MaskPads, longest_statement: int) -> None:
+        self._ready = ready
+        self._pads = pads
+        self._longest_statement = longest_statement
+        self._rewriters: OrderedDict[tuple[str, str], Rewriter] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], Plans] = OrderedDict()
+
+    def plan(self, text: str, live: LiveSession, mount: str) -> Plans:
+        """Return a plan or a denial for each statement of the text."""
+        scope = live.scope
+        key = (scope.id, mount, text)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        rewriter = self._rewriter(live, mount)
+        if rewriter is None:
+            return (_gone,)
+        plans = rewriter.rewrite(text, self._inline(live))
+        if len(text) <= _longest_text and all(isinstance(each, Denial) or each.cacheable for each in plans):
+            self._kept[key] = plans
+            if len(self._kept) > _most_texts:
+                self._kept.popitem(last=False)
+        return plans
+
+    def _rewriter(self, live: LiveSession, mount: str) -> Rewriter | None:
+        key = (live.scope.id, mount)
+        found = self._rewriters.get(key)
+        policy_mount = self._ready.force.policy.mounts.get(mount)
+        if found is None and policy_mount is not None:
+            catalogue = self._ready.catalogues[mount]
+            found = Rewriter(live.scope, catalogue, mount, policy_mount.functions, self._longest_statement)
+            self._rewriters[key] = found
+            if len(self._rewriters) > _most_rewriters:
+                self._rewriters.popitem(last=False)
+        return found
+
+    def _inline(self, live: LiveSession) -> Inline:
+        """Return what gives literals where a statement can take no parameters: quoted as the server's input reads."""
+
+        def literal(bound: Bound) -> str:
+            sized = bound_values((bound,), live.session, self._pads, datetime.now(UTC))
+            if sized == NULL_VALUE:
+                return f"NULL::{bound.type}"
+            return f"{quoted(sized[4:].decode())}::{bound.type}"  # behind the four bytes of its length
+
+        return literal
+
+
+class PostgresFront:
+    """A `Front` of the gateway: one port for all mounts of kind `postgres`."""
+
+    name = "postgres"
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._targets: dict[str, Target] = {}
+        self._planning: Planning | None = None
+        self._pads = MaskPads(b"", b"")
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that clients on this machine, or with its address, connect to."""
+        host = self._config.postgres.host
+        port = self._config.postgres.port if self._server is None else self._server.port
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104  # read, not bound
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Listen. Raises ConfigError when the port, the certificate or a mount's url is at fault."""
+        self._pads = MaskPads.of(keys.mask)
+        self.install(ready)
+        listener, limits = self._config.postgres, self._config.limits
+        try:
+            self._server = await serve_postgres(
+                self._targets,
+                gateway,
+                self._plan,
+                mask_key=keys.mask,
+                host=listener.host,
+                port=listener.port,
+                tls=_tls(listener),
+                bounds=Bounds(limits.connections, login_timeout=limits.login_time.total_seconds()),
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on `{listener.host}:{listener.port}`: {(error.strerror or 'refused').lower()}",
+                remedy="stop what listens there, or set `postgres: {port: …}` in gateway.yaml",
+            ) from None
+
+    def check(self, ready: Ready) -> None:
+        """Raise ConfigError for a policy that `install` could not take."""
+        _targets(ready)
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy from now on."""
+        targets = _targets(ready)
+        self._targets.clear()
+        self._targets.update(targets)
+        self._planning = Planning(ready, self._pads, self._config.limits.statement)
+
+    async def stop(self) -> None:
+        """Take no more clients, let what is in flight end, cut the rest."""
+        if self._server is not None:
+            await self._server.close()
+
+    def _plan(self, text: str, live: LiveSession, mount: str) -> Plans:
+        return (_gone,) if self._planning is None else self._planning.plan(text, live, mount)
+
+
+def _targets(ready: Ready) -> Mapping[str, Target]:
+    mounts = ready.force.policy.mounts
+    return {name: Target(read_url(ready.urls[name].reveal()), mount.plaintext) for name, mount in mounts.items()}
+
+
+def _tls(listener: PostgresListener) -> ssl.SSLContext | None:
+    if listener.tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(listener.tls_cert, listener.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the TLS certificate or key cannot be used: {error.strerror or error}",
+            remedy="check `postgres.tls_cert` and `postgres.tls_key`: PEM files that belong together",
+        ) from None
+    return context
