@@ -25,6 +25,7 @@ class Step:
         "begun",
         "call",
         "checked",
+        "done",
         "error",
         "intent",
         "kind",
@@ -55,6 +56,8 @@ class Step:
         """POISON: what the client is told in place of the server's complaint."""
         self.intent = ""
         self.settled = False
+        self.done = False
+        """Whether the server has completed it."""
         self.begun = 0.0
         self.rows = 0
         self.size = 0

@@ -427,9 +427,7 @@ class Frontend:
                 return
             if step.kind != EXECUTE or step.checked or not step.size or replies.broken or step.call is None:
                 return
-            for write in self._batch.open_writes():
-                if write is not step and write not in replies.steps:
-                    replies.settle_one(write)
+            replies.settle_done()
             if not step.intent:
                 step.intent = records.intend(step.call)
             self._streaming = step

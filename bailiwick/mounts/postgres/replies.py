@@ -182,13 +182,15 @@ class Replies:
             self._keep(data, pos)
 
     def settle_writes(self, code: str = "") -> None:
-        """Record the outcome of every write that is done but not settled; `code` says what became of them together."""
+        """Record the outcome of every write of the batch; `code` says what became of them together."""
         for step in self.batch.open_writes():
             self._settle(step, code)
 
-    def settle_one(self, step: Step) -> None:
-        """Record the success of a write that is done."""
-        self._settle(step, "")
+    def settle_done(self) -> None:
+        """Record the success of the writes that are done, because they are to be committed or shown."""
+        for step in self.batch.open_writes():
+            if step.done:
+                self._settle(step, "")
 
     def drop_open(self, code: str) -> None:
         """The connection ends: record what is known of everything that is under way."""
@@ -308,11 +310,12 @@ class Replies:
         if kind == "WRITE":
             told = codec.tag_rows(raw)
             step.rows = step.rows if told is None else told
+            step.done = True
             return
         if kind == "SESSION" and prepared.plan.purpose is not None:
             self.purpose = prepared.plan.purpose
         if kind == "CONTROL":
-            self.settle_writes()
+            self.settle_done()
         self._record(step, "")
 
     def _completed_empty(self, _: bytes) -> None:

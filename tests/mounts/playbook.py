@@ -1,0 +1,160 @@
+"""Both sides of a `Frontend` without a socket: a test says what the client and the server send, and reads the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.frontend import Frontend
+from bailiwick.mounts.postgres.translate import Planner
+from bailiwick.mounts.postgres.values import MaskPads
+from tests.mounts.fakes import MOMENT, Ledger, passing
+
+PARSED = codec.message(b"1", b"")
+BOUND = codec.message(b"2", b"")
+CLOSED = codec.message(b"3", b"")
+READY = codec.message(b"Z", b"I")
+IN_TRANSACTION = codec.message(b"Z", b"T")
+FAILED = codec.message(b"Z", b"E")
+KEY = b"k" * 32
+
+
+def described(*names: str, table: int = 16384) -> bytes:
+    """A RowDescription of integers that come from a table."""
+    fields = b"".join(
+        name.encode() + b"\0" + codec.pack_int32(table) + b"\0\1" + codec.pack_int32(23) + b"\0\4\xff\xff\xff\xff\0\0"
+        for name in names
+    )
+    return codec.message(b"T", codec.pack_int16(len(names)) + fields)
+
+
+def parameters(*oids: int) -> bytes:
+    """A ParameterDescription."""
+    return codec.message(b"t", codec.pack_int16(len(oids)) + b"".join(codec.pack_int32(oid) for oid in oids))
+
+
+def row(*values: bytes | None) -> bytes:
+    """A DataRow."""
+    sized = (codec.NULL_VALUE if value is None else codec.pack_int32(len(value)) + value for value in values)
+    return codec.message(b"D", codec.pack_int16(len(values)) + b"".join(sized))
+
+
+def done(tag: str) -> bytes:
+    """A CommandComplete."""
+    return codec.message(b"C", tag.encode() + b"\0")
+
+
+def failed(state: str, text: str = "hidden value 42", **more: str) -> bytes:
+    """A server's ErrorResponse with everything that must not pass."""
+    fields = {"S": "ERROR", "V": "ERROR", "C": state, "M": text, "D": "Failing row contains (CANARY)."} | more
+    return codec.error_response(tuple(fields.items()))
+
+
+def query(text: str) -> bytes:
+    """A Query."""
+    return codec.message(b"Q", text.encode() + b"\0")
+
+
+def bind_values(statement: bytes, *values: bytes, formats: bytes = b"\0\0", results: bytes = b"\0\0") -> bytes:
+    """A Bind of the unnamed portal."""
+    sized = b"".join(codec.pack_int32(len(value)) + value for value in values)
+    return codec.bind(b"", statement, formats + codec.pack_int16(len(values)) + sized + results)
+
+
+def messages(data: bytes) -> list[tuple[str, bytes]]:
+    """Cut a stream into (kind, body)."""
+    framer = codec.Framer(1 << 30)
+    framer.feed(data)
+    found: list[tuple[str, bytes]] = []
+    while (taken := framer.message()) is not None:
+        found.append((taken[0].decode(), taken[1]))
+    assert framer.rest() == b""
+    return found
+
+
+def kinds(data: bytes) -> str:
+    """The kinds of the messages in a stream."""
+    return "".join(kind for kind, _ in messages(data))
+
+
+@dataclass(slots=True)
+class Edge:
+    """What the state machine commanded."""
+
+    client: bytearray = field(default_factory=bytearray)
+    server: bytearray = field(default_factory=bytearray)
+    reading_client: bool = True
+    reading_server: bool = True
+    closed: bool = False
+    cancelled: bool = False
+
+    def send_client(self, data: bytes) -> None:
+        assert not self.closed
+        self.client += data
+
+    def send_server(self, data: bytes) -> None:
+        assert not self.closed
+        self.server += data
+
+    def read_client(self, on: bool) -> None:
+        self.reading_client = on
+
+    def read_server(self, on: bool) -> None:
+        self.reading_server = on
+
+    def close(self, cancel: bool) -> None:
+        self.closed = True
+        self.cancelled = cancel
+
+
+class Playbook:
+    """One scripted connection."""
+
+    def __init__(self, planner: Planner = passing, *, instant: bool = True) -> None:
+        self.edge = Edge()
+        self.ledger = Ledger(instant=instant)
+        self.live = self.ledger.live
+        ticks = count()
+        self.frontend = Frontend(
+            self.edge,
+            self.live,
+            "crm",
+            planner,
+            self.ledger,
+            MaskPads.of(KEY),
+            lambda: MOMENT,
+            lambda: float(next(ticks)),
+        )
+
+    def client(self, *data: bytes) -> bytes:
+        """The client sends; return what the server is sent."""
+        self.frontend.client_data(b"".join(data))
+        return self.to_server()
+
+    def server(self, *data: bytes) -> bytes:
+        """The server sends; return what the client is sent."""
+        self.frontend.server_data(b"".join(data))
+        return self.to_client()
+
+    def durable(self, ok: bool = True) -> None:
+        """Everything recorded so far becomes durable, or cannot."""
+        self.ledger.flush(ok)
+
+    def to_client(self) -> bytes:
+        data = bytes(self.edge.client)
+        self.edge.client.clear()
+        return data
+
+    def to_server(self) -> bytes:
+        data = bytes(self.edge.server)
+        self.edge.server.clear()
+        return data
+
+
+def error_of(data: bytes) -> dict[str, str]:
+    """The fields of the first ErrorResponse in a stream."""
+    for kind, body in messages(data):
+        if kind == "E":
+            return codec.error_fields(codec.message(b"E", body))
+    return {}
