@@ -1,0 +1,177 @@
+"""Function calls: built-in functions on the allow-list, functions that the policy adds, and those that we answer.
+
+Deny by default. What passes is emitted with its schema, so that nothing on a search path can shadow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from postgast import pg_query_pb2 as pb
+from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
+
+from bailiwick.sql import functions, settings
+from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.templates import put
+
+_AGGREGATES = frozenset(
+    {
+        "any_value",
+        "array_agg",
+        "avg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "bool_and",
+        "bool_or",
+        "corr",
+        "count",
+        "covar_pop",
+        "covar_samp",
+        "every",
+        "json_agg",
+        "json_agg_strict",
+        "json_object_agg",
+        "jsonb_agg",
+        "jsonb_agg_strict",
+        "jsonb_object_agg",
+        "max",
+        "min",
+        "range_agg",
+        "range_intersect_agg",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "string_agg",
+        "sum",
+        "var_pop",
+        "var_samp",
+        "variance",
+        "xmlagg",
+    }
+)
+_TYPES = {"count": "bigint", "lower": "text", "upper": "text", "row_number": "bigint", "length": "integer"}
+
+
+def call(node: Node, level: Level, walk: Walk) -> Fact:
+    """Check and qualify one call."""
+    func = node.func_call
+    name = _resolve(func, walk)
+    facts = walk.values(func.args, level)
+    walk.values((func.agg_filter, *(item.sort_by.node for item in func.agg_order)), level)
+    check_sort(func.agg_order)
+    if func.HasField("over"):
+        window(func.over, level, walk)
+    if name is None:
+        return joined(facts, leaky=True)
+    return _builtin(node, name, facts, walk)
+
+
+def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
+    func = node.func_call
+    if name in ("current_setting", "set_config"):
+        _setting(func, name)
+        return Fact("text")
+    template = functions.call_template(name, len(func.args), walk.catalogue, walk.visible)
+    if template is not None:
+        arguments = list(func.args)
+        if any(argument.HasField("named_arg_expr") for argument in arguments) or _decorated(func):
+            refuse("function_not_allowed", f"this form of `{name}` is not allowed")
+        put(node, template, arguments)
+        return joined(facts, leaky=True)
+    if name not in functions.ALLOWED:
+        refuse("function_not_allowed", f"function `{name}` is not allowed", "built-in functions that only compute")
+    if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
+        _qualify(func, "pg_catalog", name)
+    kind = _TYPES.get(name, "")
+    if func.agg_star or func.agg_within_group or func.HasField("over") or name in _AGGREGATES:
+        return Fact(kind)  # computed after every filter, and no condition on it is pushed below
+    return joined(facts, kind, leaky=True)
+
+
+def _decorated(func: FuncCall) -> bool:
+    return bool(func.agg_order or func.agg_star or func.agg_distinct or func.func_variadic or func.HasField("over"))
+
+
+def _resolve(func: FuncCall, walk: Walk) -> str | None:
+    """Return the name of a built-in function, or None for one that the policy adds (qualified in place)."""
+    names = [part.string.sval for part in func.funcname]
+    schema, name = ("", names[0]) if len(names) == 1 else (names[0], names[-1])
+    if len(names) <= 2 and schema in ("", "pg_catalog") and (schema or not _added(name, walk)):
+        return name
+    if len(names) == 2 and schema == "information_schema" and name == "_pg_expandarray":
+        return None
+    added = f"{schema}.{name}" if schema else _added(name, walk)
+    if len(names) > 2 or added not in walk.functions:
+        refuse("function_not_allowed", f"function `{'.'.join(names)}` is not allowed", "built-in functions")
+    owner, _, bare = added.partition(".")
+    _qualify(func, owner, bare)
+    return None
+
+
+def _added(name: str, walk: Walk) -> str:
+    """Return the one added function of that bare name, empty when there is none or a built-in has the name."""
+    if name in functions.ALLOWED:
+        return ""
+    found = [added for added in walk.functions if added.rpartition(".")[2] == name]
+    return found[0] if len(found) == 1 else ""
+
+
+def _setting(func: FuncCall, name: str) -> None:
+    """Let constant reads and writes of harmless settings pass (Django and asyncpg send them)."""
+    texts: list[str] = []
+    for argument in func.args:
+        const = argument.a_const if argument.HasField("a_const") else argument.type_cast.arg.a_const
+        kind = const.WhichOneof("val")
+        if kind not in ("sval", "boolval"):
+            refuse("function_not_allowed", f"`{name}` is only allowed with constant arguments")
+        texts.append(const.sval.sval if kind == "sval" else "true" if const.boolval.boolval else "false")
+    if name == "current_setting":
+        allowed = bool(texts) and settings.show_allowed(texts[0])
+    else:
+        allowed = len(texts) == 3 and settings.set_allowed(
+            texts[0], (texts[1],), "LOCAL" if texts[2] == "true" else "SESSION"
+        )
+    if not allowed:
+        refuse("function_not_allowed", f"`{name}` of `{texts[0] if texts else ''}` is not allowed")
+    _qualify(func, "pg_catalog", name)
+
+
+def _qualify(func: FuncCall, schema: str, name: str) -> None:
+    del func.funcname[:]
+    func.funcname.add().string.sval = schema
+    func.funcname.add().string.sval = name
+
+
+def value_function(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
+    """Check `current_date`, `current_user` and the like."""
+    op = node.sqlvalue_function.op
+    kind = pb.SQLValueFunctionOp.Name(op).removeprefix("SVFOP_")
+    template = functions.value_function_template(kind, walk.visible)
+    if template is not None:
+        put(node, template, ())
+    return NOTHING
+
+
+def window(over: WindowDef, level: Level, walk: Walk) -> None:
+    """Check a window definition."""
+    walk.values((*over.partition_clause, *(item.sort_by.node for item in over.order_clause)), level)
+    walk.values((over.start_offset, over.end_offset), level)
+    check_sort(over.order_clause)
+
+
+def check_sort(nodes: Iterable[Node]) -> None:
+    """Refuse an `ORDER BY … USING op` whose operator is not built in."""
+    for node in nodes:
+        names = [part.string.sval for part in node.sort_by.use_op]
+        if len(names) > 2 or (len(names) == 2 and names[0] != "pg_catalog"):
+            refuse("function_not_allowed", f"operator `{'.'.join(names)}` is not allowed", "built-in operators")

@@ -1,0 +1,109 @@
+"""Casts and type names: built-in types, and the enums and domains of visible columns."""
+
+from __future__ import annotations
+
+from postgast.pg_query_pb2 import Node, TypeName
+
+from bailiwick.sql import regtypes
+from bailiwick.sql.catalogue import Catalogue
+from bailiwick.sql.environment import UNTYPED, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.templates import put
+from bailiwick.sql.types import type_allowed
+
+_SPELLED = {
+    "int2": "smallint",
+    "int4": "integer",
+    "int": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "varchar": "character varying",
+    "bpchar": "character",
+    "timestamptz": "timestamp with time zone",
+    "timestamp": "timestamp without time zone",
+    "timetz": "time with time zone",
+    "time": "time without time zone",
+    "varbit": "bit varying",
+}
+
+
+def type_name(name: TypeName, walk: Walk) -> str:
+    """Check a type name, qualify it in place, and return it as `format_type` prints it."""
+    names = [part.string.sval for part in name.names]
+    if name.setof or name.pct_type or not 1 <= len(names) <= 2:
+        refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed here")
+    schema, bare = ("", names[0]) if len(names) == 1 else names
+    found = _resolve(schema, bare, walk.catalogue)
+    if found is None:
+        refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed", "built-in types")
+    del name.names[:]
+    for part in found:
+        name.names.add().string.sval = part
+    printed = _SPELLED.get(bare, bare) if found[0] == "pg_catalog" else ".".join(found)
+    return printed + ("[]" if name.array_bounds else "")
+
+
+def _resolve(schema: str, name: str, catalogue: Catalogue) -> tuple[str, str] | None:
+    if schema in ("", "pg_catalog") and type_allowed("pg_catalog", name, catalogue):
+        return "pg_catalog", name
+    if schema:
+        return (schema, name) if type_allowed(schema, name, catalogue) else None
+    for relation in catalogue.relations.values():
+        for column in relation.columns:
+            owner, _, bare = column.type.removesuffix("[]").rpartition(".")
+            if column.kind in ("e", "d") and bare == name and type_allowed(owner, bare, catalogue):
+                return owner, bare
+    return None
+
+
+def reg_type(node: Node) -> str | None:
+    """Return the name of a `reg…` type that the node casts to, None for anything else."""
+    if not node.HasField("type_cast"):
+        return None
+    name = node.type_cast.type_name
+    return name.names[-1].string.sval if name.names and name.names[-1].string.sval in regtypes.REG_TYPES else None
+
+
+def cast(node: Node, level: Level, walk: Walk) -> Fact:
+    """Walk a cast. Casts to `reg…` types look into the real catalogue, so they are answered from the scope."""
+    target = node.type_cast
+    bare = target.type_name.names[-1].string.sval if target.type_name.names else ""
+    inner_reg = reg_type(target.arg)
+    if inner_reg is not None and bare in ("text", "varchar", "name"):
+        return shown_reg(target.arg, inner_reg, level, walk, "text")
+    own = reg_type(node)
+    if own is not None:
+        return shown_reg(node, own, level, walk, "oid")
+    if bare in regtypes.TEXT_SEARCH_TYPES:
+        return _text_search(node)
+    inner = walk.value(target.arg, level, walk)
+    if inner.type == "record":
+        refuse("function_not_allowed", "a whole row cannot be cast", "name its columns")
+    kind = type_name(target.type_name, walk)
+    # A literal is converted when the statement is planned, and a type is not changed by becoming itself.
+    return joined((inner,), kind, leaky=inner.type not in ("unknown", kind))
+
+
+def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.Result) -> Fact:
+    """Replace `x::regclass` and its kin by an oid (to compare) or by a name (to show) that the scope knows."""
+    arg = node.type_cast.arg
+    if node.type_cast.type_name.array_bounds:
+        refuse("function_not_allowed", f"type `{name}[]` is not allowed", "built-in types")
+    if name == "regclass" and arg.HasField("a_const"):
+        text = arg.a_const.sval.sval
+        if regtypes.regclass_constant(text, walk.visible, walk.catalogue) is None and not text.isdigit():
+            refuse("resource_unknown", f"relation `{text}` is not in the scope of this session")
+    inner = walk.value(arg, level, walk)
+    template = regtypes.reg_template(name, result, walk.catalogue, walk.visible)
+    if template is None:
+        refuse("function_not_allowed", f"type `{name}` is not allowed", "built-in types")
+    put(node, template, (arg,))
+    return joined((inner,), result, leaky=True)
+
+
+def _text_search(node: Node) -> Fact:
+    arg = node.type_cast.arg
+    if not arg.HasField("a_const") or not regtypes.text_search_constant(arg.a_const.sval.sval):
+        refuse("function_not_allowed", "only built-in text search configurations are allowed", "'english'")
+    return UNTYPED

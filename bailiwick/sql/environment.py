@@ -1,0 +1,175 @@
+"""What names mean at one place of a statement, and what was learnt about it while walking.
+
+We resolve every name ourselves against the scope (SQL-RULES 7, 10 to 13); PostgreSQL then resolves it the same way, since
+each relation was replaced by a sub-query with exactly these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from postgast.pg_query_pb2 import Node, SelectStmt
+
+from bailiwick.model.decision import Denial, DenialCode
+from bailiwick.sql.catalogue import Catalogue, Visible
+from bailiwick.sql.scoped import ScopedRelation
+from bailiwick.sql.system import SystemView
+
+MAX_DEPTH = 200
+"""Levels of expressions and queries within each other."""
+
+
+class Refused(Exception):  # noqa: N818  # not an error: it carries a denial out of the recursion, and no further
+    """Ends the walk over a statement. Only `rewrite` catches it, and returns the denial as the value that it is."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial.message)
+        self.denial = denial
+
+
+def refuse(code: DenialCode, message: str, allowed: str = "", remedy: str = "", action: str = "") -> NoReturn:
+    """Deny the statement that is being walked."""
+    raise Refused(Denial(code, message, allowed, remedy, action))
+
+
+@dataclass(eq=False, slots=True)
+class Use:
+    """One use of a relation in a statement. It is replaced by its scoped form after the walk."""
+
+    node: Node
+    alias: str
+    relation: ScopedRelation | SystemView
+    only: bool = False
+    fenced: bool = False
+    fields: set[str] = field(default_factory=set[str])
+    copies: list[Node] = field(default_factory=list[Node])
+    """Conjuncts of the agent that are leakproof over this relation alone: copied inside a fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of an expression: its type ('' unknown, `unknown` for an untyped literal), the relations whose
+    values reach it, and whether evaluating it could tell something about these values (SQL-RULES 14)."""
+
+    type: str = ""
+    uses: frozenset[Use] = frozenset()
+    leaky: bool = False
+
+
+NOTHING = Fact()
+UNTYPED = Fact("unknown")
+Columns = tuple[tuple[str, Fact], ...]
+
+
+def joined(facts: Iterable[Fact], type_name: str = "", *, leaky: bool = False) -> Fact:
+    """Return the fact of an expression made of others. `leaky`: the combination itself is not leakproof."""
+    uses: frozenset[Use] = frozenset()
+    inner = False
+    for fact in facts:
+        if fact.uses:
+            uses = uses | fact.uses if uses else fact.uses
+        inner = inner or fact.leaky
+    return Fact(type_name, uses, inner or (leaky and bool(uses)))
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """One item of a FROM clause (or the target of a write): an alias and its columns."""
+
+    alias: str
+    columns: dict[str, Fact]
+    use: Use | None = None
+    schema: str = ""
+    """Schema of a relation that was named without an alias; `schema.relation.column` may refer to it."""
+    target: bool = False
+    """The target of an UPDATE or DELETE: the real relation, so references to it are rewritten one by one."""
+
+
+@dataclass(eq=False, slots=True)
+class Level:
+    """The names of one query. Column names are looked up here, then in `outer`; CTEs here, then in `above`."""
+
+    outer: Level | None = None
+    above: Level | None = None
+    sources: list[Source] = field(default_factory=list[Source])
+    ctes: dict[str, Columns | None] = field(default_factory=dict[str, "Columns | None"])
+    """None: named, but not yet usable (a forward or too early reference)."""
+
+    def inner(self) -> Level:
+        """A query within this one that sees its columns (a sub-query of an expression, LATERAL)."""
+        return Level(outer=self, above=self)
+
+    def beside(self) -> Level:
+        """A query in this one's FROM clause without LATERAL: it sees our CTEs and what we see outside, not our FROM."""
+        return Level(outer=self.outer, above=self)
+
+    def cte(self, name: str) -> tuple[bool, Columns | None]:
+        """Return whether `name` is a CTE here, and its columns."""
+        level: Level | None = self
+        while level is not None:
+            if name in level.ctes:
+                return True, level.ctes[name]
+            level = level.above
+        return False, None
+
+    def find(self, alias: str) -> Source | None:
+        """Return the nearest FROM item of that alias."""
+        level: Level | None = self
+        while level is not None:
+            for source in level.sources:
+                if source.alias == alias:
+                    return source
+            level = level.outer
+        return None
+
+    def having(self, column: str) -> list[Source]:
+        """Return the FROM items of the nearest level that has the column."""
+        level: Level | None = self
+        while level is not None:
+            found = [source for source in level.sources if column in source.columns]
+            if found:
+                return found
+            level = level.outer
+        return []
+
+
+@dataclass(eq=False, slots=True)
+class Replacement:
+    """A place in the tree where a column of a write's target stood: it gets the column as it is shown."""
+
+    node: Node
+    source: Source
+    column: str
+
+
+@dataclass(eq=False, slots=True)
+class Walk:
+    """The state of one walk over one statement."""
+
+    relations: dict[tuple[str, str], ScopedRelation]
+    catalogue: Catalogue
+    visible: Visible
+    system: dict[tuple[str, str], SystemView | None]
+    """Scoped forms of the system relations that were asked for so far under this scope."""
+    functions: frozenset[str]
+    query: Callable[[SelectStmt, Level, Walk], Columns]
+    value: Callable[[Node, Level, Walk], Fact]
+    """`query` and `value` walk a sub-query and an expression; given here because the parts of the walk recurse into
+    each other across modules."""
+    uses: list[Use] = field(default_factory=list[Use])
+    replacements: list[Replacement] = field(default_factory=list[Replacement])
+    parameters: int = 0
+    """Highest `$n` of the agent."""
+    depth: int = 0
+
+    def values(self, nodes: Iterable[Node], level: Level) -> list[Fact]:
+        """Walk several expressions; an absent one passes."""
+        return [self.value(node, level, self) for node in nodes if node.WhichOneof("node")]
+
+    def deeper(self) -> None:
+        """Count one level down; the caller counts it up again by `self.depth -= 1`."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            refuse("statement_too_large", "the statement nests too deeply", f"up to {MAX_DEPTH} levels")

@@ -1,0 +1,333 @@
+"""Walk expressions: every node kind is on the list below, every name resolved, every function and type allowed.
+
+A handler takes (node, level, walk), may change the node in place, and returns the `Fact` of the expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from postgast import pg_query_pb2 as pb
+from postgast.pg_query_pb2 import Node
+
+from bailiwick.sql.calls import call, value_function, window
+from bailiwick.sql.casts import cast, type_name
+from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.references import column, field_selection
+
+Handler = Callable[[Node, Level, Walk], Fact]
+
+_SAME_TYPE = {"varchar": "text", "character varying": "text", "bpchar": "character"}
+
+
+def expression(node: Node, level: Level, walk: Walk) -> Fact:
+    """Check and rewrite one expression. Raises Refused."""
+    kind = node.WhichOneof("node")
+    handler = _HANDLERS.get(kind or "")
+    if handler is None:
+        refuse("syntax_not_supported", f"`{(kind or 'nothing').replace('_', ' ')}` is not supported here")
+    walk.deeper()
+    fact = handler(node, level, walk)
+    walk.depth -= 1
+    return fact
+
+
+def expressions(nodes: Iterable[Node], level: Level, walk: Walk) -> list[Fact]:
+    """Check several expressions; empty nodes (a missing argument) pass."""
+    return [expression(node, level, walk) for node in nodes if node.WhichOneof("node")]
+
+
+def optional(node: Node, level: Level, walk: Walk) -> Fact:
+    """Check an expression that may be absent."""
+    return expression(node, level, walk) if node.WhichOneof("node") else NOTHING
+
+
+def condition(node: Node, level: Level, walk: Walk) -> None:
+    """Check an expression that the planner may evaluate before a row filter: WHERE, ON, HAVING.
+
+    INVARIANT: a relation whose values reach a leaky expression here is fenced (SQL-RULES 14 to 17)."""
+    if node.WhichOneof("node"):
+        fence(expression(node, level, walk))
+
+
+def fence(fact: Fact) -> None:
+    """Fence the relations whose values a leaky expression reads."""
+    if fact.leaky:
+        for use in fact.uses:
+            use.fenced = True
+
+
+def _constant(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
+    const = node.a_const
+    kind = const.WhichOneof("val")
+    if kind == "ival":
+        return Fact("integer")
+    if kind == "boolval":
+        return Fact("boolean")
+    if kind == "fval":
+        return Fact("numeric" if any(c in const.fval.fval for c in ".eE") else "bigint")
+    return UNTYPED
+
+
+def _parameter(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
+    number = node.param_ref.number
+    if not 1 <= number <= 30_000:
+        refuse("syntax_not_supported", f"there is no parameter ${number}")
+    walk.parameters = max(walk.parameters, number)
+    return UNTYPED
+
+
+def operator_name(parts: Sequence[Node]) -> str:
+    """Return an operator's name. Only built-in ones exist: search_path upstream is pg_catalog alone."""
+    names = [part.string.sval for part in parts]
+    if len(names) == 1 or (len(names) == 2 and names[0] == "pg_catalog"):
+        return names[-1]
+    refuse("function_not_allowed", f"operator `{'.'.join(names)}` is not allowed", "built-in operators")
+
+
+def _operators(expr: pb.A_Expr) -> tuple[str, ...]:
+    if expr.kind in (pb.AEXPR_BETWEEN, pb.AEXPR_NOT_BETWEEN, pb.AEXPR_BETWEEN_SYM, pb.AEXPR_NOT_BETWEEN_SYM):
+        return (">=", "<=")
+    if expr.kind in (pb.AEXPR_DISTINCT, pb.AEXPR_NOT_DISTINCT, pb.AEXPR_NULLIF):
+        return ("=",)
+    return (operator_name(expr.name),)
+
+
+def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
+    """Whether the operator over these types tells nothing about values that it is not asked about."""
+    a, b = (_SAME_TYPE.get(fact.type, fact.type) for fact in (left, right))
+    a, b = (b if a == "unknown" else a), (a if b == "unknown" else b)
+    if a == "unknown":
+        return True  # two untyped literals
+    return (operator, a.removesuffix("[]"), b.removesuffix("[]")) in walk.catalogue.leakproof
+
+
+def _operation(node: Node, level: Level, walk: Walk) -> Fact:
+    expr = node.a_expr
+    operators = _operators(expr)
+    left = optional(expr.lexpr, level, walk)
+    if expr.rexpr.HasField("list"):
+        rights = expressions(expr.rexpr.list.items, level, walk)
+    else:
+        rights = [optional(expr.rexpr, level, walk)]
+    proof = expr.lexpr.WhichOneof("node") is not None and all(
+        is_leakproof(walk, operator, left, right) for operator in operators for right in rights
+    )
+    if expr.kind == pb.AEXPR_OP:
+        boolean = operators[0] in (
+            "=",
+            "<>",
+            "<",
+            ">",
+            "<=",
+            ">=",
+            "~~",
+            "!~~",
+            "~~*",
+            "!~~*",
+            "~",
+            "!~",
+            "~*",
+            "!~*",
+            "^@",
+        )
+        result = "boolean" if boolean else "text" if operators[0] in ("||", "->>", "#>>") else ""
+    else:
+        result = "" if expr.kind == pb.AEXPR_NULLIF else "boolean"
+    return joined((left, *rights), result, leaky=not proof)
+
+
+def _boolean(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined(expressions(node.bool_expr.args, level, walk), "boolean")
+
+
+def _case(node: Node, level: Level, walk: Walk) -> Fact:
+    case = node.case_expr
+    subject = optional(case.arg, level, walk)
+    facts = [subject]
+    compared = False
+    for branch in case.args:
+        when = expression(branch.case_when.expr, level, walk)
+        if subject is not NOTHING:
+            compared = compared or not is_leakproof(walk, "=", subject, when)
+        facts += [when, expression(branch.case_when.result, level, walk)]
+    facts.append(optional(case.defresult, level, walk))
+    return joined(facts, leaky=compared)
+
+
+def _collate(node: Node, level: Level, walk: Walk) -> Fact:
+    names = [part.string.sval for part in node.collate_clause.collname]
+    if len(names) > 2 or (len(names) == 2 and names[0] != "pg_catalog"):
+        refuse("function_not_allowed", f"collation `{'.'.join(names)}` is not allowed", "built-in collations")
+    return joined((expression(node.collate_clause.arg, level, walk),), "text", leaky=True)
+
+
+def _array(node: Node, level: Level, walk: Walk) -> Fact:
+    facts = expressions(node.a_array_expr.elements, level, walk)
+    kinds = {fact.type for fact in facts if fact.type != "unknown"}
+    return joined(facts, kinds.pop() + "[]" if len(kinds) == 1 else "unknown" if not kinds else "")
+
+
+def _row(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined(expressions(node.row_expr.args, level, walk))
+
+
+def _null_test(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined((expression(node.null_test.arg, level, walk),), "boolean")
+
+
+def _boolean_test(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined((expression(node.boolean_test.arg, level, walk),), "boolean")
+
+
+def _coalesce(node: Node, level: Level, walk: Walk) -> Fact:
+    facts = expressions(node.coalesce_expr.args, level, walk)
+    kinds = {fact.type for fact in facts if fact.type != "unknown"}
+    return joined(facts, kinds.pop() if len(kinds) == 1 else "", leaky=len(kinds) > 1)
+
+
+def _min_max(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined(expressions(node.min_max_expr.args, level, walk), leaky=True)
+
+
+def _indirection(node: Node, level: Level, walk: Walk) -> Fact:
+    indirection = node.a_indirection
+    if any(not part.HasField("a_indices") for part in indirection.indirection):
+        return field_selection(node, level, walk)
+    facts = [expression(indirection.arg, level, walk)]
+    for part in indirection.indirection:
+        facts += expressions((part.a_indices.lidx, part.a_indices.uidx), level, walk)
+    return joined(facts, leaky=True)
+
+
+def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:
+    link = node.sub_link
+    test = optional(link.testexpr, level, walk)
+    operator = operator_name(link.oper_name) if link.oper_name else "="
+    if not link.subselect.HasField("select_stmt"):
+        refuse("syntax_not_supported", "only a query can be a sub-query")
+    columns = walk.query(link.subselect.select_stmt, level.inner(), walk)
+    inner = joined(fact for _, fact in columns)
+    if link.sub_link_type in (pb.EXPR_SUBLINK, pb.ARRAY_SUBLINK):
+        kind = columns[0][1].type if columns and link.sub_link_type == pb.EXPR_SUBLINK else ""
+        return Fact(kind, inner.uses, inner.leaky)
+    if link.sub_link_type == pb.EXISTS_SUBLINK:
+        return Fact("boolean")
+    proof = len(columns) == 1 and is_leakproof(walk, operator, test, columns[0][1])
+    fact = joined((test, inner), "boolean", leaky=not proof)
+    fence(fact)  # it may become a join, whose condition may then be evaluated before any filter
+    return fact
+
+
+def _grouping(node: Node, level: Level, walk: Walk) -> Fact:
+    expressions(node.grouping_func.args, level, walk)
+    return Fact("integer")
+
+
+def _named_argument(node: Node, level: Level, walk: Walk) -> Fact:
+    return expression(node.named_arg_expr.arg, level, walk)
+
+
+def _xml(node: Node, level: Level, walk: Walk) -> Fact:
+    expr = node.xml_expr
+    named = [expression(item.res_target.val, level, walk) for item in expr.named_args]
+    return joined([*named, *expressions(expr.args, level, walk)], leaky=True)
+
+
+def _xml_serialize(node: Node, level: Level, walk: Walk) -> Fact:
+    type_name(node.xml_serialize.type_name, walk)
+    return joined((expression(node.xml_serialize.expr, level, walk),), leaky=True)
+
+
+def _list(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined(expressions(node.list.items, level, walk))
+
+
+def _default(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
+    return UNTYPED
+
+
+def _json_value(value: pb.JsonValueExpr, level: Level, walk: Walk) -> Fact:
+    return expression(value.raw_expr, level, walk)
+
+
+def _json_output(output: pb.JsonOutput, walk: Walk) -> None:
+    if output.HasField("type_name"):
+        type_name(output.type_name, walk)
+
+
+def _json_object(node: Node, level: Level, walk: Walk) -> Fact:
+    made = node.json_object_constructor
+    _json_output(made.output, walk)
+    facts: list[Fact] = []
+    for item in made.exprs:
+        facts.append(expression(item.json_key_value.key, level, walk))
+        facts.append(_json_value(item.json_key_value.value, level, walk))
+    return joined(facts, leaky=True)
+
+
+def _json_array(node: Node, level: Level, walk: Walk) -> Fact:
+    made = node.json_array_constructor
+    _json_output(made.output, walk)
+    return joined([_json_value(item.json_value_expr, level, walk) for item in made.exprs], leaky=True)
+
+
+def _json_aggregate(made: pb.JsonAggConstructor, level: Level, walk: Walk) -> None:
+    _json_output(made.output, walk)
+    optional(made.agg_filter, level, walk)
+    for item in made.agg_order:
+        expression(item.sort_by.node, level, walk)
+    if made.HasField("over"):
+        window(made.over, level, walk)
+
+
+def _json_object_agg(node: Node, level: Level, walk: Walk) -> Fact:
+    made = node.json_object_agg
+    _json_aggregate(made.constructor, level, walk)
+    expression(made.arg.key, level, walk)
+    _json_value(made.arg.value, level, walk)
+    return NOTHING
+
+
+def _json_array_agg(node: Node, level: Level, walk: Walk) -> Fact:
+    made = node.json_array_agg
+    _json_aggregate(made.constructor, level, walk)
+    _json_value(made.arg, level, walk)
+    return NOTHING
+
+
+def _json_is(node: Node, level: Level, walk: Walk) -> Fact:
+    return joined((expression(node.json_is_predicate.expr, level, walk),), "boolean", leaky=True)
+
+
+_HANDLERS: dict[str, Handler] = {
+    "a_const": _constant,
+    "param_ref": _parameter,
+    "column_ref": column,
+    "a_expr": _operation,
+    "bool_expr": _boolean,
+    "case_expr": _case,
+    "type_cast": cast,
+    "collate_clause": _collate,
+    "func_call": call,
+    "sqlvalue_function": value_function,
+    "a_array_expr": _array,
+    "row_expr": _row,
+    "null_test": _null_test,
+    "boolean_test": _boolean_test,
+    "coalesce_expr": _coalesce,
+    "min_max_expr": _min_max,
+    "a_indirection": _indirection,
+    "sub_link": _sub_link,
+    "grouping_func": _grouping,
+    "named_arg_expr": _named_argument,
+    "xml_expr": _xml,
+    "xml_serialize": _xml_serialize,
+    "set_to_default": _default,
+    "list": _list,
+    "json_object_constructor": _json_object,
+    "json_array_constructor": _json_array,
+    "json_object_agg": _json_object_agg,
+    "json_array_agg": _json_array_agg,
+    "json_is_predicate": _json_is,
+}

@@ -1,0 +1,194 @@
+"""The port to PostgreSQL's own grammar (libpg_query through postgast).
+
+Hostile text never reaches the parser unbounded: a linear scan first, then a thread with a large stack for anything
+that could nest deeply (SQL-RULES 2). What goes upstream is deparsed here and must parse back to the same tree.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import postgast
+from google.protobuf.message import DecodeError, Message
+from postgast import pg_query_pb2 as pb
+from postgast.pg_query_pb2 import Node, ParseResult
+
+from bailiwick.model.decision import Denial
+
+T = TypeVar("T")
+
+MAX_STATEMENT = 64 * 1024
+"""Bytes of one statement text, unless configured otherwise."""
+MAX_COMMENTS = 100
+MAX_OPERATOR_RUN = 200
+MAX_NESTING = 150
+MAX_STATEMENTS = 100
+
+_SMALL = 2048
+"""Text up to this many characters cannot nest deeply enough to endanger an ordinary stack."""
+_STACK = 256 * 1024 * 1024
+_OPERATORS = re.compile(r"[-+*/<>=~!@#%^&|`?]{" + str(MAX_OPERATOR_RUN + 1) + ",}")
+_BRACKETS = re.compile(r"[()\[\]]|\bcase\b|\bend\b", re.IGNORECASE)
+
+
+def _allow_deep_messages() -> None:
+    # The default depth limit of protobuf (100) refuses 20 nested sub-queries. Depth is bounded by MAX_NESTING, the
+    # text's length and the stack above instead.
+    from google._upb import _message  # pyright: ignore[reportMissingTypeStubs]  # C module without stubs
+
+    _message.SetAllowOversizeProtos(True)  # pyright: ignore[reportUnknownMemberType]  # C module without stubs
+
+
+_allow_deep_messages()
+
+
+def scan(sql: str, limit: int = MAX_STATEMENT) -> Denial | None:
+    """Return why the text may not be parsed at all, or None. Linear in the length of the text."""
+    size = len(sql) if sql.isascii() else len(sql.encode("utf-8", "surrogatepass"))
+    if size > limit:
+        return Denial("statement_too_large", f"the statement has {size} bytes", f"up to {limit} bytes in one statement")
+    if len(sql) < 64:
+        return None
+    if sql.count("/*") > MAX_COMMENTS:
+        return Denial("statement_too_large", "the statement has too many comments", f"up to {MAX_COMMENTS} comments")
+    if _OPERATORS.search(sql):
+        return Denial("statement_too_large", "the statement has too long a run of operator characters")
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(sql):
+        depth += 1 if match.group() in "([" or match.group() in ("case", "CASE", "Case") else -1
+        deepest = max(deepest, depth)
+        depth = max(depth, 0)
+    if deepest > MAX_NESTING:
+        return Denial("statement_too_large", "the statement nests too deeply", f"up to {MAX_NESTING} levels")
+    return None
+
+
+class _BigStack:
+    """One thread whose stack no bounded statement can overflow. Made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def run(self, work: Callable[[], T]) -> T:
+        with self._lock:
+            if self._pool is None:
+                before = threading.stack_size(_STACK)
+                self._pool = ThreadPoolExecutor(1, "bailiwick-sql")
+                self._pool.submit(sys.getrecursionlimit).result()  # starts the thread while the size is set
+                threading.stack_size(before)
+        future: Future[T] = self._pool.submit(work)
+        return future.result()
+
+
+_big_stack = _BigStack()
+
+
+def on_stack(sql: str, work: Callable[[], T]) -> T:
+    """Run `work`, which parses, walks or deparses trees of `sql`, on a stack that is large enough for it."""
+    return work() if len(sql) <= _SMALL else _big_stack.run(work)
+
+
+def parse(sql: str) -> ParseResult | Denial:
+    """Parse text that `scan` let pass. Call within `on_stack`."""
+    if "\x00" in sql:
+        return Denial("statement_unparsable", "the statement contains a NUL character")
+    try:
+        return postgast.parse(sql)
+    except postgast.PgQueryError as error:
+        return Denial("statement_unparsable", str(error.message).lower())
+    except (DecodeError, UnicodeEncodeError):
+        return Denial("statement_unparsable", "the statement cannot be represented")
+
+
+_PLACES = ("location", "stmt_location", "stmt_len", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end")
+
+_Shape = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_shapes: dict[type[Message], _Shape] = {}
+
+
+def _shape(kind: type[Message]) -> _Shape:
+    """Names of a message type's fields: places, single messages, repeated messages. Learnt once for each type."""
+    fields = kind.DESCRIPTOR.fields
+    shape = (
+        tuple(field.name for field in fields if field.name in _PLACES),
+        tuple(field.name for field in fields if field.message_type is not None and not field.is_repeated),
+        tuple(field.name for field in fields if field.message_type is not None and field.is_repeated),
+    )
+    return _shapes.setdefault(kind, shape)
+
+
+def without_places(tree: Message) -> None:
+    """Clear every field that only says where in the text something stood."""
+    stack: list[Message] = [tree]
+    while stack:
+        message = stack.pop()
+        if isinstance(message, Node):
+            name = message.WhichOneof("node")
+            if name is None:
+                continue
+            message = getattr(message, name)
+        kind: type[Message] = type(message)  # pyright: ignore[reportUnknownVariableType]  # messages reached by name
+        places, singles, repeated = _shapes.get(kind) or _shape(kind)
+        for name in places:
+            setattr(message, name, 0)
+        stack.extend(getattr(message, name) for name in singles if message.HasField(name))
+        for name in repeated:
+            stack.extend(getattr(message, name))
+
+
+def deparse(statement: Node) -> str | Denial:
+    """Return the text of one statement, which parses back to the same tree, or a denial. Clears its places."""
+    tree = ParseResult()
+    tree.stmts.add().stmt.CopyFrom(statement)
+    without_places(tree)
+    try:
+        sql = postgast.deparse(tree)
+        again = postgast.parse(sql)
+    except (postgast.PgQueryError, UnicodeDecodeError):
+        return Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
+    again.version = tree.version
+    without_places(again)
+    if again != tree:
+        return Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
+    return sql
+
+
+def normalized(sql: str) -> str:
+    """Return the text with its literals replaced by `$n`; empty when it does not parse."""
+    try:
+        return postgast.normalize(sql)
+    except postgast.PgQueryError:
+        return ""
+
+
+def expression(sql: str) -> Node:
+    """Parse the text of one expression *of ours*. Raises ValueError when it is not exactly one."""
+    tree = postgast.parse("SELECT " + sql)
+    if len(tree.stmts) != 1 or len(tree.stmts[0].stmt.select_stmt.target_list) != 1:
+        raise ValueError(f"not one expression: {sql}")
+    return tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val
+
+
+def query_text(sql: str) -> Node:
+    """Parse the text of one query *of ours*. Raises ValueError when it is not exactly one."""
+    tree = postgast.parse(sql)
+    if len(tree.stmts) != 1:
+        raise ValueError(f"not one query: {sql}")
+    return tree.stmts[0].stmt
+
+
+def conjoin(node: Node, more: Iterable[Node]) -> None:
+    """AND further conditions to `node`, in the shape in which the parser itself would have built it."""
+    if not (node.HasField("bool_expr") and node.bool_expr.boolop == pb.AND_EXPR):
+        first = Node()
+        first.CopyFrom(node)
+        node.Clear()
+        node.bool_expr.boolop = pb.AND_EXPR
+        node.bool_expr.args.add().CopyFrom(first)
+    node.bool_expr.args.extend(more)

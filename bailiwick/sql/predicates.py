@@ -1,0 +1,336 @@
+"""Row filters and masks as PostgreSQL expression text, over the columns of one relation under one alias.
+
+Constants of the policy become typed literals; session values and `now` become parameters (`Parameters`).
+An unknown comparison stays NULL: in an allow it is false, and `is_denied` treats it as true.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from functools import lru_cache
+
+import postgast
+from google.protobuf.message import Message
+from postgast.pg_query_pb2 import RangeVar
+
+from bailiwick.errors import PolicyError
+from bailiwick.model.mask import Mask
+from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
+from bailiwick.model.scope import DenyRows, RowFilter
+from bailiwick.model.value import Operand, Ref
+from bailiwick.sql import plan
+from bailiwick.sql.catalogue import Column, Relation
+from bailiwick.sql.quote import ident, literal, text
+
+Inline = Callable[[plan.Bound], str]
+"""Gives the literal for a bound value, where a statement can take no parameters."""
+
+_NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "oid"}
+_TEXTS = {"text", "character varying", "character", "name", "public.citext"}
+_INTEGER_RANGES = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
+UNKNOWN = "NULL::boolean"
+
+
+def base_type(type_name: str) -> str:
+    """Return the type without its modifier: `character varying(20)` → `character varying`."""
+    return re.sub(r"\(.*?\)", "", type_name).replace("  ", " ").strip()
+
+
+def is_text(type_name: str) -> bool:
+    """Whether values of the type are character strings."""
+    return base_type(type_name) in _TEXTS
+
+
+class Parameters:
+    """The parameters that we append behind the agent's own. Equal sources of equal types share one."""
+
+    def __init__(self, first: int, inline: Inline | None = None) -> None:
+        self.first = first
+        self._bound: dict[plan.Bound, int] = {}
+        self._inline = inline
+
+    def use(self, source: plan.Source, type_name: str) -> str:
+        """Return the SQL text that stands for the value."""
+        bound = plan.Bound(source, type_name)
+        if self._inline is not None:
+            return self._inline(bound)
+        return f"${self._bound.setdefault(bound, self.first + len(self._bound))}"
+
+    @property
+    def bound(self) -> tuple[plan.Bound, ...]:
+        """The parameters so far, in order."""
+        return tuple(self._bound)
+
+    @property
+    def inline(self) -> bool:
+        """Whether values are given as literals; then nothing made with them may be kept."""
+        return self._inline is not None
+
+    def adopt(self, bound: tuple[plan.Bound, ...]) -> None:
+        """Continue after `bound`, which began with what is bound here already."""
+        self._bound = {each: self.first + place for place, each in enumerate(bound)}
+
+
+def parameter_type(column: Column) -> str:
+    """Return the type under which a value compared with the column is bound."""
+    return base_type(column.type) if column.kind == "b" and not is_text(column.type) else "text"
+
+
+def _operand(operand: Operand, column: Column, parameters: Parameters) -> str | None:
+    """Return the operand as SQL of the column's type, or None when it can never be of that type."""
+    kind = base_type(column.type)
+    if isinstance(operand, Ref):
+        value = parameters.use(operand, parameter_type(column))
+        return value if is_text(column.type) else f"{value}::{column.type}"
+    if isinstance(operand, bool):
+        return literal(operand, "boolean") if kind == "boolean" else None
+    if isinstance(operand, int | Decimal):
+        if kind not in _NUMBERS:
+            return None
+        return literal(
+            operand, "numeric" if isinstance(operand, Decimal) else "bigint" if abs(operand) > 2**31 else kind
+        )
+    if kind in _NUMBERS or kind == "boolean":
+        return None
+    return literal(operand, "text" if is_text(column.type) else column.type)
+
+
+def _compare(name: str, operator: str, operand: Operand, column: Column, parameters: Parameters) -> str:
+    value = _operand(operand, column, parameters)
+    return UNKNOWN if value is None else f"{name} {operator} {value}"
+
+
+def condition(matcher: Matcher, name: str, column: Column, parameters: Parameters) -> str:
+    """Return the matcher over the column (`name` is its quoted, qualified reference) as a boolean expression."""
+    match matcher:
+        case Anything():
+            return "TRUE"
+        case Equal(operand):
+            return _compare(name, "=", operand, column, parameters)
+        case OneOf(operands):
+            return _any([_one_of(name, operand, column, parameters) for operand in operands])
+        case Bound(low, high, over, under):
+            pairs = ((">=", low), ("<=", high), (">", over), ("<", under))
+            return _all([_compare(name, sign, value, column, parameters) for sign, value in pairs if value is not None])
+        case Within(span):
+            return _within(name, int(span.total_seconds()), column, parameters)
+        case Prefix(operand):
+            return _compare(name, "^@", operand, column, parameters) if is_text(column.type) else UNKNOWN
+        case Glob(pattern):
+            return f"{name} LIKE {text(_like(pattern))}" if is_text(column.type) else UNKNOWN
+        case Not(inner):
+            return f"(NOT {condition(inner, name, column, parameters)})"
+        case Empty(expected):
+            return _empty(name, column, expected)
+        case Every(parts):
+            return _all([condition(part, name, column, parameters) for part in parts])
+
+
+def _one_of(name: str, operand: Operand, column: Column, parameters: Parameters) -> str:
+    # A claim of the person may be a list; a context value never is.
+    if isinstance(operand, Ref) and operand.path[0] == "user":
+        value = parameters.use(operand, parameter_type(column) + "[]")
+        return f"{name} = ANY ({value}{'' if is_text(column.type) else f'::{column.type}[]'})"
+    return _compare(name, "=", operand, column, parameters)
+
+
+def _within(name: str, seconds: int, column: Column, parameters: Parameters) -> str:
+    kind = base_type(column.type)
+    if kind not in ("timestamp with time zone", "timestamp without time zone", "date"):
+        return UNKNOWN
+    now = parameters.use("now", "timestamp with time zone")
+    if kind == "timestamp with time zone":
+        return f"({name} > {now} - '{seconds} seconds'::interval AND {name} <= {now})"
+    local = f"pg_catalog.timezone('UTC'::text, {now})"
+    if kind == "date":
+        return f"({name} > ({local} - '{seconds} seconds'::interval)::date AND {name} <= {local}::date)"
+    return f"({name} > {local} - '{seconds} seconds'::interval AND {name} <= {local})"
+
+
+def _like(pattern: str) -> str:
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _empty(name: str, column: Column, expected: bool) -> str:
+    parts = [f"{name} IS NULL"]
+    if is_text(column.type):
+        parts.append(f"{name} = ''::text")
+    elif column.type.endswith("[]"):
+        parts.append(f"pg_catalog.cardinality({name}) = 0")
+    found = f"({' OR '.join(parts)})"
+    return found if expected else f"(NOT COALESCE({found}, FALSE))"
+
+
+def _all(parts: list[str]) -> str:
+    return "(" + " AND ".join(parts) + ")" if parts else "TRUE"
+
+
+def _any(parts: list[str]) -> str:
+    return "(" + " OR ".join(parts) + ")" if parts else "FALSE"
+
+
+def columns_of(filters: Iterable[RowFilter], relation: Relation) -> frozenset[str]:
+    """Return the columns on which the filters may depend (all of them when a filter has an SQL predicate)."""
+    names: set[str] = set()
+    for rows in filters:
+        if rows.sql is not None:
+            return frozenset(column.name for column in relation.columns)
+        names.update(name for name, _ in rows.conditions)
+    return frozenset(names)
+
+
+class RelationText:
+    """Expression text over one relation under one alias.
+
+    `direct` says that the alias is the only relation of the query around it, so that a policy's own SQL may name
+    columns without qualification; otherwise that SQL is evaluated over a row of its own.
+    """
+
+    def __init__(self, relation: Relation, alias: str, parameters: Parameters, *, direct: bool) -> None:
+        self.relation = relation
+        self.parameters = parameters
+        self._alias = alias
+        self._direct = direct
+
+    def column(self, name: str) -> str:
+        """Return the qualified reference of a column."""
+        return f"{ident(self._alias)}.{ident(name)}"
+
+    def rows(self, filter_: RowFilter) -> str:
+        """Return one filter as a boolean expression, `TRUE` when it admits every row."""
+        parts: list[str] = []
+        for name, matcher in filter_.conditions:
+            column = self.relation.column(name)
+            parts.append(UNKNOWN if column is None else condition(matcher, self.column(name), column, self.parameters))
+        if filter_.sql is not None:
+            parts.append(f"({self._own(filter_.sql)})")
+        parts = [part for part in parts if part != "TRUE"]
+        return _all(parts) if parts else "TRUE"
+
+    def some(self, filters: Iterable[RowFilter]) -> str:
+        """Return the union of filters: `TRUE` as soon as one admits every row, `FALSE` when there is none."""
+        parts = list(dict.fromkeys(self.rows(filter_) for filter_ in filters))
+        return "TRUE" if "TRUE" in parts else _any(parts)
+
+    def is_kept(self, denied: DenyRows) -> str:
+        """Return the condition under which a `deny` is known not to touch the row."""
+        return f"({self.rows(denied.filter)}) IS FALSE"
+
+    def tenant(self, name: str) -> str:
+        """Return the tenant's condition; never true for a session without a tenant."""
+        column = self.relation.column(name)
+        return (
+            UNKNOWN if column is None else _compare(self.column(name), "=", Ref(("tenant",)), column, self.parameters)
+        )
+
+    def shown(self, name: str, mask: Mask | None) -> tuple[str, str]:
+        """Return how a field is shown and the type of that: in clear when `mask` is None."""
+        column = self.relation.column(name)
+        if column is None:
+            return "NULL::text", "text"
+        reference = self.column(name)
+        if mask is None:
+            return reference, column.type
+        if mask.name == "sql":
+            return f"({self._own(mask.arg or 'NULL')})", ""
+        return self._masked(mask, reference, column)
+
+    def _masked(self, mask: Mask, name: str, column: Column) -> tuple[str, str]:
+        kind = base_type(column.type)
+        as_text = name if is_text(column.type) else f"({name})::text"
+        match mask.name:
+            case "full":
+                return ("'***'::text", "text") if is_text(column.type) else (f"NULL::{column.type}", column.type)
+            case "partial":
+                return _partial(as_text), "text"
+            case "last4":
+                return _last4(as_text), "text"
+            case "hash":
+                inner, outer = (self.parameters.use(pad, "bytea") for pad in ("mask.inner", "mask.outer"))
+                digest = f"pg_catalog.sha256({inner} || pg_catalog.convert_to({as_text}, 'UTF8'))"
+                return f"pg_catalog.encode(pg_catalog.sha256({outer} || {digest}), 'hex')", "text"
+            case "year" if kind in ("date", "timestamp without time zone", "timestamp with time zone"):
+                return f"pg_catalog.date_trunc('year', {name})::{column.type}", column.type
+            case "round" if kind in _NUMBERS:
+                return _rounded(name, column, mask.arg or "1"), column.type
+            case _:
+                return f"NULL::{column.type}", column.type
+
+    def _own(self, sql: str) -> str:
+        """Return SQL of the policy's author, checked, over this relation's columns."""
+        bare = own_sql(sql, self.parameters)
+        if self._direct:
+            return bare
+        row = ", ".join(f"{self.column(column.name)} AS {ident(column.name)}" for column in self.relation.columns)
+        return f"(SELECT {bare} FROM (SELECT {row}) AS bw_row)"  # noqa: S608  # checked text of the policy
+
+
+def _partial(name: str) -> str:
+    mail = f"pg_catalog.left({name}, 1) || '***@' || pg_catalog.split_part({name}, '@', 2)"
+    digits = f"pg_catalog.regexp_replace(pg_catalog.left({name}, -4), '[0-9]', '*', 'g') || pg_catalog.right({name}, 4)"
+    return (
+        f"CASE WHEN pg_catalog.strpos({name}, '@') > 1 THEN {mail}"
+        f" WHEN {name} ~ '^[-0-9 +()./]{{7,}}$' THEN {digits}"
+        f" ELSE pg_catalog.left({name}, 1) || '***' END"
+    )
+
+
+def _last4(name: str) -> str:
+    stars = f"pg_catalog.repeat('*', pg_catalog.length({name}) - 4) || pg_catalog.right({name}, 4)"
+    return f"CASE WHEN {name} IS NULL THEN NULL WHEN pg_catalog.length({name}) <= 4 THEN '****'::text ELSE {stars} END"
+
+
+def _rounded(name: str, column: Column, step: str) -> str:
+    size = literal(Decimal(step), "numeric")
+    rounded = f"pg_catalog.round(({name})::numeric / {size}) * {size}"
+    limits = _INTEGER_RANGES.get(base_type(column.type))
+    if limits is not None:  # rounding up near the end of the type's range must not raise
+        rounded = f"LEAST(GREATEST({rounded}, {limits[0]}), {limits[1]})"
+    return f"({rounded})::{column.type}"
+
+
+_TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
+
+
+def own_sql(sql: str, parameters: Parameters) -> str:
+    """Return a predicate or mask of the policy's author as checked text; `$name` becomes a (text) parameter.
+
+    Raises PolicyError unless it is one expression without comments or `$1`, whose relations are schema-qualified.
+    """
+    if "--" in sql or "/*" in sql or "$$" in sql or ";" in sql:
+        raise PolicyError(f"`{sql}` holds a comment, a semicolon or a dollar quote")
+    bare = _TOKENS.sub(
+        lambda m: parameters.use(Ref(tuple(m.group(1).split("."))), "text") if m.group(1) else m.group(), sql
+    )
+    _check_own(bare)
+    return bare
+
+
+@lru_cache(maxsize=1024)
+def _check_own(sql: str) -> None:
+    try:
+        tree = postgast.parse(f"SELECT ({sql})")
+    except postgast.PgQueryError as error:
+        raise PolicyError(f"`{sql}` is not an expression: {error.message}") from None
+    if len(tree.stmts) != 1 or len(tree.stmts[0].stmt.select_stmt.target_list) != 1:
+        raise PolicyError(f"`{sql}` is not one expression")
+    for relation in relations_in(tree):
+        if not relation.schemaname:
+            raise PolicyError(
+                f"`{relation.relname}` in `{sql}` is not qualified by its schema", remedy="write `schema.table`"
+            )
+
+
+def relations_in(tree: Message) -> Iterable[RangeVar]:
+    """Yield every relation that a tree names."""
+    stack: list[Message] = [tree]
+    while stack:
+        message = stack.pop()
+        if isinstance(message, RangeVar):
+            yield message
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                stack.extend(value if field.is_repeated else [value])

@@ -1,0 +1,288 @@
+"""Walk queries: SELECT, VALUES, TABLE, set operations, WITH. Returns the output columns that a query around it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postgast import pg_query_pb2 as pb
+from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
+
+from bailiwick.sql.calls import check_sort, window
+from bailiwick.sql.casts import reg_type, shown_reg
+from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, refuse
+from bailiwick.sql.expressions import condition, expression, is_leakproof
+from bailiwick.sql.names import UNNAMED, output_name
+from bailiwick.sql.references import star
+from bailiwick.sql.scoped import ScopedRelation
+from bailiwick.sql.sources import from_clause, renamed
+
+
+def query(select: SelectStmt, level: Level, walk: Walk) -> Columns:
+    """Walk one query; `level` is its own, empty one. Raises Refused."""
+    walk.deeper()
+    if select.HasField("into_clause"):
+        refuse("statement_not_allowed", "SELECT INTO creates a table", "SELECT without INTO")
+    if select.HasField("with_clause"):
+        with_clause(select.with_clause, level, walk)
+    if select.op != pb.SETOP_NONE:
+        columns = _set_operation(select, level, walk)
+    elif select.values_lists:
+        columns = _values(select.values_lists, level, walk)
+        _order(select, level, columns, walk)
+    else:
+        columns = _plain(select, level, walk)
+    walk.values((select.limit_offset, select.limit_count), level)
+    _locking(select, level)
+    walk.depth -= 1
+    return columns
+
+
+def with_clause(clause: WithClause, level: Level, walk: Walk) -> None:
+    """Make the CTEs known to the level. Inside its own non-recursive body a name is the real relation (rule 10)."""
+    pending = [item.common_table_expr.ctename for item in clause.ctes]
+    if len(set(pending)) < len(pending):
+        refuse("syntax_not_supported", "a WITH query name is used twice")
+    if clause.recursive:
+        level.ctes.update(dict.fromkeys(pending))
+    for item in clause.ctes:
+        cte = item.common_table_expr
+        level.ctes[cte.ctename] = _cte(cte, level, walk, recursive=clause.recursive)
+
+
+def _cte(cte: CommonTableExpr, level: Level, walk: Walk, *, recursive: bool) -> Columns:
+    if not cte.ctequery.HasField("select_stmt"):
+        refuse("syntax_not_supported", "data-modifying WITH queries are not supported", "the statement on its own")
+    select = cte.ctequery.select_stmt
+    below = level.beside()
+    if recursive and select.op == pb.SETOP_UNION:
+        if select.HasField("with_clause"):
+            with_clause(select.with_clause, below, walk)
+        columns = query(select.larg, below.beside(), walk)
+        level.ctes[cte.ctename] = _named(cte, columns)
+        columns = _united(columns, query(select.rarg, below.beside(), walk))
+        _order(select, below, columns, walk)
+        walk.values((select.limit_offset, select.limit_count), below)
+        _locking(select, below)
+    else:
+        columns = query(select, below, walk)
+    return (*_named(cte, columns), *_search_columns(cte, walk))
+
+
+def _named(cte: CommonTableExpr, columns: Columns) -> Columns:
+    alias = pb.Alias(aliasname=cte.ctename)
+    alias.colnames.extend(cte.aliascolnames)
+    return tuple(renamed_pairs(columns, alias))
+
+
+def renamed_pairs(columns: Columns, alias: pb.Alias) -> Columns:
+    """Apply a list of column names, keeping duplicates."""
+    renamed(columns, alias)  # refuses too many names
+    names = [part.string.sval for part in alias.colnames]
+    return tuple((names[i] if i < len(names) else name, fact) for i, (name, fact) in enumerate(columns))
+
+
+def _search_columns(cte: CommonTableExpr, walk: Walk) -> Columns:
+    added: list[str] = []
+    if cte.HasField("search_clause"):
+        added.append(cte.search_clause.search_seq_column)
+    if cte.HasField("cycle_clause"):
+        cycle = cte.cycle_clause
+        walk.values((cycle.cycle_mark_value, cycle.cycle_mark_default), Level())
+        added += [cycle.cycle_mark_column, cycle.cycle_path_column]
+    return tuple((name, Fact()) for name in added if name)
+
+
+def _united(left: Columns, right: Columns) -> Columns:
+    """Return the columns of a set operation: the left one's names, both sides' values."""
+    columns: list[tuple[str, Fact]] = []
+    for i, (name, fact) in enumerate(left):
+        other = right[i][1] if i < len(right) else fact
+        columns.append((name, joined((fact, other), fact.type if fact.type == other.type else "")))
+    return tuple(columns)
+
+
+def _set_operation(select: SelectStmt, level: Level, walk: Walk) -> Columns:
+    columns = _united(query(select.larg, level.beside(), walk), query(select.rarg, level.beside(), walk))
+    _order(select, level, columns, walk)
+    return columns
+
+
+def _values(rows: Sequence[Node], level: Level, walk: Walk) -> Columns:
+    facts: list[Fact] = []
+    for row in rows:
+        for i, fact in enumerate(walk.values(row.list.items, level)):
+            if i < len(facts):
+                same = facts[i].type if facts[i].type == fact.type else ""
+                facts[i] = joined((facts[i], fact), same)
+            else:
+                facts.append(fact)
+    return tuple((f"column{i + 1}", fact) for i, fact in enumerate(facts))
+
+
+def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
+    from_clause(select.from_clause, level, walk)
+    condition(select.where_clause, level, walk)
+    columns = target_list(select.target_list, level, walk)
+    names = {name for name, _ in columns}
+    for item in select.distinct_clause:
+        if item.WhichOneof("node"):
+            _sort_key(item, level, names, walk)
+    for item in select.group_clause:
+        _group_item(item, level, names, walk)
+    condition(select.having_clause, level, walk)
+    for item in select.window_clause:
+        window(item.window_def, level, walk)
+    _order(select, level, columns, walk)
+    _copy_conjuncts(select.where_clause, level, walk)
+    _extend_grouping(select, level)
+    return columns
+
+
+def target_list(targets: Sequence[Node], level: Level, walk: Walk) -> Columns:
+    """Walk a select list, naming every unnamed column as PostgreSQL would have named it."""
+    columns: list[tuple[str, Fact]] = []
+    for item in targets:
+        target = item.res_target
+        starred = star(target.val, level)
+        if starred is not None:
+            columns += starred
+            continue
+        name = target.name or output_name(target.val)
+        named = reg_type(target.val)  # shown by name, as a client would see it
+        fact = shown_reg(target.val, named, level, walk, "text") if named else expression(target.val, level, walk)
+        columns.append((name, fact))
+        if not target.name and name != UNNAMED:
+            target.name = name
+    return tuple(columns)
+
+
+def _bare_name(node: Node) -> str | None:
+    if node.HasField("column_ref") and len(node.column_ref.fields) == 1:
+        return node.column_ref.fields[0].string.sval or None
+    return None
+
+
+def _is_position(node: Node) -> bool:
+    return node.HasField("a_const") and node.a_const.HasField("ival")
+
+
+def _sort_key(node: Node, level: Level, outputs: set[str], walk: Walk) -> None:
+    """A key of ORDER BY or DISTINCT ON: a position, else an output name, else an expression over the input."""
+    if not _is_position(node) and _bare_name(node) not in outputs:
+        expression(node, level, walk)
+
+
+def _order(select: SelectStmt, level: Level, columns: Columns, walk: Walk) -> None:
+    check_sort(select.sort_clause)
+    outputs = {name for name, _ in columns}
+    for item in select.sort_clause:
+        _sort_key(item.sort_by.node, level, outputs, walk)
+
+
+def _group_item(node: Node, level: Level, outputs: set[str], walk: Walk) -> None:
+    """A grouping key: a position, an input column, else an output name (SQL-RULES 12)."""
+    if node.HasField("grouping_set"):
+        for item in node.grouping_set.content:
+            _group_item(item, level, outputs, walk)
+        return
+    if node.HasField("row_expr"):
+        for item in node.row_expr.args:
+            _group_item(item, level, outputs, walk)
+        return
+    name = _bare_name(node)
+    if _is_position(node):
+        return
+    if name is not None and name in outputs and not level.having(name):
+        _refuse_hidden_name(name, level)
+        return
+    expression(node, level, walk)
+
+
+def _refuse_hidden_name(name: str, level: Level) -> None:
+    # Without a scope this name would be the input column; grouping by the output column instead would change the
+    # statement's meaning silently.
+    for source in level.sources:
+        relation = source.use.relation if source.use is not None else None
+        if isinstance(relation, ScopedRelation) and relation.relation.column(name) is not None:
+            refuse(
+                "field_not_granted",
+                f"column `{name}` is not in the scope of this session",
+                "group by the position or the expression of the output column",
+            )
+
+
+def _locking(select: SelectStmt, level: Level) -> None:
+    """FOR UPDATE and its kin lock rows against others: only where the session may update them."""
+    for item in select.locking_clause:
+        names = [relation.range_var.relname for relation in item.locking_clause.locked_rels]
+        sources = [source for source in level.sources if not names or source.alias in names]
+        if len({source.alias for source in sources}) < len(set(names)):
+            refuse("resource_unknown", "FOR UPDATE OF names a relation that is not in FROM")
+        for source in sources:
+            if source.use is None:
+                refuse("syntax_not_supported", "row locks are only supported on tables named in FROM")
+            relation = source.use.relation
+            if not isinstance(relation, ScopedRelation) or not relation.scope.updates:
+                refuse("action_not_granted", f"locking rows of `{source.alias}` needs the right to update them")
+
+
+def _copy_conjuncts(where: Node, level: Level, walk: Walk) -> None:
+    """Remember the leakproof conditions on single relations: inside a fence they keep index look-ups (SQL-RULES 17)."""
+    if not where.WhichOneof("node"):
+        return
+    is_and = where.HasField("bool_expr") and where.bool_expr.boolop == pb.AND_EXPR
+    for node in where.bool_expr.args if is_and else (where,):
+        use = _single_comparison(node, level, walk)
+        if use is not None:
+            copy = Node()
+            copy.CopyFrom(node)
+            use.copies.append(copy)
+
+
+def _single_comparison(node: Node, level: Level, walk: Walk) -> Use | None:
+    """Return the use when the node is `column op constant-or-parameter`, leakproof, over one clear column."""
+    if not node.HasField("a_expr") or node.a_expr.kind != pb.AEXPR_OP or len(node.a_expr.name) != 1:
+        return None
+    left, right = node.a_expr.lexpr, node.a_expr.rexpr
+    if not left.HasField("column_ref") or not (right.HasField("a_const") or right.HasField("param_ref")):
+        return None
+    names = [part.string.sval for part in left.column_ref.fields]
+    found = level.having(names[-1]) if len(names) == 1 else [s for s in [level.find(names[-2])] if s is not None]
+    if len(found) != 1 or found[0] not in level.sources or found[0].use is None or found[0].target:
+        return None
+    use = found[0].use
+    if not isinstance(use.relation, ScopedRelation) or use.node.range_var.alias.colnames:
+        return None
+    shown = use.relation.columns.get(names[-1])
+    constant = expression(right, Level(), walk)
+    if shown is None or not shown.clear:
+        return None
+    proof = is_leakproof(walk, node.a_expr.name[0].string.sval, Fact(shown.type), constant)
+    return use if proof else None
+
+
+def _extend_grouping(select: SelectStmt, level: Level) -> None:
+    """A sub-query has no primary key, so `GROUP BY key` no longer implies the other columns: name them too."""
+    if not select.group_clause or any(item.HasField("grouping_set") for item in select.group_clause):
+        return
+    grouped = [_reference(item) for item in select.group_clause]
+    for source in level.sources:
+        relation = source.use.relation if source.use is not None else None
+        if source.use is None or not isinstance(relation, ScopedRelation) or not relation.relation.key:
+            continue
+        present = {name for alias, name in grouped if alias in ("", source.alias)}
+        if not set(relation.relation.key) <= present or source.use.node.range_var.alias.colnames:
+            continue
+        if not all(name in relation.columns and relation.columns[name].clear for name in relation.relation.key):
+            continue
+        for name in sorted(source.use.fields - present):
+            reference = select.group_clause.add().column_ref
+            reference.fields.add().string.sval = source.alias
+            reference.fields.add().string.sval = name
+
+
+def _reference(node: Node) -> tuple[str, str]:
+    if not node.HasField("column_ref"):
+        return "", ""
+    names = [part.string.sval for part in node.column_ref.fields]
+    return (names[-2] if len(names) > 1 else "", names[-1])

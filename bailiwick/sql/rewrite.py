@@ -1,0 +1,246 @@
+"""From the text of an agent to plans: parse, resolve against the scope, replace, deparse. Nothing else goes upstream.
+
+A `Rewriter` belongs to one scope and one catalogue. It holds no session's values, so everything that it gives back but
+plans with `cacheable=False` may be kept for every session of the same scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from postgast.pg_query_pb2 import Node, RawStmt
+
+from bailiwick.model.decision import Access, Denial
+from bailiwick.model.scope import Scope
+from bailiwick.sql import statements, writes
+from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
+from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
+from bailiwick.sql.expressions import expression
+from bailiwick.sql.parser import (
+    MAX_STATEMENT,
+    MAX_STATEMENTS,
+    conjoin,
+    deparse,
+    normalized,
+    on_stack,
+    parse,
+    query_text,
+    scan,
+)
+from bailiwick.sql.parser import expression as parsed
+from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.predicates import Inline, Parameters, RelationText
+from bailiwick.sql.queries import query
+from bailiwick.sql.scoped import INNER, ScopedRelation
+from bailiwick.sql.system import ONLY_BESIDE, SystemView
+
+_TAGS = {"select_stmt": "SELECT", "insert_stmt": "INSERT", "update_stmt": "UPDATE", "delete_stmt": "DELETE"}
+_WRITES = {"insert_stmt": writes.insert, "update_stmt": writes.update, "delete_stmt": writes.delete}
+_SIMPLE = {
+    "transaction_stmt": statements.control,
+    "variable_set_stmt": statements.variable_set,
+    "variable_show_stmt": statements.variable_show,
+    "discard_stmt": statements.discard,
+    "deallocate_stmt": statements.deallocate,
+}
+_TEMPLATES = 512
+_TemplateKey = tuple[ScopedRelation | SystemView, bool, bool, int, tuple[Bound, ...]]
+
+
+class Rewriter:
+    """Rewrites statements under one scope. Not thread-safe; pure but for what it remembers of its own results."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        catalogue: Catalogue,
+        mount: str,
+        functions: Iterable[str] = (),
+        limit: int = MAX_STATEMENT,
+    ) -> None:
+        self.scope = scope
+        self._catalogue = catalogue
+        self._functions = frozenset(functions)
+        self._limit = limit
+        self._relations: dict[tuple[str, str], ScopedRelation] = {}
+        for each in scope.resources.values():
+            place = (each.resource.schema, each.resource.table)
+            relation = catalogue.relations.get(place)
+            if each.resource.mount == mount and relation is not None:
+                self._relations[place] = ScopedRelation(each, relation)
+        self._visible = self._make_visible(mount)
+        self._system: dict[tuple[str, str], SystemView | None] = {}
+        self._templates: dict[_TemplateKey, tuple[Node, tuple[Bound, ...]]] = {}
+
+    def _make_visible(self, mount: str) -> Visible:
+        found: list[VisibleRelation] = []
+        for (schema, name), scoped in self._relations.items():
+            shown = tuple(column for column in scoped.relation.columns if column.name in scoped.columns)
+            if shown:
+                found.append(
+                    VisibleRelation(
+                        schema, name, scoped.relation.oid, scoped.relation.kind, shown, bool(scoped.scope.updates)
+                    )
+                )
+        schemas = sorted({each.schema for each in found}, key=lambda schema: (schema != "public", schema))
+        return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount)
+
+    def rewrite(self, sql: str, inline: Inline | None = None) -> tuple[Plan | Denial, ...]:
+        """Return a plan or a denial for each statement of the text; one EMPTY plan when there is none.
+
+        `inline` gives the literal for a session value where a statement can take no parameters (COPY); without it
+        such a statement is denied.
+        """
+        denial = scan(sql, self._limit)
+        return (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
+
+    def _rewrite(self, sql: str, inline: Inline | None) -> tuple[Plan | Denial, ...]:
+        tree = parse(sql)
+        if isinstance(tree, Denial):
+            return (tree,)
+        if not tree.stmts:
+            return (Plan("EMPTY", "", returns=False),)
+        if len(tree.stmts) > MAX_STATEMENTS:
+            return (Denial("statement_too_large", "too many statements", f"up to {MAX_STATEMENTS} in one string"),)
+        return tuple(self._statement(raw, sql, inline) for raw in tree.stmts)
+
+    def _statement(self, raw: RawStmt, sql: str, inline: Inline | None) -> Plan | Denial:
+        encoded = sql.encode()
+        text = encoded[raw.stmt_location : raw.stmt_location + raw.stmt_len] if raw.stmt_len else encoded
+        statement = normalized(text.decode("utf-8", "replace"))
+        try:
+            return self._plan(raw.stmt, statement, inline)
+        except Refused as refused:
+            return refused.denial
+        except RecursionError:
+            return Denial("statement_too_large", "the statement nests too deeply")
+
+    def _plan(self, node: Node, statement: str, inline: Inline | None) -> Plan | Denial:
+        kind = node.WhichOneof("node") or ""
+        walk = self._walk()
+        if kind in _SIMPLE:
+            return self._finished(node, _SIMPLE[kind](node, walk), statement)
+        if kind == "select_stmt":
+            query(node.select_stmt, Level(), walk)
+            return self._query(node, walk, Plan("READ", "", tag="SELECT"), statement, None)
+        if kind == "copy_stmt":
+            inner = statements.copy_query(node)
+            query(inner.select_stmt, Level(), walk)
+            if inline is None:
+                return Denial("syntax_not_supported", "COPY is not available here")
+            return self._query(node, walk, Plan("READ", "", copy=True, cacheable=False, tag="COPY"), statement, inline)
+        if kind in _WRITES:
+            return self._write(node, kind, walk, statement)
+        name = kind.removesuffix("_stmt").replace("_", " ") or "this statement"
+        return Denial(
+            "statement_not_allowed",
+            f"`{name}` is not allowed",
+            "SELECT, INSERT, UPDATE, DELETE, transactions, SET and SHOW of harmless settings",
+        )
+
+    def _walk(self) -> Walk:
+        return Walk(self._relations, self._catalogue, self._visible, self._system, self._functions, query, expression)
+
+    def _query(self, node: Node, walk: Walk, plan: Plan, statement: str, inline: Inline | None) -> Plan | Denial:
+        alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
+        if len(alone) == 1 and alone <= ONLY_BESIDE:
+            return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
+        parameters = Parameters(walk.parameters + 1, inline)
+        self._replace(walk, parameters)
+        return self._finished(node, plan, statement, _reads(walk.uses), parameters)
+
+    def _write(self, node: Node, kind: str, walk: Walk, statement: str) -> Plan | Denial:
+        write = _WRITES[kind](node, walk)
+        parameters = Parameters(walk.parameters + 1)
+        for replacement in walk.replacements:
+            self._put_column(replacement, parameters)
+        self._replace(walk, parameters)
+        writes.finish(node, write, parameters)
+        plan = Plan("WRITE", "", checked=write.checked, returns=write.returns, tag=_TAGS[kind])
+        own = Access(write.target.resource.name, write.verb, write.fields)
+        return self._finished(node, plan, statement, (own, *_reads([*walk.uses, write.use])), parameters)
+
+    def _finished(
+        self,
+        node: Node,
+        plan: Plan,
+        statement: str,
+        accesses: tuple[Access, ...] = (),
+        parameters: Parameters | None = None,
+    ) -> Plan | Denial:
+        sql = deparse(node)
+        if isinstance(sql, Denial):
+            return sql
+        return Plan(
+            plan.kind,
+            sql,
+            accesses,
+            parameters.first if parameters else 1,
+            parameters.bound if parameters else (),
+            plan.checked,
+            plan.returns,
+            plan.copy,
+            plan.cacheable,
+            statement,
+            plan.purpose,
+            plan.tag,
+        )
+
+    def _replace(self, walk: Walk, parameters: Parameters) -> None:
+        """Put the scoped form in the place of every relation that the agent named."""
+        for use in walk.uses:
+            alias = use.node.range_var.alias
+            names = [part.string.sval for part in alias.colnames]
+            place = Node()
+            place.CopyFrom(self._template(use, parameters))
+            if use.fenced and use.copies:
+                _copy_inside(place, use)
+            place.range_subselect.alias.aliasname = use.alias
+            for name in names:
+                place.range_subselect.alias.colnames.add().string.sval = name
+            use.node.CopyFrom(place)
+
+    def _template(self, use: Use, parameters: Parameters) -> Node:
+        """Return the scoped form of a relation as a FROM item, made once for the same numbering of parameters."""
+        key = (use.relation, use.only, use.fenced, parameters.first, parameters.bound)
+        if not parameters.inline and key in self._templates:
+            found, bound = self._templates[key]
+            parameters.adopt(bound)
+            return found
+        if isinstance(use.relation, SystemView):
+            sql = use.relation.sql
+        else:
+            sql = use.relation.select(parameters, only=use.only, fenced=use.fenced)
+        found = query_text(f"SELECT * FROM ({sql}) AS bw").select_stmt.from_clause[0]  # noqa: S608  # ours
+        if not parameters.inline:
+            if len(self._templates) >= _TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = found, parameters.bound
+        return found
+
+    def _put_column(self, replacement: Replacement, parameters: Parameters) -> None:
+        """Put a column of a write's target as the scope shows it in the place of its reference."""
+        use = replacement.source.use
+        if use is not None and isinstance(use.relation, ScopedRelation):
+            text = RelationText(use.relation.relation, use.alias, parameters, direct=False)
+            replacement.node.CopyFrom(parsed(use.relation.field(text, replacement.column)))
+
+
+def _copy_inside(place: Node, use: Use) -> None:
+    """Copy the agent's leakproof conditions into the fenced query, over the real columns."""
+    where = place.range_subselect.subquery.select_stmt.where_clause
+    for copy in use.copies:
+        reference = copy.a_expr.lexpr.column_ref
+        name = reference.fields[-1].string.sval
+        del reference.fields[:]
+        reference.fields.add().string.sval = INNER
+        reference.fields.add().string.sval = name
+    conjoin(where, use.copies)
+
+
+def _reads(uses: Iterable[Use]) -> tuple[Access, ...]:
+    fields: dict[str, set[str]] = {}
+    for use in uses:
+        if isinstance(use.relation, ScopedRelation):
+            fields.setdefault(use.relation.resource.name, set()).update(use.fields)
+    return tuple(Access(resource, "read", tuple(sorted(names))) for resource, names in sorted(fields.items()))

@@ -1,0 +1,116 @@
+"""One relation as a session's scope shows it: which columns, how, of which rows. Text, ready to be put in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bailiwick.model.mask import Mask
+from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, WriteGrant
+from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.quote import ident
+
+INNER = "bw"
+"""Alias of the real relation inside its scoped form; nothing of the agent's stands there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownColumn:
+    name: str
+    type: str
+    """Type as shown; empty when unknown (a mask in SQL)."""
+    clear: bool
+    """Shown as it is in every visible row."""
+    leaky: bool
+    """Showing it runs an expression that might raise over rows outside the scope."""
+
+
+class ScopedRelation:
+    """The scoped form of one relation. Holds no session values, only the places for them."""
+
+    def __init__(self, scope: ResourceScope, relation: Relation) -> None:
+        self.scope = scope
+        self.relation = relation
+        self.resource = scope.resource
+        self.hides_rows = bool(scope.resource.tenant or scope.denied_rows) or not any(
+            grant.filter == RowFilter() for grant in scope.reads
+        )
+        probe = RelationText(relation, INNER, Parameters(1), direct=True)
+        shown = (self._column(probe, column.name) for column in relation.columns if self._visible(column.name))
+        self.columns: dict[str, ShownColumn] = {column.name: column for column in shown}
+
+    def _visible(self, name: str) -> bool:
+        return not self.is_held(name) and any(name in grant.fields for grant in self.scope.reads)
+
+    def is_held(self, name: str) -> bool:
+        """Whether reading the field waits for an approval."""
+        return f"read:{name}" in self.scope.held
+
+    def _column(self, probe: RelationText, name: str) -> ShownColumn:
+        expression, kind = self._shown(probe, name)
+        masks = {grant.fields.get(name) for grant in self.scope.reads}
+        leaky = any(mask is not None and mask.name == "sql" for mask in masks)
+        return ShownColumn(name, kind, expression == probe.column(name), leaky)
+
+    def _shown(self, text: RelationText, name: str) -> tuple[str, str]:
+        """Return a field's expression and type: clear where a grant admitting *that row* shows it clear, else masked,
+        else NULL."""
+        expression, kind = self._granted(text, name)
+        for denied in self.scope.denied_rows:
+            if denied.fields is not None and name in denied.fields:
+                expression = f"CASE WHEN {text.is_kept(denied)} THEN {expression} END"
+        return expression, kind
+
+    def _granted(self, text: RelationText, name: str) -> tuple[str, str]:
+        ways: dict[Mask | None, list[RowFilter]] = {}
+        for grant in sorted(self.scope.reads, key=lambda grant: grant.fields.get(name) is not None):
+            if name in grant.fields:
+                ways.setdefault(grant.fields[name], []).append(grant.filter)
+        everywhere = all(name in grant.fields for grant in self.scope.reads)
+        branches: list[tuple[str, str, str]] = []
+        for mask, filters in ways.items():
+            expression, kind = text.shown(name, mask)
+            condition = text.some(filters)
+            branches.append((condition, expression, kind))
+            if condition == "TRUE" or (everywhere and len(ways) == 1):
+                break
+        if len(branches) == 1 and (everywhere or branches[0][0] == "TRUE"):
+            return branches[0][1], branches[0][2]
+        kinds = {kind for _, _, kind in branches}
+        cast = "::text" if len(kinds) > 1 else ""
+        cases = " ".join(f"WHEN {condition} THEN ({expression}){cast}" for condition, expression, _ in branches)
+        return f"CASE {cases} END", kinds.pop() if len(kinds) == 1 else "text"
+
+    def admits(self, text: RelationText) -> str:
+        """Return the condition under which a row lies in the read scope."""
+        grants: Sequence[ReadGrant | WriteGrant] = self.scope.reads
+        return self.limited(text, [grant.filter for grant in grants])
+
+    def limited(self, text: RelationText, filters: Sequence[RowFilter]) -> str:
+        """Return the union of the filters, under the tenant and without what is denied."""
+        parts = [text.some(filters)]
+        if self.resource.tenant is not None:
+            parts.append(text.tenant(self.resource.tenant))
+        parts.extend(text.is_kept(denied) for denied in self.scope.denied_rows if denied.fields is None)
+        parts = [part for part in parts if part != "TRUE"]
+        return " AND ".join(f"({part})" for part in parts) or "TRUE"
+
+    def field(self, text: RelationText, name: str) -> str:
+        """Return how a visible field is shown under `text`'s alias."""
+        return self._shown(text, name)[0]
+
+    def source(self) -> str:
+        """Return the qualified name of the real relation."""
+        return f"{ident(self.relation.schema)}.{ident(self.relation.name)}"
+
+    def select(self, parameters: Parameters, *, only: bool, fenced: bool) -> str:
+        """Return the query that takes the relation's place in a FROM clause."""
+        text = RelationText(self.relation, INNER, parameters, direct=True)
+        columns = ", ".join(f"{self._shown(text, name)[0]} AS {ident(name)}" for name in self.columns)
+        where = self.admits(text)
+        return (
+            f"SELECT {columns} FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # noqa: S608  # composed of quoted names of the policy
+            + (f" WHERE {where}" if where != "TRUE" else "")
+            + (" OFFSET 0" if fenced else "")
+        )
