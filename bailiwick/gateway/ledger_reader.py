@@ -92,6 +92,11 @@ class LedgerReader:
         rows = self._rows(statement, (*values, query.limit))
         return [Stored(cast(int, seq), _bytes(body)) for seq, body in reversed(rows)]
 
+    def at(self, seq: int) -> Stored | None:
+        """Return the record of that sequence number."""
+        rows = self._rows("SELECT seq, body FROM records WHERE seq = ?", (seq,))
+        return Stored(cast(int, rows[0][0]), _bytes(rows[0][1])) if rows else None
+
     def prove(self, seq: int) -> Proof:
         """Return the proof that a record is in the tree of the signed head."""
         self._connection.execute("BEGIN")

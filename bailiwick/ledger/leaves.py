@@ -120,7 +120,7 @@ def _place(leaves: Leaves, row: Row, indexed: int) -> None:
 
 def _misindexed(row: Row, document: Mapping[str, JsonValue], indexed: int) -> bool:
     if row.facts is None:
-        return row.seq < indexed
+        return 0 <= row.seq < indexed
     return row.facts != facts_of(document) or (row.actions or ()) != actions_of(document)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.ledger.leaves import Leaves
-from bailiwick.ledger.merkle import TILE_HEIGHT, TILE_WIDTH, Frontier, extend
+from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_WIDTH, Frontier, extend, fold
 from bailiwick.ledger.report import Finding, overlaps, span
 
 
@@ -29,32 +29,35 @@ _EMPTY = Frontier()
 
 @dataclass(slots=True)
 class _Reading:
-    """The tree so far in one reading; `frontier` None: cannot be known, because a record is missing."""
+    """The tree so far in one reading: whole tiles, and the tile being read; None where a missing record hides it."""
 
-    frontier: Frontier | None = _EMPTY
     base: Frontier | None = _EMPTY
-    """The frontier at the start of the current tile."""
-    tile: bytes | None = None
-    """Root of the tile that the last leaves completed."""
+    within: Frontier | None = _EMPTY
+    """A tree of the current tile's leaves alone."""
 
     def take_over(self, other: _Reading) -> None:
         """Go on from where another reading is."""
-        self.frontier, self.base, self.tile = other.frontier, other.base, other.tile
+        self.base, self.within = other.base, other.within
 
     def follow(self, leaves: Sequence[bytes] | None) -> None:
-        """Append leaves; None if they cannot be known."""
-        self.tile = None
-        if self.frontier is None or leaves is None:
-            self.frontier = None
-            return
-        self.frontier, completed = extend(self.frontier, leaves)
-        for subtree in completed:
-            if subtree.level == TILE_HEIGHT:
-                self.tile = subtree.root
+        """Append leaves of the current tile; None if they cannot be known."""
+        self.within = None if self.within is None or leaves is None else extend(self.within, leaves)[0]
+
+    def tile(self) -> bytes | None:
+        """Return the root of the current tile."""
+        return None if self.within is None else self.within.root()
+
+    def close_tile(self, root: bytes | None) -> None:
+        """Add a tile to the whole ones and begin the next."""
+        self.base = None if self.base is None or root is None else self.base.append_tile(root)
+        self.within = _EMPTY
 
     def gives(self, root: bytes) -> bool:
         """Tell whether the tree in this reading has that root."""
-        return self.frontier is not None and self.frontier.root() == root
+        if self.base is None or self.within is None:
+            return False
+        nodes = self.base.nodes + self.within.nodes
+        return (fold(nodes) if nodes else EMPTY_ROOT) == root
 
 
 class Replay:
@@ -114,20 +117,20 @@ class Replay:
     def _close_tile(self, tile: int) -> None:
         """Compare a whole tile with its stored root, and let the reading by tiles go on from that root."""
         stored = self._tiles.get(tile)
-        given = {reading.tile for reading in (self._by_bytes, self._by_hashes, self._by_rivals)}
-        if stored is None:
-            first, last = _span_of(tile)
+        first, last = _span_of(tile)
+        if stored is not None and not self._apart and stored != self._by_bytes.tile():
+            self._part()
+        leafwise = (self._by_bytes, self._by_hashes, self._by_rivals) if self._apart else (self._by_bytes,)
+        roots = [reading.tile() for reading in leafwise]
+        if stored is None and not overlaps(self._missing, first, last):
             text = f"{span(first, last)}: the stored hash over them (subtree root) is missing"
             self._findings.append(Finding("index", text, first, last))
-        elif stored != self._by_bytes.tile and not self._apart:
-            self._part()
-        if stored is not None and self._apart:
-            if stored not in given:
-                self._suspects.append(tile)
-            base = self._by_tiles.base
-            self._by_tiles.frontier = None if base is None else base.append_tile(stored)
-        for reading in (self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles):
-            reading.base = reading.frontier
+        elif stored is not None and stored not in roots:
+            self._suspects.append(tile)
+        if self._apart:
+            self._by_tiles.close_tile(stored or self._by_hashes.tile())
+        for reading, root in zip(leafwise, roots, strict=True):
+            reading.close_tile(root)
 
     def _compare(self, anchor: Anchor) -> None:
         """Confirm a reading by a signed checkpoint, or note that none meets it."""
@@ -162,7 +165,9 @@ class Replay:
         gone = [run for run in self._missing if overlaps([run], first, last)]
         if gone:
             names = ", ".join(span(*run) for run in gone[:5])
-            if not any(start <= first and last <= end for start, end in gone):
+            first = gone[0][1] + 1 if gone[0][0] <= first else first
+            last = gone[-1][0] - 1 if gone[-1][1] >= last else last
+            if first <= last:
                 text = f"{span(first, last)}: what is left of them cannot be proven without {names}{more}"
                 self._findings.append(Finding("unprovable", text, first, last))
             return

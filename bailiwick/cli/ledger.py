@@ -1,0 +1,277 @@
+"""`bailiwick ledger`: read, query and verify the audit ledger, and prove records. Works while the gateway runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bailiwick.errors import LedgerError
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.ledger_reader import LedgerReader, Stored
+    from bailiwick.ledger.checkpoint import VerifierKey
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+_POLL = 0.3
+_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+LedgerPath = Annotated[
+    Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
+]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key", metavar="KEY", help="Verifier key, or a file with it. Default: `ledger.vkey` beside the file."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_DEFAULT = Path(".bailiwick/ledger.db")
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[LedgerReader]:
+    from bailiwick.gateway.ledger_reader import open_reader
+
+    reader = open_reader(path)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@app.command()
+def tail(
+    ledger: LedgerPath = _DEFAULT,
+    number: Annotated[int, typer.Option("-n", min=0, help="How many records.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records until interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the newest records."""
+    import time
+
+    from bailiwick.gateway.ledger_reader import Query
+
+    with _reading(ledger) as reader:
+        newest = reader.query(Query(limit=1))
+        last = newest[-1].seq if newest else -1
+        _print(reader.query(Query(limit=number)) if number else [], as_json=as_json)
+        while follow:
+            try:
+                time.sleep(_POLL)
+            except KeyboardInterrupt:
+                return
+            found = reader.query(Query(after=last, limit=10_000))
+            if found:
+                last = found[-1].seq
+                _print(found, as_json=as_json, header=False)
+
+
+@app.command()
+def query(
+    ledger: LedgerPath = _DEFAULT,
+    agent: Annotated[str, typer.Option(help="Agent.")] = "",
+    user: Annotated[str, typer.Option(help="Person for whom it was done.")] = "",
+    session: Annotated[str, typer.Option(help="Session id.")] = "",
+    task: Annotated[str, typer.Option(help="Task.")] = "",
+    resource: Annotated[str, typer.Option(help="Resource that was touched.")] = "",
+    action: Annotated[str, typer.Option(help="Action, `resource:verb`.")] = "",
+    decision: Annotated[str, typer.Option(help="allow, deny or hold.")] = "",
+    code: Annotated[str, typer.Option(help="Denial code or SQLSTATE.")] = "",
+    kind: Annotated[str, typer.Option(help="Kind of record, e.g. call, intent, session.opened.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `2h` for two hours ago.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Before then.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Find records; all conditions must hold."""
+    from bailiwick.gateway.ledger_reader import Query
+
+    wanted = Query(
+        agent=agent,
+        user=user,
+        session=session,
+        task=task,
+        resource=resource,
+        action=action,
+        decision=_known(decision),
+        code=code,
+        kind=kind,
+        since=_moment(since),
+        until=_moment(until),
+        limit=limit,
+    )
+    with _reading(ledger) as reader:
+        _print(reader.query(wanted), as_json=as_json)
+
+
+@app.command()
+def show(
+    record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")],
+    ledger: LedgerPath = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Print one record in full, with the intent or outcome that belongs to it."""
+    from bailiwick.cli.ledger_view import document_of, print_lines, print_record
+    from bailiwick.gateway.ledger_reader import Query
+
+    with _reading(ledger) as reader:
+        stored = _find(reader, record)
+        document = document_of(stored)
+        own, intent = document.get("id"), document.get("refers")
+        related = reader.query(Query(refers=own)) if isinstance(own, str) and own else []
+        if isinstance(intent, str) and intent:
+            related = [*reader.query(Query(id=intent)), *related]
+    if as_json:
+        print_lines([stored])
+    else:
+        print_record(stored, related)
+
+
+@app.command()
+def verify(
+    ledger: LedgerPath = _DEFAULT,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that was kept elsewhere. May be repeated."),
+    ] = None,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Recompute everything from the stored bytes; exit 1 if anything is not as it was signed."""
+    from bailiwick.cli.ledger_view import print_report, report_as_json
+    from bailiwick.ledger.verify import verify as verify_evidence
+
+    verifier = _key(key, ledger)
+    notes = [_read(path) for path in checkpoint or []]
+    with _reading(ledger) as reader:
+        report = verify_evidence(reader.begin_evidence(), verifier, notes)
+    if as_json:
+        typer.echo(report_as_json(report))
+    else:
+        typer.echo(f"key {verifier}")
+        print_report(report)
+        if not notes:
+            typer.echo("give --checkpoint FILE, kept elsewhere, to see also whether the whole file was taken back")
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prove(
+    record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")],
+    ledger: LedgerPath = _DEFAULT,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print the proof that a record is in the ledger, as a C2SP tlog-proof; it needs no ledger to be checked."""
+    import base64
+    import json
+
+    from bailiwick.ledger.checkpoint import open_checkpoint
+    from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
+
+    verifier = _key(key, ledger)
+    with _reading(ledger) as reader:
+        stored = _find(reader, record)
+        proof = reader.prove(stored.seq)
+    head = open_checkpoint(proof.note, verifier)
+    leaf = leaf_hash(stored.body)
+    if head is None or not verify_inclusion(leaf, stored.seq, head.size, proof.path, head.root):
+        raise LedgerError(f"record `{record}` is not what was signed", remedy="run `bailiwick ledger verify`")
+    if not as_json:
+        typer.echo(proof.text(), nl=False)
+        return
+    document = {
+        "index": proof.index,
+        "size": head.size,
+        "root": head.root.hex(),
+        "leaf": leaf.hex(),
+        "path": [node.hex() for node in proof.path],
+        "checkpoint": proof.note,
+        "key": str(verifier),
+        "record": base64.b64encode(stored.body).decode(),
+    }
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def checkpoint(ledger: LedgerPath = _DEFAULT) -> None:
+    """Print the current signed checkpoint, to be kept elsewhere for `verify --checkpoint`."""
+    with _reading(ledger) as reader:
+        typer.echo(reader.checkpoint(), nl=False)
+
+
+@app.command()
+def key(ledger: LedgerPath = _DEFAULT, key: Key = "") -> None:
+    """Print the verifier key, to be kept elsewhere for `verify --key`."""
+    typer.echo(str(_key(key, ledger)))
+
+
+def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None:
+    from bailiwick.cli.ledger_view import print_lines, print_table
+
+    if as_json:
+        print_lines(records)
+    else:
+        print_table(records, header=header)
+
+
+def _find(reader: LedgerReader, name: str) -> Stored:
+    from bailiwick.gateway.ledger_reader import Query
+
+    if name.isascii() and name.isdigit() and len(name) < 19:
+        found = reader.at(int(name))
+    else:
+        found = next(iter(reader.query(Query(id=name, limit=1))), None)
+    if found is None:
+        raise LedgerError(f"there is no record `{name}`", remedy="find it with `bailiwick ledger query`")
+    return found
+
+
+def _key(text: str, ledger: Path) -> VerifierKey:
+    """Return the verifier key given as itself or as a file's name, or that beside the ledger."""
+    from bailiwick.ledger.checkpoint import parse_verifier_key
+
+    path = ledger.with_name("ledger.vkey")
+    found = parse_verifier_key(text) if text else None
+    if found is None:
+        path = Path(text) if text else path
+        found = parse_verifier_key(_read(path))
+    if found is None:
+        raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+        raise LedgerError(f"cannot read `{path}`: {reason.lower()}", remedy="check the path") from error
+
+
+def _known(decision: str) -> str:
+    if decision not in ("", "allow", "deny", "hold"):
+        raise typer.BadParameter(f"`{decision}` is none of allow, deny, hold")
+    return decision
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a moment: RFC 3339 (without a zone: UTC), a date, or a span before now."""
+    if not text:
+        return None
+    span = re.fullmatch(r"([0-9]{1,6})(s|m|min|h|d|w)", text)
+    if span:
+        return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"`{text}` is no time; write `2026-11-22T08:00:00Z`, `2026-11-22` or `2h`") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,298 @@
+"""The ledger's file: durable batches, one writer, recovery, refusal of what does not fit, readers beside the writer."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bailiwick.errors import LedgerError
+from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.ledger.checkpoint import open_checkpoint
+from bailiwick.ledger.encode import decode, read
+from bailiwick.ledger.facts import Facts, actions_of, facts_of
+from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
+from tests.gateway.ledger_rig import START, VERIFIER, checked, fill, intruding, new_store, record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Generator[LedgerStore]:
+    opened = new_store(path)
+    yield opened
+    opened.close()
+
+
+def ids(path: Path, query: Query) -> list[int]:
+    with closing(open_reader(path)) as reader:
+        return [stored.seq for stored in reader.query(query)]
+
+
+def test_records_come_back_as_they_went_in(store: LedgerStore, path: Path) -> None:
+    store.append([record(0), record(1, statement="odd \0 \ud800 text")])
+    with closing(open_reader(path)) as reader:
+        first, second = [decode(stored.body) for stored in reader.query(Query())]
+    assert first is not None
+    assert second is not None
+    assert first.record == record(0)
+    assert second.record.statement == "odd \ufffd \ufffd text"
+
+
+def test_reopened_ledger_goes_on_where_it_was(path: Path) -> None:
+    for start in range(0, 900, 300):
+        store = new_store(path)
+        assert store.size == start
+        fill(store, [record(number) for number in range(start, start + 300)])
+        store.close()
+    report = checked(path)
+    assert report.sound
+    assert report.size == 900
+
+
+def test_unclosed_ledger_is_sound_at_any_moment(store: LedgerStore, path: Path) -> None:
+    for number in range(5):
+        store.append([record(number)])
+        assert checked(path).sound
+        assert checked(path).size == number + 1
+
+
+def test_second_writer_is_refused(store: LedgerStore, path: Path) -> None:
+    with pytest.raises(LedgerError, match="in use by another gateway"):
+        new_store(path)
+    store.append([record(0)])
+
+
+def test_lock_is_free_after_closing_and_after_a_refused_opening(path: Path) -> None:
+    new_store(path).close()
+    with pytest.raises(LedgerError):
+        open_store(path, Ed25519PrivateKey.from_private_bytes(b"\x05" * 32))
+    new_store(path).close()
+
+
+def test_other_key_is_refused(path: Path) -> None:
+    new_store(path).close()
+    with pytest.raises(LedgerError, match="not signed with this gateway's key"):
+        open_store(path, Ed25519PrivateKey.from_private_bytes(b"\x05" * 32))
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DELETE FROM records WHERE seq = 599", "signed for 600 records and it holds 599"),
+        ("UPDATE records SET hash = zeroblob(32) WHERE seq = 590", "do not give the root"),
+        ("UPDATE subtrees SET root = zeroblob(32) WHERE idx = 0", "do not give the root"),
+        ("DELETE FROM subtrees WHERE idx = 1", "records 0 to 511 are missing"),
+        ("DELETE FROM head", "not signed with this gateway's key"),
+        ("UPDATE head SET note = (SELECT note FROM checkpoints WHERE size = 500)", "signed for 500 records"),
+    ],
+)
+def test_damaged_ledger_is_not_written(path: Path, statement: str, why: str) -> None:
+    store = new_store(path)
+    fill(store, [record(number) for number in range(500)])
+    store.tidy(retain=True)
+    fill(store, [record(number) for number in range(500, 600)])
+    store.close()
+    new_store(path).close()
+    with intruding(path) as intruder:
+        intruder.run(statement)
+    with pytest.raises(LedgerError, match=why):
+        new_store(path)
+
+
+def test_file_that_is_no_ledger_is_refused(path: Path) -> None:
+    path.write_bytes(b"not a database at all, but long enough to be taken for one" * 20)
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        new_store(path)
+    with pytest.raises(LedgerError):
+        open_reader(path)
+
+
+def test_unfit_name_is_refused(path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot name a ledger"):
+        open_store(path, Ed25519PrivateKey.generate(), origin="a name")
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("records", "body"), ("checkpoints", "note"), ("subtrees", "root"), ("facts", "agent")]
+)
+def test_file_itself_forbids_changing_and_deleting(path: Path, statement: str, table: str, column: str) -> None:
+    store = new_store(path)
+    fill(store, [record(number) for number in range(300)])
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement.format(table, column, column))
+
+
+def test_file_is_for_its_owner_only(store: LedgerStore, path: Path) -> None:
+    assert store.size == 0
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_full_disk_fails_the_batch_and_recovers_alone(store: LedgerStore, path: Path) -> None:
+    store.append([record(0)])
+    store.limit_pages(40)
+    with pytest.raises(LedgerError, match="full") as failure:
+        fill(store, [record(number, statement="x" * 3_000) for number in range(1, 200)], 1)
+    assert "free some disk space" in failure.value.remedy
+    size = store.size
+    assert 1 < size < 200
+    assert checked(path).sound
+    store.limit_pages(100_000)
+    store.append([record(500), record(501)])
+    assert store.size == size + 2
+    assert checked(path).size == size + 2
+    assert checked(path).sound
+
+
+def test_replaced_file_is_noticed(store: LedgerStore, path: Path) -> None:
+    store.append([record(0)])
+    path.rename(path.with_name("away.db"))
+    path.touch()
+    with pytest.raises(LedgerError, match="replaced"):
+        store.append([record(1)])
+
+
+def test_checkpoints_are_kept_by_number_and_by_time(path: Path) -> None:
+    clock = [START]
+
+    def now() -> datetime:
+        return clock[0]
+
+    def kept() -> list[int]:
+        with closing(open_reader(path)) as reader:
+            return [size for size, _ in reader.begin_evidence().retained]
+
+    store = new_store(path, now)
+    fill(store, [record(number) for number in range(999)], 111)
+    assert kept() == []
+    store.append([record(999)])
+    assert kept() == [1_000]
+    clock[0] += timedelta(seconds=61)
+    store.tidy()
+    assert kept() == [1_000]
+    store.append([record(1_000)])
+    assert kept() == [1_000, 1_001]
+    store.append([record(1_001)])
+    store.close()
+    assert kept() == [1_000, 1_001, 1_002]
+
+
+def test_reader_sees_a_whole_batch_or_none_while_it_is_written(store: LedgerStore, path: Path) -> None:
+    with closing(open_reader(path)) as reader:
+        for batch in range(20):
+            store.append([record(batch * 30 + number) for number in range(30)])
+            if batch % 5 == 0:
+                store.tidy()
+            assert len(reader.query(Query(limit=10_000))) == (batch + 1) * 30
+
+
+def test_evidence_is_of_one_moment(store: LedgerStore, path: Path) -> None:
+    from bailiwick.ledger.verify import verify
+
+    fill(store, [record(number) for number in range(700)])
+    with closing(open_reader(path)) as reader:
+        evidence = reader.begin_evidence()
+        fill(store, [record(number) for number in range(700, 1_400)])
+        while store.tidy():
+            pass
+        report = verify(evidence, VERIFIER)
+    assert report.sound
+    assert report.size == 700
+
+
+@pytest.mark.parametrize("tidied", [False, True])
+def test_queries_find_the_same_before_and_after_indexing(store: LedgerStore, path: Path, tidied: bool) -> None:
+    fill(
+        store,
+        [record(number, action="customers:read" if number % 4 == 0 else "tickets:update") for number in range(40)],
+    )
+    store.append([record(40, agent="other-bot", action="tickets_archive:read")])
+    while tidied and store.tidy():
+        pass
+    assert ids(path, Query(agent="other-bot")) == [40]
+    assert ids(path, Query(resource="customers")) == list(range(0, 40, 4))
+    assert 40 not in ids(path, Query(resource="tickets"))
+    assert ids(path, Query(action="tickets:read")) == []
+    assert ids(path, Query(decision="deny", code="action_not_granted")) == [9, 19, 29, 39]
+    assert ids(path, Query(user="user1", session="ses_4")) == [4, 25]
+    assert ids(path, Query(since=START + timedelta(seconds=38), until=START + timedelta(seconds=40))) == [38, 39]
+    assert ids(path, Query(limit=3)) == [38, 39, 40]
+    assert ids(path, Query(after=38)) == [39, 40]
+    assert ids(path, Query(agent="' OR 1 = 1 --")) == []
+    assert ids(path, Query(id=f"rec_{7:026d}", kind="call", task="handle-ticket")) == [7]
+
+
+def test_index_holds_what_the_pure_projection_says(store: LedgerStore, path: Path) -> None:
+    fill(store, [record(number, agent="ä\0\ud800\"'", statement="\\u0000") for number in range(5)])
+    while store.tidy():
+        pass
+    with closing(open_reader(path)) as reader:
+        for row in reader.begin_evidence().rows:
+            document = read(row.body)
+            assert document is not None
+            assert isinstance(row.facts, Facts)
+            assert (row.facts, row.actions) == (facts_of(document), actions_of(document))
+
+
+def test_every_record_can_be_proven_with_the_public_key_alone(store: LedgerStore, path: Path) -> None:
+    fill(store, [record(number) for number in range(600)])
+    with closing(open_reader(path)) as reader:
+        for seq in (0, 255, 256, 511, 512, 599):
+            stored = reader.at(seq)
+            assert stored is not None
+            proof = reader.prove(seq)
+            head = open_checkpoint(proof.note, VERIFIER)
+            assert head is not None
+            assert verify_inclusion(leaf_hash(stored.body), seq, head.size, proof.path, head.root)
+        with pytest.raises(LedgerError, match="does not reach"):
+            reader.prove(600)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.gateway.ledger_rig import new_store, record
+store = new_store(Path(sys.argv[1]))
+for batch in range(10_000):
+    store.append([record(batch * 7 + number) for number in range(7)])
+    print(store.size, flush=True)
+    if batch % 10 == 0:
+        store.tidy()
+"""
+
+
+def test_kill_9_while_writing_leaves_a_sound_ledger_with_all_that_was_acknowledged(path: Path) -> None:
+    for _ in range(2):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        acknowledged = 0
+        for line in writer.stdout:
+            acknowledged = int(line)
+            if acknowledged % 700 > 630:
+                break
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().split()
+        writer.wait()
+        writer.stdout.close()
+        report = checked(path)
+        assert report.sound
+        assert report.size is not None
+        assert report.size >= int(rest[-1] if rest and rest[-1].isdigit() else acknowledged)
+    store = new_store(path)
+    store.append([record(999_999)])
+    store.close()
+    assert checked(path).sound
