@@ -188,7 +188,7 @@ _attacks = (
     Step(
         "calls the same function as if it were a field",
         "SELECT ('/etc/passwd'::text).pg_read_file",
-        Refused("function_not_allowed"),
+        Refused("syntax_not_supported"),
         "DENIED",
         "",
     ),
@@ -236,7 +236,7 @@ _writing = (
     Step(
         "answers in somebody else's ticket",
         "INSERT INTO messages (ticket_id, author, body) VALUES (7, 'agent', 'Please confirm your password.')",
-        Refused("value_not_granted"),
+        Refused("row_out_of_scope"),
         "DENIED",
         "",
     ),
@@ -266,7 +266,7 @@ _writing = (
     Step(
         "raises the priority",
         "UPDATE tickets SET priority = 'high' WHERE ticket_id = $1",
-        Refused("action_not_granted"),
+        Refused("field_not_granted"),
         "DENIED",
         "",
         (TICKET,),
@@ -274,7 +274,7 @@ _writing = (
     Step(
         "sets a status that it may not set",
         "UPDATE tickets SET status = 'deleted' WHERE ticket_id = $1",
-        Refused("value_not_granted"),
+        Refused("row_out_of_scope"),
         "DENIED",
         "",
         (TICKET,),
