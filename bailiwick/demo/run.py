@@ -1,0 +1,184 @@
+"""The demonstration: database, gateway, session, agent, ledger. Says nothing itself; a `Watcher` is told."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+
+from bailiwick.demo.agent import Outcome, difference, perform
+from bailiwick.demo.database import Running as Database
+from bailiwick.demo.database import load, programs, running, script
+from bailiwick.demo.dataset import CANARY, TENANT, TICKET
+from bailiwick.demo.steps import Step, steps
+from bailiwick.errors import SessionError
+from bailiwick.gateway.config import GatewayConfig, load_config
+from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.run import Front
+from bailiwick.gateway.run import Running as Gateway
+from bailiwick.gateway.run import running as running_gateway
+from bailiwick.ledger.checkpoint import VerifierKey
+from bailiwick.ledger.report import Report
+from bailiwick.ledger.verify import verify
+from bailiwick.model.decision import Denial
+from bailiwick.model.session import User
+
+AGENT = "support-bot"
+TASK = "handle-ticket"
+USER = "grace"
+_OPENER = "bailiwick demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a person needs to go on by hand."""
+
+    psql: str
+    """A line to paste; the token stands in a file, not in it."""
+    policy: Path
+    ledger: Path
+
+
+class Watcher(Protocol):
+    """Is told what happens."""
+
+    def progress(self, text: str) -> None:
+        """Something has begun or is ready."""
+        ...
+
+    def did(self, number: int, step: Step, outcome: Outcome, wrong: str) -> None:
+        """A step is done; `wrong` says how it differs from what is expected, if it does."""
+        ...
+
+    def kept(self, kept: Kept) -> None:
+        """Everything goes on running until the program is told to stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    steps: int
+    expected: int
+    """How many were as expected."""
+    ledger: Report
+    clean: bool
+    """Whether nothing that must not leak stands in the ledger."""
+
+    @property
+    def good(self) -> bool:
+        """Whether everything was as expected."""
+        return self.steps == self.expected and self.ledger.sound and self.clean
+
+
+async def demonstrate(
+    folder: Path, front: Callable[[GatewayConfig], Front], watcher: Watcher, until: asyncio.Event | None
+) -> Result:
+    """Run it all in `folder`, which must exist and be empty. With `until`, keep everything running until it is set."""
+    data, home = folder / "postgres", folder / "bailiwick"
+    data.mkdir()
+    home.mkdir(mode=0o700)
+    watcher.progress("starting PostgreSQL from its wheel")
+    with running(data) as database:
+        rows = await load(database, datetime.now(UTC))
+        watcher.progress(f"loaded a support desk: 16 tables, {rows:,} rows, 3 tenants, secrets among them")
+        async with _gateway(home, database, front) as gateway:
+            host, port = gateway.fronts[0].address
+            watcher.progress(f"the gateway serves {home / 'policy.yaml'} on {host}:{port}")
+            expected = await _script(gateway, watcher)
+            if until is not None:
+                watcher.kept(await _keep(gateway, home))
+                await until.wait()
+        report, clean = _checked(gateway)
+    return Result(len(steps), expected, report, clean)
+
+
+@asynccontextmanager
+async def _gateway(home: Path, database: Database, front: Callable[[GatewayConfig], Front]) -> AsyncGenerator[Gateway]:
+    for name in ("policy.yaml", "bailiwick.lock"):
+        (home / name).write_text(script(name), encoding="utf-8")
+    environ = {"DEMO_DATABASE_URL": database.url("gateway"), "BAILIWICK_POSTGRES_PORT": "0"}
+    config = load_config(home / "policy.yaml", environ)
+    async with running_gateway(home / "policy.yaml", config, environ, [front(config)]) as gateway:
+        yield gateway
+
+
+async def _script(gateway: Gateway, watcher: Watcher) -> int:
+    """Let the agent do its steps; return how many came out as expected."""
+    opened = await _open(gateway)
+    session = opened.live.session
+    watcher.progress(
+        f"opened a session: agent {AGENT}, user {USER}, task {TASK}, tenant {TENANT},"
+        f" ticket_id {TICKET}; looked up: customer_id {session.context['customer_id']}"
+    )
+    host, port = gateway.fronts[0].address
+    connection = await asyncpg.connect(
+        host=host, port=port, user=AGENT, password=opened.token, database=opened.mounts[0], ssl=False
+    )
+
+    async def revoke() -> None:
+        await gateway.sessions.end(session.id, "REVOKED", "revoked by the demonstration", _OPENER)
+
+    expected = 0
+    try:
+        for number, step in enumerate(steps, 1):
+            outcome = await perform(connection, step, revoke)
+            wrong = difference(step, outcome)
+            expected += not wrong
+            watcher.did(number, step, outcome, wrong)
+    finally:
+        connection.terminate()
+    return expected
+
+
+async def _open(gateway: Gateway) -> Opened:
+    wanted = Wanted(
+        agent=AGENT,
+        task=TASK,
+        user=User(USER, frozenset({"support"})),
+        tenant=TENANT,
+        values={"ticket_id": str(TICKET)},
+        opener=_OPENER,
+    )
+    opened = await gateway.opener.open(wanted)
+    if isinstance(opened, Denial):
+        raise SessionError(opened.message, remedy=opened.remedy)
+    return opened
+
+
+async def _keep(gateway: Gateway, home: Path) -> Kept:
+    """Open a session for a person with psql."""
+    opened = await _open(gateway)
+    host, port = gateway.fronts[0].address
+    service = home / "pg_service.conf"
+    service.touch(0o600)
+    lines: Sequence[str] = (
+        "[desk]",
+        f"host={host}",
+        f"port={port}",
+        f"dbname={opened.mounts[0]}",
+        f"user={AGENT}",
+        f"password={opened.token}",
+        "",
+    )
+    service.write_text("\n".join(lines), encoding="utf-8")
+    psql = f"PGSERVICEFILE={shlex.quote(str(service))} {shlex.quote(str(programs() / 'psql'))} service=desk"
+    return Kept(psql, home / "policy.yaml", gateway.config.ledger_file)
+
+
+def _checked(gateway: Gateway) -> tuple[Report, bool]:
+    """Verify the ledger, and look whether anything leaked into it."""
+    reader = open_reader(gateway.config.ledger_file)
+    try:
+        key = VerifierKey(reader.origin(), gateway.keys.signing.public_key().public_bytes_raw())
+        clean = not any(CANARY.encode() in stored.body for stored in reader.query(Query(limit=100_000)))
+        return verify(reader.begin_evidence(), key), clean
+    finally:
+        reader.close()
