@@ -13,6 +13,7 @@ from bailiwick.cli.quick import QuickCommand, QuickGroup
 if TYPE_CHECKING:
     from bailiwick.model.lock import Lock, LockedTable
     from bailiwick.model.policy import Mount, Policy
+    from bailiwick.policy.lint import Finding
     from bailiwick.policy.problem import Problem
 
 app = typer.Typer(cls=QuickGroup, no_args_is_help=True, rich_markup_mode=None)
@@ -107,6 +108,87 @@ def _as_json(problem: Problem) -> dict[str, str | int]:
         "message": problem.message,
         "suggestion": problem.suggestion,
     }
+
+
+@app.command(cls=QuickCommand)
+def schema() -> None:
+    """Print the JSON Schema of a policy, for editors."""
+    import json
+
+    from bailiwick.policy.schema import policy_schema
+
+    typer.echo(json.dumps(policy_schema(), indent=2))
+
+
+@app.command(cls=QuickCommand, context_settings=_with_path, options_metavar=_usage)
+def lint(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the common mistakes of the policy PATH, each with its remedy; exit 1 if one is of high severity."""
+    from bailiwick.policy.lint import lint as lint_policy
+
+    policy, lock = _valid(_path(context))
+    findings = lint_policy(policy, lock)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([_finding(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            typer.echo(f"{finding}\n  why: {finding.mistake.explanation}\n  do: {finding.mistake.remedy}")
+        typer.echo(f"{_count(len(findings), 'finding')}" if findings else "ok: no common mistake found")
+    if any(finding.mistake.severity == "high" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _finding(finding: Finding) -> dict[str, str | int]:
+    mistake, at = finding.mistake, finding.position
+    return {
+        "id": mistake.id,
+        "severity": mistake.severity,
+        "file": at.file,
+        "line": at.line,
+        "column": at.column,
+        "title": mistake.title,
+        "message": finding.message,
+        "explanation": mistake.explanation,
+        "remedy": mistake.remedy,
+    }
+
+
+@app.command(cls=QuickCommand, context_settings=_with_path, options_metavar="[OPTIONS] OLD NEW")
+def diff(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say what the policy NEW makes possible (+) and impossible (-) compared with OLD; exit 1 if anything widened."""
+    from bailiwick.policy.diff import diff as diff_policies
+    from bailiwick.policy.diff import widened
+
+    if len(context.args) != 2:
+        raise typer.BadParameter("two policies are expected, OLD and NEW")
+    (old, old_lock), (new, new_lock) = (_valid(Path(each)) for each in context.args)
+    changes = diff_policies(old, new, old_lock, new_lock)
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps([asdict(change) for change in changes], indent=2, ensure_ascii=False))
+    else:
+        for change in changes:
+            typer.echo(str(change))
+        if not changes:
+            typer.echo("nothing becomes possible or impossible")
+    if widened(changes):
+        raise typer.Exit(1)
+
+
+def _valid(path: Path) -> tuple[Policy, Lock | None]:
+    """Return the policy and the lock beside it; with problems, list them and exit with 2."""
+    from bailiwick.gateway.files import read_lock, read_policy
+    from bailiwick.policy.load import load
+
+    loaded = load(read_policy(path))
+    if loaded.policy is None:
+        for problem in loaded.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(2)
+    return loaded.policy, _parsed(read_lock(path))
 
 
 def _counts(policy: Policy) -> str:

@@ -23,7 +23,7 @@ def policy_schema() -> dict[str, object]:
     """Return the schema of a policy file."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://bailiwick.dev/schema/policy-1.json",
+        "$id": "urn:bailiwick:policy:1",
         "title": "Bailiwick policy",
         "description": "What AI agents may see and do. Everything that is not allowed here is denied.",
         **_object(
