@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import cast
 
 
@@ -13,10 +14,18 @@ def digest(*values: object) -> str:
     return hashlib.sha256("\n".join(canonical(value) for value in values).encode()).hexdigest()
 
 
+@cache
+def _members(kind: type) -> tuple[str, ...] | None:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+
+
 def canonical(value: object) -> str:
     """Return a text that equal values of the model share and unequal ones do not."""
-    if is_dataclass(value) and not isinstance(value, type):
-        inner = ",".join(f"{field.name}={canonical(getattr(value, field.name))}" for field in fields(value))
+    if type(value) in (str, bool, int):
+        return f"{type(value).__name__}:{value!r}"
+    names = _members(type(value))
+    if names is not None:
+        inner = ",".join([f"{name}={canonical(getattr(value, name))}" for name in names])
         return f"{type(value).__name__}({inner})"
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value).items()

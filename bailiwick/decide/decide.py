@@ -107,7 +107,7 @@ class _Entry:
         """Decide an access of this verb and resource."""
         missing = [name for name in access.fields if name not in self._fields]
         if missing:
-            return self._denials.fields(access, missing, self._fields)
+            return self._denials.fields(access, missing, tuple(self._fields))
         decision = self._held(access) or Allow(self._granting(access.fields), self._labels_of(access.fields))
         if len(self.kept) < _most_kept:
             self.kept[access.fields] = decision

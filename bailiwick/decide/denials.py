@@ -29,6 +29,9 @@ class Denials:
         agent = policy.agents.get(scope.agent)
         owner = f"`{agent.owner}`, who owns `{scope.agent}`," if agent else "the policy's owner"
         self._ask = f"ask {owner} for a grant"
+        self._denies = [
+            grant for grant in scope.grants.values() if grant.effect == "deny" and not grant.rows and grant.sql is None
+        ]
 
     def unknown(self, access: Access) -> Deny:
         """Deny the use of a resource that the scope does not have."""
@@ -41,10 +44,10 @@ class Denials:
         denial = Denial("action_not_granted", message, self._on(access.resource), "", _action(access))
         return self._deny(denial, access, ())
 
-    def fields(self, access: Access, missing: Sequence[str], granted: Iterable[str]) -> Deny:
+    def fields(self, access: Access, missing: Sequence[str], granted: Sequence[str]) -> Deny:
         """Deny some fields of a verb that the scope has."""
         message = f"`{_action(access)}` is not granted for {_listed(missing)}"
-        allowed = f"{access.verb} of {_listed(tuple(granted))} on {quoted(access.resource)}"
+        allowed = f"{access.verb} of {_listed(granted)} on {quoted(access.resource)}"
         action = _action(access, missing[0] if len(missing) == 1 else None)
         return self._deny(Denial("field_not_granted", message, allowed, "", action), access, missing)
 
@@ -77,11 +80,8 @@ class Denials:
         wanted = set(missing)
         return tuple(
             grant.id
-            for grant in self._scope.grants.values()
-            if grant.effect == "deny"
-            and covers(grant.action, access.resource, access.verb)
-            and not grant.rows
-            and grant.sql is None
+            for grant in self._denies
+            if covers(grant.action, access.resource, access.verb)
             and ((names := self._names(access.resource, grant)) is None or bool(wanted & names))
         )
 
@@ -132,6 +132,8 @@ class Denials:
 
 def quoted(name: str) -> str:
     """Return a name of the request in backticks, on one line and of bounded length."""
+    if len(name) <= 63 and name.isprintable() and "`" not in name:
+        return f"`{name}`"
     line = "".join(character if character.isprintable() and character != "`" else "?" for character in name)
     return f"`{line if len(line) <= 63 else line[:60] + '...'}`"
 
