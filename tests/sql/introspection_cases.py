@@ -17,7 +17,8 @@ _PLACE = re.compile(r"\{((?:type )?\w+\.\w+)\}")
 _OIDS = """
 SELECT n.nspname || '.' || c.relname, c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
-SELECT 'type ' || n.nspname || '.' || t.typname, t.oid::text FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+SELECT 'type ' || n.nspname || '.' || t.typname, t.oid::text
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 """
 
 

@@ -202,12 +202,6 @@ ORDER BY
     depth DESC
 ;
 
--- case: asyncpg 18 03
--- params: ["on"]
-SELECT
-                    set_config('jit', $1, false)
-;
-
 -- case: asyncpg 18 04
 -- params: ["mood", "public"]
 SELECT

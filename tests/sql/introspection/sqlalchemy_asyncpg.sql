@@ -294,12 +294,6 @@ ORDER BY
     depth DESC
 ;
 
--- case: sqlalchemy asyncpg 18 16
--- params: ["on"]
-SELECT
-                    set_config('jit', $1, false)
-;
-
 -- case: sqlalchemy asyncpg 18 17
 -- params: ["0", "1", "t", "0", "1", "p", "u", "x", "{public.orders}", "{public.feelings}", "{public.kb_articles}", "{public.events}", "{public.agent_scope}", "{public.kb_articles_drafts}", "{public.customers}", "{public.tickets}", "{public.events_1987}", "{public.events_1986}", "{public.events_default}"]
 SELECT pg_catalog.pg_index.indrelid, pg_catalog.pg_class.relname, pg_catalog.pg_index.indisunique, pg_catalog.pg_index.indisvalid, pg_catalog.pg_constraint.conrelid IS NOT NULL AS has_constraint, pg_catalog.pg_index.indoption, pg_catalog.pg_class.reloptions, pg_catalog.pg_class.relam, CASE WHEN (pg_catalog.pg_index.indpred IS NOT NULL) THEN pg_catalog.pg_get_expr(pg_catalog.pg_index.indpred, pg_catalog.pg_index.indrelid) END AS filter_definition, pg_catalog.pg_index.indnkeyatts, pg_catalog.pg_index.indnullsnotdistinct, idx_cols.elements, idx_cols.elements_is_expr, idx_cols.elements_opclass
