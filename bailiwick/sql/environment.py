@@ -1,7 +1,7 @@
 """What names mean at one place of a statement, and what was learnt about it while walking.
 
-We resolve every name ourselves against the scope (SQL-RULES 7, 10 to 13); PostgreSQL then resolves it the same way, since
-each relation was replaced by a sub-query with exactly these columns.
+We resolve every name ourselves against the scope (SQL-RULES 7, 10 to 13); PostgreSQL then resolves it the same way,
+since each relation was replaced by a sub-query with exactly these columns.
 """
 
 from __future__ import annotations

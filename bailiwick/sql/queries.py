@@ -15,6 +15,7 @@ from bailiwick.sql.names import UNNAMED, output_name
 from bailiwick.sql.references import star
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import from_clause, renamed
+from bailiwick.sql.system import SystemView
 
 
 def query(select: SelectStmt, level: Level, walk: Walk) -> Columns:
@@ -121,6 +122,7 @@ def _values(rows: Sequence[Node], level: Level, walk: Walk) -> Columns:
 
 def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     from_clause(select.from_clause, level, walk)
+    _refuse_catalogue_product(select, level)
     condition(select.where_clause, level, walk)
     columns = target_list(select.target_list, level, walk)
     names = {name for name, _ in columns}
@@ -136,6 +138,17 @@ def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     _copy_conjuncts(select.where_clause, level, walk)
     _extend_grouping(select, level)
     return columns
+
+
+def _refuse_catalogue_product(select: SelectStmt, level: Level) -> None:
+    """Every pair of catalogue rows is never what reflection asks for, and it is work without bound for the server."""
+    views = [
+        source for source in level.sources if source.use is not None and isinstance(source.use.relation, SystemView)
+    ]
+    if len(views) > 1 and len(select.from_clause) > 1 and select.where_clause.WhichOneof("node") is None:
+        refuse(
+            "statement_not_allowed", "catalogue relations can only be combined by a condition", "JOIN … ON, or WHERE"
+        )
 
 
 def target_list(targets: Sequence[Node], level: Level, walk: Walk) -> Columns:

@@ -1,0 +1,228 @@
+"""`bailiwick explain`: what the gateway would decide about a statement or an action, and why. Nothing is executed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bailiwick.model.decision import Access, Decision
+    from bailiwick.model.lock import Lock
+    from bailiwick.model.policy import Policy
+    from bailiwick.model.scope import Scope
+    from bailiwick.model.session import Session
+    from bailiwick.sql.catalogue import Catalogue
+    from bailiwick.sql.plan import Plan
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One statement or action and what comes of it."""
+
+    asked: str
+    decision: Decision
+    accesses: tuple[Access, ...] = ()
+    plan: Plan | None = None
+
+
+@app.command()
+def explain(
+    asked: Annotated[str, typer.Argument(metavar="SQL|ACTION", help="A statement, or `resource:verb[:field]`.")],
+    agent: Annotated[str, typer.Option("--agent", help="The agent that asks.")],
+    task: Annotated[str | None, typer.Option("--task", help="The task that it does.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="The person it is done for.")] = None,
+    group: Annotated[list[str] | None, typer.Option("--group", help="A group of the person; repeatable.")] = None,
+    values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the task; repeatable.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="The session's tenant.")] = None,
+    mount: Annotated[str | None, typer.Option("--mount", help="The mount, where the policy has several.")] = None,
+    path: Annotated[Path, typer.Option("--policy", help="The policy, a file or a folder.")] = Path("policy.yaml"),
+    connect: Annotated[bool, typer.Option("--connect", help="Read the live catalogue instead of the lock.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show how a statement or an action would be decided. Without --connect the lock is all it needs.
+
+    Exit code 1 when it would be denied or held.
+    """
+    from bailiwick.cli.matrix import read
+    from bailiwick.decide.scope import effective_scope
+    from bailiwick.errors import PolicyError
+    from bailiwick.model.action import data_verbs
+
+    policy, lock = read(path)
+    if lock is None:
+        raise PolicyError("there is no bailiwick.lock beside the policy", remedy=f"run `bailiwick accept {path}`")
+    session = _session(policy, agent, task, user, group or [], values or [], tenant)
+    scope = effective_scope(policy, lock, session)
+    parts = asked.split(":")
+    if 2 <= len(parts) <= 3 and parts[1] in data_verbs and " " not in asked:
+        found = [_action(policy, scope, parts)]
+    else:
+        name = _mount(policy, mount)
+        catalogue = _catalogue(policy, lock, name, path, connect=connect)
+        found = list(_statements(policy, scope, catalogue, name, asked))
+    if as_json:
+        typer.echo(json.dumps([_json(each, scope) for each in found], indent=2))
+    else:
+        for each in found:
+            _print(each, scope)
+    from bailiwick.model.decision import Allow
+
+    if not all(isinstance(each.decision, Allow) for each in found):
+        raise typer.Exit(1)
+
+
+def _session(
+    policy: Policy,
+    agent: str,
+    task: str | None,
+    user: str | None,
+    groups: Sequence[str],
+    values: Sequence[str],
+    tenant: str | None,
+) -> Session:
+    """Return the session that would be opened. A value that is looked up at opening may be left out or given."""
+    from datetime import UTC, datetime
+
+    from bailiwick.decide.session import check_opening
+    from bailiwick.errors import SessionError
+    from bailiwick.model.decision import Denial
+    from bailiwick.model.session import Session, User
+
+    given: dict[str, str] = {}
+    for each in values:
+        name, sign, value = each.partition("=")
+        if not sign:
+            raise SessionError(f"`--set {each}` is not NAME=VALUE")
+        given[name] = value
+    known = policy.tasks.get(task) if task is not None else None
+    derived = [] if known is None else [name for name, rule in known.context.items() if rule.source is not None]
+    person = None if user is None else User(user, frozenset(groups))
+    brought = {name: value for name, value in given.items() if name not in derived}
+    now = datetime.now(UTC)
+    opening = check_opening(
+        policy, agent, task, person, brought, tenant, ttl=None, longest=timedelta(hours=12), now=now
+    )
+    if isinstance(opening, Denial):
+        raise SessionError(opening.message, remedy=opening.remedy)
+    context = {**opening.context, **{name: given[name] for name in derived if name in given}}
+    return Session("explain", agent, person, task, context, opening.tenant, now, now + opening.ttl, opening.idle)
+
+
+def _mount(policy: Policy, given: str | None) -> str:
+    from bailiwick.errors import PolicyError
+
+    if given is None and len(policy.mounts) == 1:
+        return next(iter(policy.mounts))
+    if given is None or given not in policy.mounts:
+        names = ", ".join(policy.mounts)
+        raise PolicyError(f"the policy has no mount `{given}`" if given else "which mount?", remedy=f"--mount: {names}")
+    return given
+
+
+def _catalogue(policy: Policy, lock: Lock, mount: str, path: Path, *, connect: bool) -> Catalogue:
+    if not connect:
+        from bailiwick.sql.snapshot import snapshot
+
+        return snapshot(policy.mounts[mount], lock)
+    import asyncio
+    import os
+
+    from bailiwick.gateway.config import policy_folder
+    from bailiwick.gateway.introspect import read_catalogue
+    from bailiwick.gateway.secrets import resolve
+
+    url = resolve(policy.mounts[mount].url, os.environ, policy_folder(path)).reveal()
+    return asyncio.run(read_catalogue(url, policy.mounts[mount], lock.mounts.get(mount, {})))
+
+
+def _action(policy: Policy, scope: Scope, parts: Sequence[str]) -> Explained:
+    from bailiwick.decide.decide import decide
+    from bailiwick.model.decision import Access, Request
+
+    access = Access(parts[0], parts[1], tuple(parts[2:]))
+    resource = policy.resource(parts[0])
+    request = Request("" if resource is None else resource.mount, (access,))
+    return Explained(":".join(parts), decide(policy, scope, request), (access,))
+
+
+def _statements(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: str) -> Iterator[Explained]:
+    from bailiwick.decide.decide import decide
+    from bailiwick.model.decision import Denial, Deny, Request
+    from bailiwick.sql.rewrite import Rewriter
+
+    rewriter = Rewriter(scope, catalogue, mount, policy.mounts[mount].functions)
+    for plan in rewriter.rewrite(sql, inline=lambda bound: f"<{bound.source}>::{bound.type}"):
+        if isinstance(plan, Denial):
+            yield Explained(sql, Deny(plan))
+        else:
+            decision = decide(policy, scope, Request(mount, plan.accesses))
+            yield Explained(plan.statement or sql, decision, plan.accesses, plan)
+
+
+def _json(each: Explained, scope: Scope) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from bailiwick.model.decision import Allow
+
+    taken = each.decision.grants if isinstance(each.decision, Allow) else ()
+    grants = [{"id": name, "reason": scope.grants[name].reason} for name in taken if name in scope.grants]
+    found: dict[str, object] = {
+        "asked": each.asked,
+        "decision": type(each.decision).__name__.lower(),
+        "accesses": [asdict(access) for access in each.accesses],
+        "grants": grants,
+    }
+    if not isinstance(each.decision, Allow):
+        found["denial"] = asdict(each.decision.denial)
+    elif each.plan is not None:
+        found["rewritten"] = each.plan.sql
+        found["bound"] = [
+            {"parameter": each.plan.first + place, "source": str(bound.source), "type": bound.type}
+            for place, bound in enumerate(each.plan.bound)
+        ]
+        found["checked_after"] = each.plan.checked
+    return found
+
+
+def _print(each: Explained, scope: Scope) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from bailiwick.model.decision import Allow, Hold
+
+    console = Console(highlight=False, soft_wrap=True)
+    verdict = {"Allow": "[green]allowed[/]", "Hold": "[yellow]held[/]", "Deny": "[red]denied[/]"}
+    console.print(f"{verdict[type(each.decision).__name__]}  {escape(each.asked.strip())}")
+    for access in each.accesses:
+        fields = f" of {', '.join(access.fields)}" if access.fields else ""
+        console.print(f"  needs      {escape(f'{access.resource}:{access.verb}{fields}')}")
+    if isinstance(each.decision, Allow):
+        for name in each.decision.grants:
+            grant = scope.grants.get(name)
+            if grant is not None:
+                place = f"{grant.position.file}:{grant.position.line}"
+                console.print(f"  granted by {escape(f'{name} ({grant.reason}) at {place}')}")
+        if each.plan is not None and each.plan.sql:
+            console.print(f"  runs as    {escape(each.plan.sql)}")
+            for place, bound in enumerate(each.plan.bound):
+                console.print(f"             ${each.plan.first + place} = {escape(str(bound.source))} ({bound.type})")
+            if each.plan.checked:
+                console.print("  and each row is checked after the change; one outside the scope undoes it all")
+        return
+    denial = each.decision.denial
+    console.print(f"  because    {escape(denial.message)} ({denial.code})")
+    if denial.allowed:
+        console.print(f"  allowed    {escape(denial.allowed)}")
+    if denial.remedy:
+        console.print(f"  next       {escape(denial.remedy)}")
+    if isinstance(each.decision, Hold):
+        console.print(f"  gate       {escape(each.decision.gate)}")
