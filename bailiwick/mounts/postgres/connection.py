@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from bailiwick.errors import BackendError, ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession
@@ -55,12 +55,12 @@ class Surroundings:
 class Register(Protocol):
     """The listener, as its connections see it."""
 
-    def opened(self, connection: Connection) -> bool:
-        """A client has connected. False: there are too many."""
+    def opened(self, connection: Connection) -> None:
+        """A client has connected."""
         ...
 
-    def identified(self, connection: Connection) -> None:
-        """The client has sent its password; it is not half-open any more."""
+    def identified(self, connection: Connection) -> bool:
+        """The client has sent its password; it is not half-open any more. False: there are too many."""
         ...
 
     def closed(self, connection: Connection) -> None: ...
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream endpoint never gives another kind
+        transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self._transport = transport
         around = self._around
         peer = self._peer()
@@ -105,9 +105,7 @@ class Connection(asyncio.Protocol):
         if not is_loopback(peer):
             unencrypted = frozenset(name for name, target in around.targets.items() if target.plaintext)
         self._startup = Startup(tls=around.tls is not None, unencrypted=unencrypted)
-        if not self._register.opened(self):
-            self._say_last(own_error("53300", "the gateway has too many connections: try again later", fatal=True))
-            return
+        self._register.opened(self)
         _tune(transport)
         self._timer = asyncio.get_running_loop().call_later(around.login_timeout, self.abort)
 
@@ -219,13 +217,18 @@ class Connection(asyncio.Protocol):
         elif isinstance(step, StartTls):
             self._start_tls(step)
         else:
-            self._stop_timer()
-            self._register.identified(self)
-            if self._startup is not None:
-                self._early += self._startup.rest()
-            self._startup = None
-            self._login = asyncio.get_running_loop().create_task(self._log_in(step))
-            self._login.add_done_callback(self._logged_in)
+            self._identified(step)
+
+    def _identified(self, login: Login) -> None:
+        self._stop_timer()
+        if not self._register.identified(self):
+            self._say_last(own_error("53300", "the gateway has too many connections: try again later", fatal=True))
+            return
+        if self._startup is not None:
+            self._early += self._startup.rest()
+        self._startup = None
+        self._login = asyncio.get_running_loop().create_task(self._log_in(login))
+        self._login.add_done_callback(self._logged_in)
 
     def _start_tls(self, step: StartTls) -> None:
         if self._around.tls is None or self._transport is None:

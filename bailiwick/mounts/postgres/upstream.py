@@ -11,6 +11,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from scramp import ScramClient, ScramException  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -124,7 +125,7 @@ class Upstream(asyncio.Protocol):
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream endpoint never gives another kind
+        transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self.transport = transport
         if self._address.sslmode == "disable" or self._address.host.startswith("/"):
             transport.write(self._startup)
