@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
 
+import psycopg
+
 from tests.support.canary import PATTERN, leaks_in
-from tests.support.postgres import Database
+from tests.support.postgres import SUPERUSER, Database
 from tests.support.wire import Reply, Row, Wire, message
 
 FOLDER = Path(__file__).parents[1] / "sql" / "corpus"
@@ -20,21 +22,20 @@ ROLES = "ALTER ROLE gw PASSWORD 'gw'"
 
 Transport = Literal["simple", "extended"]
 
+TABLES = """
+SELECT format('(SELECT string_agg(t::text, %L ORDER BY t::text) FROM ONLY %I.%I t)', ',', nspname, relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r' AND nspname !~ '^(pg_|information_schema)' ORDER BY 1
+"""
+
 STATE = """
-SELECT md5(concat_ws('|',
-  (SELECT string_agg(t::text, ',' ORDER BY ticket_id) FROM public.tickets t),
-  (SELECT string_agg(t::text, ',' ORDER BY customer_id) FROM public.customers t),
-  (SELECT string_agg(t::text, ',' ORDER BY order_id) FROM public.orders t),
-  (SELECT string_agg(t::text, ',' ORDER BY id) FROM public.kb_articles t),
-  (SELECT string_agg(t::text, ',' ORDER BY id) FROM hr.employee_records t),
-  (SELECT string_agg(t::text, ',' ORDER BY id) FROM public.events t),
-  (SELECT string_agg(t::text, ',' ORDER BY t::text) FROM public.agent_scope t),
-  (SELECT concat(last_value, is_called) FROM public.orders_order_id_seq),
-  (SELECT concat(last_value, is_called) FROM public.invoice_seq),
+SELECT md5(concat_ws('|', {contents},
+  (SELECT string_agg(concat(schemaname, sequencename, last_value), ',' ORDER BY 1) FROM
+    (SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2) s),
   (SELECT string_agg(oid::text || relname || coalesce(relacl::text, ''), ',' ORDER BY oid) FROM pg_class
     WHERE relnamespace::regnamespace::text !~ '^(pg_temp|pg_toast)'),
   (SELECT string_agg(oid::text || proname || coalesce(proacl::text, ''), ',' ORDER BY oid) FROM pg_proc
-    WHERE pronamespace = 'public'::regnamespace),
+    WHERE pronamespace <> 'pg_catalog'::regnamespace),
   (SELECT count(*) FROM pg_roles), (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'),
   (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM pg_largeobject_metadata),
   (SELECT count(*) FROM pg_prepared_xacts), (SELECT string_agg(setconfig::text, ',') FROM pg_db_role_setting)))
@@ -191,9 +192,39 @@ def check(case: Case, upstream: Database) -> str:
     return "" if found == case["check"]["expect"] else f"state: {found} instead of {case['check']['expect']}"
 
 
-def state(upstream: Database) -> str:
-    """Return a fingerprint of everything that a statement could have changed."""
-    return str(upstream.rows(STATE)[0][0])
+class Watch:
+    """Tells whether anything in a database has changed; puts it back when it has."""
+
+    def __init__(self, upstream: Database, script: str, roles: str) -> None:
+        self.upstream = upstream
+        self._template = upstream.server.template(script, roles)
+        self._connect()
+        self.baseline = self.state()
+
+    def _connect(self) -> None:
+        self._connection = psycopg.connect(self.upstream.url(), autocommit=True)
+        contents = ", ".join(str(row[0]) for row in self._connection.execute(TABLES).fetchall())
+        self._query = STATE.replace("{contents}", contents).encode()
+
+    def state(self) -> str:
+        """Return a fingerprint of everything that a statement could have changed."""
+        row = self._connection.execute(self._query).fetchone()
+        return str(row and row[0])
+
+    def changed(self) -> bool:
+        """Whether something changed; if so it is put back (by a fresh copy under the same name)."""
+        if self.state() == self.baseline:
+            return False
+        self._connection.close()
+        self.upstream.drop()
+        copy = f'CREATE DATABASE "{self.upstream.name}" TEMPLATE "{self._template}"'
+        self.upstream.server.database(SUPERUSER).script(copy)
+        self._connect()
+        return True
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._connection.close()
 
 
 def explain(replies: Sequence[Reply]) -> str:

@@ -34,7 +34,6 @@ QUICK: dict[str, str] = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "shared_buffers": "64MB",
-    "scram_iterations": "16",
 }
 """Settings of a server whose data nobody wants to keep."""
 

@@ -1,0 +1,63 @@
+"""Every case of the corpus, through the whole gateway, under both forms of the row filter, on every transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+import yaml
+
+from tests.support.canary import leaks_in_files
+from tests.support.corpus import FOLDER, ROLES, Case, Target, Watch, cases, check, explain, judge, run, transports
+from tests.support.gateway import running_gateway
+from tests.support.postgres import Server
+
+FORMS = ("constant", "subquery")
+CASES = cases()
+_listed = cast(dict[str, dict[str, str]], yaml.safe_load((FOLDER / "deviations.yaml").read_text()))
+DEVIATIONS = {name: verdict for verdict, entries in _listed.items() for name in entries}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    targets: dict[str, Target]
+    watch: Watch
+
+
+@pytest.fixture(scope="module")
+def stage(postgres: Server) -> Iterator[Stage]:
+    """A gateway before the corpus' data, with a session of each form; at the end nothing may be in its files."""
+    script = (FOLDER / "fixture.sql").read_text()
+    upstream = postgres.create(script, ROLES)
+    watch = Watch(upstream, script, ROLES)
+    with running_gateway((FOLDER / "policy.yaml").read_text(), {"CORPUS_URL": upstream.url("gw", "gw")}) as gateway:
+        opened = {form: gateway.open_session(f"{form}-bot") for form in FORMS}
+        yield Stage({k: Target(gateway.port, v.user, v.database, v.token, upstream) for k, v in opened.items()}, watch)
+        watch.close()
+        gateway.flush()
+        assert leaks_in_files(gateway.folder) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_corpus_case(case: Case, form: str, stage: Stage) -> None:
+    target = stage.targets[form]
+    for transport in transports(case):
+        replies = run(case, transport, target)
+        verdict = judge(case, replies)
+        wrong = check(case, target.upstream)
+        changed = stage.watch.changed()
+        if changed and case["must"] == "deny":
+            wrong = wrong or "a denied statement changed the database"
+        assert not wrong, f"{transport}: {wrong}\n{explain(replies)}"
+        expected = DEVIATIONS.get(case["id"], "")
+        assert verdict == expected, f"{transport}: {verdict or 'as demanded'} (known: {expected})\n{explain(replies)}"
+
+
+def test_known_deviations_have_reasons_and_cases() -> None:
+    reasons = {name: reason for entries in _listed.values() for name, reason in entries.items()}
+    assert set(_listed) == {"answered", "refused"}
+    assert set(reasons) <= {case["id"] for case in CASES}
+    assert all(len(reason) > 20 for reason in reasons.values())

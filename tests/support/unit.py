@@ -1,0 +1,25 @@
+"""A pytest plug-in for `make check`: leaves out what starts a database or is end to end.
+
+`pytest -p tests.support.unit`. What is left needs no server and takes seconds.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+_SERVERS = frozenset({"postgres", "database", "new_database", "kept"})
+"""Fixtures that start something."""
+_FOLDERS = ("tests/e2e/", "tests/oracle/", "tests/hostile/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is not a unit test."""
+    left_out = [item for item in items if _starts_something(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _starts_something(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return item.nodeid.startswith(_FOLDERS) or not _SERVERS.isdisjoint(fixtures)
