@@ -79,9 +79,12 @@ def table_of(policy: Policy, scope: Scope) -> DecisionTable:
 
 
 class _Entry:
-    """One verb of one resource: which grants reach which of its fields."""
+    """One verb of one resource: which grants reach which of its fields.
 
-    __slots__ = ("_denials", "_every", "_fields", "_gate", "_gates", "_labels", "_unnamed", "kept")
+    Reads add up field by field; what is written together must be admitted together, by one grant.
+    """
+
+    __slots__ = ("_denials", "_every", "_fields", "_gate", "_gates", "_labels", "_reading", "_unnamed", "kept")
 
     def __init__(
         self,
@@ -92,6 +95,8 @@ class _Entry:
         gate: str | None,
         gates: Mapping[str, str],
         denials: Denials,
+        *,
+        reading: bool,
     ) -> None:
         self._fields = fields
         self._every = every
@@ -100,6 +105,7 @@ class _Entry:
         self._gate = gate
         self._gates = gates
         self._denials = denials
+        self._reading = reading
         self.kept: dict[tuple[str, ...], Allow | Hold] = {}
         """Decisions made, by fields: what is granted is asked for again and again."""
 
@@ -108,7 +114,10 @@ class _Entry:
         missing = [name for name in access.fields if name not in self._fields]
         if missing:
             return self._denials.fields(access, missing, tuple(self._fields))
-        decision = self._held(access) or Allow(self._granting(access.fields), self._labels_of(access.fields))
+        granting = self._granting(access.fields)
+        if not granting:
+            return self._denials.together(access)
+        decision = self._held(access) or Allow(granting, self._labels_of(access.fields))
         if len(self.kept) < _most_kept:
             self.kept[access.fields] = decision
         return decision
@@ -129,7 +138,10 @@ class _Entry:
         found = self._fields[names[0]]
         if all(self._fields[name] is found for name in names):
             return found
-        return tuple(dict.fromkeys(grant for name in names for grant in self._fields[name]))
+        if self._reading:
+            return tuple(dict.fromkeys(grant for name in names for grant in self._fields[name]))
+        others = [frozenset(self._fields[name]) for name in names[1:]]
+        return tuple(grant for grant in found if all(grant in other for other in others))
 
     def _labels_of(self, names: Sequence[str]) -> frozenset[str]:
         return frozenset[str]().union(*(self._labels[name] for name in names)) if names else self._unnamed
@@ -152,7 +164,7 @@ def _entries(scope: ResourceScope, denials: Denials) -> Iterable[tuple[str, _Ent
         prefix = f"{verb}:"
         gates = {key[len(prefix) :]: gate for key, gate in scope.held.items() if key.startswith(prefix)}
         every = tuple(dict.fromkeys(grant.grant for grant in grants))
-        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials)
+        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials, reading=reading)
 
 
 def _granting_fields(grants: Sequence[ReadGrant | WriteGrant]) -> dict[str, tuple[str, ...]]:

@@ -51,6 +51,12 @@ class Denials:
         action = _action(access, missing[0] if len(missing) == 1 else None)
         return self._deny(Denial("field_not_granted", message, allowed, "", action), access, missing)
 
+    def together(self, access: Access) -> Deny:
+        """Deny fields that are granted one by one, but by no grant together."""
+        message = f"no single grant admits `{_action(access)}` of {_listed(access.fields)} together"
+        allowed = f"{access.verb} of each of them by itself on {quoted(access.resource)}"
+        return Deny(Denial("field_not_granted", message, allowed, self._ask, _action(access)))
+
     def held(self, access: Access, gate: str, fields: Sequence[str], free: Iterable[str]) -> Hold:
         """Hold an access; `fields` are those that the gate holds (none: the verb), `free` those it leaves."""
         of = f" of {_listed(fields)}" if fields else ""

@@ -43,6 +43,15 @@ def test_only_grants_that_show_a_field_contribute() -> None:
     assert ask(policy(*grants), ("tickets", "read", ())) == Allow(("a", "b"))
 
 
+def test_fields_that_are_written_together_need_one_grant_for_them_all() -> None:
+    fields = ("priority", "status")
+    apart = (allow("tickets:update:status", id="a"), allow("tickets:update:priority", id="b"))
+    found = denial(ask(policy(*apart), ("tickets", "update", fields)))
+    assert (found.code, found.allowed) == ("field_not_granted", "update of each of them by itself on `tickets`")
+    both = allow("tickets:update", id="c", fields=("status", "priority", "customer_id"))
+    assert ask(policy(*apart, both), ("tickets", "update", fields)) == Allow(("c",))
+
+
 def test_a_request_without_accesses_is_allowed() -> None:
     assert ask(policy()) == Allow(())
 
