@@ -38,6 +38,11 @@ TEXT_SEARCH_TYPES: frozenset[str] = frozenset({"regconfig", "regdictionary"})
 _TEXT = "($1)::pg_catalog.text"
 _NUMBER = f"pg_catalog.substring({_TEXT}, '^[0-9]{{1,9}}$')::pg_catalog.oid"
 """`$1` as an oid where it is one, else NULL; never fails."""
+_TYPE_NAME = (
+    r'(?:(?:pg_catalog[.])?(?:[A-Za-z_][A-Za-z0-9_]*|"[^".]+")|double precision|(?:character|bit) varying'
+    r"|(?:time|timestamp)(?: ?\([0-9]\))? with(?:out)? time zone)(?: ?\([0-9, ]+\))?(?: ?\[\])*"
+)
+"""Built-in types as people write them; nothing that `to_regtype` would refuse with an error."""
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*))\s*(\.|$)')
 _BARE = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -115,7 +120,7 @@ def regclass(reach: Reach, result: Result) -> str:
 def regtype(reach: Reach, result: Result) -> str:
     """`$1::regtype` as an oid or as a name. Qualified names are looked up among the visible types only: the server's
     own look-up would tell by its errors whether a type exists."""
-    name = _plain('(?:pg_catalog[.])?[A-Za-z_"][^.]*')
+    name = _plain(_TYPE_NAME)
     own = f"pg_catalog.to_regtype({name})::pg_catalog.oid"
     found = [
         f"(CASE WHEN {reach.type(_NUMBER)} THEN {_NUMBER} END)",

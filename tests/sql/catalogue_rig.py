@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bailiwick.gateway.introspect import read_catalogue, read_tables
@@ -42,6 +43,7 @@ HIDDEN = (
 @dataclass(frozen=True, slots=True)
 class Rig:
     database: Database
+    connection: psycopg.Connection
     catalogue: Catalogue
     visible: Visible
 
@@ -51,12 +53,8 @@ class Rig:
 
     def rows(self, sql: str) -> list[tuple[Cell, ...]]:
         """Run a statement under the search path that is pinned upstream."""
-        import psycopg
-
-        options = "-c search_path=pg_catalog,pg_temp"
-        with psycopg.connect(self.database.url(), autocommit=True, options=options) as connection:
-            cursor = connection.execute(sql.encode())
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.connection.execute(sql.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 def mount() -> Mount:
@@ -80,7 +78,9 @@ def make_rig(server: Server) -> Rig:
     database = server.create(script())
     locked = asyncio.run(read_tables(database.url(), None))
     catalogue = asyncio.run(read_catalogue(database.url(), mount(), locked))
-    return Rig(database, catalogue, visible(catalogue))
+    options = "-c search_path=pg_catalog,pg_temp"
+    connection = psycopg.connect(database.url(), autocommit=True, options=options)
+    return Rig(database, connection, catalogue, visible(catalogue))
 
 
 @contextmanager

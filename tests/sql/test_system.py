@@ -126,7 +126,7 @@ def test_constraints_need_every_column_on_both_sides(rig: Rig) -> None:
     assert names == shown(rig, "information_schema.table_constraints", "constraint_name", "constraint_type <> 'CHECK'")
     without = rig.visible.relations
     narrowed = replace(rig.visible, relations=tuple(each for each in without if each.name != "customers"))
-    left = shown(Rig(rig.database, rig.catalogue, narrowed), "pg_constraint", "conname", "contype = 'f'")
+    left = shown(replace(rig, visible=narrowed), "pg_constraint", "conname", "contype = 'f'")
     assert left == {"feelings_ticket_id_fkey"}
 
 
@@ -149,8 +149,8 @@ def test_types_are_those_of_postgresql_and_of_visible_columns(rig: Rig) -> None:
 
 def test_a_type_disappears_with_its_last_visible_column(rig: Rig) -> None:
     narrowed = replace(rig.visible, relations=tuple(each for each in rig.visible.relations if each.name != "feelings"))
-    assert shown(Rig(rig.database, rig.catalogue, narrowed), "pg_type", "typname", "oid >= 16384") == set()
-    assert shown(Rig(rig.database, rig.catalogue, narrowed), "pg_enum", "enumlabel") == set()
+    assert shown(replace(rig, visible=narrowed), "pg_type", "typname", "oid >= 16384") == set()
+    assert shown(replace(rig, visible=narrowed), "pg_enum", "enumlabel") == set()
 
 
 def test_the_session_is_told_its_own_names_only(rig: Rig) -> None:
@@ -195,7 +195,7 @@ def test_a_column_of_a_later_version_is_null(rig: Rig) -> None:
     real = rig.catalogue.system["pg_catalog", "pg_namespace"]
     later = Relation(real.schema, real.name, real.oid, real.kind, (*real.columns, Column("nspsecret", 9, "text")))
     catalogue = replace(rig.catalogue, system={**rig.catalogue.system, ("pg_catalog", "pg_namespace"): later})
-    assert shown(Rig(rig.database, catalogue, rig.visible), "pg_namespace", "nspsecret") == {None}
+    assert shown(replace(rig, catalogue=catalogue), "pg_namespace", "nspsecret") == {None}
 
 
 def test_a_relation_that_the_version_lacks_is_not_available(rig: Rig) -> None:
@@ -205,7 +205,7 @@ def test_a_relation_that_the_version_lacks_is_not_available(rig: Rig) -> None:
 
 
 def test_an_empty_scope_shows_no_user_object(rig: Rig) -> None:
-    bare = Rig(rig.database, rig.catalogue, replace(rig.visible, relations=()))
+    bare = replace(rig, visible=replace(rig.visible, relations=()))
     for relation in ("pg_class", "pg_type", "pg_constraint"):
         assert read(bare, relation, "oid", "oid >= 16384") == []
     assert read(bare, "pg_attribute", "attname", "attrelid >= 16384") == []
@@ -213,6 +213,6 @@ def test_an_empty_scope_shows_no_user_object(rig: Rig) -> None:
 
 
 def test_names_with_quotes_stay_text(rig: Rig) -> None:
-    odd = Rig(rig.database, rig.catalogue, replace(rig.visible, agent='o\'bot\\ "x"', database="c'rm"))
+    odd = replace(rig, visible=replace(rig.visible, agent='o\'bot\\ "x"', database="c'rm"))
     assert shown(odd, "pg_roles", "rolname") == {'o\'bot\\ "x"'}
     assert shown(odd, "pg_database", "datname") == {"c'rm"}
