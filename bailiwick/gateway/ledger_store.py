@@ -65,7 +65,7 @@ class LedgerStore:
     @property
     def verifier_key(self) -> str:
         """The public key as `ledger verify` reads it. Keep a copy elsewhere."""
-        return str(self._signing().verifier())
+        return str(self._signing().verifier)
 
     def checkpoint(self) -> str:
         """Return the signed head: a note to keep elsewhere."""
@@ -194,7 +194,7 @@ class LedgerStore:
 
     def _recover(self) -> None:
         """Take up the tree from the file; LedgerError unless it is the one that the head was signed for."""
-        head = open_checkpoint(self._head(), self._signing().verifier())
+        head = open_checkpoint(self._head(), self._signing().verifier)
         if head is None:
             raise self._mismatch("its head was not signed with this gateway's key")
         last = self._one("SELECT coalesce(max(seq), -1) FROM records")

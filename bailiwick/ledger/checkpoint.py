@@ -50,20 +50,21 @@ class VerifierKey:
         return f"{self.name}+{self.id().hex()}+{_encode(_ED25519 + self.public)}"
 
 
-@dataclass(frozen=True, slots=True)
 class Signer:
     """Signs notes. `name` is the log's origin; it must be free of spaces and plus signs."""
 
-    name: str
-    key: Ed25519PrivateKey
+    __slots__ = ("_id", "_key", "name", "verifier")
 
-    def verifier(self) -> VerifierKey:
-        """Return the public half."""
-        return VerifierKey(self.name, self.key.public_key().public_bytes_raw())
+    def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
+        self.name = name
+        self.verifier = VerifierKey(name, key.public_key().public_bytes_raw())
+        """The public half."""
+        self._key = key
+        self._id = self.verifier.id()
 
     def sign(self, text: str) -> str:
         """Return the signed note over a text, which must end with a newline."""
-        signature = self.verifier().id() + self.key.sign(text.encode())
+        signature = self._id + self._key.sign(text.encode())
         return f"{text}\n{_SIGNATURE_LINE}{self.name} {_encode(signature)}\n"
 
 

@@ -68,6 +68,8 @@ class Replay:
         self._tiles = tiles
         self._anchors = sorted(anchors, key=lambda anchor: (anchor.size, anchor.external))
         self._missing = leaves.missing()
+        self._present = next((first for first, last in self._missing if last == leaves.limit - 1), leaves.limit)
+        """Records before those cut from the end."""
         self._findings: list[Finding] = []
         self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles = (_Reading() for _ in range(4))
         self._apart = False
@@ -159,20 +161,28 @@ class Replay:
         first = max(start, self._good)
         last = min([end, *(anchor.size for anchor in self._unmet if first < anchor.size < end)]) - 1
         self._doubtful.append((start, end - 1))
-        self._report_range(first, last, "")
+        self._report_range(first, last)
+        self._report_unproven(last + 1, end - 1)
 
-    def _report_range(self, first: int, last: int, more: str) -> None:
+    def _report_unproven(self, first: int, last: int) -> None:
+        """Records after a checkpoint that no reading met: whether they too were changed cannot be told."""
+        last = min(last, self._present - 1)
+        if first <= last:
+            text = f"{span(first, last)}: cannot be proven, because what they were signed on top of is not as it was"
+            self._findings.append(Finding("unprovable", text, first, last))
+
+    def _report_range(self, first: int, last: int) -> None:
         gone = [run for run in self._missing if overlaps([run], first, last)]
         if gone:
             names = ", ".join(span(*run) for run in gone[:5])
             first = gone[0][1] + 1 if gone[0][0] <= first else first
             last = gone[-1][0] - 1 if gone[-1][1] >= last else last
             if first <= last:
-                text = f"{span(first, last)}: what is left of them cannot be proven without {names}{more}"
+                text = f"{span(first, last)}: what is left of them cannot be proven without {names}"
                 self._findings.append(Finding("unprovable", text, first, last))
             return
         what = "it was" if first == last else "at least one was"
-        text = f"{span(first, last)}: {what} changed, with its stored hash; they do not give what was signed{more}"
+        text = f"{span(first, last)}: {what} changed, with its stored hash; they do not give what was signed"
         self._findings.append(Finding("changed", text, first, last))
 
     def _conclude(self) -> None:
@@ -181,11 +191,10 @@ class Replay:
         for anchor in self._unmet:
             if anchor.size <= self._good and not overlaps(self._doubtful, anchor.size - 1, anchor.size):
                 self._report_fork(anchor)
-        if ahead:
-            more = ""
-            if self._leaves.limit > ahead[0].size:
-                more = "; the records after them cannot be judged by themselves"
-            self._report_range(self._good, ahead[0].size - 1, more)
+        if not ahead:
+            return
+        self._report_range(self._good, ahead[0].size - 1)
+        self._report_unproven(ahead[0].size, ahead[-1].size - 1)
 
     def _report_fork(self, anchor: Anchor) -> None:
         """A checkpoint contradicts a later one that was met: two histories were signed."""

@@ -23,7 +23,7 @@ from bailiwick.model.record import Record
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ORIGIN = "test/ledger"
-VERIFIER: VerifierKey = Signer(ORIGIN, KEY).verifier()
+VERIFIER: VerifierKey = Signer(ORIGIN, KEY).verifier
 START = datetime(2026, 11, 22, 8, 0, 0, 1, UTC)
 
 

@@ -139,7 +139,11 @@ MATRIX: list[tuple[str, Tampering, Found]] = [
     ("garbage", write_garbage, [("changed", 300, 300), ("index", 300, 300)]),
     ("hash alone", change_hash, [("changed", 300, 300)]),
     ("bytes and hash", change_bytes_and_hash(300), [("changed", 256, 511)]),
-    ("before a checkpoint in its tile", change_bytes_and_hash(900), [("changed", 768, 999)]),
+    (
+        "before a checkpoint in its tile",
+        change_bytes_and_hash(900),
+        [("changed", 768, 999), ("unprovable", 1_000, 1_023)],
+    ),
     (
         "after a checkpoint in its tile",
         change_bytes_and_hash(1_010),
@@ -150,7 +154,7 @@ MATRIX: list[tuple[str, Tampering, Found]] = [
         change_bytes_and_hash(1_590),
         [("changed", 1_000, 1_599)],
     ),
-    ("all hashes", change_everything_but_the_signature(300), [("changed", 0, 999)]),
+    ("all hashes", change_everything_but_the_signature(300), [("changed", 0, 999), ("unprovable", 1_000, 1_599)]),
     ("all hashes, later", change_everything_but_the_signature(1_200), [("changed", 1_000, 1_599)]),
     ("removed", remove(300), [("removed", 300, 300), ("unprovable", 256, 511)]),
     ("removed first", remove(0), [("removed", 0, 0), ("unprovable", 1, 255)]),

@@ -51,7 +51,7 @@ def test_note_without_this_keys_signature_stays_shut() -> None:
     assert open_note(f"{TEXT}\n{ENOCH_LINE}", key_of(PETER)) is None
 
 
-@pytest.mark.parametrize("vkey", [PETER, ENOCH, str(SIGNER.verifier())])
+@pytest.mark.parametrize("vkey", [PETER, ENOCH, str(SIGNER.verifier)])
 def test_verifier_key_reads_back_as_written(vkey: str) -> None:
     assert str(key_of(vkey)) == vkey
 
@@ -77,18 +77,18 @@ def test_signed_checkpoint_opens_with_the_public_key_alone() -> None:
     assert note.startswith(
         "example.com/log\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nan extension\n\n— example.com/log "
     )
-    assert open_checkpoint(note, key_of(str(SIGNER.verifier()))) == checkpoint
+    assert open_checkpoint(note, key_of(str(SIGNER.verifier))) == checkpoint
 
 
 def test_checkpoint_about_another_log_is_refused() -> None:
     note = SIGNER.sign(Checkpoint("example.com/other", 7, ROOT).text())
-    assert open_note(note, SIGNER.verifier()) is not None
-    assert open_checkpoint(note, SIGNER.verifier()) is None
+    assert open_note(note, SIGNER.verifier) is not None
+    assert open_checkpoint(note, SIGNER.verifier) is None
 
 
 def test_checkpoint_by_another_key_of_the_same_name_is_refused() -> None:
     forger = Signer(SIGNER.name, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
-    assert open_checkpoint(forger.sign(Checkpoint(SIGNER.name, 7, ROOT).text()), SIGNER.verifier()) is None
+    assert open_checkpoint(forger.sign(Checkpoint(SIGNER.name, 7, ROOT).text()), SIGNER.verifier) is None
 
 
 @given(st.data())
@@ -96,12 +96,12 @@ def test_one_changed_character_shuts_a_note(data: st.DataObject) -> None:
     note = SIGNER.sign(Checkpoint(SIGNER.name, 1234, ROOT).text())
     at = data.draw(st.integers(0, len(note) - 1))
     other = data.draw(st.characters(codec="utf-8").filter(lambda c: c != note[at]))
-    assert open_checkpoint(note[:at] + other + note[at + 1 :], SIGNER.verifier()) is None
+    assert open_checkpoint(note[:at] + other + note[at + 1 :], SIGNER.verifier) is None
 
 
 @given(st.text())
 def test_any_text_is_read_without_an_error(text: str) -> None:
-    assert open_checkpoint(text, SIGNER.verifier()) is None
+    assert open_checkpoint(text, SIGNER.verifier) is None
     assert parse_verifier_key(text) is None
     parse_checkpoint(text)
     parse_proof(text)
