@@ -31,7 +31,8 @@ _SPELLED = {
 def type_name(name: TypeName, walk: Walk) -> str:
     """Check a type name, qualify it in place, and return it as `format_type` prints it."""
     names = [part.string.sval for part in name.names]
-    if name.setof or name.pct_type or not 1 <= len(names) <= 2:
+    constant = all(item.HasField("a_const") for item in name.typmods)
+    if name.setof or name.pct_type or not constant or not 1 <= len(names) <= 2:
         refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed here")
     schema, bare = ("", names[0]) if len(names) == 1 else names
     found = _resolve(schema, bare, walk.catalogue)

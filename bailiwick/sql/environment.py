@@ -160,6 +160,8 @@ class Walk:
     each other across modules."""
     uses: list[Use] = field(default_factory=list[Use])
     replacements: list[Replacement] = field(default_factory=list[Replacement])
+    leaks: frozenset[Use] = frozenset()
+    """Relations whose values reached a leaky expression so far, at whatever place; see `correlated`."""
     parameters: int = 0
     """Highest `$n` of the agent."""
     depth: int = 0
@@ -167,6 +169,16 @@ class Walk:
     def values(self, nodes: Iterable[Node], level: Level) -> list[Fact]:
         """Walk several expressions; an absent one passes."""
         return [self.value(node, level, self) for node in nodes if node.WhichOneof("node")]
+
+    def correlated(self, walked: Callable[[], Columns]) -> tuple[Columns, frozenset[Use]]:
+        """Walk a query within an expression or LATERAL. Returns its columns, and the relations *around* it whose values
+        reach a leaky expression anywhere in it: where the query is evaluated, these values are."""
+        before, known = self.leaks, len(self.uses)
+        self.leaks = frozenset()
+        columns = walked()
+        around = self.leaks - frozenset(self.uses[known:])
+        self.leaks = before | around
+        return columns, around
 
     def deeper(self) -> None:
         """Count one level down; the caller counts it up again by `self.depth -= 1`."""

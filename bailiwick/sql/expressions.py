@@ -29,6 +29,8 @@ def expression(node: Node, level: Level, walk: Walk) -> Fact:
     walk.deeper()
     fact = handler(node, level, walk)
     walk.depth -= 1
+    if fact.leaky and fact.uses:
+        walk.leaks = walk.leaks | fact.uses
     return fact
 
 
@@ -206,15 +208,17 @@ def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:
     operator = operator_name(link.oper_name) if link.oper_name else "="
     if not link.subselect.HasField("select_stmt"):
         refuse("syntax_not_supported", "only a query can be a sub-query")
-    columns = walk.query(link.subselect.select_stmt, level.inner(), walk)
+    select = link.subselect.select_stmt
+    columns, around = walk.correlated(lambda: walk.query(select, level.inner(), walk))
     inner = joined(fact for _, fact in columns)
+    uses, leaky = inner.uses | around, inner.leaky or bool(around)
     if link.sub_link_type in (pb.EXPR_SUBLINK, pb.ARRAY_SUBLINK):
         kind = columns[0][1].type if columns and link.sub_link_type == pb.EXPR_SUBLINK else ""
-        return Fact(kind, inner.uses, inner.leaky)
+        return Fact(kind, uses, leaky)
     if link.sub_link_type == pb.EXISTS_SUBLINK:
-        return Fact("boolean")
+        return Fact("boolean", around, bool(around))
     proof = len(columns) == 1 and is_leakproof(walk, operator, test, columns[0][1])
-    fact = joined((test, inner), "boolean", leaky=not proof)
+    fact = joined((test, Fact("", uses, leaky)), "boolean", leaky=not proof)
     fence(fact)  # it may become a join, whose condition may then be evaluated before any filter
     return fact
 

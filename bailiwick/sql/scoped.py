@@ -13,6 +13,8 @@ from bailiwick.sql.quote import ident
 
 INNER = "bw"
 """Alias of the real relation inside its scoped form; nothing of the agent's stands there."""
+_RAISING = ("sql", "year", "round")
+"""Masks that can raise an error over some value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class ScopedRelation:
     def _column(self, probe: RelationText, name: str) -> ShownColumn:
         expression, kind = self._shown(probe, name)
         masks = {grant.fields.get(name) for grant in self.scope.reads}
-        leaky = any(mask is not None and mask.name == "sql" for mask in masks)
+        leaky = any(mask is not None and mask.name in _RAISING for mask in masks)
         return ShownColumn(name, kind, expression == probe.column(name), leaky)
 
     def _shown(self, text: RelationText, name: str) -> tuple[str, str]:

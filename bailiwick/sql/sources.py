@@ -116,8 +116,12 @@ def scoped_relation(relation: RangeVar, walk: Walk) -> ScopedRelation | SystemVi
 def _subquery(item: pb.RangeSubselect, level: Level, walk: Walk) -> Source:
     if not item.subquery.HasField("select_stmt"):
         refuse("syntax_not_supported", "only a query can stand in FROM")
-    below = level.inner() if item.lateral else level.beside()
-    columns = walk.query(item.subquery.select_stmt, below, walk)
+    select = item.subquery.select_stmt
+    if item.lateral:
+        columns, around = walk.correlated(lambda: walk.query(select, level.inner(), walk))
+        fence(Fact("", around, leaky=True))
+    else:
+        columns = walk.query(select, level.beside(), walk)
     return Source(item.alias.aliasname, renamed(columns, item.alias))
 
 
