@@ -85,7 +85,7 @@ def writes(grants_: tuple[WriteGrant, ...], row: Row, field: str | None) -> bool
     return any((field is None or field in grant.fields) and admitted(grant.filter, row) for grant in grants_)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(grants(), st.builds(Narrowing, rows=conditions, fields=fields))
 def test_a_scope_reaches_exactly_what_its_grants_mean(made: list[Grant], narrow: Narrowing) -> None:
     asked = session(asked={"t": narrow})
