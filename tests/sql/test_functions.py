@@ -148,10 +148,10 @@ def call(rig: Rig, name: str, *arguments: str) -> Cell:
 
 
 def oid(rig: Rig, text: str, kind: str = "regclass") -> str:
-    return str(rig.database.rows(f"SELECT '{text}'::{kind}::oid::text")[0][0])
+    return str(rig.rows(f"SELECT '{text}'::{kind}::oid::text")[0][0])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hidden(rig: Rig) -> list[str]:
     """Oids of a hidden table, index, row type, enum, function, schema and of a table's hidden constraint."""
     names = [("hr.employee_records", "regclass"), ("public.customers_ssn_key", "regclass"), ("hr", "regnamespace")]
