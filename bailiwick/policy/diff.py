@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 
 from bailiwick.decide.canonical import canonical
 from bailiwick.model.lock import Lock
+from bailiwick.model.mask import Mask
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, WriteGrant
 from bailiwick.policy.covers import Grants, denied_still, uncovered_read, uncovered_write
 from bailiwick.policy.diff_rules import Note, rules_changed
 from bailiwick.policy.possible import Possible, lock_of_names, possible
-from bailiwick.policy.words import denied_in_words, read_in_words, table_of, terms_in_words, write_in_words
+from bailiwick.policy.words import denied_in_words, listed, read_in_words, table_of, terms_in_words, write_in_words
 
 _OTHER, _before, _after = "\0", "before", "instead"
+_masked = Mask("full")
 _UNSURE = " (cannot be compared with before; counted as widening)"
 
 
@@ -126,7 +128,9 @@ def _ungated(mine: ResourceScope, other: ResourceScope) -> Iterator[tuple[str, b
         verb, _, field = key.partition(":")
         reached = any(not field or field in grant.fields for grant in verbs[verb])
         if reached and key not in mine.held and verb not in mine.held:
-            yield f"{verb}{' of ' + field if field else ''} without approval (gate {gate})", True
+            clear = verb != "read" or not field or any(read.fields.get(field, _masked) is None for read in mine.reads)
+            of = f" of {field}{'' if clear else ', masked,'}" if field else ""
+            yield f"{verb}{of} without approval (gate {gate})", True
 
 
 def _not_denied(mine: _Side, scope: ResourceScope, other: _Side, before: ResourceScope) -> Iterator[tuple[str, bool]]:
@@ -163,7 +167,9 @@ def _reads(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[st
             if set(each.fields) & set(left.fields)
         ]
         said = read_in_words(left, table_of(scope, mine.lock)) + terms_in_words(mine.grants.get(read.grant))
-        yield said + _compared(near), certain
+        held = [name for name, mask in left.fields.items() if mask is None and f"read:{name}" in scope.held]
+        gate = f"; {listed(held)} in clear after approval only" if held else ""
+        yield said + gate + _compared(near), certain
 
 
 def _writes(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[str, bool]]:
@@ -182,7 +188,8 @@ def _writes(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[s
                 for each in others
                 if verb == "delete" or each.fields & left.fields
             ]
-            said = write_in_words(verb, left, table_of(scope, mine.lock))
+            gate = f"; after approval only (gate {scope.held[verb]})" if verb in scope.held else ""
+            said = write_in_words(verb, left, table_of(scope, mine.lock)) + gate
             yield said + terms_in_words(mine.grants.get(write.grant)) + _compared(near), certain
 
 

@@ -106,7 +106,7 @@ CASES = [
     ("batch: 1, ", "batch: 2, ", "at most 2 rows at a time"),
     ("actions: 30/min", "actions: 31/min", "at most 31 actions"),
     ("allow: tickets:update:status", "allow: tickets:update", "updates ticket_id, priority, customer_id"),
-    (', when: session.user.id == "ann"', "", "now: deletes rows"),
+    (', when: session.user.id == "ann"', "", "now: deletes rows; after approval only (gate delete) [before:"),
     ('session.user.id == "ann"', 'session.user.id == "bob"', "cannot be compared"),
     ("      - {deny: tickets:read, rows: {status: secret}}\n", "", "now: rows where status is secret"),
     ("rows: {status: secret}", "rows: {status: secret, priority: 1}", "now: rows where status is secret"),
@@ -172,6 +172,14 @@ def test_a_loosened_gate_widens() -> None:
     new = TEXT + "gates:\n  delete: {loosen: [tickets:delete], reason: spam}\n"
     assert "now: delete without approval (gate delete)" in said(diff(loaded(TEXT), loaded(new), LOCK, LOCK))
     assert not widened(diff(loaded(new), loaded(TEXT), LOCK, LOCK))
+
+
+def test_a_mask_in_place_of_an_approval_widens_and_so_does_the_reverse() -> None:
+    old, new = loaded(TEXT), loaded(changed("mask: {email: partial, ssn: last4}", "mask: {email: partial}"))
+    assert "; ssn in clear after approval only [before: reads ssn cut to its last four" in said(
+        diff(old, new, LOCK, LOCK)
+    )
+    assert "now: read of ssn, masked, without approval" in said(diff(new, old, LOCK, LOCK))
 
 
 def test_a_column_added_to_the_lock_widens_a_grant_without_fields() -> None:

@@ -35,15 +35,16 @@ plain: st.SearchStrategy[Matcher] = st.one_of(
     st.lists(numbers, max_size=3).map(lambda items: OneOf(tuple(items))),
     st.builds(Bound, min=numbers),
 )
-rows = st.dictionaries(st.sampled_from(COLUMNS), plain | st.builds(Not, plain), max_size=1)
-fields = st.none() | st.sets(st.sampled_from(COLUMNS), min_size=1).map(lambda names: tuple(sorted(names)))
+names: st.SearchStrategy[str] = st.sampled_from(COLUMNS)
+rows: st.SearchStrategy[dict[str, Matcher]] = st.dictionaries(names, plain | st.builds(Not, plain), max_size=1)
+fields = st.none() | st.sets(names, min_size=1).map(lambda found: tuple(sorted(found)))
 
 
 @st.composite
 def grants(draw: st.DrawFn, place: int) -> Grant:
     verb = draw(st.sampled_from(["read", "read", "update", "delete", "*"]))
     effect = draw(st.sampled_from(["allow", "allow", "deny"]))
-    masks = draw(st.dictionaries(st.sampled_from(COLUMNS), st.sampled_from([Mask("full"), Mask("year")]), max_size=1))
+    masks = draw(st.dictionaries(names, st.sampled_from([Mask("full"), Mask("year")]), max_size=1))
     given_rows, named = draw(rows), draw(fields)
     if effect == "deny":
         return Grant(f"g{place}", "deny", Action("t", verb), "r", rows=given_rows, fields=named)
