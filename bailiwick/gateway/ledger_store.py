@@ -174,11 +174,13 @@ class LedgerStore:
 
     def prepare(self, key: Ed25519PrivateKey, origin: str) -> None:
         """Create the tables of a new file, or check an existing one against its signed head. By `open_store`."""
-        if not self._connection.execute("PRAGMA application_id").fetchone()[0]:
+        if not self._one("PRAGMA application_id") and not self._one("SELECT count(*) FROM sqlite_master"):
             self._create(Signer(origin, key))
-        stored = self._connection.execute("SELECT origin FROM log").fetchone()
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] != FORMAT or stored is None:
+        if self._one("PRAGMA application_id") != APPLICATION_ID or self._one("PRAGMA user_version") != FORMAT:
             raise LedgerError(f"`{self._path}` is not a ledger of this version", remedy="name another file")
+        stored = self._connection.execute("SELECT origin FROM log").fetchone()
+        if stored is None:
+            raise self._mismatch("its name is missing")
         self._signer = Signer(str(stored[0]), key)
         self._recover()
 

@@ -120,6 +120,19 @@ def test_file_that_is_no_ledger_is_refused(path: Path) -> None:
         open_reader(path)
 
 
+def test_other_database_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="not a ledger"):
+        new_store(path)
+    with pytest.raises(LedgerError, match="not a ledger"):
+        open_reader(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    assert len(path.read_bytes()) == len(before)
+
+
 def test_unfit_name_is_refused(path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot name a ledger"):
         open_store(path, Ed25519PrivateKey.generate(), origin="a name")
