@@ -1,6 +1,6 @@
 # Every target does its own set-up; a repeated one is quick. `make demo` and `make test` are the two to know.
 
-.PHONY: demo test check static bench lock clean
+.PHONY: demo test check static unit bench lock clean
 
 demo:            ## run the made-up support desk and the scripted agent
 	@scripts/setup demo
@@ -11,16 +11,18 @@ test:            ## everything that must hold: the static checks and the whole t
 	@$(MAKE) --no-print-directory static
 	@.venv/bin/pytest -q -n $(or $(WORKERS),auto) --dist loadgroup $(TESTS)
 
-check:           ## the quick half: static checks and the unit tests, in under a minute
+check:           ## the quick half: static checks and the unit tests, side by side, in under a minute
 	@scripts/setup dev
-	@$(MAKE) --no-print-directory static
-	@.venv/bin/pytest -q -n $(or $(WORKERS),auto) --dist loadgroup $(UNIT)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static unit
 
 static:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	.venv/bin/pyright
+
+unit:
+	.venv/bin/pytest -q -p tests.support.unit $(TESTS)
 
 bench:           ## measure; prints the tables of docs/benchmarks.md
 	@scripts/setup bench
@@ -34,5 +36,3 @@ lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the
 clean:           ## remove everything that was made here
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-UNIT = tests/cli/test_cli_main.py $(wildcard tests/model tests/match tests/decide tests/policy tests/sql tests/ledger)

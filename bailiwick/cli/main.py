@@ -43,6 +43,10 @@ commands: Mapping[str, Entry] = {
 }
 
 
+_of_the_root = ("install_completion", "show_completion")
+"""Options that typer gives to whatever it is asked for; they belong to the root alone."""
+
+
 class LazyGroup(QuickGroup):
     """Knows its commands by their summaries alone; imports one only to run or complete it."""
 
@@ -56,6 +60,7 @@ def load(name: str) -> Command:
     """Import a command's module and return the command, named as the root names it."""
     app: typer.Typer = import_module(f"bailiwick.cli.{name}").app
     command = get_group(app) if commands[name].group else get_command(app)
+    command.params = [each for each in command.params if each.name not in _of_the_root]
     command.name = name
     if not command.help:
         command.help = commands[name].summary

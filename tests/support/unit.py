@@ -1,6 +1,6 @@
-"""A pytest plug-in for `make check`: leaves out what starts a database or is end to end.
+"""A pytest plug-in for `make check`: leaves out what starts a database, is end to end, or draws many examples.
 
-`pytest -p tests.support.unit`. What is left needs no server and takes seconds.
+`pytest -p tests.support.unit`. What is left needs no server and takes seconds; `make test` runs everything.
 """
 
 from __future__ import annotations
@@ -22,4 +22,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _starts_something(item: pytest.Item) -> bool:
     fixtures: list[str] = getattr(item, "fixturenames", [])
-    return item.nodeid.startswith(_FOLDERS) or not _SERVERS.isdisjoint(fixtures)
+    drawn = item.get_closest_marker("hypothesis") is not None
+    return drawn or item.nodeid.startswith(_FOLDERS) or not _SERVERS.isdisjoint(fixtures)
