@@ -93,8 +93,9 @@ class _Frame:
 class _Builder:
     """Takes the parser's events one by one and keeps the tree that they make."""
 
-    def __init__(self, file: str, report: Report) -> None:
+    def __init__(self, file: str, text: str, report: Report) -> None:
         self.file = file
+        self.lines = _lines(text)
         self.report = report
         self.stack: list[_Frame] = []
         self.root: Node | None = None
@@ -121,6 +122,8 @@ class _Builder:
         mark = event.start_mark
         if mark is None:  # only hand-made events have none
             return Position(self.file, 1, 1)
+        if mark.line >= len(self.lines):  # an empty value at the very end stands behind the text
+            return Position(self.file, len(self.lines), len(self.lines[-1]) + 1)
         return Position(self.file, mark.line + 1, mark.column + 1)
 
     def _refuse(self, event: yaml.Event, code: str, message: str, suggestion: str = "") -> Broken:
@@ -241,7 +244,7 @@ def _moment(text: str) -> LeafValue | _Ambiguous:
 
 def read_document(file: str, text: str, report: Report) -> Node | None:
     """Return the root of the tree, or None when the text is not YAML at all (reported) or is empty (not reported)."""
-    builder = _Builder(file, report)
+    builder = _Builder(file, text, report)
     try:
         for event in yaml.parse(text, yaml.CSafeLoader):
             if not builder.take(event):
@@ -263,11 +266,17 @@ def _reason(error: Exception) -> str:
     return "it holds a character that is not allowed" if isinstance(error, ValueError) else str(error).split("\n")[0]
 
 
-def _inside(file: str, text: str, line: int, column: int) -> Position:
-    """Return the position, moved into the text where the parser points behind its end."""
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text as YAML counts them, without empty ones at the end."""
     lines = _BREAK.split(text)
     while len(lines) > 1 and not lines[-1]:
         lines.pop()
+    return lines
+
+
+def _inside(file: str, text: str, line: int, column: int) -> Position:
+    """Return the position, moved into the text where the parser points behind its end."""
+    lines = _lines(text)
     if line >= len(lines):
         return Position(file, len(lines), len(lines[-1]) + 1)
     return Position(file, line + 1, min(column, len(lines[line])) + 1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bailiwick.errors import PolicyError
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.policy.document import Block, Entry, Leaf, Listing, Node, read_document
-from bailiwick.policy.expect import block, flag, required, text
+from bailiwick.policy.expect import block, flag, required, text, wrong
 from bailiwick.policy.problem import Report, quoted
 
 _HEADER = """\
@@ -131,9 +131,10 @@ def _read_table(report: Report, entry: Entry) -> LockedTable | None:
 
 def _texts(report: Report, node: Node, what: str) -> Iterator[str]:
     for item in node.items if isinstance(node, Listing) else (node,):
-        found = text(report, item, what)
-        if found is not None:
-            yield found
+        if isinstance(item, Leaf) and isinstance(item.value, str):
+            yield item.value
+        else:
+            wrong(report, item, what, "the names of columns")
 
 
 def _column(report: Report, entry: Entry) -> LockedColumn:

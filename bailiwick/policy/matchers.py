@@ -68,7 +68,8 @@ def _conditions(reading: Reading, node: Block, what: str) -> Matcher | None:
     parts: list[Matcher | None] = []
     if any(key in found.entries for key in _BOUNDS):
         parts.append(_bound(reading, found, what))
-    others = [entry for key, entry in found.entries.items() if key in matcher_keys and key not in _BOUNDS]
+    # In the order of our list, not of the text, so that equal policies have equal versions.
+    others = [found.entries[key] for key in matcher_keys if key in found.entries and key not in _BOUNDS]
     parts.extend(_condition(reading, entry, what) for entry in others)
     good = tuple(part for part in parts if part is not None)
     if len(good) < 2:

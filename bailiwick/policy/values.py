@@ -42,11 +42,12 @@ def duration(report: Report, node: Node, what: str) -> timedelta | None:
 
 
 def limits(report: Report, node: Node, what: str) -> tuple[Limit, ...]:
-    """Return the entries of `limits:`."""
+    """Return the entries of `limits:`, in an order that does not depend on that of the keys."""
     found = block(report, node, what, limit_names)
     if found is None:
         return ()
-    read = [limit(report, entry.value, entry.key) for entry in found.entries.values() if entry.key in limit_names]
+    entries = [found.entries[name] for name in limit_names if name in found.entries]
+    read = [limit(report, entry.value, entry.key) for entry in entries]
     return tuple(item for item in read if item is not None)
 
 
