@@ -77,6 +77,7 @@ def test_a_condition_is_true_false_or_unknown(text: str, expected: bool | None) 
         ("(" * 40 + "true" + ")" * 40, "nests deeper"),
         ("session.a.exists(x, session.b.all(y, x == y))", "comprehension inside another"),
         ("session.a.map(x, [x].map(y, y)) == []", "comprehension inside another"),
+        (r"r'\' == session.a.map(x, [x].map(y, y)) && '' == ''", "comprehension inside another"),
     ],
 )
 def test_what_is_no_condition_is_refused(text: str, said: str) -> None:
