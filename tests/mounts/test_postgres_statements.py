@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
+from bailiwick.gateway.enforce import LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.model.value import Ref, Scalar
 from bailiwick.mounts.postgres import codec
@@ -104,6 +106,20 @@ def test_the_check_column_is_not_described() -> None:
 def test_the_moment_is_bound_at_each_execution() -> None:
     play = Playbook(planner)
     assert b"2026-01-02T03:04:05+00:00" in play.client(query("now"))
+
+
+def test_a_statement_that_holds_a_moment_is_prepared_and_bound_in_one_batch() -> None:
+    moments = iter(range(9))
+
+    def plan(_text: str, _live: LiveSession, _mount: str) -> tuple[Plan | Denial, ...]:
+        return (Plan("READ", f"COPY (SELECT {next(moments)}) TO STDOUT", copy=True, cacheable=False),)
+
+    play = Playbook(plan)
+    assert b"SELECT 0" in play.client(query("COPY"))
+    play.server(PARSED, BOUND, codec.NO_DATA, done("COPY 0"), READY)
+    assert b"SELECT 1" in play.client(codec.parse(b"s", b"COPY"), bind_values(b"s"), EXECUTE, codec.SYNC)
+    play.server(PARSED, BOUND, done("COPY 0"), READY)
+    assert play.client(bind_values(b"s"), EXECUTE, codec.SYNC) == POISON_PARSE + codec.SYNC
 
 
 # --- names ---
@@ -238,8 +254,7 @@ def test_the_agents_claim_of_its_reason_is_in_the_records_behind_it() -> None:
     ],
 )
 def test_values_as_text(value: Scalar, wire: bytes) -> None:
-    session = a_session()
-    session = type(session)(**{name: getattr(session, name) for name in session.__slots__} | {"context": {"v": value}})
+    session = replace(a_session(), context={"v": value})
     sent = bound_values((Bound(Ref(("v",)), "text"),), session, MaskPads.of(b"k"), None)
     assert sent == codec.pack_int32(len(wire)) + wire
 

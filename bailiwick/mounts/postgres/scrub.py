@@ -11,13 +11,13 @@ _LONGEST = 4096
 
 _token = re.compile(
     r"""
-      (?P<name>  "(?:[^"]|"")*" | [A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*(?!['\w]) )
-    | (?P<text>  (?:[bBxXnN]|[uU]&|[eE])?'(?:[^'\\]|''|\\.)*' )
+      (?P<text>  [eE]'(?:[^'\\]|''|\\.)*' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*' )
+    | (?P<name>  "(?:[^"]|"")*" | [A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]* )
     | (?P<dollar> \$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$ )
     | (?P<param> \$\d+ )
     | (?P<number> \d[\w.]* | \.\d[\w.]* )
     | (?P<line>  --[^\n]* )
-    | (?P<block> /\*.*?\*/ )
+    | (?P<block> /\*(?:(?!/\*).)*?\*/ )
     | (?P<space> \s+ )
     | (?P<open>  ['"] | /\* | \$[A-Za-z_]*\$ )
     | (?P<other> . )

@@ -77,22 +77,21 @@ class Server:
 
     # --- Register ---
 
-    def opened(self, connection: Connection) -> bool:
+    def opened(self, connection: Connection) -> None:
         """A client has connected."""
-        if self._stopping or len(self._connections) - len(self._half_open) >= self._bounds.connections:
-            self._connections.add(connection)
-            return False
         self._connections.add(connection)
         self._half_open[connection] = None
-        if len(self._half_open) > self._bounds.half_open:
+        if self._stopping:
+            connection.abort()
+        elif len(self._half_open) > self._bounds.half_open:
             oldest = next(iter(self._half_open))
             del self._half_open[oldest]
             oldest.abort()
-        return True
 
-    def identified(self, connection: Connection) -> None:
-        """The client has sent its password."""
+    def identified(self, connection: Connection) -> bool:
+        """The client has sent its password. False: there are too many."""
         self._half_open.pop(connection, None)
+        return len(self._connections) - len(self._half_open) <= self._bounds.connections
 
     def closed(self, connection: Connection) -> None:
         """The client is gone."""

@@ -139,6 +139,9 @@ class Translator:
         if len(name) > codec.MAX_NAME:
             self._misused(Misuse("42622", "the name of a portal is longer than 63 bytes"))
             return
+        if not prepared.plan.cacheable and statement not in self.names.fresh_statements:
+            self._stale(prepared, "this statement holds values of the moment in which it was prepared")
+            return
         if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
             return
         sent = prepared.bind(raw, name, statement, pos, self._values(prepared))
@@ -232,7 +235,7 @@ class Translator:
         if found is not None:
             return found
         found = self._decided(text, scope)
-        if found is not None and len(text) <= _CACHED_LENGTH:
+        if found is not None and len(text) <= _CACHED_LENGTH and all(one.plan.cacheable for one in found):
             if len(self._cache) >= _CACHED_TEXTS:
                 del self._cache[next(iter(self._cache))]
             self._cache[text] = found
@@ -273,18 +276,14 @@ class Translator:
         if found is None:
             return False
         if len(found) != 1 or not prepared.same_statement(found[0].plan):
-            self.refuse(
-                Denial(
-                    "statement_not_allowed",
-                    "the policy has changed since this statement was prepared",
-                    remedy="prepare the statement again",
-                ),
-                prepared.plan.statement,
-                prepared.call.request,
-            )
+            self._stale(prepared, "the policy has changed since this statement was prepared")
             return False
         prepared.scope, prepared.call, prepared.purpose = found[0].scope, found[0].call, found[0].purpose
         return True
+
+    def _stale(self, prepared: Prepared, text: str) -> None:
+        denial = Denial("statement_not_allowed", text, remedy="prepare the statement again")
+        self.refuse(denial, prepared.plan.statement, prepared.call.request)
 
     # --- executing ---
 

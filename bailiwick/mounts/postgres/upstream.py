@@ -11,7 +11,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from scramp import ScramClient, ScramException  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -20,6 +20,8 @@ from bailiwick.errors import BackendError, ConfigError, ProtocolError
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import Framer, error_fields, int32_at, message, untyped
 from bailiwick.mounts.postgres.tls import TlsPipe
+
+_P = TypeVar("_P", bound=asyncio.Protocol)
 
 PINNED: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -278,7 +280,6 @@ def _client_context(address: Address) -> ssl.SSLContext:
 
 async def connect(address: Address, settings: Mapping[str, str]) -> Upstream:
     """Connect and authenticate. `settings` are further start-up parameters; `PINNED` ones win."""
-    loop = asyncio.get_running_loop()
 
     def make() -> Upstream:
         return Upstream(address, settings)
@@ -286,11 +287,7 @@ async def connect(address: Address, settings: Mapping[str, str]) -> Upstream:
     upstream: Upstream | None = None
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            if address.host.startswith("/"):
-                path = f"{address.host}/.s.PGSQL.{address.port}"
-                _, upstream = await loop.create_unix_connection(make, path)
-            else:
-                _, upstream = await loop.create_connection(make, address.host, address.port)
+            _, upstream = await _open(address, make)
             await upstream.ready
     except (OSError, ssl.SSLError, ValueError) as error:
         _abandon(upstream)
@@ -309,19 +306,71 @@ def _abandon(upstream: Upstream | None) -> None:
         upstream.transport.abort()
 
 
+class _CancelSender(asyncio.Protocol):
+    """Sends one cancel request, encrypted if the address says so, and is `done` when the server closes."""
+
+    def __init__(self, address: Address, packet: bytes) -> None:
+        self._packet = packet
+        self._tls = TlsPipe(_client_context(address), server_hostname=address.host) if _requires_tls(address) else None
+        self._asked = False
+        self._transport: asyncio.Transport | None = None
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._tls is None:
+            self._transport.write(self._packet)
+        else:
+            self._transport.write(untyped(codec.pack_int32(codec.SSL_REQUEST)))
+
+    def data_received(self, data: bytes) -> None:
+        if self._tls is None or self._transport is None:
+            return
+        if not self._asked:
+            self._asked = True
+            if data != b"S":
+                self._transport.close()
+                return
+            data = b""
+        ready = self._tls.ready
+        try:
+            _, out, closed = self._tls.received(data)
+        except ProtocolError:
+            self._transport.abort()
+            return
+        self._transport.write(out)
+        if self._tls.ready and not ready:
+            self._transport.write(self._tls.send(self._packet))
+        if closed:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def _requires_tls(address: Address) -> bool:
+    return address.sslmode not in ("disable", "prefer") and not address.host.startswith("/")
+
+
 async def cancel(address: Address, key: BackendKey) -> None:
     """Ask the server to cancel what it runs for that key. Says nothing about whether it did."""
-    loop = asyncio.get_running_loop()
     packet = untyped(codec.pack_int32(codec.CANCEL_REQUEST) + codec.pack_int32(key.process) + key.secret)
+    transport: asyncio.BaseTransport | None = None
     try:
         async with asyncio.timeout(_CANCEL_SECONDS):
-            if address.host.startswith("/"):
-                transport, _ = await loop.create_unix_connection(
-                    asyncio.Protocol, f"{address.host}/.s.PGSQL.{address.port}"
-                )
-            else:
-                transport, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
-            transport.write(packet)
-            transport.close()
+            transport, sender = await _open(address, lambda: _CancelSender(address, packet))
+            await sender.done
     except OSError:
         return
+    finally:
+        if transport is not None:
+            transport.close()
+
+
+async def _open(address: Address, make: Callable[[], _P]) -> tuple[asyncio.BaseTransport, _P]:
+    loop = asyncio.get_running_loop()
+    if address.host.startswith("/"):
+        return await loop.create_unix_connection(make, f"{address.host}/.s.PGSQL.{address.port}")
+    return await loop.create_connection(make, address.host, address.port)
