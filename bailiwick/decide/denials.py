@@ -47,7 +47,10 @@ class Denials:
     def fields(self, access: Access, missing: Sequence[str], granted: Sequence[str]) -> Deny:
         """Deny some fields of a verb that the scope has."""
         message = f"`{_action(access)}` is not granted for {_listed(missing)}"
-        allowed = f"{access.verb} of {_listed(granted)} on {quoted(access.resource)}"
+        key = f"{access.resource}:{access.verb}"
+        allowed = self._near.get(key)
+        if allowed is None:
+            allowed = self._near[key] = f"{access.verb} of {_listed(granted)} on {quoted(access.resource)}"
         action = _action(access, missing[0] if len(missing) == 1 else None)
         return self._deny(Denial("field_not_granted", message, allowed, "", action), access, missing)
 
@@ -70,7 +73,7 @@ class Denials:
         return Hold(gate, Denial("needs_approval", message, allowed, advice, action))
 
     def _deny(self, denial: Denial, access: Access, missing: Sequence[str]) -> Deny:
-        against = self._against(access, missing)
+        against = self._against(access, missing) if self._denies else ()
         if against:
             remedy = f"the policy denies it expressly; ask {self._owner()}"
         else:
