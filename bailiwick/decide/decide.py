@@ -12,7 +12,7 @@ from bailiwick.model.policy import Policy
 from bailiwick.model.scope import ReadGrant, ResourceScope, Scope, WriteGrant
 
 _most_tables = 256
-_most_kept = 4096
+_most_kept = 512
 _no_labels = frozenset[str]()
 
 
