@@ -79,6 +79,7 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
 def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
     func = node.func_call
     if name in ("current_setting", "set_config"):
+        walk.by_value = True
         _setting(func, name)
         return Fact("text")
     template = functions.call_template(name, len(func.args), walk.catalogue, walk.visible)

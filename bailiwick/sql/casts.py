@@ -77,7 +77,7 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
     if own is not None:
         return shown_reg(node, own, level, walk, "oid")
     if bare in regtypes.TEXT_SEARCH_TYPES:
-        return _text_search(node)
+        return _text_search(node, walk)
     inner = walk.value(target.arg, level, walk)
     if inner.type == "record":
         refuse("function_not_allowed", "a whole row cannot be cast", "name its columns")
@@ -89,6 +89,7 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
 def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.Result) -> Fact:
     """Replace `x::regclass` and its kin by an oid (to compare) or by a name (to show) that the scope knows."""
     arg = node.type_cast.arg
+    walk.by_value = True
     if node.type_cast.type_name.array_bounds:
         refuse("function_not_allowed", f"type `{name}[]` is not allowed", "built-in types")
     if name == "regclass" and arg.HasField("a_const"):
@@ -103,7 +104,8 @@ def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.
     return joined((inner,), result, leaky=True)
 
 
-def _text_search(node: Node) -> Fact:
+def _text_search(node: Node, walk: Walk) -> Fact:
+    walk.by_value = True
     arg = node.type_cast.arg
     if not arg.HasField("a_const") or not regtypes.text_search_constant(arg.a_const.sval.sval):
         refuse("function_not_allowed", "only built-in text search configurations are allowed", "'english'")

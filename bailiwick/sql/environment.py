@@ -162,6 +162,8 @@ class Walk:
     replacements: list[Replacement] = field(default_factory=list[Replacement])
     leaks: frozenset[Use] = frozenset()
     """Relations whose values reached a leaky expression so far, at whatever place; see `correlated`."""
+    by_value: bool = False
+    """Whether the value of a literal was looked at (not only its class): see `literals`."""
     parameters: int = 0
     """Highest `$n` of the agent."""
     depth: int = 0

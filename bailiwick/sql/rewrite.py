@@ -7,6 +7,7 @@ plans with `cacheable=False` may be kept for every session of the same scope.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from postgast.pg_query_pb2 import Node, RawStmt
 
@@ -16,6 +17,7 @@ from bailiwick.sql import statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
 from bailiwick.sql.expressions import expression
+from bailiwick.sql.literals import Cut, Form, cut, form, twin
 from bailiwick.sql.parser import (
     MAX_STATEMENT,
     MAX_STATEMENTS,
@@ -44,6 +46,9 @@ _SIMPLE = {
     "deallocate_stmt": statements.deallocate,
 }
 _TEMPLATES = 512
+_FORMS = 4096
+_LONGEST_FORM = 2048
+"""Characters of a text that is looked up by its shape."""
 _TemplateKey = tuple[ScopedRelation | SystemView, bool, bool, int, tuple[Bound, ...]]
 
 
@@ -70,6 +75,9 @@ class Rewriter:
                 self._relations[place] = ScopedRelation(each, relation)
         self._visible = self._make_visible(mount)
         self._system: dict[tuple[str, str], SystemView | None] = {}
+        self._forms: dict[str, tuple[Plan, Form] | None] = {}
+        self._by_value = False
+        """Whether the last statements' literals were looked at."""
         self._templates: dict[_TemplateKey, tuple[Node, tuple[Bound, ...]]] = {}
 
     def _make_visible(self, mount: str) -> Visible:
@@ -91,8 +99,34 @@ class Rewriter:
         `inline` gives the literal for a session value where a statement can take no parameters (COPY); without it
         such a statement is denied.
         """
+        found = cut(sql) if len(sql) <= _LONGEST_FORM else None
+        if found is not None:
+            plan = self._by_form(found)
+            if plan is not None:
+                return (plan,)
         denial = scan(sql, self._limit)
         return (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
+
+    def _by_form(self, found: Cut) -> Plan | None:
+        """Return the plan of a text that differs from an earlier one in its literals only."""
+        if found.shape not in self._forms:
+            if len(self._forms) >= _FORMS:
+                self._forms.clear()
+            self._forms[found.shape] = self._form(found)
+        known = self._forms[found.shape]
+        return None if known is None else _with_sql(known[0], known[1].fill(found.literals))
+
+    def _form(self, found: Cut) -> tuple[Plan, Form] | None:
+        sql = twin(found)
+        if sql is None or scan(sql, self._limit) is not None:
+            return None
+        self._by_value = False
+        plans = on_stack(sql, lambda: self._rewrite(sql, None))
+        plan = plans[0]
+        if len(plans) != 1 or isinstance(plan, Denial) or plan.kind not in ("READ", "WRITE") or self._by_value:
+            return None
+        made = form(plan.sql, len(found.literals))
+        return None if made is None else (plan, made)
 
     def _rewrite(self, sql: str, inline: Inline | None) -> tuple[Plan | Denial, ...]:
         tree = parse(sql)
@@ -145,12 +179,14 @@ class Rewriter:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
         if len(alone) == 1 and alone <= ONLY_BESIDE:
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
+        self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1, inline)
         self._replace(walk, parameters)
         return self._finished(node, plan, statement, _reads(walk.uses), parameters)
 
     def _write(self, node: Node, kind: str, walk: Walk, statement: str) -> Plan | Denial:
         write = _WRITES[kind](node, walk)
+        self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
             self._put_column(replacement, parameters)
@@ -171,20 +207,9 @@ class Rewriter:
         sql = deparse(node)
         if isinstance(sql, Denial):
             return sql
-        return Plan(
-            plan.kind,
-            sql,
-            accesses,
-            parameters.first if parameters else 1,
-            parameters.bound if parameters else (),
-            plan.checked,
-            plan.returns,
-            plan.copy,
-            plan.cacheable,
-            statement,
-            plan.purpose,
-            plan.tag,
-        )
+        made = _with_sql(plan, sql)
+        first, bound = (parameters.first, parameters.bound) if parameters else (1, ())
+        return replace(made, accesses=accesses, first=first, bound=bound, statement=statement)
 
     def _replace(self, walk: Walk, parameters: Parameters) -> None:
         """Put the scoped form in the place of every relation that the agent named."""
@@ -224,6 +249,24 @@ class Rewriter:
         if use is not None and isinstance(use.relation, ScopedRelation):
             text = RelationText(use.relation.relation, use.alias, parameters, direct=False)
             replacement.node.CopyFrom(parsed(use.relation.field(text, replacement.column)))
+
+
+def _with_sql(plan: Plan, sql: str) -> Plan:
+    """Return the plan with another text. Written out: `dataclasses.replace` costs more than the look-up before it."""
+    return Plan(
+        plan.kind,
+        sql,
+        plan.accesses,
+        plan.first,
+        plan.bound,
+        plan.checked,
+        plan.returns,
+        plan.copy,
+        plan.cacheable,
+        plan.statement,
+        plan.purpose,
+        plan.tag,
+    )
 
 
 def _copy_inside(place: Node, use: Use) -> None:
