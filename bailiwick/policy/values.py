@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import time, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from bailiwick.model.action import Action, data_verbs
 from bailiwick.model.policy import Hours, Limit, SecretRef
@@ -122,6 +121,8 @@ def _clock(hour: str, minute: str) -> time | None:
 
 
 def _zone_is_known(report: Report, node: Node, zone: str) -> bool:
+    from zoneinfo import ZoneInfo  # costs start-up time that policies without hours need not pay
+
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, LookupError):  # a directory, a path outside the database, an unknown key
