@@ -44,8 +44,6 @@ class Ceilings:
 
     connections: int
     login_time: timedelta
-    message: int
-    """Bytes of one protocol message."""
     statement: int
     """Bytes of one SQL text."""
 
@@ -179,9 +177,7 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
-        limits=Ceilings(
-            count("limits.connections"), span("limits.login_time"), count("limits.message"), count("limits.statement")
-        ),
+        limits=Ceilings(count("limits.connections"), span("limits.login_time"), count("limits.statement")),
     )
 
 

@@ -23,7 +23,8 @@ class RefusedError(BailiwickError):
     """A session was refused; carries the denial's own code."""
 
     def __init__(self, denial: Denial) -> None:
-        super().__init__(denial.message, remedy=denial.remedy)
+        allowed = f"allowed: {denial.allowed}; " if denial.allowed else ""
+        super().__init__(denial.message, remedy=allowed + denial.remedy)
         self.code = denial.code
 
 

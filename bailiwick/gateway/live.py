@@ -6,6 +6,7 @@ it (`bailiwick.gateway.sessions`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -189,11 +190,12 @@ class Live:
         self.cut(how.denial)
 
     def cut(self, why: Denial) -> None:
-        """Cut the connections, without ending the session."""
+        """Cut the connections, without ending the session: each in its own turn of the loop, so that a connection
+        that fails at it takes no other with it."""
         cuts, self._cuts = self._cuts, []
         self._in_flight = 0
         for cut in cuts:
-            cut(why)
+            asyncio.get_running_loop().call_soon(cut, why)
 
     def _out_of_hours(self, now: datetime) -> bool:
         """Look the wall clock up at most once a second."""

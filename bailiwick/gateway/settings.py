@@ -89,7 +89,6 @@ keys: Mapping[str, Key] = {
     "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),
     "limits.connections": Key(parse_count, "500", "client connections at once"),
     "limits.login_time": Key(parse_duration, "10s", "time from connecting to being logged in"),
-    "limits.message": Key(parse_size, "16MiB", "longest protocol message of a client"),
     "limits.statement": Key(parse_size, "64KiB", "longest SQL text"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,6 +159,7 @@ class Rig:
         """What the clockwork does four times a second."""
         self.sessions.cut_what_is_over()
         await self.sessions.store_endings()
+        await asyncio.sleep(0)
 
 
 def wanted(**changes: object) -> Wanted:

@@ -23,9 +23,9 @@ def test_defaults_are_safe_without_a_file(tmp_path: Path) -> None:
 
 
 def test_file_beside_the_policy_is_read_and_the_environment_wins(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text("postgres: {port: 7000, host: 0.0.0.0}\nlimits:\n  message: 1MiB\n")
+    (tmp_path / "gateway.yaml").write_text("postgres: {port: 7000, host: 0.0.0.0}\nlimits:\n  statement: 1MiB\n")
     config = load_config(tmp_path / "policy.yaml", {"BAILIWICK_POSTGRES_PORT": "7001"})
-    assert (config.postgres.port, config.postgres.host, config.limits.message) == (7001, "0.0.0.0", 1024 * 1024)
+    assert (config.postgres.port, config.postgres.host, config.limits.statement) == (7001, "0.0.0.0", 1024 * 1024)
 
 
 def test_policy_in_a_folder_has_its_settings_in_the_folder(tmp_path: Path) -> None:

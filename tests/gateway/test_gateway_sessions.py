@@ -147,6 +147,7 @@ async def test_ended_session_cuts_its_connections_at_once_and_stays_ended(rig: R
     reason = state.lower()
     ending = asyncio.create_task(rig.sessions.end(live.session.id, state, reason, "cli"))  # pyright: ignore[reportArgumentType]  # one of two literals
     await asyncio.sleep(0)
+    await asyncio.sleep(0)
     assert [cut.code for cut in cuts] == [code, code]
     await ending
     blocked = live.blocked()
@@ -268,6 +269,22 @@ async def test_list_and_find_tell_the_state_of_this_moment(rig: Rig) -> None:
         await rig.sessions.find("ses_x")
 
 
+async def test_connection_that_fails_at_being_cut_takes_no_other_with_it(rig: Rig) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: reported.append(problem["exception"]))
+
+    def fail(why: Denial) -> None:
+        raise OSError(why.code)
+
+    opened = await rig.opened()
+    cuts: list[Denial] = []
+    assert isinstance(await rig.gateway.connect("crm", "support-bot", opened.token, "p", fail), Live)
+    await rig.connected(opened, cuts)
+    await rig.sessions.end(opened.live.session.id, "REVOKED", "revoked", "cli")
+    assert [cut.code for cut in cuts] == ["session_revoked"]
+    assert len(reported) == 1
+
+
 async def test_end_whose_record_fails_still_ends(rig: Rig) -> None:
     cuts: list[Denial] = []
     live = await rig.connected(await rig.opened(), cuts)
@@ -302,6 +319,7 @@ async def test_reload_keeps_what_the_policy_still_knows_and_cuts_the_rest(
         changed = changed.replace("agents: [support-bot]", "agents: [other-bot]")
     policy = policy_of(changed)
     rig.sessions.reload(Force(policy, lock))
+    await asyncio.sleep(0)
     assert (cuts == [], live.blocked() is None) == (survives, survives)
     assert not survives or live.policy == policy.version
     await rig.tick()
