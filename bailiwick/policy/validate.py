@@ -94,9 +94,19 @@ class _Check:
             if column is not None and not mask_fits(mask, column):
                 message = f"mask `{mask.name}` does not fit `{name}`, which is {column.type}"
                 self._error((*path, "mask", name), "wrong_type", message, "use `full`, `null` or `hash`")
+            if mask.name == "sql" and mask.arg:
+                self._sql(table, mask.arg, (*path, "mask", name))
+        if grant.sql is not None:
+            self._sql(table, grant.sql, (*path, "sql"))
         tasks = self.users.get(grant.role, ())
         self._matchers(table, grant.rows, (*path, "rows"), tasks)
         self._matchers(table, grant.set, (*path, "set"), tasks)
+
+    def _sql(self, table: LockedTable, sql: str, path: Path) -> None:
+        from bailiwick.policy.sql_columns import columns_named  # the parser costs time that few policies need
+
+        for name in columns_named(sql):
+            self._column(table, name, path)
 
     def _grant_for_all(self, grant: Grant, path: Path) -> None:
         known = {column.name for table in self.tables.values() for column in table.columns}

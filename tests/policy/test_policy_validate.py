@@ -122,6 +122,22 @@ def test_values_that_fit_their_column_are_taken(rows: str) -> None:
     assert told(SPINE.replace("tier: 1", rows)) == []
 
 
+@pytest.mark.parametrize(
+    ("sql", "problems"),
+    [
+        ("score > 1 AND region = $user.region AND lower(name) <> 'x'", 0),
+        ("scor > 1", 1),
+        ("EXISTS (SELECT 1 FROM public.tickets AS t WHERE t.subject = anything)", 0),
+    ],
+)
+def test_columns_in_sql_are_checked(sql: str, problems: int) -> None:
+    switched = SPINE.replace("url: ${CRM_URL}", "url: ${CRM_URL}\n    sql: true")
+    predicate = switched.replace("mask: {email: partial}", f'mask: {{email: partial}}\n        sql: "{sql}"')
+    mask = switched.replace("mask: {email: partial}", f'mask: {{email: {{sql: "{sql}"}}}}')
+    assert len(told(predicate)) == problems
+    assert len(told(mask)) == problems
+
+
 def test_a_missing_table_is_told_once_and_not_again_for_each_use() -> None:
     assert len(told(SPINE, Lock({"crm": {("public", "customers"): CUSTOMERS}}))) == 1
 
