@@ -5,6 +5,7 @@ Speaks to the database with the gateway's own credential, which never appears in
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from bailiwick.sql.system_reach import FIRST_USER_OID
 
 CONNECT_SECONDS = 10
 TableName = tuple[str, str]
+
+_UNREADABLE = "an address that is not a plain url"
+_PLAIN = re.compile(r"[A-Za-z0-9_-]*")
 
 _COLUMNS = """
 WITH RECURSIVE innermost(root, oid, typtype, typelem, typbasetype, typcategory, depth) AS (
@@ -45,6 +49,9 @@ LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND CASE WHEN $1 THEN n.nspname IN ('pg_catalog', 'information_schema')
       ELSE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_' END
+  AND ($2::text[] IS NOT NULL OR NOT c.relispartition AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_depend AS d
+       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
   AND ($2::text[] IS NULL OR (n.nspname, c.relname) IN (SELECT w.s, w.t FROM unnest($2::text[], $3::text[]) AS w(s, t)))
 ORDER BY n.nspname, c.relname, a.attnum
 """
@@ -75,6 +82,7 @@ class _Connection(Protocol):
 
     async def fetch(self, query: str, *args: object) -> Sequence[Mapping[str, str]]: ...
     async def execute(self, query: str) -> str: ...
+    async def prepare(self, query: str) -> object: ...
     def terminate(self) -> None: ...
 
 
@@ -99,7 +107,8 @@ class _Row:
 
 
 async def read_tables(url: str, wanted: Collection[TableName] | None) -> Mapping[TableName, LockedTable]:
-    """Read the live tables and views with their columns; None means every one that users made.
+    """Read the live tables and views with their columns; None means every one that users made, but for partitions and
+    what belongs to an extension.
 
     Raises BackendError when the database cannot be reached or refuses to tell.
     """
@@ -128,6 +137,23 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         version=version,
         types=types,
     )
+
+
+async def refused_statements(url: str, statements: Sequence[str]) -> Mapping[str, str]:
+    """Return those of the statements that the server cannot plan, with its reason. Nothing is executed.
+
+    The reasons quote names of the statements, never data. Raises BackendError as `read_tables`.
+    """
+    refused: dict[str, str] = {}
+    async with _connection(url) as connection:
+        for statement in dict.fromkeys(statements):
+            await connection.execute("SAVEPOINT one")
+            try:
+                await connection.prepare(statement)
+            except asyncpg.PostgresError as error:
+                refused[statement] = str(error).splitlines()[0]
+            await connection.execute("ROLLBACK TO SAVEPOINT one")
+    return refused
 
 
 async def _columns(
@@ -228,11 +254,16 @@ def _failure(what: str, url: str, error: Exception) -> BackendError:
 
 
 def _place(url: str) -> str:
+    """Host, port and database, where the url is one; nothing that could be a piece of a password."""
     try:
         parts = urlsplit(url)
-        return f"{parts.hostname or 'local socket'}:{parts.port or 5432}{parts.path}"
+        host, port = parts.hostname, parts.port
     except ValueError:
-        return "an address that is not a url"
+        return _UNREADABLE
+    database = parts.path.removeprefix("/")
+    if parts.scheme not in ("postgres", "postgresql") or not _PLAIN.fullmatch(database):
+        return _UNREADABLE
+    return f"{host or 'local socket'}:{port or 5432}/{database}"
 
 
 def _reason(error: Exception) -> str:
