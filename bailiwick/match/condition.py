@@ -7,11 +7,13 @@ Owns the bounds that keep a condition cheap and the process alive. Never decides
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bailiwick.errors import PolicyError
@@ -76,7 +78,10 @@ def compile_condition(text: str) -> Condition:
         raise PolicyError(f"the condition is longer than {longest} bytes", remedy="split the grant, or use matchers")
     pieces = tuple(_tokens(text))
     bound = _check_size(pieces)
-    import cel  # costs start-up time that most commands need not pay
+    # Most commands need no CEL. Its package imports an interactive shell of its own, which costs a second at start-up and
+    # is never used here, so an empty module stands in for it.
+    sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
+    import cel
 
     try:
         program = cel.compile(text)

@@ -135,14 +135,14 @@ def test_check_of_a_small_policy_starts_quickly(policy: Path) -> None:
 
 
 def test_check_of_a_small_policy_imports_nothing_heavy(policy: Path) -> None:
-    heavy = "{'pydantic', 'cel', 'postgast', 'rich', 'asyncpg', 'sqlalchemy', 'cryptography', 'zoneinfo'}"
+    heavy = "{'pydantic', 'prompt_toolkit', 'postgast', 'rich', 'asyncpg', 'sqlalchemy', 'cryptography', 'zoneinfo'}"
     code = (
         "import sys; from bailiwick.cli.main import run\n"
         f"sys.argv = ['bailiwick', 'policy', 'check', {str(policy)!r}]\n"
         "try: run()\n"
         f"finally: print(sorted({heavy} & set(sys.modules)))\n"
     )
-    policy.write_text("".join(line for line in PLAIN.splitlines(keepends=True) if "hours:" not in line))
+    policy.write_text("".join(line for line in SPINE.splitlines(keepends=True) if "hours:" not in line))
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert shown.stdout.splitlines()[-1] == "[]"
 
