@@ -122,6 +122,8 @@ class Gateway:
         self._recorder = recorder
         self._clock = clock
         self._facts: dict[int, tuple[Call, _Facts]] = {}
+        self._connected: dict[Cut, tuple[str, str]] = {}
+        """Connection → its mount and its peer."""
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
         """Admit a connection; see `Enforcer`."""
@@ -138,6 +140,7 @@ class Gateway:
                 await self._refuse(denial, Fact("connection.refused", mount=mount), (agent, peer, reason), found)
                 return denial
             found.attach(cut)
+            self._connected[cut] = (mount, peer)
             return found
         except LedgerError:
             return _NO_LEDGER
@@ -148,7 +151,8 @@ class Gateway:
     def disconnect(self, live: LiveSession, cut: Cut, detail: str) -> None:
         """Forget a connection and record its end; see `Enforcer`."""
         self._live(live).detach(cut)
-        fact = Fact("connection.closed", detail={"reason": detail})
+        mount, peer = self._connected.pop(cut, ("", ""))
+        fact = Fact("connection.closed", mount=mount, detail={"reason": detail, "peer": peer})
         self._recorder.tell(self._recorder.make(fact, live.session), _unrecorded)
 
     def decide(self, live: LiveSession, request: Request) -> Decision:

@@ -15,12 +15,14 @@ from bailiwick.errors import PolicyError
 from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.files import lock_path, read_lock, read_policy
 from bailiwick.gateway.force import Force
+from bailiwick.gateway.introspect import refused_statements
 from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.policy.effective import unsupported
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import parse_lock
+from bailiwick.policy.own_sql import statements
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.validate import check_against_lock
 from bailiwick.sql.catalogue import Catalogue
@@ -79,6 +81,17 @@ def read_force(path: Path) -> tuple[Policy, Lock]:
     return loaded.policy, lock
 
 
+async def check_own_sql(policy: Policy, mount: Mount, url: Secret) -> tuple[Problem, ...]:
+    """Return what the mount's database does not understand of the policy's own SQL. Raises BackendError."""
+    own, problems = statements(policy, mount)
+    if problems or not own:
+        return problems
+    refused = await refused_statements(url.reveal(), tuple(own))
+    return tuple(
+        Problem(own[each].position, "sql", f"the database refuses the SQL: {why}") for each, why in refused.items()
+    )
+
+
 async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: ReadCatalogue) -> Ready:
     """Return the policy at `path`, ready. Raises PolicyError, ConfigError (secrets) or BackendError."""
     policy, lock = await asyncio.to_thread(read_force, path)  # a large policy takes its time
@@ -88,4 +101,7 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
         name: await read_catalogue(urls[name].reveal(), mount, lock.mounts.get(name, {}))
         for name, mount in policy.mounts.items()
     }
+    wrong = [each for name, mount in policy.mounts.items() for each in await check_own_sql(policy, mount, urls[name])]
+    if wrong:
+        raise PolicyRefusedError(wrong)
     return Ready(Force(policy, lock), urls, catalogues)

@@ -37,16 +37,23 @@ class Ulids:
         self._tail += 1
         if self._tail >= _tail_end:
             self._start(self._last + 1)
-        return self._head + _encode(self._tail, 4)
+        tail = self._tail  # written out: a record is made for every statement
+        return (
+            self._head
+            + _pairs[tail >> 30]
+            + _pairs[tail >> 20 & 1023]
+            + _pairs[tail >> 10 & 1023]
+            + _pairs[tail & 1023]
+        )
 
     def _start(self, millisecond: int) -> None:
         """Begin a millisecond. A clock that went back is not followed: order matters more."""
         self._last = millisecond
         head = millisecond << _tail_bits | self._random_bits(_tail_bits)
-        self._head = _encode(head, 9)
+        self._head = _encode(head)
         self._tail = self._random_bits(_tail_bits - 1)
 
 
-def _encode(number: int, pairs: int) -> str:
-    """Return base 32 of `pairs` times two characters."""
-    return "".join([_pairs[number >> (10 * place) & 1023] for place in range(pairs - 1, -1, -1)])
+def _encode(head: int) -> str:
+    """Return the first 18 characters: base 32 of 90 bits."""
+    return "".join([_pairs[head >> (10 * place) & 1023] for place in range(8, -1, -1)])

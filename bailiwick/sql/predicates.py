@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import postgast
 from google.protobuf.message import Message
-from postgast.pg_query_pb2 import RangeVar
+from postgast.pg_query_pb2 import RangeVar, SelectStmt
 
 from bailiwick.errors import PolicyError
 from bailiwick.model.mask import Mask
@@ -312,16 +312,26 @@ def own_sql(sql: str, parameters: Parameters) -> str:
 @lru_cache(maxsize=1024)
 def _check_own(sql: str) -> None:
     try:
-        tree = postgast.parse(f"SELECT ({sql})")
+        tree = postgast.parse(f"SELECT {sql}")  # without brackets: `a) OR (b` is not an expression
     except postgast.PgQueryError as error:
         raise PolicyError(f"`{sql}` is not an expression: {error.message}") from None
-    if len(tree.stmts) != 1 or len(tree.stmts[0].stmt.select_stmt.target_list) != 1:
+    alone = postgast.parse("SELECT NULL").stmts[0].stmt.select_stmt
+    select = tree.stmts[0].stmt.select_stmt if len(tree.stmts) == 1 else alone
+    if len(select.target_list) != 1 or select.target_list[0].res_target.name or _around(select) != _around(alone):
         raise PolicyError(f"`{sql}` is not one expression")
     for relation in relations_in(tree):
         if not relation.schemaname:
             raise PolicyError(
                 f"`{relation.relname}` in `{sql}` is not qualified by its schema", remedy="write `schema.table`"
             )
+
+
+def _around(select: SelectStmt) -> SelectStmt:
+    """Return a query without its select list."""
+    rest = SelectStmt()
+    rest.CopyFrom(select)
+    del rest.target_list[:]
+    return rest
 
 
 def relations_in(tree: Message) -> Iterable[RangeVar]:

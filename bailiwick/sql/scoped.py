@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bailiwick.model.mask import Mask
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, WriteGrant
 from bailiwick.sql.catalogue import Relation
-from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.predicates import Parameters, RelationText, base_type
 from bailiwick.sql.quote import ident
 
 INNER = "bw"
@@ -53,7 +53,7 @@ class ScopedRelation:
         expression, kind = self._shown(probe, name)
         masks = {grant.fields.get(name) for grant in self.scope.reads}
         leaky = any(mask is not None and mask.name in _RAISING for mask in masks)
-        return ShownColumn(name, kind, expression == probe.column(name), leaky)
+        return ShownColumn(name, base_type(kind), expression == probe.column(name), leaky)
 
     def _shown(self, text: RelationText, name: str) -> tuple[str, str]:
         """Return a field's expression and type: clear where a grant admitting *that row* shows it clear, else masked,

@@ -19,26 +19,9 @@ SYNC: Final = 8
 
 
 class Step:
-    """One message sent to the server, what is known about it, and what became of it."""
+    """One message sent to the server, and what is known about it."""
 
-    __slots__ = (
-        "begun",
-        "call",
-        "checked",
-        "done",
-        "error",
-        "intent",
-        "kind",
-        "mark",
-        "name",
-        "passed",
-        "portal",
-        "prepared",
-        "quiet",
-        "rows",
-        "settled",
-        "size",
-    )
+    __slots__ = ("kind", "name", "prepared", "quiet")
 
     def __init__(self, kind: int, prepared: Prepared | None = None, name: bytes = b"", quiet: bool = False) -> None:
         self.kind = kind
@@ -46,14 +29,46 @@ class Step:
         self.name = name
         self.quiet = quiet
         """Whether the client, speaking the simple protocol, did not ask for this step's own reply."""
-        self.portal: Portal | None = None
-        self.call: Call | None = None
-        self.checked = False
+
+
+class BindStep(Step):
+    """BIND: and the portal that it makes."""
+
+    __slots__ = ("portal",)
+
+    def __init__(self, prepared: Prepared, portal: Portal, name: bytes, quiet: bool = False) -> None:
+        self.kind = BIND
+        self.prepared = prepared
+        self.name = name
+        self.quiet = quiet
+        self.portal = portal
+
+
+class PoisonStep(Step):
+    """POISON: and what the client is told in place of the server's complaint."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: bytes) -> None:
+        super().__init__(POISON)
+        self.error = error
+
+
+class Execution(Step):
+    """EXECUTE: the call, what is recorded of it, and what became of it."""
+
+    __slots__ = ("begun", "call", "checked", "done", "intent", "mark", "passed", "rows", "settled", "size")
+
+    def __init__(self, prepared: Prepared, passed: bytes) -> None:
+        self.kind = EXECUTE
+        self.prepared: Prepared = prepared
+        self.name = b""
+        self.quiet = False
+        self.call: Call = prepared.call
+        self.checked = prepared.plan.checked
         """Whether its rows hold the gateway's check."""
-        self.passed = b"t"
+        self.passed = passed
         """How that check reads when it holds."""
-        self.error = b""
-        """POISON: what the client is told in place of the server's complaint."""
         self.intent = ""
         self.settled = False
         self.done = False
@@ -69,9 +84,10 @@ class Step:
 class Segment:
     """Messages sent in one go, and the steps that answer for them."""
 
-    __slots__ = ("checked", "chunks", "steps")
+    __slots__ = ("checked", "chunks", "executions", "steps")
 
     def __init__(self) -> None:
+        self.executions: list[Execution] = []
         self.chunks: list[bytes] = []
         self.steps: list[Step] = []
         self.checked = False
@@ -86,7 +102,7 @@ class Batch:
     def __init__(self) -> None:
         self._last = Segment()
         self.segments = [self._last]
-        self.writes: list[Step] = []
+        self.writes: list[Execution] = []
         self.doomed = False
         self.size = 0
         self.steps = 0
@@ -98,23 +114,18 @@ class Batch:
         self.size += len(data)
         self.steps += 1
 
-    def add_execute(self, data: bytes, step: Step, prepared: Prepared) -> None:
+    def add_execute(self, data: bytes, step: Execution, prepared: Prepared) -> None:
         """Append an execution. What could commit stands in a segment behind the checked writes."""
         kind = prepared.plan.kind
         if self._last.checked and kind not in ("READ", "WRITE"):
             self._last = Segment()
             self.segments.append(self._last)
         self.add(data, step)
+        self._last.executions.append(step)
         if kind == "WRITE":
             self.writes.append(step)
-            step.checked = prepared.plan.checked
             self._last.checked = self._last.checked or step.checked
 
-    @property
-    def checked(self) -> bool:
-        """Whether some write in it is checked by its rows."""
-        return any(segment.checked for segment in self.segments)
-
-    def open_writes(self) -> Iterator[Step]:
+    def open_writes(self) -> Iterator[Execution]:
         """Yield the writes whose intent is recorded but whose outcome is not."""
         return (step for step in self.writes if step.intent and not step.settled)

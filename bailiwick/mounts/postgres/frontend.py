@@ -18,7 +18,7 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
-from bailiwick.mounts.postgres.batch import EXECUTE, POISON, SYNC, Batch, Segment, Step
+from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, PoisonStep, Segment, Step
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
 from bailiwick.mounts.postgres.records import Records
@@ -128,7 +128,7 @@ class Frontend:
         """What the client ended the batch with: SYNC, FLUSH, or nothing when it was too long."""
         self._next = 0
         self._synced = False
-        self._streaming: Step | None = None
+        self._streaming: Execution | None = None
         self._skipping = False
         """After an error in a batch without Sync: everything up to the Sync is ignored, as a server does."""
         self._takes: dict[int, Callable[[bytes], None]] = {
@@ -326,8 +326,7 @@ class Frontend:
         self._next = 1
         self._synced = False
         for step in batch.writes:
-            if step.call is not None:
-                step.intent = self._records.intend(step.call)
+            step.intent = self._records.intend(step.call)
         self._replies.begin(batch)
         self._phase = "RECORDING"
 
@@ -353,7 +352,7 @@ class Frontend:
         else:
             chunks.append(codec.FLUSH)
         begun = self._seconds()
-        for step in segment.steps:
+        for step in segment.executions:
             step.begun = begun
         self._replies.steps.extend(segment.steps)
         self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
@@ -382,7 +381,7 @@ class Frontend:
         self._replies.steps.append(Step(SYNC))
         self._edge.send_server(codec.SYNC)
 
-    def _undo(self, broken: Step) -> None:
+    def _undo(self, broken: Execution) -> None:
         """A row of a checked write is out of scope: make the transaction fail before anything can commit."""
         error = denied(_OUT_OF_SCOPE, broken.intent)
         self._replies.broken = None
@@ -390,9 +389,7 @@ class Frontend:
         if self._replies.erred:
             self._replies.hold(error)
             return
-        step = Step(POISON)
-        step.error = error
-        self._replies.steps.append(step)
+        self._replies.steps.append(PoisonStep(error))
         self._edge.send_server(POISON_PARSE + codec.FLUSH)
 
     def _finish(self) -> None:
@@ -425,7 +422,7 @@ class Frontend:
         if step is not self._streaming:
             if replies.held <= HELD:
                 return
-            if step.kind != EXECUTE or step.checked or not step.size or replies.broken or step.call is None:
+            if not isinstance(step, Execution) or step.checked or not step.size or replies.broken:
                 return
             replies.settle_done()
             if not step.intent:

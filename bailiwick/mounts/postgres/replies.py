@@ -13,15 +13,15 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Outcome
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
-    BIND,
     CLOSE,
     DESCRIBE_PORTAL,
     DESCRIBE_STATEMENT,
-    EXECUTE,
     PARSE,
-    POISON,
     SYNC,
     Batch,
+    BindStep,
+    Execution,
+    PoisonStep,
     Step,
 )
 from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
@@ -30,6 +30,7 @@ from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.translate import Names
 
 _ROW, _COPY = ord("D"), ord("d")
+_MISMATCH = "the server's reply does not answer what was asked"
 _LONGEST_CHECKED = 16 * 1024 * 1024
 
 _reported = frozenset(
@@ -92,7 +93,7 @@ class Replies:
         self.steps: deque[Step] = deque()
         self.out: list[bytes] = []
         self.held = 0
-        self.broken: Step | None = None
+        self.broken: Execution | None = None
         """A checked write with a row outside its scope: nothing behind it reaches the client."""
         self.erred = ""
         """SQLSTATE of the error after which the server skips everything up to the next Sync."""
@@ -157,9 +158,11 @@ class Replies:
         while end - pos >= 5:
             kind = data[pos]
             rows = kind in (_ROW, _COPY)
-            if rows and not self._executing(kind).checked:
-                pos = self._pass_rows(data, pos, kind)
-                continue
+            if rows:
+                step = self._executing(kind)
+                if not step.checked:
+                    pos = self._pass_rows(step, data, pos, kind)
+                    continue
             after = pos + 1 + int32_at(data, pos + 1)[0]
             if after > end:
                 break
@@ -195,21 +198,21 @@ class Replies:
     def drop_open(self, code: str) -> None:
         """The connection ends: record what is known of everything that is under way."""
         for step in self.steps:
-            if step.intent and not step.settled:
+            if isinstance(step, Execution) and step.intent:
                 self._settle(step, code)
         self.settle_writes(code)
         self.steps.clear()
 
     # --- rows ---
 
-    def _executing(self, kind: int) -> Step:
-        if not self.steps or self.steps[0].kind != EXECUTE:
+    def _executing(self, kind: int) -> Execution:
+        step = self.steps[0] if self.steps else None
+        if not isinstance(step, Execution):
             raise ProtocolError(f"the server sent `{chr(kind)}` where no rows are expected")
-        return self.steps[0]
+        return step
 
-    def _pass_rows(self, data: bytes, pos: int, kind: int) -> int:
+    def _pass_rows(self, step: Execution, data: bytes, pos: int, kind: int) -> int:
         """Count the rows from `pos` on; return the position behind them, which is the end if the last is cut."""
-        step = self.steps[0]
         after, count = skip_rows(data, pos, kind)
         end = len(data)
         if end - after >= 5 and data[after] == kind:
@@ -223,12 +226,11 @@ class Replies:
     def _pass_remaining(self, size: int) -> int:
         taken = min(size, self._remaining)
         self._remaining -= taken
-        if self.steps:
-            self.steps[0].size += taken
+        self._executing(_ROW).size += taken
         return taken
 
     def _checked_row(self, raw: bytes) -> bytes:
-        step = self.steps[0]
+        step = self._executing(_ROW)
         if step.mark < 0:
             step.mark = len(self.out)
         row, value = codec.split_last_value(raw)
@@ -238,10 +240,9 @@ class Replies:
         step.size += len(row)
         if step.size > _LONGEST_CHECKED:
             raise ProtocolError("a checked write returns more than can be held back: return fewer columns or rows")
-        prepared = step.prepared
-        return row if prepared is None or prepared.plan.returns else b""
+        return row if step.prepared.plan.returns else b""
 
-    def _break(self, step: Step) -> None:
+    def _break(self, step: Execution) -> None:
         if self.broken is None:
             self.broken = step
             del self.out[step.mark :]
@@ -251,7 +252,7 @@ class Replies:
     def _step(self, *kinds: int) -> Step:
         """Take off the oldest step, which must be of one of the kinds."""
         if not self.steps or self.steps[0].kind not in kinds:
-            raise ProtocolError("the server's reply does not answer what was asked")
+            raise ProtocolError(_MISMATCH)
         return self.steps.popleft()
 
     def _parsed(self, _: bytes) -> bytes | None:
@@ -264,12 +265,13 @@ class Replies:
         return None
 
     def _bound(self, _: bytes) -> bytes | None:
-        step = self._step(BIND)
+        step = self.steps.popleft() if self.steps else None
+        if not isinstance(step, BindStep):
+            raise ProtocolError(_MISMATCH)
         if step.quiet:
             self.names.portals.pop(b"", None)
             return b""
-        if step.portal is not None:
-            self.names.portals[step.name] = step.portal
+        self.names.portals[step.name] = step.portal
         return None
 
     def _closed(self, _: bytes) -> None:
@@ -282,7 +284,7 @@ class Replies:
 
     def _parameters(self, raw: bytes) -> bytes | None:
         if not self.steps or self.steps[0].kind != DESCRIBE_STATEMENT:
-            raise ProtocolError("the server's reply does not answer what was asked")
+            raise ProtocolError(_MISMATCH)
         prepared = self.steps[0].prepared
         if prepared is None or not prepared.plan.bound:
             return None
@@ -301,28 +303,32 @@ class Replies:
         step = self._step(DESCRIBE_PORTAL, DESCRIBE_STATEMENT)
         return b"" if step.quiet else None
 
+    def _executed(self) -> Execution:
+        step = self.steps.popleft() if self.steps else None
+        if not isinstance(step, Execution):
+            raise ProtocolError(_MISMATCH)
+        return step
+
     def _completed(self, raw: bytes) -> None:
-        step = self._step(EXECUTE)
-        prepared = step.prepared
-        if prepared is None:
-            return
-        kind = prepared.plan.kind
+        step = self._executed()
+        plan = step.prepared.plan
+        kind = plan.kind
         if kind == "WRITE":
             told = codec.tag_rows(raw)
             step.rows = step.rows if told is None else told
             step.done = True
             return
-        if kind == "SESSION" and prepared.plan.purpose is not None:
-            self.purpose = prepared.plan.purpose
+        if kind == "SESSION" and plan.purpose is not None:
+            self.purpose = plan.purpose
         if kind == "CONTROL":
             self.settle_done()
         self._record(step, "")
 
     def _completed_empty(self, _: bytes) -> None:
-        self._step(EXECUTE)
+        self._executed()
 
     def _suspended(self, _: bytes) -> None:
-        self._record(self._step(EXECUTE), "")
+        self._record(self._executed(), "")
 
     def _copying(self, _: bytes) -> None:
         self._executing(ord("H"))
@@ -336,7 +342,7 @@ class Replies:
                 raise ProtocolError("the server reports an error where nothing was asked")
             return error
         self.erred = state
-        if step.kind == POISON:
+        if isinstance(step, PoisonStep):
             error = step.error
         elif step.prepared is not None:
             self._fail_step(step, state)
@@ -346,7 +352,7 @@ class Replies:
 
     def _fail_step(self, step: Step, state: str) -> None:
         prepared = step.prepared
-        if step.kind == EXECUTE:
+        if isinstance(step, Execution):
             self._record(step, state)
         elif prepared is not None and prepared.plan.kind != "WRITE":
             self._records.call(prepared.call, Outcome(code=state))
@@ -368,22 +374,19 @@ class Replies:
 
     # --- records and remains ---
 
-    def _record(self, step: Step, code: str) -> None:
-        call = step.call
-        if call is None or step.settled:
-            return
+    def _record(self, step: Execution, code: str) -> None:
         if step.intent:
             self._settle(step, code)
-        else:
+        elif not step.settled:
             step.settled = True
-            self._records.call(call, self._outcome(step, code))
+            self._records.call(step.call, self._outcome(step, code))
 
-    def _settle(self, step: Step, code: str) -> None:
-        if step.call is not None and not step.settled:
+    def _settle(self, step: Execution, code: str) -> None:
+        if not step.settled:
             step.settled = True
             self._records.settle(step.intent, step.call, self._outcome(step, code))
 
-    def _outcome(self, step: Step, code: str) -> Outcome:
+    def _outcome(self, step: Execution, code: str) -> Outcome:
         spent = int((self._seconds() - step.begun) * 1_000_000)
         return Outcome(code, step.rows, step.size, spent)
 

@@ -9,14 +9,14 @@ from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
-    BIND,
     CLOSE,
     DESCRIBE_PORTAL,
     DESCRIBE_STATEMENT,
-    EXECUTE,
     PARSE,
-    POISON,
     Batch,
+    BindStep,
+    Execution,
+    PoisonStep,
     Step,
 )
 from bailiwick.mounts.postgres.errors import denied, own_error
@@ -148,11 +148,9 @@ class Translator:
         if isinstance(sent, Misuse):
             self._misused(sent)
             return
-        step = Step(BIND, prepared, name)
         portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
-        step.portal = portal
         self.names.fresh_portals[name] = portal
-        self.batch.add(sent, step)
+        self.batch.add(sent, BindStep(prepared, portal, name))
 
     def describe(self, raw: bytes) -> None:
         """Take a Describe."""
@@ -202,9 +200,8 @@ class Translator:
                 return
             batch = self.batch
             batch.add(sent, Step(PARSE, prepared, quiet=True))
-            bind = Step(BIND, prepared, quiet=True)
-            bind.portal = Portal(prepared)
-            batch.add(prepared.bind_unasked(self._values(prepared)), bind)
+            bound = prepared.bind_unasked(self._values(prepared))
+            batch.add(bound, BindStep(prepared, Portal(prepared), b"", quiet=True))
             batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, prepared, quiet=True))
             self._add_execute(_EXECUTE_UNNAMED, prepared, b"t")
 
@@ -218,9 +215,7 @@ class Translator:
         self._fail(own_error(misuse.state, misuse.message))
 
     def _fail(self, error: bytes) -> None:
-        step = Step(POISON)
-        step.error = error
-        self.batch.add(POISON_PARSE, step)
+        self.batch.add(POISON_PARSE, PoisonStep(error))
         self.batch.doomed = True
 
     # --- deciding ---
@@ -290,10 +285,7 @@ class Translator:
     def _add_execute(self, sent: bytes, prepared: Prepared, passed: bytes) -> None:
         if prepared.purpose != self.purpose:
             self._claim(prepared)
-        step = Step(EXECUTE, prepared)
-        step.call = prepared.call
-        step.passed = passed
-        self.batch.add_execute(sent, step, prepared)
+        self.batch.add_execute(sent, Execution(prepared, passed), prepared)
 
     def _claim(self, prepared: Prepared) -> None:
         old = prepared.call
