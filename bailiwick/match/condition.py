@@ -78,8 +78,8 @@ def compile_condition(text: str) -> Condition:
         raise PolicyError(f"the condition is longer than {longest} bytes", remedy="split the grant, or use matchers")
     pieces = tuple(_tokens(text))
     bound = _check_size(pieces)
-    # Most commands need no CEL. Its package imports an interactive shell of its own, which costs a second at start-up and
-    # is never used here, so an empty module stands in for it.
+    # Most commands need no CEL. Its package imports an interactive shell of its own, which costs a second at start-up
+    # and is never used here, so an empty module stands in for it.
     sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
     import cel
 
