@@ -120,6 +120,7 @@ class Running:
         self._admin = AdminServer(self.config.admin_socket, desk.answer)
         await self._admin.start()
         self._watching = asyncio.create_task(self.reloader.watch())
+        self._watching.add_done_callback(_watch_ended)
 
     async def stop(self) -> None:
         """End what runs, in the order in which nothing is lost; the stop itself is the last record."""
@@ -140,6 +141,12 @@ class Running:
         self.sessions.reload(ready.force)
         for front in self.fronts:
             front.install(ready)
+
+
+def _watch_ended(task: asyncio.Task[None]) -> None:
+    failure = None if task.cancelled() else task.exception()
+    if failure is not None:
+        _log.error("the policy's files are not watched any more: %s", type(failure).__name__)
 
 
 @contextlib.asynccontextmanager

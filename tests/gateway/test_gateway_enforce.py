@@ -152,7 +152,8 @@ async def test_connection_that_ends_is_recorded_and_no_longer_cut(rig: Rig) -> N
     live = await rig.connected(opened, cuts)
     rig.gateway.disconnect(live, cuts.append, "client closed")
     assert rig.ledger.records[-1].kind == "connection.closed"
-    assert rig.ledger.records[-1].detail == {"reason": "client closed"}
+    assert rig.ledger.records[-1].mount == "crm"
+    assert rig.ledger.records[-1].detail == {"reason": "client closed", "peer": "127.0.0.1:5"}
     await rig.sessions.end(live.session.id, "REVOKED", "revoked", "cli")
     assert cuts == []
 
