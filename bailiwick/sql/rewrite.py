@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from postgast.pg_query_pb2 import Node, RawStmt
 
-from bailiwick.model.decision import Access, Denial
+from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
 from bailiwick.sql import statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
@@ -105,7 +105,8 @@ class Rewriter:
             if plan is not None:
                 return (plan,)
         denial = scan(sql, self._limit)
-        return (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
+        plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
+        return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
 
     def _by_form(self, found: Cut) -> Plan | None:
         """Return the plan of a text that differs from an earlier one in its literals only."""
@@ -249,6 +250,23 @@ class Rewriter:
         if use is not None and isinstance(use.relation, ScopedRelation):
             text = RelationText(use.relation.relation, use.alias, parameters, direct=False)
             replacement.node.CopyFrom(parsed(use.relation.field(text, replacement.column)))
+
+
+_NEXT: dict[DenialCode, str] = {
+    "resource_unknown": "use a relation of the scope, or ask the policy's owner for a grant",
+    "field_not_granted": "leave it out, or ask the policy's owner for a grant",
+    "action_not_granted": "ask the policy's owner for a grant",
+    "function_not_allowed": "use a built-in one, or ask for it in the mount's `functions`",
+    "statement_not_allowed": "use one of the statements that are allowed",
+    "syntax_not_supported": "write it in another way",
+    "statement_unparsable": "correct the statement",
+    "statement_too_large": "send smaller statements, values as parameters",
+}
+
+
+def _advised(denial: Denial) -> Denial:
+    """Return the denial with a next step."""
+    return denial if denial.remedy else replace(denial, remedy=_NEXT.get(denial.code, ""))
 
 
 def _with_sql(plan: Plan, sql: str) -> Plan:

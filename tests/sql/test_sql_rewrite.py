@@ -152,6 +152,7 @@ REFUSED_AND_TWIN = [
 def test_the_neighbour_of_a_refused_statement_passes(refused: str, twin: str) -> None:
     denied = denial(refused)
     assert denied.message
+    assert denied.remedy
     assert "ssn" not in denied.allowed
     assert not [each for each in rewriter().rewrite(twin) if isinstance(each, Denial)]
 
