@@ -118,7 +118,7 @@ def run(case: Case, transport: Transport, target: Target) -> list[Reply]:
     """Run a case on a fresh connection and return everything that came back, the start-up included."""
     special = case.get("transport", {})
     extra = cast(dict[str, str], special.get("params", {}))
-    with Wire("127.0.0.1", target.port) as wire:
+    with Wire("127.0.0.1", target.port, timeout=3 if case.get("category") == "resource" else 20) as wire:
         replies = [wire.login(target.user, target.database, target.token, extra)]
         if replies[0].errors or not replies[0].status:
             return replies
@@ -163,15 +163,15 @@ def _allowed(case: Case, replies: Sequence[Reply]) -> str:
 def judge(case: Case, replies: Sequence[Reply]) -> str:
     """Return what is wrong with the outcome, or an empty string.
 
-    `answered` (a denial expected, nothing leaked) and `refused` (an answer expected) are the only verdicts that a
-    known deviation can excuse.
+    `answered` (a denial expected, nothing leaked), `endless` (not stopped by a limit) and `refused` (an answer
+    expected) are the only verdicts that a known deviation can excuse.
     """
     found = leaks_in((text for reply in replies for text in reply.texts()), case.get("leak_regex", PATTERN))
     if found:
         return f"leak: {found}"
     refused = any(reply.errors for reply in replies)
     if not refused and not replies[-1].status:
-        return "cut: the connection ended without an error"
+        return "endless" if case.get("category") == "resource" else "cut: the connection ended without an error"
     if case["must"] == "deny":
         return "" if refused else "answered"
     if case["must"] == "no_leak":

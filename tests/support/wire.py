@@ -10,6 +10,7 @@ import hmac
 import secrets
 import socket
 import struct
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,7 +164,10 @@ class Wire:
     """One connection. Not thread-safe."""
 
     def __init__(self, host: str, port: int, timeout: float = 20) -> None:
+        """Connect. `timeout` bounds every exchange as a whole; `largest` its bytes."""
         self.socket = socket.create_connection((host, port), timeout=timeout)
+        self.timeout = timeout
+        self.largest = 16 << 20
         self.buffer = bytearray()
         self.key: tuple[int, bytes] | None = None
 
@@ -205,10 +209,13 @@ class Wire:
     def collect(self, until: bytes = b"Z") -> Reply:
         """Read until a message of one of the types, or the end of the connection (then `status` is empty)."""
         reply = Reply()
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 kind, body = self.receive()
             except WireClosedError:
+                return reply
+            if time.monotonic() > deadline or len(reply.raw) > self.largest:
                 return reply
             reply.kinds += kind.decode("latin-1")
             reply.raw += kind + body
