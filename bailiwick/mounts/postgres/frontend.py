@@ -23,7 +23,7 @@ from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.replies import Replies
-from bailiwick.mounts.postgres.translate import POISON_PARSE, Planner, Translator
+from bailiwick.mounts.postgres.translate import DESCRIBE_AND_EXECUTE, POISON_PARSE, Planner, Translator
 from bailiwick.mounts.postgres.values import MaskPads
 
 Phase = Literal["GATHERING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
@@ -38,6 +38,7 @@ _BATCH_STEPS = 1000
 _AHEAD = 64 * 1024
 """With this much received ahead, the client is not read until its batch is done."""
 
+_BIND = ord("B")
 _longest: dict[int, int] = {
     ord("Q"): MAX_MESSAGE,
     ord("P"): MAX_MESSAGE,
@@ -250,7 +251,7 @@ class Frontend:
                 self._give_up(b"")
             return False
         pos, end = 0, len(data)
-        takes = self._takes
+        takes, translator = self._takes, self._translator
         while self._phase == "GATHERING" and end - pos >= 5:
             kind = data[pos]
             size: int = int32_at(data, pos + 1)[0]
@@ -259,14 +260,16 @@ class Frontend:
             after = pos + 1 + size
             if after > end:
                 break
-            take = takes.get(kind)
-            if (self._skipping or self._translator.batch.doomed) and self._takes_in_error(kind):
+            batch = translator.batch
+            if (self._skipping or batch.doomed) and self._takes_in_error(kind):
                 pos = after
                 continue
+            take = takes.get(kind)
             if take is not None:
                 take(data[pos:after])
                 pos = after
-                batch = self._translator.batch
+                if kind == _BIND and data.startswith(DESCRIBE_AND_EXECUTE, pos) and translator.run_bound():
+                    pos += len(DESCRIBE_AND_EXECUTE)
                 if batch.size > _BATCH_BYTES or batch.steps > _BATCH_STEPS:
                     self._dispatch(b"")
             elif self._take_other(kind, data[pos:after]):
@@ -329,6 +332,9 @@ class Frontend:
             step.intent = self._records.intend(step.call)
         self._replies.begin(batch)
         self._phase = "RECORDING"
+        if not self._records.outstanding and not self._records.failed:
+            self._phase = "RUNNING"
+            self._send(batch.segments[0])
 
     def _blocked(self, denial: Denial) -> Batch | None:
         self._translator.batch = Batch()
@@ -402,6 +408,8 @@ class Frontend:
             self._translator.purpose, self._replies.purpose = self._replies.purpose, None
         self._streaming = None
         self._phase = "RELEASING"
+        if not self._records.outstanding and not self._records.failed:
+            self._release()
 
     def _release(self) -> None:
         """INVARIANT: called only with every record durable."""

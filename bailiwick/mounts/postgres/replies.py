@@ -30,6 +30,7 @@ from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.translate import Names
 
 _ROW, _COPY = ord("D"), ord("d")
+_BOUND = b"2\x00\x00\x00\x04"
 _MISMATCH = "the server's reply does not answer what was asked"
 _LONGEST_CHECKED = 16 * 1024 * 1024
 
@@ -153,8 +154,12 @@ class Replies:
             data = bytes(self._rest)
             self._rest.clear()
             self._need = 0
-        run, end = 0, len(data)
-        pos = self._pass_remaining(end) if self._remaining else 0
+        run = pos = 0
+        end = len(data)
+        if self._remaining:
+            pos = self._pass_remaining(end)
+        elif data.startswith(_BOUND):
+            run = pos = self._take_opening(data)
         while end - pos >= 5:
             kind = data[pos]
             rows = kind in (_ROW, _COPY)
@@ -183,6 +188,31 @@ class Replies:
             self.hold(data[run:pos] if run or pos < end else data)
         if pos < end:
             self._keep(data, pos)
+
+    def _take_opening(self, data: bytes) -> int:
+        """Shortcut for a reply that opens as the last one of its statement did; return the position behind it.
+
+        Not more than what `_bound` and `_described` do, one after the other.
+        """
+        steps = self.steps
+        if len(steps) < 3 or self.broken is not None:
+            return 0
+        bound, described = steps[0], steps[1]
+        prepared = described.prepared
+        if not isinstance(bound, BindStep) or described.kind != DESCRIBE_PORTAL or prepared is None:
+            return 0
+        raw = prepared.described
+        if not raw or prepared.plan.checked or not data.startswith(raw, 5):
+            return 0
+        steps.popleft()
+        steps.popleft()
+        if bound.quiet:
+            self.names.portals.pop(b"", None)
+            self.hold(prepared.scrubbed)
+        else:
+            self.names.portals[bound.name] = bound.portal
+            self.hold(_BOUND + prepared.scrubbed)
+        return 5 + len(raw)
 
     def settle_writes(self, code: str = "") -> None:
         """Record the outcome of every write of the batch; `code` says what became of them together."""

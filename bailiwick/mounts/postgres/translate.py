@@ -181,6 +181,15 @@ class Translator:
         sent = codec.execute(name) if prepared.plan.kind == "WRITE" else raw
         self._add_execute(sent, prepared, portal.passed)
 
+    def run_bound(self) -> bool:
+        """Take `DESCRIBE_AND_EXECUTE` behind a Bind. False: the Bind was not one of the unnamed portal."""
+        portal = self.names.fresh_portals.get(b"")
+        if portal is None or self.batch.doomed:
+            return False
+        self.batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, portal.prepared))
+        self._add_execute(_EXECUTE_UNNAMED, portal.prepared, portal.passed)
+        return True
+
     def close(self, raw: bytes) -> None:
         """Take a Close."""
         kind, name = codec.read_named(raw)
@@ -308,3 +317,5 @@ class Translator:
 
 _DESCRIBE_UNNAMED = codec.describe(b"P", b"")
 _EXECUTE_UNNAMED = codec.execute(b"")
+DESCRIBE_AND_EXECUTE = _DESCRIBE_UNNAMED + _EXECUTE_UNNAMED
+"""What most drivers send behind a Bind of the unnamed portal."""
