@@ -47,7 +47,7 @@ def _run(story: Story, *, keep: bool) -> Result:
     import tempfile
     from pathlib import Path
 
-    with tempfile.TemporaryDirectory(prefix="bailiwick-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bailiwick-") as folder:
         Path(folder).chmod(0o755)  # the database's own user passes through; what is secret in it is closed to others
         return _until_told(Path(folder), story, keep=keep)
 
@@ -103,6 +103,7 @@ class Story:
         """Tell how to go on by hand."""
         self._console.print("\nit goes on running; in another terminal:", style="bold", markup=False)
         self._line(kept.psql, "")
+        self._line(f"bailiwick session list --policy {kept.policy}", "")
         self._line(f"bailiwick ledger tail --ledger {kept.ledger}", "")
         self._line(f"bailiwick matrix {kept.policy}", "")
         self._console.print("Ctrl-C ends it and throws everything away", style="dim", markup=False)

@@ -26,7 +26,13 @@ import asyncpg
 from bailiwick.demo.dataset import rows
 from bailiwick.errors import BackendError, ConfigError
 
-_settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+_settings = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+}
 """Nobody keeps the data: durability of the *database* would only cost time. That of the ledger stays on."""
 
 
@@ -60,7 +66,7 @@ def running(folder: Path) -> Generator[Running]:
     binaries = _reachable_programs(folder, who)
     server = Running(_free_port(), secrets.token_urlsafe(18))
     _initdb(binaries, folder, who, server.password)
-    command: list[str | Path] = [binaries / "postgres", "-D", folder / "data", "-p", str(server.port), "-k", folder]
+    command: list[str | Path] = [binaries / "postgres", "-D", folder / "data", "-p", str(server.port)]
     for name, value in _settings.items():
         command += ["-c", f"{name}={value}"]
     process = _start(command, folder, who)
@@ -132,7 +138,7 @@ def _initdb(binaries: Path, folder: Path, who: tuple[int, int] | None, password:
     if who is not None:
         os.chown(secret, *who)
     secret.write_text(password + "\n")
-    command = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C.UTF-8"]
+    command = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C"]
     process = _start([*command, "--auth=scram-sha-256", f"--pwfile={secret}"], folder, who)
     failed = process.wait(120) != 0
     secret.unlink()

@@ -35,6 +35,11 @@ AGENT = "support-bot"
 TASK = "handle-ticket"
 USER = "grace"
 _OPENER = "bailiwick demo"
+_settings = """\
+environment: staging
+postgres: {port: 0}
+admin_socket: admin.sock    # not in the data directory: temporary folders can have long names, sockets can not
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,8 @@ async def demonstrate(
 async def _gateway(home: Path, database: Database, front: Callable[[GatewayConfig], Front]) -> AsyncGenerator[Gateway]:
     for name in ("policy.yaml", "bailiwick.lock"):
         (home / name).write_text(script(name), encoding="utf-8")
-    environ = {"DEMO_DATABASE_URL": database.url("gateway"), "BAILIWICK_POSTGRES_PORT": "0"}
+    (home / "gateway.yaml").write_text(_settings, encoding="utf-8")
+    environ = {"DEMO_DATABASE_URL": database.url("gateway")}
     config = load_config(home / "policy.yaml", environ)
     async with running_gateway(home / "policy.yaml", config, environ, [front(config)]) as gateway:
         yield gateway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from bailiwick.demo import dataset, words
 from bailiwick.demo.database import script
 from bailiwick.demo.dataset import CANARY, CUSTOMER, TENANT, TICKET, Row
+from bailiwick.gateway.introspect import read_tables
+from bailiwick.model.lock import Lock
 from bailiwick.policy.load import load
+from bailiwick.policy.lockfile import render_lock
+from tests.support.postgres import Database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -68,3 +73,11 @@ def test_the_policy_is_without_problems() -> None:
     loaded = load({"policy.yaml": script("policy.yaml")})
     assert loaded.problems == ()
     assert loaded.policy is not None
+
+
+async def test_the_lock_holds_what_the_database_has(new_database: Callable[[str], Database]) -> None:
+    policy = load({"policy.yaml": script("policy.yaml")}).policy
+    assert policy is not None
+    wanted = {(each.schema, each.table) for each in policy.mounts["desk"].resources.values()}
+    live = await read_tables(new_database(script("schema.sql")).url(), wanted)
+    assert script("bailiwick.lock") == render_lock(Lock({"desk": live}))

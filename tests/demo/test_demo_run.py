@@ -39,6 +39,10 @@ def test_every_step_is_as_expected_and_what_is_kept_works_by_hand(kept: subproce
         if "service=desk" in line:
             break
     psql = lines[-1].strip()
+    listed = kept.stdout.readline().split()
+    assert listed[:3] == ["bailiwick", "session", "list"]
+    sessions = subprocess.run([bailiwick, *listed[1:]], capture_output=True, text=True, timeout=60, check=True)
+    assert sessions.stdout.count("ses_") == 1
     counted = subprocess.run(
         ["/bin/sh", "-c", f"{psql} -At -c 'SELECT count(*) FROM tickets' -c 'SELECT ssn FROM customers'"],
         capture_output=True,
