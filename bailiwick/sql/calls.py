@@ -78,7 +78,7 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
 
 def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
     func = node.func_call
-    if name in ("current_setting", "set_config"):
+    if name == "set_config" or (name == "current_setting" and all(map(_constant, func.args))):
         walk.by_value = True
         _setting(func, name)
         return Fact("text")
@@ -125,6 +125,10 @@ def _added(name: str, walk: Walk) -> str:
         return ""
     found = [added for added in walk.functions if added.rpartition(".")[2] == name]
     return found[0] if len(found) == 1 else ""
+
+
+def _constant(node: Node) -> bool:
+    return node.HasField("a_const") or (node.HasField("type_cast") and node.type_cast.arg.HasField("a_const"))
 
 
 def _setting(func: FuncCall, name: str) -> None:

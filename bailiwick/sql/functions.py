@@ -19,7 +19,7 @@ from bailiwick.sql.functions_allowed import ALLOWED as ALLOWED
 from bailiwick.sql.regtypes import reg_template, regclass
 from bailiwick.sql.settings import REASON, SHOWABLE
 from bailiwick.sql.system import reach
-from bailiwick.sql.system_reach import FIRST_USER_OID, Reach, literal, name_constant, names
+from bailiwick.sql.system_reach import FIRST_USER_OID, Reach, identifier, literal, name_constant, names
 
 Template = Callable[[Reach], str]
 _OID = "($1)::pg_catalog.oid"
@@ -81,7 +81,11 @@ def _type_is_visible(reach: Reach) -> str:
 
 def _constraintdef(reach: Reach) -> str:
     visible = f"SELECT bw_k.oid FROM pg_catalog.pg_constraint AS bw_k WHERE {reach.constraint('bw_k')}"
-    return f"(CASE WHEN {_OID} IN ({visible}) THEN pg_catalog.pg_get_constraintdef({_OID}, ($2)::pg_catalog.bool) END)"
+    definition = f"pg_catalog.pg_get_constraintdef({_OID}, ($2)::pg_catalog.bool)"
+    for schema in reach.visible.search_path:  # as a server prints it under the agent's own search path
+        for written in (schema, identifier(schema)):
+            definition = f"pg_catalog.replace({definition}, {literal(f' REFERENCES {written}.')}, ' REFERENCES ')"
+    return f"(CASE WHEN {_OID} IN ({visible}) THEN {definition} END)"
 
 
 def _indexdef(arguments: str) -> Template:

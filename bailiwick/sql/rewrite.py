@@ -44,6 +44,8 @@ _SIMPLE = {
     "variable_show_stmt": statements.variable_show,
     "discard_stmt": statements.discard,
     "deallocate_stmt": statements.deallocate,
+    "close_portal_stmt": statements.close,
+    "unlisten_stmt": statements.unlisten,
 }
 _TEMPLATES = 512
 _FORMS = 4096

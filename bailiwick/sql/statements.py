@@ -125,3 +125,18 @@ def copy_query(node: Node) -> Node:
     if stmt.HasField("relation") or not stmt.query.HasField("select_stmt"):
         refuse("statement_not_allowed", "only a query can be copied", "COPY (SELECT …) TO STDOUT")
     return stmt.query
+
+
+def close(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table
+    """Let CLOSE pass: cursors are the client's own."""
+    return Plan(
+        "SESSION",
+        "",
+        returns=False,
+        tag="CLOSE CURSOR ALL" if not node.close_portal_stmt.portalname else "CLOSE CURSOR",
+    )
+
+
+def unlisten(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table
+    """Let UNLISTEN pass: pools send it, and nothing can be listened to."""
+    return Plan("SESSION", "", returns=False, tag="UNLISTEN")
