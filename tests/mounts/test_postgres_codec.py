@@ -89,6 +89,23 @@ def test_rows_are_counted_exactly(sizes: list[int], rest: bytes) -> None:
     assert codec.skip_rows(data, 0, ord("D")) == (len(rows), len(sizes))
 
 
+@settings(deadline=None)
+@given(st.integers(0, 4), st.lists(st.integers(0, 255), min_size=33, max_size=150), st.integers(0, 40))
+def test_long_runs_of_rows_are_counted_exactly(high: int, lows: list[int], cut: int) -> None:
+    sizes = [max(4, 256 * high + low) for low in lows]
+    data = b"".join(
+        b"D" + codec.pack_int32(size) + (b"D\0\0\0\6" * (size // 5))[: size - 4].ljust(size - 4) for size in sizes
+    )
+    whole, at = 0, 0
+    data = data[: len(data) - cut]
+    for size in sizes:
+        if at + size + 1 > len(data):
+            break
+        at += size + 1
+        whole += 1
+    assert codec.skip_rows(data, 0, ord("D")) == (at, whole)
+
+
 @given(st.lists(st.binary(max_size=50) | st.none(), min_size=1, max_size=6))
 def test_the_last_value_is_split_off(cells: list[bytes | None]) -> None:
     assert codec.split_last_value(row(*cells)) == (row(*cells[:-1]), cells[-1])

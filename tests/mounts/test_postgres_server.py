@@ -165,6 +165,16 @@ async def test_a_database_without_tls_is_refused_when_tls_is_required(gateway: G
         await connect(read_url(gateway.url() + "?sslmode=require"), {})
 
 
+async def test_shutting_down_ends_unfinished_handshakes(start: Start, certificate: tuple[Path, Path]) -> None:
+    gateway = await start(tls=server_tls(certificate))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.server.port)
+    writer.write(codec.untyped(codec.pack_int32(codec.SSL_REQUEST)))
+    assert await reader.readexactly(1) == b"S"
+    await gateway.server.close(0.1)
+    assert await reader.read() == b""
+    assert gateway.server.connections == 0
+
+
 async def test_direct_tls_needs_the_protocols_name(start: Start, certificate: tuple[Path, Path]) -> None:
     gateway = await start(tls=server_tls(certificate))
     context = ssl.create_default_context(cafile=str(certificate[0]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from bailiwick.errors import ProtocolError
 
@@ -313,16 +314,26 @@ def tag_rows(raw: bytes) -> int | None:
 
 # --- runs of rows --------------------------------------------------------------------------------------------------
 
-RUN = 64
+_RUN = 32
+_WIDEST = 4
+"""Rows of 256 times this size and more are walked in Python: there are few of them in a chunk."""
 
 
-def _run_of(kind: bytes) -> re.Pattern[bytes]:
-    """Match exactly `RUN` whole messages of the kind that are shorter than 256 bytes, by walking their lengths."""
-    bodies = b"|".join(re.escape(bytes([size])) + b".{%d}" % (size - 4) for size in range(5, 256))
-    return re.compile(b"(?:" + kind + rb"\0\0\0(?:" + bodies + b")){%d}+" % RUN, re.DOTALL)
+@cache
+def _run_of(kind: int, high: int) -> re.Pattern[bytes]:
+    """Match exactly `_RUN` whole messages of the kind whose sizes have that high byte, by walking their lengths.
 
-
-_runs = {ord("D"): _run_of(b"D"), ord("d"): _run_of(b"d")}
+    Sizes are looked up by their high, then their low four bits, so that a match tries 32 alternatives and not 256.
+    """
+    groups: list[bytes] = []
+    for nibble in range(16):
+        lows = range(nibble << 4, (nibble << 4) + 16)
+        bodies = [(low, (high << 8) + low - 4) for low in lows if (high << 8) + low > 4]
+        if bodies:
+            choices = b"|".join(re.escape(bytes([low])) + b".{%d}" % size for low, size in bodies)
+            groups.append(b"(?=[\\x%02x-\\x%02x])(?:%s)" % (lows[0], lows[-1], choices))
+    head = re.escape(bytes([kind, 0, 0, high]))
+    return re.compile(b"(?:" + head + b"(?:" + b"|".join(groups) + b")){%d}+" % _RUN, re.DOTALL)
 
 
 def skip_rows(data: bytes, pos: int, kind: int) -> tuple[int, int]:
@@ -332,18 +343,21 @@ def skip_rows(data: bytes, pos: int, kind: int) -> tuple[int, int]:
     """
     count = 0
     end = len(data)
-    match = _runs[kind].match
-    while end - pos > 2048:
-        found = match(data, pos)
-        if found is None:
-            break
-        pos = found.end()
-        count += RUN
+    by_hand = 0 if end - pos > 2048 else end
     while end - pos >= 5 and data[pos] == kind:
-        after: int = pos + 1 + int32_at(data, pos + 1)[0]
+        size: int = int32_at(data, pos + 1)[0]
+        if by_hand == 0:
+            found = _run_of(kind, size >> 8).match(data, pos) if size >> 8 < _WIDEST else None
+            if found is not None:
+                pos = found.end()
+                count += _RUN
+                continue
+            by_hand = _RUN
+        by_hand -= 1
+        after = pos + 1 + size
         if after > end:
             break
-        if after < pos + 5:
+        if size < 4:
             raise ProtocolError("a row is shorter than its header")
         pos = after
         count += 1

@@ -49,7 +49,9 @@ class TlsPipe:
         return b"".join(plain), self._out.read(), closed
 
     def send(self, data: bytes) -> bytes:
-        """Return what to write to the peer so that it is told `data`."""
+        """Return what to write to the peer so that it is told `data`; nothing before the handshake is done."""
+        if not self.ready:
+            return b""
         if data:
             self._object.write(data)
         return self._out.read()
