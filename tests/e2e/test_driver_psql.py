@@ -10,12 +10,13 @@ from tests.support.desk import TABLES, Desk
 from tests.support.postgres import installation
 
 
-def psql(desk: Desk, *commands: str, options: tuple[str, ...] = ("-A", "-t")) -> subprocess.CompletedProcess[str]:
+def psql(desk: Desk, *commands: str, script: bool = False) -> subprocess.CompletedProcess[str]:
     """Run psql with each command after the other on one connection. The token stands in the environment only."""
-    flags = [part for command in commands for part in ("-c", command)]
+    flags = [] if script else [part for command in commands for part in ("-c", command)]
     return subprocess.run(
-        [installation() / "psql", "-X", *options, *flags],
+        [installation() / "psql", "-X", "-A", "-t", *flags],
         env={**desk.session.environment(), "LC_ALL": "C"},
+        input="\n".join(commands) if script else None,
         capture_output=True,
         text=True,
         timeout=60,
@@ -100,5 +101,5 @@ def test_fetches_in_portions(desk: Desk) -> None:
 
 
 def test_binds_parameters(desk: Desk) -> None:
-    done = psql(desk, r"SELECT subject FROM tickets WHERE ticket_id = $1 \bind 502 \g")
+    done = psql(desk, "SELECT subject FROM tickets WHERE ticket_id = $1 \\bind 502 \\g", script=True)
     assert done.stdout == "Invoice copy\n"

@@ -13,12 +13,11 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from tests.oracle.oracle_policy import DATA, SESSION, TABLES, TENANT, Policy, Row, document, policies, visible
+from tests.oracle.oracle_policy import DATA, SESSION, TABLES, TENANT, Policy, Row, policies, text, visible
 from tests.oracle.oracle_queries import queries
 from tests.support.gateway import Credentials, RunningGateway, running_gateway
 from tests.support.postgres import Database, Server
@@ -50,7 +49,7 @@ class Bench:
 
     def load(self, policy: Policy) -> dict[str, dict[str, str]]:
         """Put a policy in force on both sides and return the columns that it shows."""
-        self.gateway.policy.write_text(yaml.safe_dump(document(policy), sort_keys=False, allow_unicode=True))
+        self.gateway.policy.write_text(text(policy))
         self.gateway.admin.ask("reload", {})
         shown: dict[str, dict[str, str]] = {}
         with psycopg.connect(self.permitted.url(), autocommit=True) as connection:
@@ -76,8 +75,9 @@ def bench(postgres: Server) -> Iterator[Bench]:
             _fill(connection, table, tuple(columns), DATA[table])
             connection.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (id)").format(sql.Identifier(table)))
         connection.execute("ANALYZE")
-    start: dict[str, object] = document(Policy((), {}, frozenset(), frozenset(), None))
-    with running_gateway(yaml.safe_dump(start), {"ORACLE_URL": upstream.url()}) as gateway:
+    with running_gateway(
+        text(Policy((), {}, frozenset(), frozenset(), None)), {"ORACLE_URL": upstream.url()}
+    ) as gateway:
         yield Bench(gateway, permitted, upstream)
 
 
@@ -103,6 +103,7 @@ def _compare(query: str, through: Reply, expected: Reply) -> None:
 @settings(
     max_examples=20,
     deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
@@ -130,6 +131,7 @@ def test_the_gateway_returns_what_a_database_with_the_permitted_data_returns(
 @settings(
     max_examples=5,
     deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 @given(policy=policies())
