@@ -52,5 +52,8 @@ class Plan:
     """The agent's text with literals replaced by `$n`, for the ledger."""
     purpose: str | None = None
     """SESSION: the new value of `bailiwick.reason`, when that is what was set."""
+    own_types: frozenset[int] = frozenset()
+    """Oids of user-made types that the agent may declare its parameters with, beside built-in ones; for nothing else
+    than `bailiwick.sql.types.parameter_allowed`."""
     tag: str = ""
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""

@@ -35,6 +35,7 @@ from bailiwick.sql.predicates import Inline, Parameters, RelationText
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
 from bailiwick.sql.system import ONLY_BESIDE, SystemView
+from bailiwick.sql.types import own_types
 
 _TAGS = {"select_stmt": "SELECT", "insert_stmt": "INSERT", "update_stmt": "UPDATE", "delete_stmt": "DELETE"}
 _WRITES = {"insert_stmt": writes.insert, "update_stmt": writes.update, "delete_stmt": writes.delete}
@@ -68,6 +69,7 @@ class Rewriter:
         self.scope = scope
         self._catalogue = catalogue
         self._functions = frozenset(functions)
+        self._own_types = own_types(catalogue)
         self._limit = limit
         self._relations: dict[tuple[str, str], ScopedRelation] = {}
         for each in scope.resources.values():
@@ -212,7 +214,9 @@ class Rewriter:
             return sql
         made = _with_sql(plan, sql)
         first, bound = (parameters.first, parameters.bound) if parameters else (1, ())
-        return replace(made, accesses=accesses, first=first, bound=bound, statement=statement)
+        return replace(
+            made, accesses=accesses, first=first, bound=bound, statement=statement, own_types=self._own_types
+        )
 
     def _replace(self, walk: Walk, parameters: Parameters) -> None:
         """Put the scoped form in the place of every relation that the agent named."""
@@ -285,6 +289,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.cacheable,
         plan.statement,
         plan.purpose,
+        plan.own_types,
         plan.tag,
     )
 

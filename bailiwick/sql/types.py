@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from bailiwick.sql.catalogue import Catalogue
 
@@ -84,12 +84,18 @@ def type_allowed(schema: str | None, name: str, catalogue: Catalogue) -> bool:
     return (schema, name) in _user_types(catalogue)
 
 
-def parameter_allowed(oid: int, catalogue: Catalogue) -> bool:
+def parameter_allowed(oid: int, own: Container[int]) -> bool:
     """Whether a client may declare a parameter of the type with that oid in a Parse message.
 
-    The server reads a parameter's value by its declared type: one declared `regclass` is a look-up of any relation.
+    `own` are the oids of the types that users made and accepted columns have (`Plan.own_types`). The server reads a
+    parameter's value by its declared type: one declared `regclass` is a look-up of any relation.
     """
-    return oid in _DECLARED or any(oid in around for around in catalogue.types.values())
+    return oid in _DECLARED or oid in own
+
+
+def own_types(catalogue: Catalogue) -> frozenset[int]:
+    """Return the oids of the user-made types that parameters may have."""
+    return frozenset(oid for around in catalogue.types.values() for oid in around)
 
 
 def _user_types(catalogue: Catalogue) -> frozenset[tuple[str, str]]:

@@ -84,6 +84,14 @@ def test_an_agent_cannot_fill_the_gateways_places(values: tuple[bytes, ...]) -> 
     assert error_of(play.server(SYNTAX_ERROR, READY))["C"] == "08P01"
 
 
+def test_a_parameter_is_declared_with_an_allowed_type_only() -> None:
+    """One declared as regclass (2205) would be looked up in the real catalogue when its value is read."""
+    for oid, allowed in ((2205, False), (24, False), (16384, False), (23, True), (25, True), (0, True)):
+        play = Playbook(planner)
+        sent = play.client(codec.parse(b"", b"SELECT $1", b"\0\1" + codec.pack_int32(oid)), codec.SYNC)
+        assert (sent == POISON_PARSE + codec.SYNC) is not allowed, oid
+
+
 def test_parameters_are_refused_in_the_simple_protocol() -> None:
     play = Playbook(planner)
     assert play.client(query("scoped")) == POISON_PARSE + codec.SYNC

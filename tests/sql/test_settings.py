@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bailiwick.sql.catalogue import Catalogue, Column, Relation
 from bailiwick.sql.settings import REASON, reset_allowed, search_path_unchanged, set_allowed, show_allowed
-from bailiwick.sql.types import parameter_allowed, type_allowed
+from bailiwick.sql.types import own_types, parameter_allowed, type_allowed
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_types_of_accepted_columns_may_be_named_with_their_schema() -> None:
 
 @pytest.mark.parametrize("oid", [0, 23, 25, 1007, 1043, 1184, 16389, 16390])
 def test_parameters_may_be_declared_with_known_types(oid: int) -> None:
-    assert parameter_allowed(oid, CATALOGUE)
+    assert parameter_allowed(oid, own_types(CATALOGUE))
 
 
 @pytest.mark.parametrize(
     "oid", [24, 2202, 2203, 2204, 2205, 2206, 2210, 2211, 3734, 4089, 4096, 4191, 1033, 16400, 2281]
 )
 def test_parameters_may_not_be_declared_with_types_that_look_up_objects(oid: int) -> None:
-    assert not parameter_allowed(oid, CATALOGUE)
+    assert not parameter_allowed(oid, own_types(CATALOGUE))

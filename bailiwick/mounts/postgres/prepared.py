@@ -9,6 +9,7 @@ from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
 from bailiwick.mounts.postgres.values import type_oid
 from bailiwick.sql.plan import Plan
+from bailiwick.sql.types import parameter_allowed
 
 _TEXT, _BINARY = b"\0\0", b"\0\1"
 
@@ -52,6 +53,11 @@ class Prepared:
             plan.checked,
             plan.returns,
         )
+
+    def may_declare(self, types: bytes) -> bool:
+        """Return whether the agent may declare its parameters so; `types` as on the wire: a count, then an oid each."""
+        oids = (codec.int32_at(types, place)[0] & 0xFFFFFFFF for place in range(2, len(types) - 3, 4))
+        return all(parameter_allowed(oid, self.plan.own_types) for oid in oids)
 
     def parse(self, name: bytes, types: bytes) -> bytes | Misuse:
         """Return the Parse to be sent; `types` are the agent's, as on the wire."""

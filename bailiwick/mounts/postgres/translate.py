@@ -122,6 +122,9 @@ class Translator:
         if len(found) != 1:
             self._misused(Misuse("42601", "cannot insert multiple commands into a prepared statement"))
             return
+        if len(types) > 2 and not found[0].may_declare(types):
+            self.refuse(_TYPE_NOT_ALLOWED, found[0].plan.statement, found[0].call.request)
+            return
         sent = found[0].parse(name, types)
         if isinstance(sent, Misuse):
             self._misused(sent)
@@ -315,6 +318,12 @@ class Translator:
         return values
 
 
+_TYPE_NOT_ALLOWED = Denial(
+    "function_not_allowed",
+    "a parameter is declared with a type that is not allowed",
+    allowed="built-in types, and those of the columns in the scope",
+    remedy="declare it as text",
+)
 _DESCRIBE_UNNAMED = codec.describe(b"P", b"")
 _EXECUTE_UNNAMED = codec.execute(b"")
 DESCRIBE_AND_EXECUTE = _DESCRIBE_UNNAMED + _EXECUTE_UNNAMED
