@@ -12,6 +12,7 @@ from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
 
 from bailiwick.sql import functions, settings
 from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
 
 _AGGREGATES = frozenset(
@@ -59,7 +60,16 @@ _AGGREGATES = frozenset(
         "xmlagg",
     }
 )
-_TYPES = {"count": "bigint", "lower": "text", "upper": "text", "row_number": "bigint", "length": "integer"}
+_TYPES = {
+    "count": "bigint",
+    "length": "integer",
+    "lower": "text",
+    "row_number": "bigint",
+    "setweight": "tsvector",
+    "strip": "tsvector",
+    "to_tsvector": "tsvector",
+    "upper": "text",
+}
 
 
 def call(node: Node, level: Level, walk: Walk) -> Fact:
@@ -94,8 +104,13 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
     if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
         _qualify(func, "pg_catalog", name)
     kind = _TYPES.get(name, "")
+    if name == "unnest" and len(facts) == 1 and facts[0].type == "tsvector":
+        kind = LEXEMES
     if func.agg_star or func.agg_within_group or func.HasField("over") or name in _AGGREGATES:
-        return Fact(kind)  # computed after every filter, and no condition on it is pushed below
+        # Computed after every filter, and no condition on it is pushed below. But a value from around the query may be
+        # aggregated in it: that happens wherever the query is evaluated.
+        walk.leaks = walk.leaks.union(*(fact.uses for fact in facts))
+        return Fact(kind)
     return joined(facts, kind, leaky=True)
 
 

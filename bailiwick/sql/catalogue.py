@@ -50,6 +50,9 @@ class Catalogue:
     """(operator, left type, right type) of `pg_catalog` whose function is marked leakproof; types as `format_type`."""
     version: int = 0
     """`server_version_num`, e.g. 180000; 0 when unknown."""
+    results: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
+    """(schema, function) → columns of its result, for the functions that the policy adds and that return rows; not
+    here when its overloads differ in them."""
     types: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """Printed type (as in `Column.type`) of a column whose type is not PostgreSQL's own → oid of that type, then
     those of its element, array and base types."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from postgast.pg_query_pb2 import Node, SelectStmt
+from postgast.pg_query_pb2 import Alias, Node, RangeTableSample, SelectStmt
 
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.sql.catalogue import Catalogue, Visible
@@ -44,6 +44,8 @@ class Use:
     only: bool = False
     fenced: bool = False
     fields: set[str] = field(default_factory=set[str])
+    sample: RangeTableSample | None = None
+    """TABLESAMPLE: it stays with the real relation, inside the scoped form."""
     copies: list[Node] = field(default_factory=list[Node])
     """Conjuncts of the agent that are leakproof over this relation alone: copied inside a fence."""
 
@@ -85,6 +87,29 @@ class Source:
     """Schema of a relation that was named without an alias; `schema.relation.column` may refer to it."""
     target: bool = False
     """The target of an UPDATE or DELETE: the real relation, so references to it are rewritten one by one."""
+    pairs: Columns = ()
+    """The columns in order, where a name may stand twice; empty: as in `columns`."""
+    scalar: bool = False
+    """A function that returns one value: its whole row is that value."""
+
+    @property
+    def shown(self) -> Columns:
+        """What `*` stands for."""
+        return self.pairs or tuple(self.columns.items())
+
+
+def renamed(columns: Columns, alias: Alias) -> Columns:
+    """Apply `AS alias(a, b, …)`, keeping duplicates. Raises Refused for more names than columns."""
+    names = [part.string.sval for part in alias.colnames]
+    if len(names) > len(columns):
+        refuse("syntax_not_supported", f"`{alias.aliasname}` has {len(columns)} columns, {len(names)} are named")
+    return tuple((names[i] if i < len(names) else name, fact) for i, (name, fact) in enumerate(columns))
+
+
+def source_of_columns(alias: str, pairs: Columns, use: Use | None = None, schema: str = "") -> Source:
+    """Return a FROM item of these columns. A name that stands twice is ambiguous: the server refuses it."""
+    columns = dict(pairs)
+    return Source(alias, columns, use, schema, pairs=pairs if len(columns) < len(pairs) else ())
 
 
 @dataclass(eq=False, slots=True)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node
 
-from bailiwick.sql.calls import call, value_function, window
+from bailiwick.sql import json_calls
+from bailiwick.sql.calls import call, value_function
 from bailiwick.sql.casts import cast, type_name
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.references import column, field_selection
@@ -251,59 +252,6 @@ def _default(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # t
     return UNTYPED
 
 
-def _json_value(value: pb.JsonValueExpr, level: Level, walk: Walk) -> Fact:
-    return expression(value.raw_expr, level, walk)
-
-
-def _json_output(output: pb.JsonOutput, walk: Walk) -> None:
-    if output.HasField("type_name"):
-        type_name(output.type_name, walk)
-
-
-def _json_object(node: Node, level: Level, walk: Walk) -> Fact:
-    made = node.json_object_constructor
-    _json_output(made.output, walk)
-    facts: list[Fact] = []
-    for item in made.exprs:
-        facts.append(expression(item.json_key_value.key, level, walk))
-        facts.append(_json_value(item.json_key_value.value, level, walk))
-    return joined(facts, leaky=True)
-
-
-def _json_array(node: Node, level: Level, walk: Walk) -> Fact:
-    made = node.json_array_constructor
-    _json_output(made.output, walk)
-    return joined([_json_value(item.json_value_expr, level, walk) for item in made.exprs], leaky=True)
-
-
-def _json_aggregate(made: pb.JsonAggConstructor, level: Level, walk: Walk) -> None:
-    _json_output(made.output, walk)
-    optional(made.agg_filter, level, walk)
-    for item in made.agg_order:
-        expression(item.sort_by.node, level, walk)
-    if made.HasField("over"):
-        window(made.over, level, walk)
-
-
-def _json_object_agg(node: Node, level: Level, walk: Walk) -> Fact:
-    made = node.json_object_agg
-    _json_aggregate(made.constructor, level, walk)
-    expression(made.arg.key, level, walk)
-    _json_value(made.arg.value, level, walk)
-    return NOTHING
-
-
-def _json_array_agg(node: Node, level: Level, walk: Walk) -> Fact:
-    made = node.json_array_agg
-    _json_aggregate(made.constructor, level, walk)
-    _json_value(made.arg, level, walk)
-    return NOTHING
-
-
-def _json_is(node: Node, level: Level, walk: Walk) -> Fact:
-    return joined((expression(node.json_is_predicate.expr, level, walk),), "boolean", leaky=True)
-
-
 _HANDLERS: dict[str, Handler] = {
     "a_const": _constant,
     "param_ref": _parameter,
@@ -329,9 +277,14 @@ _HANDLERS: dict[str, Handler] = {
     "xml_serialize": _xml_serialize,
     "set_to_default": _default,
     "list": _list,
-    "json_object_constructor": _json_object,
-    "json_array_constructor": _json_array,
-    "json_object_agg": _json_object_agg,
-    "json_array_agg": _json_array_agg,
-    "json_is_predicate": _json_is,
+    "json_object_constructor": json_calls.json_object,
+    "json_array_constructor": json_calls.json_array,
+    "json_array_query_constructor": json_calls.json_array_query,
+    "json_object_agg": json_calls.json_object_agg,
+    "json_array_agg": json_calls.json_array_agg,
+    "json_is_predicate": json_calls.json_is,
+    "json_func_expr": json_calls.json_function,
+    "json_parse_expr": json_calls.json_parse,
+    "json_scalar_expr": json_calls.json_scalar,
+    "json_serialize_expr": json_calls.json_serialize,
 }

@@ -100,9 +100,8 @@ def _aggregate(made: pb.JsonAggConstructor, values: Sequence[Fact], level: Level
     check_sort(made.agg_order)
     if made.HasField("over"):
         window(made.over, level, walk)
-    if any(fact.leaky for fact in values):
-        walk.leaks = walk.leaks.union(*(fact.uses for fact in values))
-    return NOTHING  # computed after every filter
+    walk.leaks = walk.leaks.union(*(fact.uses for fact in values))
+    return NOTHING  # computed after every filter; see `calls`
 
 
 def json_object_agg(node: Node, level: Level, walk: Walk) -> Fact:

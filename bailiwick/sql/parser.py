@@ -106,7 +106,16 @@ def parse(sql: str) -> ParseResult | Denial:
         return Denial("statement_unparsable", "the statement cannot be represented")
 
 
-_PLACES = ("location", "stmt_location", "stmt_len", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end")
+_PLACES = (
+    "location",
+    "stmt_location",
+    "stmt_len",
+    "rexpr_list_start",
+    "rexpr_list_end",
+    "list_start",
+    "list_end",
+    "name_location",
+)
 
 _Shape = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 _shapes: dict[type[Message], _Shape] = {}

@@ -102,18 +102,24 @@ def _compare(name: str, operator: str, operand: Operand, column: Column, paramet
     return UNKNOWN if value is None else f"{name} {operator} {value}"
 
 
-def condition(matcher: Matcher, name: str, column: Column, parameters: Parameters) -> str:
-    """Return the matcher over the column (`name` is its quoted, qualified reference) as a boolean expression."""
+def condition(matcher: Matcher, name: str, column: Column, parameters: Parameters, *, exact: bool = False) -> str:
+    """Return the matcher over the column (`name` is its quoted, qualified reference) as a boolean expression.
+
+    `exact` keeps unknown apart from false, as a deny or a `not` around needs it; without, an index may be used where
+    that costs it.
+    """
     match matcher:
         case Anything():
             return "TRUE"
         case Equal(operand):
             return _compare(name, "=", operand, column, parameters)
         case OneOf(operands):
-            return _any([_one_of(name, operand, column, parameters) for operand in operands])
+            some = _any([_one_of(name, operand, column, parameters) for operand in operands])
+            return f"CASE WHEN {name} IS NOT NULL THEN {some} END" if exact else some
         case Bound(low, high, over, under):
             pairs = ((">=", low), ("<=", high), (">", over), ("<", under))
-            return _all([_compare(name, sign, value, column, parameters) for sign, value in pairs if value is not None])
+            parts = [_compare(name, sign, value, column, parameters) for sign, value in pairs if value is not None]
+            return _all(parts) if parts else UNKNOWN
         case Within(span):
             return _within(name, int(span.total_seconds()), column, parameters)
         case Prefix(operand):
@@ -121,11 +127,12 @@ def condition(matcher: Matcher, name: str, column: Column, parameters: Parameter
         case Glob(pattern):
             return f"{name} LIKE {text(_like(pattern))}" if is_text(column.type) else UNKNOWN
         case Not(inner):
-            return f"(NOT {condition(inner, name, column, parameters)})"
+            return f"(NOT {condition(inner, name, column, parameters, exact=True)})"
         case Empty(expected):
             return _empty(name, column, expected)
         case Every(parts):
-            return _all([condition(part, name, column, parameters) for part in parts])
+            found = [condition(part, name, column, parameters, exact=exact) for part in parts]
+            return _all(found) if found else UNKNOWN
 
 
 def _one_of(name: str, operand: Operand, column: Column, parameters: Parameters) -> str:
@@ -142,11 +149,9 @@ def _within(name: str, seconds: int, column: Column, parameters: Parameters) -> 
         return UNKNOWN
     now = parameters.use("now", "timestamp with time zone")
     if kind == "timestamp with time zone":
-        return f"({name} > {now} - '{seconds} seconds'::interval AND {name} <= {now})"
-    local = f"pg_catalog.timezone('UTC'::text, {now})"
-    if kind == "date":
-        return f"({name} > ({local} - '{seconds} seconds'::interval)::date AND {name} <= {local}::date)"
-    return f"({name} > {local} - '{seconds} seconds'::interval AND {name} <= {local})"
+        return f"({name} >= {now} - '{seconds} seconds'::interval AND {name} <= {now})"
+    local = f"pg_catalog.timezone('UTC'::text, {now})"  # a date is its midnight in UTC
+    return f"({name} >= {local} - '{seconds} seconds'::interval AND {name} <= {local})"
 
 
 def _like(pattern: str) -> str:
@@ -199,12 +204,15 @@ class RelationText:
         """Return the qualified reference of a column."""
         return f"{ident(self._alias)}.{ident(name)}"
 
-    def rows(self, filter_: RowFilter) -> str:
-        """Return one filter as a boolean expression, `TRUE` when it admits every row."""
+    def rows(self, filter_: RowFilter, *, exact: bool = False) -> str:
+        """Return one filter as a boolean expression, `TRUE` when it admits every row. `exact` as for `condition`."""
         parts: list[str] = []
         for name, matcher in filter_.conditions:
             column = self.relation.column(name)
-            parts.append(UNKNOWN if column is None else condition(matcher, self.column(name), column, self.parameters))
+            reference = self.column(name)
+            parts.append(
+                condition(matcher, reference, column, self.parameters, exact=exact) if column is not None else UNKNOWN
+            )
         if filter_.sql is not None:
             parts.append(f"({self._own(filter_.sql)})")
         parts = [part for part in parts if part != "TRUE"]
@@ -217,7 +225,7 @@ class RelationText:
 
     def is_kept(self, denied: DenyRows) -> str:
         """Return the condition under which a `deny` is known not to touch the row."""
-        return f"({self.rows(denied.filter)}) IS FALSE"
+        return f"({self.rows(denied.filter, exact=True)}) IS FALSE"
 
     def tenant(self, name: str) -> str:
         """Return the tenant's condition; never true for a session without a tenant."""

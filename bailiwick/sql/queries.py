@@ -9,12 +9,12 @@ from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
-from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, refuse
+from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, refuse, renamed
 from bailiwick.sql.expressions import condition, expression, is_leakproof
 from bailiwick.sql.names import UNNAMED, output_name
-from bailiwick.sql.references import star
+from bailiwick.sql.references import composite_star, star
 from bailiwick.sql.scoped import ScopedRelation
-from bailiwick.sql.sources import from_clause, renamed
+from bailiwick.sql.sources import from_clause
 from bailiwick.sql.system import SystemView
 
 
@@ -72,14 +72,7 @@ def _cte(cte: CommonTableExpr, level: Level, walk: Walk, *, recursive: bool) -> 
 def _named(cte: CommonTableExpr, columns: Columns) -> Columns:
     alias = pb.Alias(aliasname=cte.ctename)
     alias.colnames.extend(cte.aliascolnames)
-    return tuple(renamed_pairs(columns, alias))
-
-
-def renamed_pairs(columns: Columns, alias: pb.Alias) -> Columns:
-    """Apply a list of column names, keeping duplicates."""
-    renamed(columns, alias)  # refuses too many names
-    names = [part.string.sval for part in alias.colnames]
-    return tuple((names[i] if i < len(names) else name, fact) for i, (name, fact) in enumerate(columns))
+    return renamed(columns, alias)
 
 
 def _search_columns(cte: CommonTableExpr, walk: Walk) -> Columns:
@@ -156,7 +149,7 @@ def target_list(targets: Sequence[Node], level: Level, walk: Walk) -> Columns:
     columns: list[tuple[str, Fact]] = []
     for item in targets:
         target = item.res_target
-        starred = star(target.val, level)
+        starred = composite_star(target.val, level, walk) or star(target.val, level)
         if starred is not None:
             columns += starred
             continue

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from postgast.pg_query_pb2 import Node
 
-from bailiwick.sql.environment import Columns, Fact, Level, Replacement, Source, Walk, joined, refuse
+from bailiwick.sql.environment import NOTHING, Columns, Fact, Level, Replacement, Source, Walk, joined, refuse
+from bailiwick.sql.results import result_columns
 from bailiwick.sql.scoped import ScopedRelation
 
 
@@ -91,6 +92,8 @@ def whole(source: Source) -> Fact:
         refuse("syntax_not_supported", f"the whole row `{source.alias}` cannot be used here", "name its columns")
     if source.use is not None:
         source.use.fields.update(source.columns)
+    if source.scalar:
+        return next(iter(source.columns.values()))
     return Fact("record", joined(source.columns.values()).uses, any(fact.leaky for fact in source.columns.values()))
 
 
@@ -115,12 +118,22 @@ def star(node: Node, level: Level) -> Columns | None:
     return _starred(level.sources)
 
 
+def composite_star(node: Node, level: Level, walk: Walk) -> Columns:
+    """Return the columns of `(f(x)).*`; empty for anything else."""
+    parts, call = node.a_indirection.indirection, node.a_indirection.arg
+    if len(parts) != 1 or not parts[0].HasField("a_star") or not call.HasField("func_call"):
+        return ()
+    known = composite(call, walk)
+    fact = joined((walk.value(call, level, walk),), leaky=True) if known else NOTHING
+    return tuple((name, fact) for name in known)
+
+
 def _starred(sources: list[Source]) -> Columns:
     columns: list[tuple[str, Fact]] = []
     for source in sources:
         if source.use is not None:
             source.use.fields.update(source.columns)
-        columns += source.columns.items()
+        columns += source.shown
     return tuple(columns)
 
 
@@ -137,7 +150,12 @@ def _row_source(node: Node, level: Level) -> Source:
     return source
 
 
-_COMPOSITE_CALLS = {"_pg_expandarray": ("x", "n")}
+def composite(call: Node, walk: Walk) -> tuple[str, ...]:
+    """Return the columns of the row that a call returns; empty when it does not return a row of known columns.
+
+    INVARIANT: one value is never taken for a row: `(f(x)).name` would then call `name` (SQL-RULES 6)."""
+    known = result_columns(call.func_call, walk)
+    return known if len(known) > 1 else ()
 
 
 def field_selection(node: Node, level: Level, walk: Walk) -> Fact:
@@ -147,8 +165,10 @@ def field_selection(node: Node, level: Level, walk: Walk) -> Fact:
     if len(parts) != 1 or not parts[0].HasField("string"):
         refuse("syntax_not_supported", "this way to select a field is not supported")
     name = parts[0].string.sval
-    if arg.HasField("func_call") and name in _COMPOSITE_CALLS.get(arg.func_call.funcname[-1].string.sval, ()):
-        return joined((walk.value(arg, level, walk),), leaky=True)
+    if arg.HasField("func_call"):
+        known = composite(arg, walk)
+        if name in known:
+            return joined((walk.value(arg, level, walk),), leaky=True)
     if not arg.HasField("column_ref"):
         refuse("syntax_not_supported", "`(…).name` is only supported on a table or alias of this query")
     source = _row_source(arg, level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from postgast.pg_query_pb2 import Node, RawStmt
+from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
 
 from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
@@ -227,6 +227,8 @@ class Rewriter:
             place.CopyFrom(self._template(use, parameters))
             if use.fenced and use.copies:
                 _copy_inside(place, use)
+            if use.sample is not None:
+                _sample_inside(place, use.sample)
             place.range_subselect.alias.aliasname = use.alias
             for name in names:
                 place.range_subselect.alias.colnames.add().string.sval = name
@@ -292,6 +294,13 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.own_types,
         plan.tag,
     )
+
+
+def _sample_inside(place: Node, sample: RangeTableSample) -> None:
+    """Sample the real relation, not what the scope leaves of it."""
+    relation = place.range_subselect.subquery.select_stmt.from_clause[0]
+    sample.relation.CopyFrom(relation)
+    relation.range_table_sample.CopyFrom(sample)
 
 
 def _copy_inside(place: Node, use: Use) -> None:

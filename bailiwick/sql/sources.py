@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postgast import pg_query_pb2 as pb
-from postgast.pg_query_pb2 import Alias, Node, RangeFunction, RangeVar
+from postgast.pg_query_pb2 import Node, RangeVar
 
-from bailiwick.sql.casts import type_name
-from bailiwick.sql.environment import NOTHING, Columns, Fact, Level, Source, Use, Walk, joined, refuse
-from bailiwick.sql.expressions import condition, expression, fence, is_leakproof
+from bailiwick.sql import table_functions
+from bailiwick.sql.environment import (
+    NOTHING,
+    Columns,
+    Fact,
+    Level,
+    Source,
+    Use,
+    Walk,
+    joined,
+    refuse,
+    renamed,
+    source_of_columns,
+)
+from bailiwick.sql.expressions import condition, fence, is_leakproof
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.system import SystemView, system_relation
 
@@ -32,20 +44,18 @@ def source_of(item: Node, level: Level, walk: Walk) -> None:
         case "range_subselect":
             level.sources.append(_subquery(item.range_subselect, level, walk))
         case "range_function":
-            level.sources.append(_function(item.range_function, level, walk))
+            level.sources.append(table_functions.function(item.range_function, level, walk))
+        case "json_table":
+            level.sources.append(table_functions.json_table(item.json_table, level, walk))
+        case "range_table_func":
+            level.sources.append(table_functions.xml_table(item.range_table_func, level, walk))
+        case "range_table_sample":
+            level.sources.append(_sampled(item, level, walk))
         case "join_expr":
             _join(item, level, walk)
         case _:
             refuse("syntax_not_supported", f"`{(kind or 'nothing').replace('_', ' ')}` is not supported in FROM")
     walk.depth -= 1
-
-
-def renamed(columns: Columns, alias: Alias) -> dict[str, Fact]:
-    """Apply `AS alias(a, b, …)`. Raises Refused for more names than columns."""
-    names = [part.string.sval for part in alias.colnames]
-    if len(names) > len(columns):
-        refuse("syntax_not_supported", f"`{alias.aliasname}` has {len(columns)} columns, {len(names)} are named")
-    return {names[i] if i < len(names) else name: fact for i, (name, fact) in enumerate(columns)}
 
 
 def _relation(node: Node, level: Level, walk: Walk) -> Source:
@@ -55,14 +65,43 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
         if is_cte:
             if columns is None:
                 refuse("syntax_not_supported", f"`{relation.relname}` cannot be referred to here")
-            return Source(relation.alias.aliasname or relation.relname, renamed(columns, relation.alias))
+            return source_of_columns(relation.alias.aliasname or relation.relname, renamed(columns, relation.alias))
     scoped = scoped_relation(relation, walk)
     alias = relation.alias.aliasname or relation.relname
     use = Use(node, alias, scoped, only=not relation.inh)
     walk.uses.append(use)
     facts = column_facts(use, relation.relname, walk)
     schema = "" if relation.HasField("alias") else relation.schemaname or schema_of(scoped)
-    return Source(alias, renamed(facts, relation.alias), use, schema)
+    return source_of_columns(alias, renamed(facts, relation.alias), use, schema)
+
+
+def _sampled(item: Node, level: Level, walk: Walk) -> Source:
+    """TABLESAMPLE goes inside the scoped form, over the real relation; only what a session gives can be its arguments.
+
+    INVARIANT: where rows are hidden, which rows are drawn tells nothing of where they lie: a repeatable sample and one
+    of whole pages would tell how many hidden rows lie between.
+    """
+    sample = pb.RangeTableSample()
+    sample.CopyFrom(item.range_table_sample)
+    names = [part.string.sval for part in sample.method]
+    method = names[-1] if len(names) == 1 or names[:-1] == ["pg_catalog"] else ""
+    if method not in ("bernoulli", "system") or not sample.relation.HasField("range_var"):
+        refuse("syntax_not_supported", "this TABLESAMPLE is not supported", "BERNOULLI or SYSTEM of a table")
+    known = len(walk.uses)
+    walk.values((*sample.args, sample.repeatable), Level())
+    item.CopyFrom(sample.relation)
+    source = _relation(item, level, walk)
+    use = source.use
+    if len(walk.uses) != known + 1 or use is None or not isinstance(use.relation, ScopedRelation):
+        refuse("syntax_not_supported", "TABLESAMPLE is only supported on tables, with constants and parameters")
+    if use.relation.hides_rows:
+        if sample.repeatable.WhichOneof("node"):
+            refuse("syntax_not_supported", "REPEATABLE is not supported where rows are hidden", "without REPEATABLE")
+        method = "bernoulli"
+    del sample.method[:]
+    sample.method.add().string.sval = method
+    use.sample = sample
+    return source
 
 
 def schema_of(scoped: ScopedRelation | SystemView) -> str:
@@ -122,64 +161,7 @@ def _subquery(item: pb.RangeSubselect, level: Level, walk: Walk) -> Source:
         fence(Fact("", around, leaky=True))
     else:
         columns = walk.query(select, level.beside(), walk)
-    return Source(item.alias.aliasname, renamed(columns, item.alias))
-
-
-_OUT_COLUMNS = {
-    "json_each": ("key", "value"),
-    "jsonb_each": ("key", "value"),
-    "json_each_text": ("key", "value"),
-    "jsonb_each_text": ("key", "value"),
-    "json_array_elements": ("value",),
-    "jsonb_array_elements": ("value",),
-    "json_array_elements_text": ("value",),
-    "jsonb_array_elements_text": ("value",),
-    "pg_options_to_table": ("option_name", "option_value"),
-    "_pg_expandarray": ("x", "n"),
-    "pg_get_keywords": ("word", "catcode", "barelabel", "catdesc", "baredesc"),
-    "ts_parse": ("tokid", "token"),
-    "ts_token_type": ("tokid", "alias", "description"),
-    "ts_debug": ("alias", "description", "token", "dictionaries", "dictionary", "lexemes"),
-    "regexp_matches": ("regexp_matches",),
-}
-
-
-def _function(item: RangeFunction, level: Level, walk: Walk) -> Source:
-    """A function in FROM sees the items before it (it is implicitly LATERAL)."""
-    columns: list[tuple[str, Fact]] = []
-    single = len(item.functions) == 1
-    for entry in item.functions:
-        call, defined = entry.list.items[0], entry.list.items[1]
-        columns += _function_columns(call, [*defined.list.items, *item.coldeflist], item, single, level, walk)
-    if item.ordinality:
-        columns.append(("ordinality", Fact("bigint")))
-    alias = item.alias.aliasname or (columns[0][0] if single else "")
-    source = Source(alias, renamed(tuple(columns), item.alias))
-    if not item.coldeflist and all(not entry.list.items[1].list.items for entry in item.functions):
-        # Say the columns that we resolved by, so that no reference can mean another column or a function call.
-        item.alias.aliasname = alias or "bw_function"
-        del item.alias.colnames[:]
-        for name in source.columns:
-            item.alias.colnames.add().string.sval = name
-    return source
-
-
-def _function_columns(
-    call: Node, defined: Sequence[Node], item: RangeFunction, single: bool, level: Level, walk: Walk
-) -> Columns:
-    name = call.func_call.funcname[-1].string.sval if call.HasField("func_call") else "value"
-    arguments = len(call.func_call.args)
-    fact = expression(call, level.inner(), walk)
-    fence(fact)
-    if defined:
-        for column in defined:
-            type_name(column.column_def.type_name, walk)
-        return tuple((column.column_def.colname, fact) for column in defined)
-    if name == "unnest" and arguments > 1:
-        return tuple((name, fact) for _ in range(arguments))
-    if name in _OUT_COLUMNS and name != "regexp_matches":
-        return tuple((out, fact) for out in _OUT_COLUMNS[name])
-    return ((item.alias.aliasname if single and item.alias.aliasname else name, fact),)
+    return source_of_columns(item.alias.aliasname, renamed(columns, item.alias))
 
 
 def _join(item: Node, level: Level, walk: Walk) -> None:
@@ -201,7 +183,7 @@ def _join(item: Node, level: Level, walk: Walk) -> None:
         level.sources.append(Source(join.join_using_alias.aliasname, columns))
     if join.HasField("alias"):
         columns = _joined_columns(shared, [*left, *right])
-        level.sources[before:] = [Source(join.alias.aliasname, renamed(columns, join.alias))]
+        level.sources[before:] = [source_of_columns(join.alias.aliasname, renamed(columns, join.alias))]
 
 
 def _equal(name: str, left: Sequence[Source], right: Sequence[Source], walk: Walk) -> None:
@@ -227,5 +209,5 @@ def _merged(name: str, sources: Sequence[Source]) -> Fact:
 
 def _joined_columns(shared: Sequence[str], sources: Sequence[Source]) -> Columns:
     columns = [(name, _merged(name, sources)) for name in dict.fromkeys(shared)]
-    columns += [(name, fact) for source in sources for name, fact in source.columns.items() if name not in shared]
+    columns += [(name, fact) for source in sources for name, fact in source.shown if name not in shared]
     return tuple(columns)

@@ -11,7 +11,7 @@ from bailiwick.sql import json_calls
 from bailiwick.sql.casts import type_name
 from bailiwick.sql.environment import Columns, Fact, Level, Source, Walk, joined, refuse, renamed, source_of_columns
 from bailiwick.sql.expressions import expression, fence
-from bailiwick.sql.results import result_columns
+from bailiwick.sql.results import LEXEMES, TSVECTOR, result_columns
 
 
 def function(item: RangeFunction, level: Level, walk: Walk) -> Source:
@@ -25,13 +25,20 @@ def function(item: RangeFunction, level: Level, walk: Walk) -> Source:
         columns.append(("ordinality", Fact("bigint")))
     alias = item.alias.aliasname or (_bare_name(item.functions[0].list.items[0]) if single else "")
     pairs = renamed(tuple(columns), item.alias)
-    if not item.coldeflist and all(not entry.list.items[1].list.items for entry in item.functions):
+    if not _is_defined(item):
         # Say the columns that we resolved by, so that no reference can mean another column or a function call.
         item.alias.aliasname = alias or "bw_function"
         del item.alias.colnames[:]
         for name, _ in pairs:
             item.alias.colnames.add().string.sval = name
-    return source_of_columns(alias, pairs)
+    source = source_of_columns(alias, pairs)
+    source.scalar = single and len(pairs) == 1 and not item.ordinality and not _is_defined(item)
+    return source
+
+
+def _is_defined(item: RangeFunction) -> bool:
+    """Whether the statement itself says the columns of the result."""
+    return bool(item.coldeflist) or any(entry.list.items[1].list.items for entry in item.functions)
 
 
 def _bare_name(call: Node) -> str:
@@ -52,15 +59,16 @@ def _function_columns(
         return tuple((column.column_def.colname, fact) for column in defined)
     if name == "unnest" and arguments > 1:
         return tuple((name, fact) for _ in range(arguments))
-    if len(known) > 1 or (known and not (single and item.alias.aliasname)):
+    if name == "unnest" and fact.type == LEXEMES:
+        known = TSVECTOR
+    if known:  # even a single OUT parameter names its column, whatever the alias
         return tuple((out, fact) for out in known)
-    if known:  # a single OUT parameter names the column, whatever the alias
-        return ((known[0], fact),)
     return ((item.alias.aliasname if single and item.alias.aliasname else name, fact),)
 
 
 def json_table(table: pb.JsonTable, level: Level, walk: Walk) -> Source:
     """Walk JSON_TABLE."""
+    table.lateral = False  # a noise word, which the deparser forgets
     inside = level.inner()
     facts = [*json_calls.context(table, inside, walk), *walk.values((table.pathspec.string,), inside)]
     facts += walk.values((table.on_error.expr,), inside)
