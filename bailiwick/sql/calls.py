@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
 
 from bailiwick.sql import functions, settings
-from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
 from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
 
@@ -76,14 +76,26 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
     """Check and qualify one call."""
     func = node.func_call
     name = _resolve(func, walk)
-    facts = walk.values(func.args, level)
-    walk.values((func.agg_filter, *(item.sort_by.node for item in func.agg_order)), level)
+    sorts = [item.sort_by.node for item in func.agg_order]
+    if _aggregates(func, name):
+        with not_late(level):
+            facts = walk.values(func.args, level)
+            walk.values((func.agg_filter, *sorts), level)
+    else:
+        facts = walk.values(func.args, level)
+        with not_late(level):
+            walk.values((func.agg_filter, *sorts), level)
     check_sort(func.agg_order)
     if func.HasField("over"):
         window(func.over, level, walk)
     if name is None:
         return joined(facts, leaky=True)
     return _builtin(node, name, facts, walk)
+
+
+def _aggregates(func: FuncCall, name: str | None) -> bool:
+    """Whether the arguments are gathered from a group's rows (those before WITHIN GROUP are not)."""
+    return name in _AGGREGATES and not func.HasField("over")
 
 
 def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
@@ -148,6 +160,9 @@ def _constant(node: Node) -> bool:
 
 def _setting(func: FuncCall, name: str) -> None:
     """Let constant reads and writes of harmless settings pass (Django and asyncpg send them)."""
+    if name == "set_config" and _switches_jit(func):
+        _qualify(func, "pg_catalog", name)
+        return
     texts: list[str] = []
     for argument in func.args:
         const = argument.a_const if argument.HasField("a_const") else argument.type_cast.arg.a_const
@@ -164,6 +179,13 @@ def _setting(func: FuncCall, name: str) -> None:
     if not allowed:
         refuse("function_not_allowed", f"`{name}` of `{texts[0] if texts else ''}` is not allowed")
     _qualify(func, "pg_catalog", name)
+
+
+def _switches_jit(func: FuncCall) -> bool:
+    """Whether this is `set_config('jit', $1, …)`, as asyncpg restores it: only speed depends on it."""
+    if len(func.args) != 3 or not _constant(func.args[2]):
+        return False
+    return func.args[0].a_const.sval.sval == "jit" and func.args[1].HasField("param_ref")
 
 
 def _qualify(func: FuncCall, schema: str, name: str) -> None:
