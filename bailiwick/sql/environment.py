@@ -6,7 +6,8 @@ since each relation was replaced by a sub-query with exactly these columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -89,6 +90,10 @@ class Source:
     """The target of an UPDATE or DELETE: the real relation, so references to it are rewritten one by one."""
     pairs: Columns = ()
     """The columns in order, where a name may stand twice; empty: as in `columns`."""
+    origins: dict[str, tuple[tuple[Use, str], ...]] = field(default_factory=dict[str, "tuple[tuple[Use, str], ...]"])
+    """Column → the columns of relations that it is, where it may have another name than there."""
+    late: list[tuple[Node | None, str]] | None = None
+    """References made after grouping (None: by a `*`), while they are collected; see `grouping`."""
     scalar: bool = False
     """A function that returns one value: its whole row is that value."""
 
@@ -96,6 +101,21 @@ class Source:
     def shown(self) -> Columns:
         """What `*` stands for."""
         return self.pairs or tuple(self.columns.items())
+
+    def read(self, names: Iterable[str], node: Node | None = None) -> None:
+        """Remember that the columns are read, by `node` or by a `*`."""
+        for name in names:
+            if self.late is not None:
+                self.late.append((node, name))
+            if self.use is not None and not self.origins:
+                self.use.fields.add(name)
+            for use, real in self.origins.get(name, ()):
+                use.fields.add(real)
+
+    def real(self, name: str) -> str:
+        """Return the name of the relation's own column."""
+        found = self.origins.get(name, ())
+        return found[0][1] if len(found) == 1 else name
 
 
 def renamed(columns: Columns, alias: Alias) -> Columns:
@@ -112,6 +132,17 @@ def source_of_columns(alias: str, pairs: Columns, use: Use | None = None, schema
     return Source(alias, columns, use, schema, pairs=pairs if len(columns) < len(pairs) else ())
 
 
+@contextmanager
+def not_late(level: Level) -> Generator[None]:
+    """Walk what is evaluated before grouping: keys, and arguments of aggregates of this level."""
+    before = [(source, source.late) for source in level.sources if source.late is not None]
+    for source, _ in before:
+        source.late = None
+    yield
+    for source, late in before:
+        source.late = late
+
+
 @dataclass(eq=False, slots=True)
 class Level:
     """The names of one query. Column names are looked up here, then in `outer`; CTEs here, then in `above`."""
@@ -119,6 +150,8 @@ class Level:
     outer: Level | None = None
     above: Level | None = None
     sources: list[Source] = field(default_factory=list[Source])
+    starred: list[tuple[str, Fact]] = field(default_factory=list[tuple[str, Fact]])
+    """What `*` stands for: shared columns of a join first, and once."""
     ctes: dict[str, Columns | None] = field(default_factory=dict[str, "Columns | None"])
     """None: named, but not yet usable (a forward or too early reference)."""
 

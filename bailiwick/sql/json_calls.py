@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import type_name
-from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
 
 
 def _value(value: pb.JsonValueExpr, level: Level, walk: Walk) -> Fact:
@@ -21,8 +22,7 @@ def _returning(output: pb.JsonOutput, walk: Walk) -> str:
     return type_name(output.type_name, walk) if output.HasField("type_name") else ""
 
 
-def arguments(nodes: Iterable[Node], level: Level, walk: Walk) -> list[Fact]:
-    """Walk the values of PASSING."""
+def _passed(nodes: Iterable[Node], level: Level, walk: Walk) -> list[Fact]:
     return [_value(node.json_argument.val, level, walk) for node in nodes]
 
 
@@ -33,7 +33,7 @@ def behaviour(owner: pb.JsonFuncExpr | pb.JsonTableColumn, level: Level, walk: W
 
 def context(owner: pb.JsonFuncExpr | pb.JsonTable, level: Level, walk: Walk) -> list[Fact]:
     """Walk the document and what is passed to its path."""
-    return [_value(owner.context_item, level, walk), *arguments(owner.passing, level, walk)]
+    return [_value(owner.context_item, level, walk), *_passed(owner.passing, level, walk)]
 
 
 def json_function(node: Node, level: Level, walk: Walk) -> Fact:
@@ -94,9 +94,12 @@ def json_array_query(node: Node, level: Level, walk: Walk) -> Fact:
     return Fact("", inner.uses | around, inner.leaky or bool(inner.uses) or bool(around))
 
 
-def _aggregate(made: pb.JsonAggConstructor, values: Sequence[Fact], level: Level, walk: Walk) -> Fact:
+def _aggregate(made: pb.JsonAggConstructor, arguments: Sequence[Node], level: Level, walk: Walk) -> Fact:
     _returning(made.output, walk)
-    walk.values((made.agg_filter, *(item.sort_by.node for item in made.agg_order)), level)
+    before = not_late(level) if not made.HasField("over") else nullcontext()
+    with before:
+        values = walk.values(arguments, level)
+        walk.values((made.agg_filter, *(item.sort_by.node for item in made.agg_order)), level)
     check_sort(made.agg_order)
     if made.HasField("over"):
         window(made.over, level, walk)
@@ -107,14 +110,13 @@ def _aggregate(made: pb.JsonAggConstructor, values: Sequence[Fact], level: Level
 def json_object_agg(node: Node, level: Level, walk: Walk) -> Fact:
     """Walk `JSON_OBJECTAGG(…)`."""
     made = node.json_object_agg
-    values = [walk.value(made.arg.key, level, walk), _value(made.arg.value, level, walk)]
-    return _aggregate(made.constructor, values, level, walk)
+    return _aggregate(made.constructor, (made.arg.key, made.arg.value.raw_expr), level, walk)
 
 
 def json_array_agg(node: Node, level: Level, walk: Walk) -> Fact:
     """Walk `JSON_ARRAYAGG(…)`."""
     made = node.json_array_agg
-    return _aggregate(made.constructor, [_value(made.arg, level, walk)], level, walk)
+    return _aggregate(made.constructor, (made.arg.raw_expr,), level, walk)
 
 
 def json_is(node: Node, level: Level, walk: Walk) -> Fact:

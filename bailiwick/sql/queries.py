@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 
+from bailiwick.sql import grouping
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
-from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, refuse, renamed
+from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
 from bailiwick.sql.expressions import condition, expression, is_leakproof
+from bailiwick.sql.grouping import bare_name, is_position
 from bailiwick.sql.names import UNNAMED, output_name
 from bailiwick.sql.references import composite_star, star
 from bailiwick.sql.scoped import ScopedRelation
@@ -117,19 +119,26 @@ def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     from_clause(select.from_clause, level, walk)
     _refuse_catalogue_product(select, level)
     condition(select.where_clause, level, walk)
+    implied = grouping.keyed(level) if select.group_clause else []
+    if implied:
+        grouping.write_out_stars(select, implied, level)
+    for source in implied:
+        source.late = []
     columns = target_list(select.target_list, level, walk)
     names = {name for name, _ in columns}
     for item in select.distinct_clause:
         if item.WhichOneof("node"):
             _sort_key(item, level, names, walk)
-    for item in select.group_clause:
-        _group_item(item, level, names, walk)
+    with not_late(level):
+        for item in select.group_clause:
+            grouping.group_item(item, level, names, walk)
     condition(select.having_clause, level, walk)
     for item in select.window_clause:
         window(item.window_def, level, walk)
     _order(select, level, columns, walk)
     _copy_conjuncts(select.where_clause, level, walk)
-    _extend_grouping(select, level)
+    if implied:
+        grouping.extend(select, implied, level, walk)
     return columns
 
 
@@ -162,19 +171,9 @@ def target_list(targets: Sequence[Node], level: Level, walk: Walk) -> Columns:
     return tuple(columns)
 
 
-def _bare_name(node: Node) -> str | None:
-    if node.HasField("column_ref") and len(node.column_ref.fields) == 1:
-        return node.column_ref.fields[0].string.sval or None
-    return None
-
-
-def _is_position(node: Node) -> bool:
-    return node.HasField("a_const") and node.a_const.HasField("ival")
-
-
 def _sort_key(node: Node, level: Level, outputs: set[str], walk: Walk) -> None:
     """A key of ORDER BY or DISTINCT ON: a position, else an output name, else an expression over the input."""
-    if not _is_position(node) and _bare_name(node) not in outputs:
+    if not is_position(node) and bare_name(node) not in outputs:
         expression(node, level, walk)
 
 
@@ -183,38 +182,6 @@ def _order(select: SelectStmt, level: Level, columns: Columns, walk: Walk) -> No
     outputs = {name for name, _ in columns}
     for item in select.sort_clause:
         _sort_key(item.sort_by.node, level, outputs, walk)
-
-
-def _group_item(node: Node, level: Level, outputs: set[str], walk: Walk) -> None:
-    """A grouping key: a position, an input column, else an output name (SQL-RULES 12)."""
-    if node.HasField("grouping_set"):
-        for item in node.grouping_set.content:
-            _group_item(item, level, outputs, walk)
-        return
-    if node.HasField("row_expr"):
-        for item in node.row_expr.args:
-            _group_item(item, level, outputs, walk)
-        return
-    name = _bare_name(node)
-    if _is_position(node):
-        return
-    if name is not None and name in outputs and not level.having(name):
-        _refuse_hidden_name(name, level)
-        return
-    expression(node, level, walk)
-
-
-def _refuse_hidden_name(name: str, level: Level) -> None:
-    # Without a scope this name would be the input column; grouping by the output column instead would change the
-    # statement's meaning silently.
-    for source in level.sources:
-        relation = source.use.relation if source.use is not None else None
-        if isinstance(relation, ScopedRelation) and relation.relation.column(name) is not None:
-            refuse(
-                "field_not_granted",
-                f"column `{name}` is not in the scope of this session",
-                "group by the position or the expression of the output column",
-            )
 
 
 def _locking(select: SelectStmt, level: Level) -> None:
@@ -265,30 +232,3 @@ def _single_comparison(node: Node, level: Level, walk: Walk) -> Use | None:
         return None
     proof = is_leakproof(walk, node.a_expr.name[0].string.sval, Fact(shown.type), constant)
     return use if proof else None
-
-
-def _extend_grouping(select: SelectStmt, level: Level) -> None:
-    """A sub-query has no primary key, so `GROUP BY key` no longer implies the other columns: name them too."""
-    if not select.group_clause or any(item.HasField("grouping_set") for item in select.group_clause):
-        return
-    grouped = [_reference(item) for item in select.group_clause]
-    for source in level.sources:
-        relation = source.use.relation if source.use is not None else None
-        if source.use is None or not isinstance(relation, ScopedRelation) or not relation.relation.key:
-            continue
-        present = {name for alias, name in grouped if alias in ("", source.alias)}
-        if not set(relation.relation.key) <= present or source.use.node.range_var.alias.colnames:
-            continue
-        if not all(name in relation.columns and relation.columns[name].clear for name in relation.relation.key):
-            continue
-        for name in sorted(source.use.fields - present):
-            reference = select.group_clause.add().column_ref
-            reference.fields.add().string.sval = source.alias
-            reference.fields.add().string.sval = name
-
-
-def _reference(node: Node) -> tuple[str, str]:
-    if not node.HasField("column_ref"):
-        return "", ""
-    names = [part.string.sval for part in node.column_ref.fields]
-    return (names[-2] if len(names) > 1 else "", names[-1])

@@ -60,10 +60,9 @@ def _all_sources(level: Level | None) -> list[Source]:
 
 
 def _found(node: Node, source: Source, name: str, walk: Walk) -> Fact:
-    if source.use is not None:
-        source.use.fields.add(name)
-        if source.target:
-            walk.replacements.append(Replacement(node, source, name))
+    source.read((name,), node)
+    if source.use is not None and source.target:
+        walk.replacements.append(Replacement(node, source, name))
     return source.columns[name]
 
 
@@ -90,8 +89,7 @@ def whole(source: Source) -> Fact:
     """Return the fact of a whole row of a FROM item, and count all its columns as read."""
     if source.target:
         refuse("syntax_not_supported", f"the whole row `{source.alias}` cannot be used here", "name its columns")
-    if source.use is not None:
-        source.use.fields.update(source.columns)
+    source.read(source.columns)
     if source.scalar:
         return next(iter(source.columns.values()))
     return Fact("record", joined(source.columns.values()).uses, any(fact.leaky for fact in source.columns.values()))
@@ -115,7 +113,9 @@ def star(node: Node, level: Level) -> Columns | None:
         return None
     if len(node.column_ref.fields) > 1:
         return _starred([qualified_source(node, level)])
-    return _starred(level.sources)
+    for source in level.sources:
+        source.read(source.columns)
+    return tuple(level.starred)
 
 
 def composite_star(node: Node, level: Level, walk: Walk) -> Columns:
@@ -131,8 +131,7 @@ def composite_star(node: Node, level: Level, walk: Walk) -> Columns:
 def _starred(sources: list[Source]) -> Columns:
     columns: list[tuple[str, Fact]] = []
     for source in sources:
-        if source.use is not None:
-            source.use.fields.update(source.columns)
+        source.read(source.columns)
         columns += source.shown
     return tuple(columns)
 
@@ -174,6 +173,5 @@ def field_selection(node: Node, level: Level, walk: Walk) -> Fact:
     source = _row_source(arg, level)
     if name not in source.columns:
         _missing(name, [source])
-    if source.use is not None:
-        source.use.fields.add(name)
+    source.read((name,), node)
     return source.columns[name]

@@ -31,31 +31,35 @@ SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 def from_clause(items: Sequence[Node], level: Level, walk: Walk) -> None:
     """Walk a FROM clause; its items become the level's sources, in order."""
     for item in items:
-        source_of(item, level, walk)
+        level.starred += source_of(item, level, walk)
 
 
-def source_of(item: Node, level: Level, walk: Walk) -> None:
-    """Walk one FROM item and add what it makes visible to the level."""
+def source_of(item: Node, level: Level, walk: Walk) -> Columns:
+    """Walk one FROM item and add what it makes visible to the level. Returns what `*` shows of it."""
     kind = item.WhichOneof("node")
     walk.deeper()
     match kind:
         case "range_var":
-            level.sources.append(_relation(item, level, walk))
+            found = _relation(item, level, walk)
         case "range_subselect":
-            level.sources.append(_subquery(item.range_subselect, level, walk))
+            found = _subquery(item.range_subselect, level, walk)
         case "range_function":
-            level.sources.append(table_functions.function(item.range_function, level, walk))
+            found = table_functions.function(item.range_function, level, walk)
         case "json_table":
-            level.sources.append(table_functions.json_table(item.json_table, level, walk))
+            found = table_functions.json_table(item.json_table, level, walk)
         case "range_table_func":
-            level.sources.append(table_functions.xml_table(item.range_table_func, level, walk))
+            found = table_functions.xml_table(item.range_table_func, level, walk)
         case "range_table_sample":
-            level.sources.append(_sampled(item, level, walk))
+            found = _sampled(item, level, walk)
         case "join_expr":
-            _join(item, level, walk)
+            shown = _join(item, level, walk)
+            walk.depth -= 1
+            return shown
         case _:
             refuse("syntax_not_supported", f"`{(kind or 'nothing').replace('_', ' ')}` is not supported in FROM")
+    level.sources.append(found)
     walk.depth -= 1
+    return found.shown
 
 
 def _relation(node: Node, level: Level, walk: Walk) -> Source:
@@ -72,7 +76,10 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
     walk.uses.append(use)
     facts = column_facts(use, relation.relname, walk)
     schema = "" if relation.HasField("alias") else relation.schemaname or schema_of(scoped)
-    return source_of_columns(alias, renamed(facts, relation.alias), use, schema)
+    source = source_of_columns(alias, renamed(facts, relation.alias), use, schema)
+    for (name, _), (real, _) in zip(source.shown, facts, strict=True):
+        source.origins[name] = (*source.origins.get(name, ()), (use, real))
+    return source
 
 
 def _sampled(item: Node, level: Level, walk: Walk) -> Source:
@@ -164,26 +171,38 @@ def _subquery(item: pb.RangeSubselect, level: Level, walk: Walk) -> Source:
     return source_of_columns(item.alias.aliasname, renamed(columns, item.alias))
 
 
-def _join(item: Node, level: Level, walk: Walk) -> None:
+def _join(item: Node, level: Level, walk: Walk) -> Columns:
     join = item.join_expr
     before = len(level.sources)
-    source_of(join.larg, level, walk)
+    lefts = source_of(join.larg, level, walk)
     middle = len(level.sources)
-    source_of(join.rarg, level, walk)
+    rights = source_of(join.rarg, level, walk)
     left, right = level.sources[before:middle], level.sources[middle:]
     shared = [part.string.sval for part in join.using_clause]
     if join.is_natural:
-        rights = {name for source in right for name in source.columns}
-        shared = [name for source in left for name in source.columns if name in rights]
+        names = {name for name, _ in rights}
+        shared = list(dict.fromkeys(name for name, _ in lefts if name in names))
     for name in shared:
         _equal(name, left, right, walk)
     condition(join.quals, level, walk)
+    columns = _joined_columns(shared, [*left, *right], (*lefts, *rights))
     if join.HasField("join_using_alias"):
-        columns = {name: _merged(name, [*left, *right]) for name in shared}
-        level.sources.append(Source(join.join_using_alias.aliasname, columns))
+        merged = columns[: len(shared)]
+        level.sources.append(_of_others(join.join_using_alias.aliasname, merged, merged, [*left, *right]))
     if join.HasField("alias"):
-        columns = _joined_columns(shared, [*left, *right])
-        level.sources[before:] = [source_of_columns(join.alias.aliasname, renamed(columns, join.alias))]
+        shown = renamed(columns, join.alias)
+        level.sources[before:] = [_of_others(join.alias.aliasname, shown, columns, [*left, *right])]
+        return shown
+    return columns
+
+
+def _of_others(alias: str, shown: Columns, columns: Columns, sources: Sequence[Source]) -> Source:
+    """Return the alias of a join: what is read of it is read of what was joined."""
+    made = source_of_columns(alias, shown)
+    for (name, _), (known, _) in zip(shown, columns, strict=True):
+        origins = tuple(origin for source in sources for origin in source.origins.get(known, ()))
+        made.origins[name] = (*made.origins.get(name, ()), *origins)
+    return made
 
 
 def _equal(name: str, left: Sequence[Source], right: Sequence[Source], walk: Walk) -> None:
@@ -196,8 +215,7 @@ def _equal(name: str, left: Sequence[Source], right: Sequence[Source], walk: Wal
                 "field_not_granted", f"column `{name}` is not in the scope of this session on both sides of the join"
             )
         for source in found:
-            if source.use is not None:
-                source.use.fields.add(name)
+            source.read((name,))
         facts.append(found[0].columns[name])
     fence(joined(facts, "boolean", leaky=not is_leakproof(walk, "=", facts[0], facts[1])))
 
@@ -207,7 +225,7 @@ def _merged(name: str, sources: Sequence[Source]) -> Fact:
     return joined(facts, facts[0].type) if facts else NOTHING
 
 
-def _joined_columns(shared: Sequence[str], sources: Sequence[Source]) -> Columns:
-    columns = [(name, _merged(name, sources)) for name in dict.fromkeys(shared)]
-    columns += [(name, fact) for source in sources for name, fact in source.shown if name not in shared]
-    return tuple(columns)
+def _joined_columns(shared: Sequence[str], sources: Sequence[Source], columns: Columns) -> Columns:
+    """Return the columns of a join in the server's order: the shared ones first, and once."""
+    merged = [(name, _merged(name, sources)) for name in dict.fromkeys(shared)]
+    return (*merged, *((name, fact) for name, fact in columns if name not in shared))

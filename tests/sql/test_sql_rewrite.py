@@ -116,7 +116,7 @@ REFUSED_AND_TWIN = [
         "SELECT set_config('application_name', 'x', false)",
     ),
     ("SELECT name FROM customers FOR UPDATE", "SELECT subject FROM tickets FOR UPDATE"),
-    ("SELECT subject FROM tickets TABLESAMPLE SYSTEM (1)", "SELECT subject FROM ONLY tickets"),
+    ("SELECT subject FROM tickets TABLESAMPLE system_rows (1)", "SELECT subject FROM tickets TABLESAMPLE system (1)"),
     ("UPDATE tickets SET customer_id = 1", "UPDATE tickets SET status = 'open'"),
     ("UPDATE tickets SET status = 'x', subject = 'y'", "UPDATE tickets SET subject = 'y'"),
     ("UPDATE tickets SET (status, mood) = ('open', 'x')", "UPDATE tickets SET (status) = ROW('open')"),
