@@ -34,6 +34,15 @@ class Report:
         self.lines.append(text)
 
 
+def record(path: Path, part: str, report: Report) -> None:
+    """Put the lines between the marks of a part of a document."""
+    first, last = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, _, rest = path.read_text().partition(first)
+    _, _, after = rest.partition(last)
+    listed = [f"- {line}" if ": " in line and not line.startswith("|") else line for line in report.lines]
+    path.write_text(f"{before}{first}\n" + "\n".join(listed) + f"\n{last}{after}")
+
+
 def median(values: Sequence[float]) -> float:
     """Return the median, NaN of nothing."""
     return statistics.median(values) if values else float("nan")

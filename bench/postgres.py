@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-from common import Report, geometric_mean, machine, median  # noqa: E402  # the path is set above
+from common import Report, geometric_mean, machine, median, record  # noqa: E402  # the path is set above
 from peers import Peer, bouncer_version, fill, peers  # noqa: E402  # the path is set above
 
 from tests.support.postgres import running_server  # noqa: E402  # the path is set above
@@ -165,6 +165,7 @@ def main() -> int:
     options.add_argument("--quick", action="store_true", help="8 clients only, one short round: under 40 seconds")
     options.add_argument("--seconds", type=int, default=3)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     chosen = options.parse_args()
     quick: bool = chosen.quick
     rounds, seconds = (1, 1) if quick else (int(chosen.rounds), int(chosen.seconds))
@@ -180,6 +181,8 @@ def main() -> int:
             tell_transactions(report, transactions(found, clients, rounds, seconds, scale), clients)
             floods(report, found, rounds, rows)
             latency(report, found, 300 if quick else 2000)
+    if chosen.write:
+        record(ROOT / "docs" / "benchmarks.md", "postgres", report)
     return 1 if report.short else 0
 
 

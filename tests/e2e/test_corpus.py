@@ -26,13 +26,19 @@ class Stage:
     watch: Watch
 
 
+LIMITS = "limits: {statement_time: 10s, result: 32MiB}"
+"""Limits that the cases without end reach soon."""
+
+
 @pytest.fixture(scope="module")
 def stage(postgres: Server) -> Iterator[Stage]:
     """A gateway before the corpus' data, with a session of each form; at the end nothing may be in its files."""
     script = (FOLDER / "fixture.sql").read_text()
     upstream = postgres.create(script, ROLES)
     watch = Watch(upstream, script, ROLES)
-    with running_gateway((FOLDER / "policy.yaml").read_text(), {"CORPUS_URL": upstream.url("gw", "gw")}) as gateway:
+    with running_gateway(
+        (FOLDER / "policy.yaml").read_text(), {"CORPUS_URL": upstream.url("gw", "gw")}, LIMITS
+    ) as gateway:
         opened = {form: gateway.open_session(f"{form}-bot") for form in FORMS}
         yield Stage({k: Target(gateway.port, v.user, v.database, v.token, upstream) for k, v in opened.items()}, watch)
         watch.close()
