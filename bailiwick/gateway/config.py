@@ -44,6 +44,9 @@ class Ceilings:
 
     connections: int
     login_time: timedelta
+    statement_time: timedelta
+    result: int
+    """Bytes that one statement may return."""
     statement: int
     """Bytes of one SQL text."""
 
@@ -177,7 +180,13 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
-        limits=Ceilings(count("limits.connections"), span("limits.login_time"), count("limits.statement")),
+        limits=Ceilings(
+            count("limits.connections"),
+            span("limits.login_time"),
+            span("limits.statement_time"),
+            count("limits.result"),
+            count("limits.statement"),
+        ),
     )
 
 

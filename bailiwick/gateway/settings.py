@@ -89,6 +89,8 @@ keys: Mapping[str, Key] = {
     "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),
     "limits.connections": Key(parse_count, "500", "client connections at once"),
     "limits.login_time": Key(parse_duration, "10s", "time from connecting to being logged in"),
+    "limits.statement_time": Key(parse_duration, "60s", "time that one statement may run"),
+    "limits.result": Key(parse_size, "1GiB", "longest result of one statement"),
     "limits.statement": Key(parse_size, "64KiB", "longest SQL text"),
 }
 

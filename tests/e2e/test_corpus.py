@@ -26,7 +26,7 @@ class Stage:
     watch: Watch
 
 
-LIMITS = "limits: {statement_time: 10s, result: 32MiB}"
+LIMITS = "limits: {statement_time: 3s, result: 1MiB}"
 """Limits that the cases without end reach soon."""
 
 

@@ -119,7 +119,7 @@ def run(case: Case, transport: Transport, target: Target) -> list[Reply]:
     """Run a case on a fresh connection and return everything that came back, the start-up included."""
     special = case.get("transport", {})
     extra = cast(dict[str, str], special.get("params", {}))
-    with Wire("127.0.0.1", target.port, timeout=3 if case.get("category") == "resource" else 20) as wire:
+    with Wire("127.0.0.1", target.port, timeout=60) as wire:
         replies = [wire.login(target.user, target.database, target.token, extra)]
         if replies[0].errors or not replies[0].status:
             return replies

@@ -50,6 +50,8 @@ class Surroundings:
     keys: CancelKeys
     tls: ssl.SSLContext | None
     login_timeout: float
+    statement_timeout: float
+    largest_result: int
 
 
 class Register(Protocol):
@@ -278,7 +280,8 @@ class Connection(asyncio.Protocol):
             self._say_last(own_error("3D000", "there is no such mount", fatal=True))
             return
         try:
-            server = await upstream.connect(target.address, login.settings)
+            limit = {"statement_timeout": f"{int(around.statement_timeout * 1000)}ms"}
+            server = await upstream.connect(target.address, {**login.settings, **limit})
         except (BackendError, TimeoutError) as error:
             text = error.message if isinstance(error, BackendError) else "the database does not answer"
             self._say_last(own_error("08006", text, fatal=True))
@@ -292,7 +295,15 @@ class Connection(asyncio.Protocol):
         around = self._around
         self._upstream = server
         frontend = Frontend(
-            self, live, login.mount, around.planner, around.enforcer, around.pads, utc_now, time.perf_counter
+            self,
+            live,
+            login.mount,
+            around.planner,
+            around.enforcer,
+            around.pads,
+            utc_now,
+            time.perf_counter,
+            around.largest_result,
         )
         self._frontend = frontend
         server.receiver = frontend.server_data

@@ -58,7 +58,7 @@ _by_code: dict[str, str] = {
     "54001": "the statement is too complex for the database",
     "55000": "not possible in the present state",
     "55P03": "a row or table is locked by another transaction",
-    "57014": "canceling statement due to user request",
+    "57014": "the statement was cancelled: it was asked for, or it ran for longer than a statement may",
     "57P01": "the database is shutting down",
     "57P02": "the database has crashed",
     "57P03": "the database is starting up or shutting down",

@@ -114,7 +114,12 @@ class PostgresFront:
                 host=listener.host,
                 port=listener.port,
                 tls=_tls(listener),
-                bounds=Bounds(limits.connections, login_timeout=limits.login_time.total_seconds()),
+                bounds=Bounds(
+                    limits.connections,
+                    login_timeout=limits.login_time.total_seconds(),
+                    statement_timeout=limits.statement_time.total_seconds(),
+                    largest_result=limits.result,
+                ),
             )
         except OSError as error:
             raise ConfigError(

@@ -22,7 +22,7 @@ from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, PoisonStep, 
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
 from bailiwick.mounts.postgres.records import Records
-from bailiwick.mounts.postgres.replies import Replies
+from bailiwick.mounts.postgres.replies import Replies, ResultTooLargeError
 from bailiwick.mounts.postgres.translate import DESCRIBE_AND_EXECUTE, POISON_PARSE, Planner, Translator
 from bailiwick.mounts.postgres.values import MaskPads
 
@@ -30,6 +30,8 @@ Phase = Literal["GATHERING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
 
 HELD = 64 * 1024
 """A reply longer than this gets an intent and is streamed."""
+LARGEST_RESULT = 1024 * 1024 * 1024
+"""Bytes that one statement may return, unless configured otherwise."""
 _WAITING = 1024 * 1024
 """With this much held back, the server is not read until the ledger has caught up."""
 _BATCH_BYTES = 1024 * 1024
@@ -110,6 +112,7 @@ class Frontend:
         pads: MaskPads,
         clock: Callable[[], datetime],
         seconds: Callable[[], float],
+        largest_result: int = LARGEST_RESULT,
     ) -> None:
         self._edge = edge
         self._live = live
@@ -117,7 +120,7 @@ class Frontend:
         self._records = Records(enforcer, live, self._recorded)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
         self._translator = translator
-        self._replies = Replies(translator.names, self._records, live.session.agent, seconds)
+        self._replies = Replies(translator.names, self._records, live.session.agent, seconds, largest_result)
         self._phase: Phase = "GATHERING"
         self._busy = False
         self._ahead = bytearray()
@@ -181,6 +184,9 @@ class Frontend:
         self._busy = True  # a record that is durable at once must not release a reply that is half taken
         try:
             self._replies.feed(data)
+        except ResultTooLargeError as error:
+            self._give_up(own_error("54000", error.message, fatal=True), "54000")
+            return
         except (ProtocolError, struct.error, IndexError, UnicodeDecodeError):
             self._give_up(own_error("08P01", "the database and the gateway do not understand each other", fatal=True))
             return

@@ -34,6 +34,11 @@ _BOUND = b"2\x00\x00\x00\x04"
 _MISMATCH = "the server's reply does not answer what was asked"
 _LONGEST_CHECKED = 16 * 1024 * 1024
 
+
+class ResultTooLargeError(ProtocolError):
+    """A result grew beyond what one statement may return."""
+
+
 _reported = frozenset(
     {
         "server_version",
@@ -67,6 +72,7 @@ class Replies:
     __slots__ = (
         "_agent",
         "_answers",
+        "_ceiling",
         "_need",
         "_records",
         "_remaining",
@@ -84,7 +90,8 @@ class Replies:
         "steps",
     )
 
-    def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float]) -> None:
+    def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float], ceiling: int) -> None:
+        self._ceiling = ceiling
         self.names = names
         self._records = records
         self._agent = agent
@@ -146,7 +153,11 @@ class Replies:
         self.held += len(data)
 
     def feed(self, data: bytes) -> None:
-        """Take what the server sent. Raises `ProtocolError` when it does not answer what was asked."""
+        """Take what the server sent.
+
+        Raises `ProtocolError` when it does not answer what was asked, `ResultTooLargeError` before a result is passed
+        on that is longer than the ceiling.
+        """
         if self._need:
             self._rest += data
             if len(self._rest) < self._need:
@@ -251,6 +262,8 @@ class Replies:
             count += 1
         step.rows += count
         step.size += after - pos
+        if step.size + self._remaining > self._ceiling:
+            raise ResultTooLargeError(f"the result is larger than {self._ceiling} bytes: ask for less at once")
         return after
 
     def _pass_remaining(self, size: int) -> int:

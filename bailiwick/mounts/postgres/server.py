@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bailiwick.gateway.enforce import Enforcer
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.connection import Connection, Surroundings, Target
+from bailiwick.mounts.postgres.frontend import LARGEST_RESULT
 from bailiwick.mounts.postgres.keys import CancelKeys
 from bailiwick.mounts.postgres.tls import offer_protocol
 from bailiwick.mounts.postgres.translate import Planner
@@ -27,6 +28,9 @@ class Bounds:
     half_open: int = 200
     """Clients that have not sent a password yet; with one more, the oldest of them is dropped."""
     login_timeout: float = 10.0
+    statement_timeout: float = 60.0
+    """Seconds that one statement may run."""
+    largest_result: int = LARGEST_RESULT
 
 
 class Server:
@@ -114,6 +118,16 @@ async def serve_postgres(
     if tls is not None:
         offer_protocol(tls)
     server = Server(bounds)
-    around = Surroundings(targets, enforcer, planner, MaskPads.of(mask_key), CancelKeys(), tls, bounds.login_timeout)
+    around = Surroundings(
+        targets,
+        enforcer,
+        planner,
+        MaskPads.of(mask_key),
+        CancelKeys(),
+        tls,
+        bounds.login_timeout,
+        bounds.statement_timeout,
+        bounds.largest_result,
+    )
     await server.start(around, host, port)
     return server

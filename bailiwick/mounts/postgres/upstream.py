@@ -27,6 +27,7 @@ PINNED: Mapping[str, str] = {
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
     "search_path": "pg_catalog, pg_temp",
+    "jit": "off",
 }
 """What every rewritten statement relies on. Nothing a client sends can override it."""
 
