@@ -1,7 +1,8 @@
 """Appending from the event loop: records gather while the thread commits, and are then committed together.
 
-No timer: a lone record is committed at once, many share a commit (natural batching). Encoding and hashing are done on
-the thread, where the sequence number is known, and the thread gives up the interpreter once for each batch.
+No timer: a lone record is committed at once, many share a commit (natural batching). What one turn of the loop appends
+is handed over together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread
+gives up the interpreter once for each batch.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bailiwick.gateway.ledger_store import INDEX_CHUNK, MAX_BATCH, RETAIN_AFTER,
 from bailiwick.model.record import Record
 
 Durable = Callable[[bool], None]
+Entry = tuple[Record, Durable]
 MAX_PENDING = 8_192
 QUIET = 0.05
 """Seconds without a record after which indexing is caught up."""
@@ -29,7 +31,11 @@ class LedgerWriter:
         self._store = store
         self._loop = loop
         self._max_pending = max_pending
-        self._queue: queue.SimpleQueue[tuple[Record, Durable] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
+        self._fresh: list[Entry] = []
+        """Appended in this turn of the loop."""
+        self._left: list[Entry] = []
+        """The thread's own: handed over, but beyond the batch before."""
         self._pending = 0
         self._closed = False
         self._ended = False
@@ -57,7 +63,14 @@ class LedgerWriter:
             self._loop.call_soon(durable, False)
             return
         self._pending += 1
-        self._queue.put((record, durable))
+        if not self._fresh:
+            self._loop.call_soon(self._hand_over)
+        self._fresh.append((record, durable))
+
+    def _hand_over(self) -> None:
+        if self._fresh:
+            self._queue.put(self._fresh)
+            self._fresh = []
         if self._ended:
             self._refuse([])
 
@@ -65,11 +78,12 @@ class LedgerWriter:
         """Write what is pending, keep a final checkpoint, close the store. Callbacks have been called on return."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
-        batch: list[tuple[Record, Durable]] = []
+        batch: list[Entry] = []
         try:
             while self._gather(batch):
                 self._commit(batch)
@@ -84,22 +98,24 @@ class LedgerWriter:
             self._refuse(batch)
             self._store.close()
 
-    def _gather(self, batch: list[tuple[Record, Durable]]) -> bool:
+    def _gather(self, batch: list[Entry]) -> bool:
         """Wait for records and take all that are there; False at the end of the queue."""
-        entry = self._wait()
-        take = self._queue.get_nowait
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) == MAX_BATCH:
+        entries = self._left or self._wait()
+        self._left = []
+        while entries is not None:
+            batch += entries
+            if len(batch) >= MAX_BATCH:
+                self._left = batch[MAX_BATCH:]
+                del batch[MAX_BATCH:]
                 return True
             try:
-                entry = take()
+                entries = self._queue.get_nowait()
             except queue.Empty:
                 return True
         return False
 
-    def _wait(self) -> tuple[Record, Durable] | None:
-        """Return the next entry; put the store in order when there is none for a while."""
+    def _wait(self) -> list[Entry] | None:
+        """Return the next entries; put the store in order when there are none for a while."""
         patience = QUIET
         while True:
             try:
@@ -114,7 +130,7 @@ class LedgerWriter:
             self._failure = str(error)
             return 0
 
-    def _commit(self, batch: list[tuple[Record, Durable]]) -> None:
+    def _commit(self, batch: list[Entry]) -> None:
         try:
             self._store.append([record for record, _ in batch])
         except LedgerError as error:
@@ -124,16 +140,16 @@ class LedgerWriter:
             self._failure = ""
             self._answer(batch, True)
 
-    def _refuse(self, batch: list[tuple[Record, Durable]]) -> None:
+    def _refuse(self, batch: list[Entry]) -> None:
         """Answer False to a batch that was not committed and to everything behind it."""
+        batch += self._left
+        self._left = []
         with contextlib.suppress(queue.Empty):
             while True:
-                entry = self._queue.get_nowait()
-                if entry is not None:
-                    batch.append(entry)
+                batch += self._queue.get_nowait() or []
         self._answer(batch, False)
 
-    def _answer(self, batch: list[tuple[Record, Durable]], done: bool) -> None:
+    def _answer(self, batch: list[Entry], done: bool) -> None:
         if batch and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, iter([durable for _, durable in batch]), done)
 

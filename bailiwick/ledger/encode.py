@@ -8,7 +8,7 @@ fails: what JSON cannot carry (lone surrogates, NUL, huge integers, endless nest
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast, get_args
 
@@ -25,7 +25,7 @@ _KINDS = frozenset(get_args(RecordKind))
 _TEXT = ("agent", "user", "session", "task", "mount", "statement", "decision", "code", "message", "policy", "refers")
 _NUMBERS = ("rows", "bytes", "duration_us")
 _LISTS = ("chain", "actions", "labels", "grants")
-_KNOWN = frozenset(("v", "seq")) | {field.name for field in fields(Record)}
+_KNOWN = frozenset(("v", "seq")) | set(Record._fields)
 
 
 def encode(record: Record, seq: int) -> bytes:
@@ -153,8 +153,7 @@ def decode(body: bytes) -> Entry | None:
     touched = cast("dict[str, list[str]]", document.get("fields", {}))
     values["fields"] = {name: tuple(names) for name, names in touched.items()}
     values["at"] = datetime.fromisoformat(cast(str, document["at"]))
-    record = replace(_BLANK, **values)  # pyright: ignore[reportArgumentType] -- checked by _well_formed
-    entry = Entry(cast(int, seq), record)
+    entry = Entry(cast(int, seq), _BLANK._replace(**values))
     return entry if encode(entry.record, entry.seq) == body else None
 
 

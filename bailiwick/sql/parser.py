@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 import postgast
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 from postgast import pg_query_pb2 as pb
-from postgast.pg_query_pb2 import Node, ParseResult
+from postgast.pg_query_pb2 import Node, ParseResult, RawStmt
 
 from bailiwick.model.decision import Denial
 
@@ -117,55 +119,112 @@ _PLACES = (
     "name_location",
 )
 
-_Shape = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-_shapes: dict[type[Message], _Shape] = {}
+
+class _Bare:
+    """Trees without places: read by a second schema that does not know them. All of it runs in C."""
+
+    def __init__(self) -> None:
+        schema = descriptor_pb2.FileDescriptorProto.FromString(pb.DESCRIPTOR.serialized_pb)
+        for message in schema.message_type:
+            kept = [each for each in message.field if each.name not in _PLACES]
+            del message.field[:]
+            message.field.extend(kept)
+        pool = descriptor_pool.DescriptorPool()
+        pool.Add(schema)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its type out
+        self._type = message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.RawStmt"))
+
+    def read(self, statement: RawStmt) -> bytes:
+        """Return the serialized statement without its places; those deeper than 64 levels stay."""
+        bare = self._type.FromString(statement.SerializeToString())
+        bare.DiscardUnknownFields()
+        return bare.SerializeToString()
 
 
-def _shape(kind: type[Message]) -> _Shape:
-    """Names of a message type's fields: places, single messages, repeated messages. Learnt once for each type."""
-    fields = kind.DESCRIPTOR.fields
-    shape = (
-        tuple(field.name for field in fields if field.name in _PLACES),
-        tuple(field.name for field in fields if field.message_type is not None and not field.is_repeated),
-        tuple(field.name for field in fields if field.message_type is not None and field.is_repeated),
-    )
-    return _shapes.setdefault(kind, shape)
+@lru_cache(maxsize=1)
+def _bare() -> _Bare:
+    return _Bare()
 
 
-def without_places(tree: Message) -> None:
-    """Clear every field that only says where in the text something stood."""
-    stack: list[Message] = [tree]
+def without_places(statement: RawStmt) -> bytes:
+    """Return the serialized statement without the fields that only say where in the text something stood: the same for
+    equal trees. Those deep within others are cleared one by one, which takes long."""
+    copy = RawStmt()
+    copy.CopyFrom(statement)
+    stack: list[Message] = [copy]
     while stack:
         message = stack.pop()
-        if isinstance(message, Node):
-            name = message.WhichOneof("node")
-            if name is None:
-                continue
-            message = getattr(message, name)
-        kind: type[Message] = type(message)  # pyright: ignore[reportUnknownVariableType]  # messages reached by name
-        places, singles, repeated = _shapes.get(kind) or _shape(kind)
-        for name in places:
-            setattr(message, name, 0)
-        stack.extend(getattr(message, name) for name in singles if message.HasField(name))
-        for name in repeated:
-            stack.extend(getattr(message, name))
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                stack.extend(value if field.is_repeated else [value])
+            elif field.name in _PLACES:
+                message.ClearField(field.name)
+    return copy.SerializeToString()
 
 
 def deparse(statement: Node) -> str | Denial:
-    """Return the text of one statement, which parses back to the same tree, or a denial. Clears its places."""
+    """Return the text of one statement, which parses back to the same tree, or a denial."""
+    raw = RawStmt()
+    raw.stmt.CopyFrom(statement)
+    bare = RawStmt.FromString(_bare().read(raw))  # some forms of types are deparsed by their places
+    sql = _reproduced(bare, raw) or _reproduced(_guarded(bare), raw)
+    return sql or Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
+
+
+def _reproduced(statement: RawStmt, wanted: RawStmt) -> str:
+    """Return the text of a statement if it parses back to what is wanted, else nothing."""
     tree = ParseResult()
-    tree.stmts.add().stmt.CopyFrom(statement)
-    without_places(tree)
+    tree.stmts.add().CopyFrom(statement)
     try:
         sql = postgast.deparse(tree)
         again = postgast.parse(sql)
     except (postgast.PgQueryError, UnicodeDecodeError):
-        return Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
-    again.version = tree.version
-    without_places(again)
-    if again != tree:
-        return Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
-    return sql
+        return ""
+    return sql if len(again.stmts) == 1 and _equal(again.stmts[0], wanted) else ""
+
+
+def _equal(one: RawStmt, other: RawStmt) -> bool:
+    """Whether the trees are equal apart from places. Equal with places in the depths is equal all the more."""
+    bare = _bare()
+    return bare.read(one) == bare.read(other) or without_places(one) == without_places(other)
+
+
+_WEAK = ("a_expr", "bool_expr", "null_test", "boolean_test", "sub_link", "collate_clause")
+_OPERANDS: Mapping[str, tuple[str, ...]] = {
+    "a_expr": ("lexpr", "rexpr"),
+    "sub_link": ("testexpr",),
+    "null_test": ("arg",),
+    "boolean_test": ("arg",),
+    "collate_clause": ("arg",),
+}
+"""Where the deparser forgets parentheses around what binds more weakly."""
+
+
+def _operands(node: Node) -> list[Node]:
+    kind = node.WhichOneof("node") or ""
+    found: list[Node] = [getattr(getattr(node, kind), name) for name in _OPERANDS.get(kind, ())]
+    if kind == "a_expr" and "BETWEEN" in pb.A_Expr_Kind.Name(node.a_expr.kind):
+        found += node.a_expr.rexpr.list.items
+    return found
+
+
+def _guarded(bare: RawStmt) -> RawStmt:
+    """Return the statement with parentheses around such operands: an indirection of nothing is deparsed as them."""
+    statement = RawStmt()
+    statement.CopyFrom(bare)
+    operands: list[Node] = []
+    stack: list[Message] = [statement]
+    while stack:
+        message = stack.pop()
+        if isinstance(message, Node):
+            operands += [each for each in _operands(message) if each.WhichOneof("node") in _WEAK]
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                stack.extend(value if field.is_repeated else [value])
+    for operand in reversed(operands):  # the inner ones first: they are copied with what is around them
+        guarded = Node()
+        guarded.a_indirection.arg.a_indirection.arg.CopyFrom(operand)
+        operand.CopyFrom(guarded)
+    return statement
 
 
 def normalized(sql: str) -> str:
