@@ -189,6 +189,23 @@ def _equal(one: RawStmt, other: RawStmt) -> bool:
 
 
 _WEAK = ("a_expr", "bool_expr", "null_test", "boolean_test", "sub_link", "collate_clause")
+_CALLS = (
+    "a_array_expr",
+    "case_expr",
+    "coalesce_expr",
+    "json_array_constructor",
+    "json_array_query_constructor",
+    "json_func_expr",
+    "json_object_constructor",
+    "json_parse_expr",
+    "json_scalar_expr",
+    "json_serialize_expr",
+    "min_max_expr",
+    "sqlvalue_function",
+    "xml_expr",
+    "xml_serialize",
+)
+"""Which need them before `[…]`. Never a column reference: the deparser crashes over one that is guarded."""
 _OPERANDS: Mapping[str, tuple[str, ...]] = {
     "a_expr": ("lexpr", "rexpr"),
     "sub_link": ("testexpr",),
@@ -202,6 +219,8 @@ _OPERANDS: Mapping[str, tuple[str, ...]] = {
 def _operands(node: Node) -> list[Node]:
     kind = node.WhichOneof("node") or ""
     found: list[Node] = [getattr(getattr(node, kind), name) for name in _OPERANDS.get(kind, ())]
+    if kind == "a_indirection" and node.a_indirection.arg.WhichOneof("node") in _CALLS:
+        return [node.a_indirection.arg]
     if kind == "a_expr" and "BETWEEN" in pb.A_Expr_Kind.Name(node.a_expr.kind):
         found += node.a_expr.rexpr.list.items
     return found
@@ -216,7 +235,7 @@ def _guarded(bare: RawStmt) -> RawStmt:
     while stack:
         message = stack.pop()
         if isinstance(message, Node):
-            operands += [each for each in _operands(message) if each.WhichOneof("node") in _WEAK]
+            operands += [each for each in _operands(message) if each.WhichOneof("node") in (*_WEAK, *_CALLS)]
         for field, value in message.ListFields():
             if field.message_type is not None:
                 stack.extend(value if field.is_repeated else [value])
