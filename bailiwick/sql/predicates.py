@@ -295,8 +295,9 @@ def _rounded(name: str, column: Column, step: str) -> str:
     size = literal(Decimal(step), "numeric")
     rounded = f"pg_catalog.round(({name})::numeric / {size}) * {size}"
     limits = _INTEGER_RANGES.get(base_type(column.type))
-    if limits is not None:  # rounding up near the end of the type's range must not raise
-        rounded = f"LEAST(GREATEST({rounded}, {limits[0]}), {limits[1]})"
+    if limits is not None:  # rounding up near the end of the type's range must not raise; both pass over a NULL
+        bounded = f"LEAST(GREATEST({rounded}, {limits[0]}), {limits[1]})"
+        rounded = f"CASE WHEN {name} IS NOT NULL THEN {bounded} END"
     return f"({rounded})::{column.type}"
 
 
