@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.gateway.introspect import read_catalogue, read_tables
-from bailiwick.gateway.ready import PolicyRefusedError, make_ready
+from bailiwick.gateway.ready import PolicyRefusedError, Ready, make_ready
 from bailiwick.model.lock import Lock
 from bailiwick.policy.lockfile import render_lock
 from tests.support.postgres import Database
@@ -39,12 +39,12 @@ agents:
 GOOD = "owner IN (SELECT m.owner FROM public.members m WHERE m.agent = $user.id)"
 
 
-async def ready(database: Database, folder: Path, predicate: str, mask: str) -> None:
+async def ready(database: Database, folder: Path, predicate: str, mask: str) -> Ready:
     """Put a policy with this SQL of its author in force."""
     tables = await read_tables(database.url(), None)
     (folder / "policy.yaml").write_text(POLICY.replace("PREDICATE", predicate).replace("MASK", mask))
     (folder / "bailiwick.lock").write_text(render_lock(Lock({"shop": tables})))
-    await make_ready(folder / "policy.yaml", {"SHOP_URL": database.url()}, read_catalogue)
+    return await make_ready(folder / "policy.yaml", {"SHOP_URL": database.url()}, read_catalogue)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def shop(database: Database) -> Database:
 
 
 async def test_sql_that_the_database_understands_is_put_in_force(shop: Database, tmp_path: Path) -> None:
-    await ready(shop, tmp_path, GOOD, "left(owner, 1)")
+    made = await ready(shop, tmp_path, GOOD, "left(owner, 1)")
+    assert made.catalogues["shop"].relations
 
 
 @pytest.mark.parametrize(

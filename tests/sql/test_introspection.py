@@ -18,9 +18,6 @@ from tests.sql.catalogue_rig import HIDDEN, OTHERS, SHOWN, Rig, make_rig, other_
 from tests.sql.introspection_cases import Case, cases, oids
 from tests.support.postgres import Server
 
-_REFUSED: tuple[str, ...] = ()
-"""Cases that are not answered from the scope."""
-
 
 @pytest.fixture(scope="module", params=[None, *OTHERS], ids=str)
 def rig(request: pytest.FixtureRequest, postgres: Server) -> Iterator[Rig]:
@@ -58,7 +55,7 @@ def run(rig: Rig, sql: str, parameters: tuple[str | None, ...]) -> tuple[str, li
     return "", [[(cell or b"").decode() for cell in row] for row in cells]
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if case.name not in _REFUSED], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_a_clients_question_is_answered_from_the_scope(
     rig: Rig, rewriter: Rewriter, numbers: dict[str, str], case: Case
 ) -> None:
