@@ -94,6 +94,8 @@ def _source(draw: st.DrawFn, columns: Columns) -> Source:
     if shape == "cross":
         return Source(f"{one.text} CROSS JOIN {other} AS y", both)
     left, right = one.offers["int"] or ["1"], two["int"] or ["1"]
+    if shape == "full" and "1" in (*left, *right):
+        return one  # a full join needs columns on both sides
     on = f"{draw(st.sampled_from(left))} = {draw(st.sampled_from(right))}"
     kind = {"join": "JOIN", "left": "LEFT JOIN", "full": "FULL JOIN"}[shape]
     if shape != "full" and draw(st.booleans()):
