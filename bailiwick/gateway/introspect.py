@@ -76,6 +76,23 @@ SELECT n.root, n.oid FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oi
 WHERE n.oid >= 16384 AND t.typtype <> 'c' GROUP BY n.root, n.oid
 """
 
+_RESULTS = """
+SELECT f.schema, f.name, min(f.columns) AS columns
+FROM (
+    SELECT n.nspname::text AS schema, p.proname::text AS name, CASE
+        WHEN t.typtype = 'c' THEN (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
+                                   WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+        ELSE (SELECT array_agg(u.name::text ORDER BY u.place)
+              FROM unnest(p.proargnames, p.proargmodes) WITH ORDINALITY AS u(name, mode, place)
+              WHERE u.mode IN ('o', 'b', 't')) END AS columns
+    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_type AS t ON t.oid = p.prorettype
+    WHERE n.nspname || '.' || p.proname = ANY ($1::text[])
+) AS f
+GROUP BY f.schema, f.name
+HAVING count(*) = count(f.columns) AND min(f.columns) = max(f.columns)
+"""
+
 
 class _Connection(Protocol):
     """What is used of asyncpg's connection; the library brings no types."""
@@ -129,6 +146,7 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         leakproof = await connection.fetch(_LEAKPROOF)
         relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
         types = await _types(connection, [row for rows in live.values() for row in rows])
+        results = await connection.fetch(_RESULTS, list(policy_mount.functions))
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
         relations={key: relation for key, relation in relations.items() if relation.columns},
@@ -136,6 +154,7 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         leakproof=frozenset((row["operator"], row["left"], row["right"]) for row in leakproof),
         version=version,
         types=types,
+        results={(row["schema"], row["name"]): tuple(row["columns"]) for row in results},
     )
 
 
