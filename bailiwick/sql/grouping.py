@@ -109,17 +109,16 @@ def _refer(node: Node, source: Source, name: str) -> None:
     node.column_ref.fields.add().string.sval = name
 
 
-def extend(select: SelectStmt, sources: Iterable[Source], level: Level, walk: Walk) -> None:
+def extend(select: SelectStmt, sources: Sequence[Source], level: Level, walk: Walk) -> None:
     """Add what the keys imply. `Source.late` holds the references that were made after grouping."""
     mentioned: set[tuple[int, str]] = set()
-    common = _union(_common(item, select, level, mentioned, walk) for item in select.group_clause)
+    common = _union(_common(item, select, level, mentioned) for item in select.group_clause)
     for source in sources:
-        relation = source.use.relation if source.use is not None else None
-        key = relation.relation.key if isinstance(relation, ScopedRelation) else ()
-        reals = {source.real(name) for at, name in common if at == id(source)}
         late, source.late = source.late or [], None
-        if not key or not set(key) <= reals:
+        key = _key(source)
+        if not key <= common:
             continue
+        walk.by_value = True  # what a position stands for
         added: set[str] = set()
         for node, name in late:
             if (id(source), name) in mentioned or name in added:
@@ -130,19 +129,26 @@ def extend(select: SelectStmt, sources: Iterable[Source], level: Level, walk: Wa
             added.add(name)
         for name in sorted(added):
             _refer(select.group_clause.add(), source, name)
+    outputs = _union(_columns(item.res_target.val, select, level) for item in select.target_list)
+    walk.by_value = walk.by_value or any(_key(source) & outputs for source in sources)
+
+
+def _key(source: Source) -> set[tuple[int, str]]:
+    """Return the key's columns by their names here; never empty."""
+    relation = source.use.relation if source.use is not None else None
+    key = relation.relation.key if isinstance(relation, ScopedRelation) else ()
+    return {(id(source), name) for name in source.columns if source.real(name) in key}
 
 
 def _union(sets: Iterable[set[tuple[int, str]]]) -> set[tuple[int, str]]:
     return set[tuple[int, str]]().union(*sets)
 
 
-def _common(
-    node: Node, select: SelectStmt, level: Level, mentioned: set[tuple[int, str]], walk: Walk
-) -> set[tuple[int, str]]:
+def _common(node: Node, select: SelectStmt, level: Level, mentioned: set[tuple[int, str]]) -> set[tuple[int, str]]:
     """Return the columns by which every grouping set of an item groups; `mentioned` gets those of any."""
 
     def inner(item: Node) -> set[tuple[int, str]]:
-        return _common(item, select, level, mentioned, walk)
+        return _common(item, select, level, mentioned)
 
     if node.HasField("row_expr"):
         return _union(map(inner, node.row_expr.args))
@@ -155,7 +161,6 @@ def _common(
         every = node.grouping_set.kind == pb.GROUPING_SET_SETS and sets
         return set[tuple[int, str]].intersection(*sets) if every else set()
     if is_position(node):
-        walk.by_value = True
         node = _output(select, node.a_const.ival.ival)
     found = _columns(node, select, level)
     mentioned |= found

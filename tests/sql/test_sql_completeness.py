@@ -3,11 +3,16 @@ could tell something of hidden rows."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from bailiwick.gateway.introspect import read_catalogue
 from bailiwick.model.decision import Access, Denial
+from bailiwick.model.policy import Mount, SecretRef
 from bailiwick.model.scope import Scope
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.results import OWN
@@ -265,5 +270,28 @@ def test_the_columns_of_built_in_functions_are_those_of_the_server(database: Dat
         " WHERE p.pronamespace = 11 AND p.proname = ANY (%s)",
         (sorted(OWN),),
     )
-    assert {str(name): tuple(columns) for name, columns in found if isinstance(columns, list)} == dict(OWN)
+    assert {str(name): tuple(cast("list[str]", columns)) for name, columns in found} == dict(OWN)
     assert len(found) == len(OWN)
+
+
+_FUNCTIONS = """
+CREATE TABLE pair (a int, b text);
+CREATE FUNCTION listed() RETURNS TABLE (id int, title text) LANGUAGE sql AS $$ SELECT 1, 'x' $$;
+CREATE FUNCTION given(x int, OUT y int, INOUT z int) LANGUAGE sql AS $$ SELECT 1, 2 $$;
+CREATE FUNCTION rows_of() RETURNS SETOF pair LANGUAGE sql AS $$ TABLE pair $$;
+CREATE FUNCTION plain(x int) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION differs(x int, OUT y int, OUT z int) LANGUAGE sql AS $$ SELECT 1, 2 $$;
+CREATE FUNCTION differs(x text, OUT a int, OUT b int) LANGUAGE sql AS $$ SELECT 1, 2 $$;
+CREATE FUNCTION hidden() RETURNS TABLE (id int) LANGUAGE sql AS $$ SELECT 1 $$;
+"""
+
+
+def test_the_catalogue_tells_what_the_functions_of_the_policy_return(new_database: Callable[[str], Database]) -> None:
+    names = tuple(f"public.{name}" for name in ("listed", "given", "rows_of", "plain", "differs"))
+    mount = Mount("crm", "postgres", SecretRef("${CRM_URL}"), {}, sql=True, functions=names)
+    catalogue = asyncio.run(read_catalogue(new_database(_FUNCTIONS).url(), mount, {}))
+    assert catalogue.results == {
+        ("public", "listed"): ("id", "title"),
+        ("public", "given"): ("y", "z"),
+        ("public", "rows_of"): ("a", "b"),
+    }
