@@ -272,10 +272,15 @@ def query_text(sql: str) -> Node:
 
 def conjoin(node: Node, more: Iterable[Node]) -> None:
     """AND further conditions to `node`, in the shape in which the parser itself would have built it."""
+    found = list(more)
+    if node.WhichOneof("node") is None and len(found) == 1:
+        node.CopyFrom(found[0])
+        return
     if not (node.HasField("bool_expr") and node.bool_expr.boolop == pb.AND_EXPR):
         first = Node()
         first.CopyFrom(node)
         node.Clear()
         node.bool_expr.boolop = pb.AND_EXPR
-        node.bool_expr.args.add().CopyFrom(first)
-    node.bool_expr.args.extend(more)
+        if first.WhichOneof("node") is not None:  # a condition of nothing crashes the deparser
+            node.bool_expr.args.add().CopyFrom(first)
+    node.bool_expr.args.extend(found)
