@@ -119,9 +119,7 @@ def _grants(draw: st.DrawFn, table: str) -> list[Grant]:
         made.append(Grant("allow", table, draw(row_conditions(table)), fields, masked))
     for _ in range(draw(st.sampled_from((0, 0, 1, 2)))):
         drawn = draw(row_conditions(table))
-        rows = {
-            name: matcher for name, matcher in drawn.items() if matcher != ("any",)
-        }  # of every row: no table at all
+        rows = {name: matcher for name, matcher in drawn.items() if matcher != ("any",)}  # else no table
         fields = draw(st.none() | st.lists(st.sampled_from(columns), min_size=1, max_size=2, unique=True).map(tuple))
         if rows or fields:
             made.append(Grant("deny", table, rows, fields))
