@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import postgast
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -126,16 +126,17 @@ class _Bare:
     def __init__(self) -> None:
         schema = descriptor_pb2.FileDescriptorProto.FromString(pb.DESCRIPTOR.serialized_pb)
         for message in schema.message_type:
-            kept = [each for each in message.field if each.name not in _PLACES]
+            left_out = (*_PLACES, "version") if message.name == "ParseResult" else _PLACES
+            kept = [each for each in message.field if each.name not in left_out]
             del message.field[:]
             message.field.extend(kept)
         pool = descriptor_pool.DescriptorPool()
         pool.Add(schema)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its type out
-        self._type = message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.RawStmt"))
+        self._type = message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.ParseResult"))
 
-    def read(self, statement: RawStmt) -> bytes:
-        """Return the serialized statement without its places; those deeper than 64 levels stay."""
-        bare = self._type.FromString(statement.SerializeToString())
+    def read(self, serialized: bytes) -> bytes:
+        """Return a serialized tree without its places; those deeper than 64 levels stay."""
+        bare = self._type.FromString(serialized)
         bare.DiscardUnknownFields()
         return bare.SerializeToString()
 
@@ -145,11 +146,12 @@ def _bare() -> _Bare:
     return _Bare()
 
 
-def without_places(statement: RawStmt) -> bytes:
-    """Return the serialized statement without the fields that only say where in the text something stood: the same for
+def without_places(tree: ParseResult) -> bytes:
+    """Return the serialized tree without the fields that only say where in the text something stood: the same for
     equal trees. Those deep within others are cleared one by one, which takes long."""
-    copy = RawStmt()
-    copy.CopyFrom(statement)
+    copy = ParseResult()
+    copy.CopyFrom(tree)
+    copy.version = 0
     stack: list[Message] = [copy]
     while stack:
         message = stack.pop()
@@ -161,31 +163,46 @@ def without_places(statement: RawStmt) -> bytes:
     return copy.SerializeToString()
 
 
+class _Serialized:
+    """A tree that was serialized already, as `postgast.deparse` takes it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  # the name in protobuf
+        """Return the bytes."""
+        return self._data
+
+
 def deparse(statement: Node) -> str | Denial:
     """Return the text of one statement, which parses back to the same tree, or a denial."""
-    raw = RawStmt()
-    raw.stmt.CopyFrom(statement)
-    bare = RawStmt.FromString(_bare().read(raw))  # some forms of types are deparsed by their places
-    sql = _reproduced(bare, raw) or _reproduced(_guarded(bare), raw)
+    tree = _within("stmts", ParseResult, _within("stmt", RawStmt, statement.SerializeToString()))
+    bare = _bare().read(tree)  # some forms of types are deparsed by their places
+    sql = _reproduced(bare, bare, tree) or _reproduced(_guarded(bare), bare, tree)
     return sql or Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
 
 
-def _reproduced(statement: RawStmt, wanted: RawStmt) -> str:
-    """Return the text of a statement if it parses back to what is wanted, else nothing."""
-    tree = ParseResult()
-    tree.stmts.add().CopyFrom(statement)
+def _within(name: str, kind: type[Message], data: bytes) -> bytes:
+    """Return the serialized message of a kind with this one field. Copying the tree into one takes much longer."""
+    size, digits = len(data), bytearray()
+    while size > 0x7F:
+        digits.append(size & 0x7F | 0x80)
+        size >>= 7
+    digits.append(size)
+    return bytes((kind.DESCRIPTOR.fields_by_name[name].number << 3 | 2, *digits)) + data
+
+
+def _reproduced(tried: bytes, bare: bytes, wanted: bytes) -> str:
+    """Return the text of a serialized tree if it parses back to what is wanted, else nothing. `bare` is `wanted` as
+    `_Bare` reads it: equal with places in the depths is equal all the more."""
     try:
-        sql = postgast.deparse(tree)
+        sql = postgast.deparse(cast("ParseResult", _Serialized(tried)))
         again = postgast.parse(sql)
     except (postgast.PgQueryError, UnicodeDecodeError):
         return ""
-    return sql if len(again.stmts) == 1 and _equal(again.stmts[0], wanted) else ""
-
-
-def _equal(one: RawStmt, other: RawStmt) -> bool:
-    """Whether the trees are equal apart from places. Equal with places in the depths is equal all the more."""
-    bare = _bare()
-    return bare.read(one) == bare.read(other) or without_places(one) == without_places(other)
+    if _bare().read(again.SerializeToString()) == bare:
+        return sql
+    return sql if without_places(again) == without_places(ParseResult.FromString(wanted)) else ""
 
 
 _WEAK = ("a_expr", "bool_expr", "null_test", "boolean_test", "sub_link", "collate_clause")
@@ -226,10 +243,9 @@ def _operands(node: Node) -> list[Node]:
     return found
 
 
-def _guarded(bare: RawStmt) -> RawStmt:
+def _guarded(bare: bytes) -> bytes:
     """Return the statement with parentheses around such operands: an indirection of nothing is deparsed as them."""
-    statement = RawStmt()
-    statement.CopyFrom(bare)
+    statement = ParseResult.FromString(bare)
     operands: list[Node] = []
     stack: list[Message] = [statement]
     while stack:
@@ -243,7 +259,7 @@ def _guarded(bare: RawStmt) -> RawStmt:
         guarded = Node()
         guarded.a_indirection.arg.a_indirection.arg.CopyFrom(operand)
         operand.CopyFrom(guarded)
-    return statement
+    return statement.SerializeToString()
 
 
 def normalized(sql: str) -> str:
