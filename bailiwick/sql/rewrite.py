@@ -52,7 +52,7 @@ _TEMPLATES = 512
 _FORMS = 4096
 _LONGEST_FORM = 2048
 """Characters of a text that is looked up by its shape."""
-_TemplateKey = tuple[ScopedRelation | SystemView, bool, bool, int, tuple[Bound, ...]]
+_TemplateKey = tuple[ScopedRelation | SystemView, tuple[str, ...], bool, bool, int, tuple[Bound, ...]]
 
 
 class Rewriter:
@@ -236,7 +236,8 @@ class Rewriter:
 
     def _template(self, use: Use, parameters: Parameters) -> Node:
         """Return the scoped form of a relation as a FROM item, made once for the same numbering of parameters."""
-        key = (use.relation, use.only, use.fenced, parameters.first, parameters.bound)
+        names = _wanted(use)
+        key = (use.relation, names, use.only, use.fenced, parameters.first, parameters.bound)
         if not parameters.inline and key in self._templates:
             found, bound = self._templates[key]
             parameters.adopt(bound)
@@ -244,7 +245,7 @@ class Rewriter:
         if isinstance(use.relation, SystemView):
             sql = use.relation.sql
         else:
-            sql = use.relation.select(parameters, only=use.only, fenced=use.fenced)
+            sql = use.relation.select(parameters, names, only=use.only, fenced=use.fenced)
         found = query_text(f"SELECT * FROM ({sql}) AS bw").select_stmt.from_clause[0]  # noqa: S608  # ours
         if not parameters.inline:
             if len(self._templates) >= _TEMPLATES:
@@ -301,6 +302,16 @@ def _sample_inside(place: Node, sample: RangeTableSample) -> None:
     relation = place.range_subselect.subquery.select_stmt.from_clause[0]
     sample.relation.CopyFrom(relation)
     relation.range_table_sample.CopyFrom(sample)
+
+
+def _wanted(use: Use) -> tuple[str, ...]:
+    """Return the columns that the statement reads of a relation: all when it renames them by their order, at least one.
+
+    What is not read would be left out by the database too; but every mask in it makes the tree larger.
+    """
+    if isinstance(use.relation, SystemView) or use.node.range_var.alias.colnames:
+        return tuple(use.relation.columns)
+    return tuple(name for name in use.relation.columns if name in use.fields) or tuple(use.relation.columns)[:1]
 
 
 def _copy_inside(place: Node, use: Use) -> None:

@@ -106,10 +106,10 @@ class ScopedRelation:
         """Return the qualified name of the real relation."""
         return f"{ident(self.relation.schema)}.{ident(self.relation.name)}"
 
-    def select(self, parameters: Parameters, *, only: bool, fenced: bool) -> str:
-        """Return the query that takes the relation's place in a FROM clause."""
+    def select(self, parameters: Parameters, names: Sequence[str], *, only: bool, fenced: bool) -> str:
+        """Return the query that takes the relation's place in a FROM clause, with these of its columns."""
         text = RelationText(self.relation, INNER, parameters, direct=True)
-        columns = ", ".join(f"{self._shown(text, name)[0]} AS {ident(name)}" for name in self.columns)
+        columns = ", ".join(f"{self._shown(text, name)[0]} AS {ident(name)}" for name in names)
         where = self.admits(text)
         return (
             f"SELECT {columns} FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # noqa: S608  # composed of quoted names of the policy

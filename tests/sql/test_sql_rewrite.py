@@ -36,7 +36,14 @@ def test_a_relation_is_replaced_by_its_scoped_form() -> None:
 
 def test_a_relation_without_a_row_filter_has_no_condition() -> None:
     sql = plan("SELECT title FROM kb.articles WHERE lower(title) = 'x'").sql
-    assert "FROM (SELECT bw.id AS id, bw.title AS title FROM kb.articles bw) articles WHERE" in sql
+    assert "FROM (SELECT bw.title AS title FROM kb.articles bw) articles WHERE" in sql
+
+
+def test_columns_that_are_not_read_are_left_out() -> None:
+    assert "SELECT bw.name AS name FROM" in plan("SELECT name FROM customers").sql
+    assert "bw.name AS name" in plan("SELECT row_to_json(c) FROM customers c").sql
+    assert "(SELECT bw.customer_id AS customer_id FROM" in plan("SELECT count(*) FROM customers").sql
+    assert "bw.name AS name" in plan("SELECT c.y FROM customers AS c (x, y)").sql
 
 
 def test_bound_values_come_behind_the_parameters_of_the_agent() -> None:
@@ -282,7 +289,7 @@ def test_returning_shows_the_scope_only() -> None:
 def test_a_field_is_clear_only_in_the_rows_of_a_grant_that_shows_it() -> None:
     clear = ReadGrant("b", rows({"status": Equal("open")}), {"ticket_id": None, "subject": None})
     less = ReadGrant("a", MINE, {"ticket_id": None})
-    sql = plan("SELECT subject FROM tickets", resources(tickets=ResourceScope(TICKETS, (less, clear)))).sql
+    sql = plan("SELECT ticket_id, subject FROM tickets", resources(tickets=ResourceScope(TICKETS, (less, clear)))).sql
     assert "CASE WHEN bw.status = 'open'::text THEN bw.subject END AS subject" in sql
     assert "bw.ticket_id AS ticket_id" in sql
     assert "WHERE bw.customer_id = $1::int OR bw.status = 'open'::text" in sql
