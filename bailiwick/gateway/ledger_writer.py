@@ -14,12 +14,14 @@ import threading
 from collections.abc import Callable, Iterator
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_store import INDEX_CHUNK, MAX_BATCH, RETAIN_AFTER, LedgerStore
+from bailiwick.gateway.ledger_store import MAX_BATCH, RETAIN_AFTER, LedgerStore
 from bailiwick.model.record import Record
 
 Durable = Callable[[bool], None]
 Entry = tuple[Record, Durable]
 MAX_PENDING = 8_192
+MOST_UNINDEXED = 8_192
+"""Records that may wait for their place in the search index while there is no quiet; readers find them all the same."""
 QUIET = 0.05
 """Seconds without a record after which indexing is caught up."""
 
@@ -88,7 +90,7 @@ class LedgerWriter:
             while self._gather(batch):
                 self._commit(batch)
                 batch = []
-                if self._store.unindexed >= INDEX_CHUNK:
+                if self._store.unindexed >= MOST_UNINDEXED:
                     self._tidy()
             if batch:
                 self._commit(batch)
