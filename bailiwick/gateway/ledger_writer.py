@@ -1,8 +1,9 @@
 """Appending from the event loop: records gather while the thread commits, and are then committed together.
 
 A lone record is committed at once; what gathers meanwhile shares the next commit (natural batching), which waits a
-tenth of a millisecond for more when the one before was shared. What one turn of the loop appends is handed over together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread
-gives up the interpreter once for each batch.
+tenth of a millisecond for more when the one before was shared. What one turn of the loop appends is handed over
+together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread gives up the
+interpreter once for each batch.
 """
 
 from __future__ import annotations
