@@ -75,7 +75,7 @@ def test_readers_raise_nothing_but_protocol_errors(data: bytes) -> None:
     readers = (codec.read_parse, codec.read_execute, codec.read_named, codec.read_query, codec.read_bind)
     for reader in readers:
         with contextlib.suppress(ProtocolError):
-            reader(raw)
+            assert reader(raw) is not None
     with contextlib.suppress(ProtocolError):
         codec.read_bind_tail(raw, 5)
     with contextlib.suppress(ProtocolError):
@@ -282,5 +282,5 @@ def test_literals_do_not_reach_the_ledger(text: str, kept: str) -> None:
 
 
 @given(st.text(max_size=200))
-def test_scrubbing_ends_for_any_text(text: str) -> None:
-    without_literals(text)
+def test_a_literal_is_scrubbed_whatever_stands_behind_it(text: str) -> None:
+    assert "CANARY" not in without_literals(f"SELECT 'CANARY' {text}")

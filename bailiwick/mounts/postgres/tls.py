@@ -41,7 +41,7 @@ class TlsPipe:
                 plain.append(chunk)
             closed = True
         except ssl.SSLWantReadError:
-            pass
+            pass  # the rest has not been received yet
         except ssl.SSLZeroReturnError:
             closed = True
         except ssl.SSLError as error:
