@@ -16,7 +16,7 @@ from postgast.pg_query_pb2 import Node, RangeVar
 from bailiwick.model.scope import RowFilter, WriteGrant
 from bailiwick.model.value import Ref
 from bailiwick.sql.environment import Columns, Fact, Level, Source, Use, Walk, refuse
-from bailiwick.sql.expressions import expression
+from bailiwick.sql.expressions import expression, fence
 from bailiwick.sql.parser import conjoin, query_text
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.predicates import Parameters, RelationText, columns_of, condition, parameter_type
@@ -202,9 +202,7 @@ def _where(where: Node, level: Level, walk: Walk) -> bool:
     if not where.WhichOneof("node"):
         return False
     fact = expression(where, level, walk)
-    if fact.leaky:
-        for use in fact.uses:
-            use.fenced = True
+    fence(fact)
     return fact.leaky
 
 
