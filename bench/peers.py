@@ -17,7 +17,8 @@ from pathlib import Path
 import psycopg
 
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
-from tests.support.postgres import PASSWORD, SUPERUSER, Database, Server, free_port, installation
+from tests.support.installed import installation
+from tests.support.postgres import PASSWORD, SUPERUSER, Database, Server, free_port
 
 POLICY = """
 bailiwick: 1

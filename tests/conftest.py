@@ -1,23 +1,46 @@
-"""Fixtures for every test: a real PostgreSQL (one a test process) and fresh databases on it."""
+"""Fixtures for every test: real PostgreSQL servers (one of a version a test process) and fresh databases on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.installed import NEWEST, SUPPORTED, installations
 from tests.support.postgres import Database, Server, running_server
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")  # how long an example takes says nothing where others use the processors too
 
 
+def pytest_report_header() -> str:
+    """Say which versions the tests run on: not every machine can have every one."""
+    missing = [str(version) for version in SUPPORTED if version not in installations()]
+    there = ", ".join(f"{version} ({folder})" for version, folder in installations().items())
+    return f"postgresql: {there}" + (f"; not here: {', '.join(missing)}" if missing else "")
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A running PostgreSQL; `postgres.create(script)` gives a fresh database."""
-    with running_server() as server:
+def servers() -> Iterator[Callable[[int], Server]]:
+    """Give the running PostgreSQL of a version, started when it is first asked for."""
+    with ExitStack() as stack:
+        running: dict[int, Server] = {}
+
+        def server(version: int) -> Server:
+            if version not in running:
+                chosen = None if version == NEWEST else version
+                running[version] = stack.enter_context(running_server(version=chosen))
+            return running[version]
+
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Callable[[int], Server]) -> Server:
+    """A running PostgreSQL; `postgres.create(script)` gives a fresh database."""
+    return servers(NEWEST)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.support.desk import TABLES, Desk
-from tests.support.postgres import installation
+from tests.support.installed import installation
 
 
 def psql(desk: Desk, *commands: str, script: bool = False) -> subprocess.CompletedProcess[str]:

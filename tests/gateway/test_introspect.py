@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,7 @@ from bailiwick.errors import BackendError
 from bailiwick.gateway.introspect import read_catalogue, read_tables
 from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.model.policy import Mount, Resource, SecretRef
+from tests.support.installed import versions
 from tests.support.postgres import PASSWORD, Database, Server
 
 SCRIPT = """
@@ -32,9 +33,9 @@ CREATE TABLE public.shadow (pg_class int);
 """
 
 
-@pytest.fixture(scope="module")
-def crm(postgres: Server) -> Iterator[Database]:
-    made = postgres.create(SCRIPT)
+@pytest.fixture(scope="module", params=versions("introspect"))
+def crm(request: pytest.FixtureRequest, servers: Callable[[int], Server]) -> Iterator[Database]:
+    made = servers(request.param).create(SCRIPT)
     yield made
     made.drop()
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.mounts.conftest import Gateway
-from tests.support.postgres import installation
+from tests.support.installed import installation
 
 
 async def _psql(gateway: Gateway, *arguments: str, stdin: str = "") -> tuple[int, str, str]:

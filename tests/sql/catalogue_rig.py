@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
-import pytest
 
 from bailiwick.gateway.introspect import read_catalogue, read_tables
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from tests.sql.introspection_cases import script
-from tests.support.postgres import QUICK, Cell, Database, Server, running_server
-
-OTHERS = tuple(
-    path for path in (Path(f"/usr/lib/postgresql/{version}/bin") for version in (15, 16, 17)) if path.exists()
-)
-"""Further installations to test on, where there are any; PostgreSQL 18 comes from the wheel."""
+from tests.support.postgres import Cell, Database, Server
 
 SHOWN: dict[str, tuple[str, ...] | None] = {
     "customers": ("customer_id", "name", "email", "region"),
@@ -81,13 +72,3 @@ def make_rig(server: Server) -> Rig:
     options = "-c search_path=pg_catalog,pg_temp"
     connection = psycopg.connect(database.url(), autocommit=True, options=options)
     return Rig(database, connection, catalogue, visible(catalogue))
-
-
-@contextmanager
-def other_server(binaries: Path) -> Generator[Server]:
-    """Start a server of another installation."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BAILIWICK_TEST_PGBIN", str(binaries))
-        patch.delitem(QUICK, "scram_iterations", raising=False)  # PostgreSQL 15 does not know it
-        with running_server() as server:
-            yield server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,8 @@ from bailiwick.sql.regtypes import (
     regclass_template,
     text_search_constant,
 )
-from tests.sql.catalogue_rig import HIDDEN, OTHERS, Rig, make_rig, other_server
+from tests.sql.catalogue_rig import HIDDEN, Rig, make_rig
+from tests.support.installed import versions
 from tests.support.postgres import Cell, Server
 
 REVIEWED = frozenset((Path(__file__).parent / "functions_reviewed.txt").read_text().split("\n"))
@@ -88,14 +89,9 @@ FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHE
 UNSAFE_TYPE = re.compile(r"\b(internal|cstring|reg(?!config)\w+|pg_node_tree|aclitem|refcursor|trigger|\w*_handler)\b")
 
 
-@pytest.fixture(scope="module", params=[None, *OTHERS], ids=str)
-def rig(request: pytest.FixtureRequest, postgres: Server) -> Iterator[Rig]:
-    binaries: Path | None = request.param
-    if binaries is None:
-        yield make_rig(postgres)
-        return
-    with other_server(binaries) as server:
-        yield make_rig(server)
+@pytest.fixture(scope="module", params=versions("catalogue"))
+def rig(request: pytest.FixtureRequest, servers: Callable[[int], Server]) -> Rig:
+    return make_rig(servers(request.param))
 
 
 def test_every_overload_of_an_allowed_name_was_reviewed(rig: Rig) -> None:

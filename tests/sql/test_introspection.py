@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from psycopg.pq import ExecStatus
@@ -14,19 +13,15 @@ from bailiwick.model.policy import Resource
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, Scope
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
-from tests.sql.catalogue_rig import HIDDEN, OTHERS, SHOWN, Rig, make_rig, other_server
+from tests.sql.catalogue_rig import HIDDEN, SHOWN, Rig, make_rig
 from tests.sql.introspection_cases import Case, cases, oids
+from tests.support.installed import versions
 from tests.support.postgres import Server
 
 
-@pytest.fixture(scope="module", params=[None, *OTHERS], ids=str)
-def rig(request: pytest.FixtureRequest, postgres: Server) -> Iterator[Rig]:
-    binaries: Path | None = request.param
-    if binaries is None:
-        yield make_rig(postgres)
-        return
-    with other_server(binaries) as server:
-        yield make_rig(server)
+@pytest.fixture(scope="module", params=versions("catalogue"))
+def rig(request: pytest.FixtureRequest, servers: Callable[[int], Server]) -> Rig:
+    return make_rig(servers(request.param))
 
 
 @pytest.fixture(scope="module")

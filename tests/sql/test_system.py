@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bailiwick.sql.catalogue import Column, Relation
 from bailiwick.sql.system import AVAILABLE, system_relation
-from tests.sql.catalogue_rig import HIDDEN, OTHERS, SHOWN, Rig, make_rig, other_server
+from tests.sql.catalogue_rig import HIDDEN, SHOWN, Rig, make_rig
+from tests.support.installed import versions
 from tests.support.postgres import Cell, Server
 
 
-@pytest.fixture(scope="module", params=[None, *OTHERS], ids=str)
-def rig(request: pytest.FixtureRequest, postgres: Server) -> Iterator[Rig]:
-    binaries: Path | None = request.param
-    if binaries is None:
-        yield make_rig(postgres)
-        return
-    with other_server(binaries) as server:
-        yield make_rig(server)
+@pytest.fixture(scope="module", params=versions("catalogue"))
+def rig(request: pytest.FixtureRequest, servers: Callable[[int], Server]) -> Rig:
+    return make_rig(servers(request.param))
 
 
 def read(rig: Rig, relation: str, columns: str = "*", where: str = "true") -> list[tuple[Cell, ...]]:

