@@ -5,7 +5,7 @@ Pure. Everything that is missing, unknown or not accepted makes the scope smalle
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,28 +30,44 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Grants whose way of
     working is not in effect (`aggregate`, `through: queue`, `args`) give nothing. Equal ids mean equal scopes.
     """
-    agent = policy.agents.get(session.agent)
-    narrowings = _narrowings(policy, session)
+    values = _session_values(session)
+
+    def holds(grant: Grant, resource: Resource) -> bool:
+        return _applies(grant, values, resource)
+
+    return scope_where(policy, lock, session.agent, session.task, session.asked, holds)
+
+
+def scope_where(
+    policy: Policy,
+    lock: Lock,
+    agent_name: str,
+    task: str | None,
+    asked: Mapping[str, Narrowing] | None,
+    holds: Callable[[Grant, Resource], bool],
+) -> Scope:
+    """Return the scope of an agent's sessions in which `holds` says what comes of `when`; see `effective_scope`."""
+    agent = policy.agents.get(agent_name)
+    narrowings = _narrowings(policy, agent_name, task, asked)
     resources: dict[str, ResourceScope] = {}
     taking_part: dict[str, Grant] = {}
     passed: list[str] = []
     if agent is not None and narrowings is not None:
         grants = _Index(grants_of(policy, agent.roles))
-        values = _session_values(session)
         for mount in policy.mounts.values():
             for resource in mount.resources.values():
                 ground = ground_of(mount, resource, lock)
                 narrow = [each.get(resource.name) for each in narrowings]
                 if ground is None or any(each is None for each in narrow):
                     continue
-                applying = [grant for grant in grants.of(resource.name) if _applies(grant, values, resource)]
+                applying = [grant for grant in grants.of(resource.name) if holds(grant, resource)]
                 passed += [f"{grant.id}@{resource.name}" for grant in applying if grant.when is not None]
                 found = _build(policy, ground, applying, [each for each in narrow if each is not None])
                 taking_part |= _taking_part(applying, found)
                 if found is not None:
                     resources[resource.name] = found
-    identity = digest(policy.version, lock, session.agent, session.task, sorted(passed), session.asked)
-    return Scope(identity, session.agent, resources, taking_part)
+    identity = digest(policy.version, lock, agent_name, task, sorted(passed), asked)
+    return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)))
 
 
 class _Index:
@@ -68,16 +84,18 @@ class _Index:
         return [grant for _, grant in sorted(both_ways, key=lambda pair: pair[0])]
 
 
-def _narrowings(policy: Policy, session: Session) -> tuple[Mapping[str, Narrowing], ...] | None:
+def _narrowings(
+    policy: Policy, agent: str, name: str | None, asked: Mapping[str, Narrowing] | None
+) -> tuple[Mapping[str, Narrowing], ...] | None:
     found: list[Mapping[str, Narrowing]] = []
-    if session.task is not None:
-        task = policy.tasks.get(session.task)
-        if task is None or session.agent not in task.agents:
+    if name is not None:
+        task = policy.tasks.get(name)
+        if task is None or agent not in task.agents:
             return None
         if task.only is not None:
             found.append(task.only)
-    if session.asked is not None:
-        found.append(session.asked)
+    if asked is not None:
+        found.append(asked)
     return tuple(found)
 
 

@@ -90,3 +90,7 @@ class Scope:
     resources: Mapping[str, ResourceScope]
     grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
     """The grants that take part, by id."""
+    task: str | None = None
+    passed: tuple[str, ...] = ()
+    """`grant@resource` of every grant whose `when` held. Agent, task and this decide the scope (but for what an opener
+    asked for): they are its shape."""

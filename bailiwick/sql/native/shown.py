@@ -1,0 +1,132 @@
+"""What one scope shows of one table, as a view's query; and what the view's owner needs of the table for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bailiwick.model.scope import ResourceScope, RowFilter
+from bailiwick.model.value import Ref
+from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.plan import Bound
+from bailiwick.sql.predicates import Parameters, RelationText, columns_of, own_sql, relations_in
+from bailiwick.sql.quote import ident, text
+from bailiwick.sql.scoped import INNER, ScopedRelation
+
+NOW = "pg_catalog.statement_timestamp()"
+"""The native depth's clock is the server's: an agent cannot set it, and holding a transaction open does not stop it."""
+
+
+def bound_expressions(home: str) -> Callable[[Bound], str]:
+    """Return what stands in the database for a value that the rewriter would bind. Each is computed once a query."""
+    schema = ident(home)
+
+    def expression(bound: Bound) -> str:
+        source = bound.source
+        if isinstance(source, Ref):
+            name = text(str(source)[1:])
+            if bound.type.endswith("[]"):
+                # the outer cast makes it a value: `= ANY ((SELECT …))` alone would compare with the query's rows
+                return f"(SELECT {schema}.list({name})::{bound.type})::{bound.type}"
+            cast = "" if bound.type == "text" else f"::{bound.type}"
+            return f"(SELECT {schema}.value({name}){cast})"
+        if source == "now":
+            return NOW
+        column = "inner" if source == "mask.inner" else "outer"
+        return f'(SELECT k."{column}" FROM {schema}.masks AS k)'  # noqa: S608  # quoted names
+
+    return expression
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One table as one scope shows it."""
+
+    scoped: ScopedRelation
+    home: str
+
+    @property
+    def scope(self) -> ResourceScope:
+        """The scope's share of this resource."""
+        return self.scoped.scope
+
+    @property
+    def relation(self) -> Relation:
+        """The table itself."""
+        return self.scoped.relation
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the view, in the table's order."""
+        return tuple(self.scoped.columns)
+
+    def text(self, alias: str, *, direct: bool) -> RelationText:
+        """Return expressions over the table under an alias, with session values as the database has them."""
+        return RelationText(self.relation, alias, Parameters(1, bound_expressions(self.home)), direct=direct)
+
+    def query(self) -> str:
+        """Return the view's query. Without a valid binding it has no rows, whatever the filters say."""
+        text = self.text(INNER, direct=True)
+        columns = ",\n       ".join(f"{self.scoped.field(text, name)} AS {ident(name)}" for name in self.columns)
+        where = self.scoped.admits(text)
+        limits = f"(SELECT {ident(self.home)}.bound())" + (f"\n  AND {where}" if where != "TRUE" else "")
+        return f"SELECT {columns}\nFROM {self.scoped.source()} AS {INNER}\nWHERE {limits}"  # quoted names of the policy
+
+    def clear(self) -> frozenset[str]:
+        """Return the columns that the view shows as they are in every row: these can be written through it."""
+        return frozenset(column.name for column in self.scoped.columns.values() if column.clear)
+
+    def writable(self, verb: str) -> tuple[str, ...]:
+        """Return the columns that the scope may write through the view, in the table's order."""
+        if verb in self.scope.held:
+            return ()
+        grants = self.scope.updates if verb == "update" else self.scope.creates
+        fields = frozenset[str]().union(*(grant.fields for grant in grants)) & self.clear()
+        return tuple(column.name for column in self.relation.columns if column.name in fields)
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the scope may delete rows."""
+        return bool(self.scope.deletes) and "delete" not in self.scope.held and bool(self.columns)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the scope may write anything."""
+        return self.deletes or bool(self.writable("update")) or bool(self.writable("create"))
+
+    def read_columns(self) -> tuple[str, ...]:
+        """Return the table's columns that the view's query names."""
+        scope, relation = self.scope, self.relation
+        named = set(self.columns) | columns_of(_filters(scope), relation) | {scope.resource.tenant}
+        if any(mask is not None and mask.name == "sql" for grant in scope.reads for mask in grant.fields.values()):
+            named |= {column.name for column in relation.columns}
+        return tuple(column.name for column in relation.columns if column.name in named)
+
+    def own_relations(self) -> frozenset[tuple[str, str]]:
+        """Return the relations that the policy's own SQL reads."""
+        from bailiwick.sql.parser import expression
+
+        texts = [rows.sql for rows in _filters(self.scope) if rows.sql is not None]
+        texts += [
+            mask.arg
+            for grant in self.scope.reads
+            for mask in grant.fields.values()
+            if mask is not None and mask.name == "sql" and mask.arg is not None
+        ]
+        found: set[tuple[str, str]] = set()
+        for each in texts:
+            for named in relations_in(expression(own_sql(each, Parameters(1)))):
+                found.add((named.schemaname, named.relname))
+        return frozenset(found)
+
+    def masks_by_hash(self) -> bool:
+        """Whether the view needs the mask key."""
+        return any(
+            mask is not None and mask.name == "hash" for grant in self.scope.reads for mask in grant.fields.values()
+        )
+
+
+def _filters(scope: ResourceScope) -> Iterable[RowFilter]:
+    """Yield every filter of a scope."""
+    for grant in (*scope.reads, *scope.updates, *scope.creates, *scope.deletes, *scope.denied_rows):
+        yield grant.filter
