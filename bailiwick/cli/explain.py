@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bailiwick.model.ceilings import Ceilings
     from bailiwick.model.decision import Access, Decision
     from bailiwick.model.lock import Lock
     from bailiwick.model.policy import Policy
@@ -183,7 +184,9 @@ def _json(each: Explained, scope: Scope) -> dict[str, object]:
     }
     if not isinstance(each.decision, Allow):
         found["denial"] = asdict(each.decision.denial)
-    elif each.plan is not None:
+    elif each.decision.ceilings is not None:
+        found["ceilings"] = {name: most for name, most in asdict(each.decision.ceilings).items() if most is not None}
+    if isinstance(each.decision, Allow) and each.plan is not None:
         found["rewritten"] = each.plan.sql
         found["bound"] = [
             {"parameter": each.plan.first + place, "source": str(bound.source), "type": bound.type}
@@ -191,6 +194,17 @@ def _json(each: Explained, scope: Scope) -> dict[str, object]:
         ]
         found["checked_after"] = each.plan.checked
     return found
+
+
+def _ceilings(found: Ceilings | None) -> Iterator[str]:
+    """Yield the ceilings on a statement, each in words."""
+    if found is None:
+        return
+    nouns = (("batch", "rows written"), ("rows", "rows returned"), ("bytes", "bytes returned"), ("timeout", "seconds"))
+    for name, noun in nouns:
+        most: int | None = getattr(found, name)
+        if most is not None:
+            yield f"{most} {noun}, or the statement is undone"
 
 
 def _print(each: Explained, scope: Scope) -> None:
@@ -211,6 +225,8 @@ def _print(each: Explained, scope: Scope) -> None:
             if grant is not None:
                 place = f"{grant.position.file}:{grant.position.line}"
                 console.print(f"  granted by {escape(f'{name} ({grant.reason}) at {place}')}")
+        for line in _ceilings(each.decision.ceilings):
+            console.print(f"  at most    {line}")
         if each.plan is not None and each.plan.sql:
             console.print(f"  runs as    {escape(each.plan.sql)}")
             for place, bound in enumerate(each.plan.bound):

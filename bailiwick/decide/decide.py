@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from bailiwick.decide.denials import Denials
 from bailiwick.decide.ground import labels_of
+from bailiwick.decide.limits import ceilings, strictest
+from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Access, Allow, Decision, Deny, Hold, Request
-from bailiwick.model.policy import Policy
+from bailiwick.model.policy import Grant, Limit, Policy
 from bailiwick.model.scope import ReadGrant, ResourceScope, Scope, WriteGrant
 
 _most_tables = 256
@@ -19,7 +22,7 @@ _no_labels = frozenset[str]()
 class DecisionTable:
     """What a scope answers. Immutable to the outside; may be kept as long as policy and scope are in force."""
 
-    __slots__ = ("_denials", "_entries", "_resources", "policy", "scope")
+    __slots__ = ("_bare", "_denials", "_entries", "_resources", "policy", "scope")
 
     def __init__(self, policy: Policy, scope: Scope) -> None:
         self.policy = policy
@@ -27,8 +30,12 @@ class DecisionTable:
         self._resources = frozenset((each.resource.mount, name) for name, each in scope.resources.items())
         self._denials = Denials(policy, scope)
         self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._bare = {name: ceilings((), mount.limits, None) for name, mount in policy.mounts.items()}
+        """Mount → ceilings on a statement that uses no resource."""
         for name, resource in scope.resources.items():
-            for verb, entry in _entries(resource, self._denials):
+            mount = policy.mounts.get(resource.resource.mount)
+            terms = _Terms(scope.grants, () if mount is None else mount.limits)
+            for verb, entry in _entries(resource, self._denials, terms):
                 self._entries[resource.resource.mount, name, verb] = entry
 
     def decide(self, request: Request) -> Decision:
@@ -39,16 +46,18 @@ class DecisionTable:
         held: Hold | None = None
         grants: dict[str, None] = {}
         labels: set[str] = set()
+        bounds = self._bare.get(request.mount)
         for access in accesses:
             decision = self._one(request.mount, access)
             if isinstance(decision, Allow):
                 grants.update(dict.fromkeys(decision.grants))
                 labels |= decision.labels
+                bounds = strictest(bounds, decision.ceilings)
             elif isinstance(decision, Deny):
                 return decision
             else:
                 held = held or decision
-        return held or Allow(tuple(grants), frozenset(labels))
+        return held or Allow(tuple(grants), frozenset(labels), bounds)
 
     def _one(self, mount: str, access: Access) -> Decision:
         entry = self._entries.get((mount, access.resource, access.verb))
@@ -78,13 +87,36 @@ def table_of(policy: Policy, scope: Scope) -> DecisionTable:
     return table
 
 
+class _Terms(NamedTuple):
+    """What the grants of a scope and their mount say beside whom and what they reach."""
+
+    grants: Mapping[str, Grant]
+    mount: tuple[Limit, ...]
+
+    def ceilings(self, verb: str, granting: Iterable[str]) -> Ceilings | None:
+        """Return the ceilings of an access that these grants contribute to."""
+        return ceilings([self.grants[name] for name in granting if name in self.grants], self.mount, verb)
+
+
 class _Entry:
     """One verb of one resource: which grants reach which of its fields.
 
     Reads add up field by field; what is written together must be admitted together, by one grant.
     """
 
-    __slots__ = ("_denials", "_every", "_fields", "_gate", "_gates", "_labels", "_reading", "_unnamed", "kept")
+    __slots__ = (
+        "_denials",
+        "_every",
+        "_fields",
+        "_gate",
+        "_gates",
+        "_labels",
+        "_reading",
+        "_terms",
+        "_unnamed",
+        "_verb",
+        "kept",
+    )
 
     def __init__(
         self,
@@ -95,8 +127,8 @@ class _Entry:
         gate: str | None,
         gates: Mapping[str, str],
         denials: Denials,
-        *,
-        reading: bool,
+        verb: str,
+        terms: _Terms,
     ) -> None:
         self._fields = fields
         self._every = every
@@ -105,7 +137,9 @@ class _Entry:
         self._gate = gate
         self._gates = gates
         self._denials = denials
-        self._reading = reading
+        self._reading = verb == "read"
+        self._verb = verb
+        self._terms = terms
         self.kept: dict[tuple[str, ...], Allow | Hold] = {}
         """Decisions made, by fields: what is granted is asked for again and again."""
 
@@ -117,7 +151,8 @@ class _Entry:
         granting = self._granting(access.fields)
         if not granting:
             return self._denials.together(access)
-        decision = self._held(access) or Allow(granting, self._labels_of(access.fields))
+        bounds = self._terms.ceilings(self._verb, granting)
+        decision = self._held(access) or Allow(granting, self._labels_of(access.fields), bounds)
         if len(self.kept) < _most_kept:
             self.kept[access.fields] = decision
         return decision
@@ -147,7 +182,7 @@ class _Entry:
         return frozenset[str]().union(*(self._labels[name] for name in names)) if names else self._unnamed
 
 
-def _entries(scope: ResourceScope, denials: Denials) -> Iterable[tuple[str, _Entry]]:
+def _entries(scope: ResourceScope, denials: Denials, terms: _Terms) -> Iterable[tuple[str, _Entry]]:
     verbs: tuple[tuple[str, Sequence[ReadGrant | WriteGrant]], ...] = (
         ("read", scope.reads),
         ("update", scope.updates),
@@ -164,7 +199,7 @@ def _entries(scope: ResourceScope, denials: Denials) -> Iterable[tuple[str, _Ent
         prefix = f"{verb}:"
         gates = {key[len(prefix) :]: gate for key, gate in scope.held.items() if key.startswith(prefix)}
         every = tuple(dict.fromkeys(grant.grant for grant in grants))
-        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials, reading=reading)
+        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials, verb, terms)
 
 
 def _granting_fields(grants: Sequence[ReadGrant | WriteGrant]) -> dict[str, tuple[str, ...]]:

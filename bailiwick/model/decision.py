@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bailiwick.model.ceilings import Ceilings
+
 DenialCode = Literal[
     "action_not_granted",
     "resource_unknown",
@@ -18,6 +20,10 @@ DenialCode = Literal[
     "statement_too_large",
     "needs_approval",
     "limit_exceeded",
+    "batch_exceeded",
+    "rows_exceeded",
+    "bytes_exceeded",
+    "timeout_exceeded",
     "out_of_hours",
     "session_unknown",
     "session_expired",
@@ -74,6 +80,8 @@ class Allow:
     """Ids of the grants that contribute."""
     labels: frozenset[str] = frozenset()
     """Labels of the fields that are read."""
+    ceilings: Ceilings | None = None
+    """An obligation: whoever executes keeps them, on what really happens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from bailiwick.model.matcher import Matcher
 from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.value import ValueType
 
+Preview = Literal["rows", "count", "off"]
+"""Rows before and after, and how many; only how many; nothing, so that nothing runs (triggers may reach outside)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
@@ -59,12 +62,17 @@ class Mount:
     """Further functions, `schema.name`, that agents may call."""
     plaintext: bool = False
     """Whether clients may connect without TLS from beyond loopback."""
+    limits: tuple[Limit, ...] = ()
+    """Ceilings on every statement, beside those of the grants."""
     position: Position = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One entry of `limits`, e.g. `actions: 30/min`. `per` is None for a ceiling on one operation (`batch`)."""
+    """One entry of `limits`, e.g. `actions: 30/min`. `per` is None for a ceiling on one statement.
+
+    Of one statement there are `batch` (rows written), `rows` (returned), `bytes` (returned) and `timeout` (in `s`).
+    """
 
     name: str
     amount: Decimal
@@ -97,6 +105,8 @@ class Grant:
     args: Mapping[str, Matcher] | None = None
     limits: tuple[Limit, ...] = ()
     through: Literal["direct", "queue"] = "direct"
+    preview: Preview = "rows"
+    """Of `through: queue`: what is found out beforehand about what the change would do."""
     aggregate: int | None = None
     """`min_group` of an aggregates-only read."""
     override: bool = False

@@ -49,12 +49,25 @@ def _mount(old: Mount, new: Mount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
     if old.plaintext != new.plaintext:
         yield Note(new.plaintext, f"mount {new.name} {'takes' if new.plaintext else 'refuses'} clients without TLS")
+    yield from _mount_limits(old, new)
     for widens, names in (
         (True, set(new.functions) - set(old.functions)),
         (False, set(old.functions) - set(new.functions)),
     ):
         for name in sorted(names):
             yield Note(widens, f"{'now' if widens else 'no longer'}: calls function {name} (mount {new.name})")
+
+
+def _mount_limits(old: Mount, new: Mount) -> Iterator[Note]:
+    """Yield each ceiling on statements that is another one now."""
+    was, now = ({limit.name: limit for limit in mount.limits} for mount in (old, new))
+    for name in dict.fromkeys((*was, *now)):
+        before, after = was.get(name), now.get(name)
+        if before != after:
+            widens = after is None or (before is not None and after.amount > before.amount)
+            said = "no ceiling" if after is None else limit_in_words(after)
+            of = "no ceiling" if before is None else limit_in_words(before)
+            yield Note(widens, f"statements: {name}: {said} (before: {of}; mount {new.name})")
 
 
 def _session(agent: str, old: SessionRules, new: SessionRules) -> Iterator[Note]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bailiwick.model.policy import Policy
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.rules import loosened_gates
+from bailiwick.policy.values import statement_limits
 from bailiwick.policy.where import Path, where
 
 _REMEDY = "remove it until a later version enforces it"
@@ -27,8 +28,12 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
         if role.limits:
             yield (*at, "limits"), f"`limits` of role `{role.name}`"
         for index, grant in enumerate(role.grants):
+            for limit in grant.limits:
+                if limit.per is not None or limit.name not in statement_limits:
+                    place = (*at, "grants", str(index), "limits", limit.name)
+                    over = "" if limit.per is None else " over time"
+                    yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
             used = {
-                "limits": bool(grant.limits),
                 "aggregate": grant.aggregate is not None,
                 "through": grant.through == "queue",
                 "args": grant.args is not None,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bailiwick.errors import PolicyError
 from bailiwick.model.action import Action
-from bailiwick.model.policy import Grant, Limit, Role
+from bailiwick.model.policy import Grant, Limit, Preview, Role
 from bailiwick.model.position import Position
 from bailiwick.policy.canonical import digest
 from bailiwick.policy.document import Block, Entry, Listing, Node
@@ -16,16 +16,18 @@ from bailiwick.policy.expect import block, choice, columns, count, flag, listed,
 from bailiwick.policy.matchers import masks, matchers, sql
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import ActionUse, Reading
-from bailiwick.policy.values import action, limits
+from bailiwick.policy.values import action, grant_limits, limits
 
 role_keys = ("inherits", "grants", "limits")
 _SHARED = ("id", "reason", "rows", "sql", "when", "fields", "args")
-_ALLOW_ONLY = ("mask", "set", "limits", "through", "aggregate", "override")
+_ALLOW_ONLY = ("mask", "set", "limits", "through", "preview", "aggregate", "override")
 grant_keys = ("allow", "deny", *_SHARED, *_ALLOW_ONLY)
 _VERBS_OF: Mapping[str, tuple[str, ...]] = {
     "mask": ("read", "*"),
     "aggregate": ("read", "*"),
     "set": ("update", "create", "*"),
+    "through": ("update", "create", "delete", "*"),
+    "preview": ("update", "create", "delete", "*"),
     "fields": ("read", "update", "create", "*"),
 }
 """Keys that mean something for some verbs of data only."""
@@ -143,6 +145,11 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
     given, reason, when = get("id"), get("reason"), get("when")
     bounds, through, override = get("limits"), get("through"), get("override")
     paths: dict[str, Literal["direct", "queue"]] = {"direct": "direct", "queue": "queue"}
+    previews: dict[str, Preview] = {"rows": "rows", "count": "count", "off": "off"}
+    preview = get("preview")
+    if preview and not through:
+        message = "`preview` says what is found out about a change that waits for people"
+        report.error(preview.position, "misplaced_key", message, "add `through: queue`, or remove it")
     return replace(
         grant,
         id=(text(report, given.value, "`id`") or "") if given else "",
@@ -150,18 +157,21 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
         when=_condition(report, when.value) if when else None,
         limits=_grant_limits(report, bounds, grant) if bounds else (),
         through=(choice(report, through.value, "`through`", paths) or "direct") if through else "direct",
+        preview=(choice(report, preview.value, "`preview`", previews) or "rows") if preview else "rows",
         aggregate=_min_group(report, found),
         override=bool(flag(report, override.value, "`override`")) if override else False,
     )
 
 
 def _grant_limits(report: Report, entry: Entry, grant: Grant) -> tuple[Limit, ...]:
-    found = limits(report, entry.value, "`limits`")
-    if grant.action.verb in ("read", "create") and any(item.name == "batch" for item in found):
-        message = (
-            f"`batch` counts the rows that one update or delete touches; it has no meaning for `{grant.action.verb}`"
-        )
-        report.error(entry.position, "misplaced_key", message, "use `rows: 1000/h`")
+    found = limits(report, entry.value, "`limits`", grant_limits)
+    verb = grant.action.verb
+    if verb == "read" and any(item.name == "batch" for item in found):
+        message = "`batch` counts the rows that one statement writes; it has no meaning for `read`"
+        report.error(entry.position, "misplaced_key", message, "use `rows: 1000`")
+    if verb in ("update", "create", "delete") and any(item.name == "rows" and item.per is None for item in found):
+        message = f"`rows` without a period counts the rows that one statement returns; it has no meaning for `{verb}`"
+        report.error(entry.position, "misplaced_key", message, "use `batch` for the rows that it writes")
     return found
 
 

@@ -43,6 +43,8 @@ class Finding:
 
 
 _WRITES = ("update", "create", "delete")
+_BOUNDING = ("batch", "actions", "cost", "rows")
+"""The limits that bound how much is written; time and bytes do not."""
 
 
 def lint(policy: Policy, lock: Lock | None = None) -> tuple[Finding, ...]:
@@ -110,7 +112,12 @@ def _wildcards(view: _View) -> _Found:
 
 def _unlimited_writes(view: _View) -> _Found:
     for path, grant in view.allows:
-        if grant.action.verb not in (*_WRITES, "*") or grant.limits or view.policy.roles[grant.role].limits:
+        if grant.action.verb not in (*_WRITES, "*") or view.policy.roles[grant.role].limits:
+            continue
+        if grant.through == "queue" or any(limit.name in _BOUNDING for limit in grant.limits):
+            continue
+        mounts = [view.policy.mounts.get(resource.mount) for resource in view.reach(grant)]
+        if mounts and all(mount and any(limit.name == "batch" for limit in mount.limits) for mount in mounts):
             continue
         if all(_is_one_row(grant, resource) for resource in view.reach(grant)):
             continue

@@ -10,7 +10,14 @@ from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.policy.possible import Possible, lock_of_names, possible
-from bailiwick.policy.words import conditions_in_words, listed, resource_in_words, table_of, terms_in_words
+from bailiwick.policy.words import (
+    conditions_in_words,
+    limit_in_words,
+    listed,
+    resource_in_words,
+    table_of,
+    terms_in_words,
+)
 
 NO_LOCK = (
     "without a lock only the columns that the policy names are known; they are taken to exist. "
@@ -63,17 +70,19 @@ def matrix(
     cells: list[Cell] = []
     for each in agents:
         most = possible(policy, known, each, task)
-        cells += [_cell(most, name, known, complete=lock is not None) for name in names]
+        cells += [_cell(policy, most, name, known, complete=lock is not None) for name in names]
     notes = () if lock is not None else (NO_LOCK,)
     return Matrix(task, tuple(agents), tuple(names), tuple(cells), notes)
 
 
-def _cell(most: Possible, resource: str, lock: Lock, *, complete: bool) -> Cell:
+def _cell(policy: Policy, most: Possible, resource: str, lock: Lock, *, complete: bool) -> Cell:
     scope = most.scope.resources.get(resource)
     if scope is None:
         return Cell(most.agent, resource, (), tuple(_pending(most.pending(resource))), None)
     words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
     words += [_denied(grant) for grant in most.conditional_denies(resource)]
+    mount = policy.mounts.get(scope.resource.mount)
+    words += [f"every statement: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
     words += _pending(most.pending(resource))
     return Cell(most.agent, resource, verbs_of(scope), tuple(words), scope)
 

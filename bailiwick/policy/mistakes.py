@@ -38,7 +38,7 @@ UNLIMITED_WRITE = Mistake(
     "medium",
     "a write without limits",
     "An agent in a loop repeats a write as fast as the database takes it, and one statement can touch every row.",
-    "narrow `rows` to one record (its key), or add `limits: {actions: 30/min, batch: 1}`",
+    "narrow `rows` to one record (its key), or add `limits: {batch: 1}`",
 )
 UNEXPLAINED_LOOSENING = Mistake(
     "BW104",

@@ -19,9 +19,9 @@ from bailiwick.policy.expect import (
 )
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
-from bailiwick.policy.values import secret_url, table
+from bailiwick.policy.values import limits, secret_url, statement_limits, table
 
-mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext")
+mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext", "limits")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
 later_kinds = ("sql", "mcp", "http", "files", "email", "python")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -47,6 +47,12 @@ def mount(reading: Reading, entry: Entry) -> Mount | None:
     switched = bool(flag(report, sql.value, f"`sql` of {what}")) if sql else False
     plain = bool(flag(report, plaintext.value, f"`plaintext` of {what}")) if plaintext else False
     callable_ = several(report, functions.value, f"`functions` of {what}", _function) if functions else ()
+    bounds = found.get("limits")
+    ceilings = limits(report, bounds.value, f"`limits` of {what}", statement_limits) if bounds else ()
+    for one in ceilings:
+        if bounds and one.per is not None:
+            message = f"`{one.name}` of a mount is a ceiling on one statement, so it has no period"
+            report.error(bounds.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
     if address is None:
         return None
     return Mount(
@@ -57,6 +63,7 @@ def mount(reading: Reading, entry: Entry) -> Mount | None:
         sql=switched,
         functions=callable_,
         plaintext=plain,
+        limits=ceilings,
         position=entry.position,
     )
 

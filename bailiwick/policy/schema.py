@@ -12,7 +12,7 @@ from bailiwick.model.label import levels
 from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
-from bailiwick.policy.values import limit_names
+from bailiwick.policy.values import grant_limits, limit_names, statement_limits
 
 Schema = Mapping[str, object]
 _DURATION = "^[1-9][0-9]{0,5}[smhdwy]$"
@@ -113,23 +113,25 @@ def _values() -> dict[str, object]:
             ],
         },
         "matchers": {"type": "object", "additionalProperties": _ref("matcher")},
-        "limits": _object(
-            {
-                name: {"type": ["string", "integer"], "description": words}
-                for name, words in zip(
-                    limit_names,
-                    (
-                        "Requests, e.g. `30/min`.",
-                        "Rows returned, e.g. `1000/h`.",
-                        "Bytes returned, e.g. `1000000/h`.",
-                        "Rows that one update or delete may touch.",
-                        "Money, e.g. `2 USD` or `5 USD/d`.",
-                    ),
-                    strict=True,
-                )
-            },
-            description="How much of it.",
-        ),
+        "limits": _object(_limits(limit_names), description="How much of it."),
+        "grant_limits": _object(_limits(grant_limits), description="How much of it, or of one statement."),
+        "statement_limits": _object(_limits(statement_limits), description="How much one statement may do."),
+    }
+
+
+def _limits(names: tuple[str, ...]) -> dict[str, object]:
+    said = {
+        "actions": "Requests, e.g. `30/min`.",
+        "rows": "Rows returned, e.g. `1000/h`; of a read grant or a mount also `1000`, by one statement.",
+        "bytes": "Bytes returned, e.g. `1000000/h`; of a grant or a mount also `1000000`, by one statement.",
+        "batch": "Rows that one statement may write.",
+        "cost": "Money, e.g. `2 USD` or `5 USD/d`.",
+    }
+    return {
+        name: _ref("duration", "How long one statement may run, e.g. `5s`.")
+        if name == "timeout"
+        else {"type": ["string", "integer"], "description": said[name]}
+        for name in names
     }
 
 
@@ -166,6 +168,7 @@ def _mounts() -> dict[str, object]:
             "sql": {"type": "boolean", "description": "Whether `sql:` predicates and masks are switched on."},
             "functions": _several({"type": "string"}, "Further functions, `schema.name`, that agents may call."),
             "plaintext": {"type": "boolean", "description": "Whether clients beyond loopback may do without TLS."},
+            "limits": _ref("statement_limits", "Ceilings on every statement."),
         },
         "kind",
         "url",
@@ -201,8 +204,9 @@ def _roles() -> dict[str, object]:
             "mask": {"type": "object", "additionalProperties": _ref("mask"), "description": "Fields shown masked."},
             "set": _ref("matchers", "What may be written: column to matcher."),
             "args": _ref("matchers", "Arguments of a call; any other argument is refused."),
-            "limits": _ref("limits"),
-            "through": _enum(("direct", "queue"), "How a write is done."),
+            "limits": _ref("grant_limits"),
+            "through": _enum(("direct", "queue"), "How a write is done: at once, or held for people to approve."),
+            "preview": _enum(("rows", "count", "off"), "With `through: queue`: what is found out beforehand."),
             "aggregate": _object(
                 {"min_group": {"type": "integer", "minimum": 1, "description": "Smaller groups are dropped."}},
                 "min_group",

@@ -26,6 +26,10 @@ _ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:[^/?#@]+@|[?&; ](?:ssl)?password=|^password=", re.IGNORECASE)
 _TABLE = re.compile(r'(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 limit_names = ("actions", "rows", "bytes", "batch", "cost")
+"""What may be limited of a role or an agent: over a window, but for `batch`."""
+statement_limits = ("batch", "rows", "bytes", "timeout")
+"""What may be limited of one statement: without a window."""
+grant_limits = (*limit_names, "timeout")
 
 
 def duration(report: Report, node: Node, what: str) -> timedelta | None:
@@ -40,23 +44,32 @@ def duration(report: Report, node: Node, what: str) -> timedelta | None:
     return None
 
 
-def limits(report: Report, node: Node, what: str) -> tuple[Limit, ...]:
-    """Return the entries of `limits:`, in an order that does not depend on that of the keys."""
-    found = block(report, node, what, limit_names)
+def limits(report: Report, node: Node, what: str, names: tuple[str, ...] = limit_names) -> tuple[Limit, ...]:
+    """Return the entries of `limits:`, in an order that does not depend on that of the keys.
+
+    With `timeout` among the names they may be of one statement: then `rows` and `bytes` need no window.
+    """
+    found = block(report, node, what, names)
     if found is None:
         return ()
-    entries = [found.entries[name] for name in limit_names if name in found.entries]
-    read = [limit(report, entry.value, entry.key) for entry in entries]
+    entries = [found.entries[name] for name in names if name in found.entries]
+    read = [limit(report, entry.value, entry.key, alone="timeout" in names) for entry in entries]
     return tuple(item for item in read if item is not None)
 
 
-def limit(report: Report, node: Node, key: str) -> Limit | None:
-    """Return one limit: `30/min`, `1000/h`, `2 USD`, or a plain number (`batch`, a total)."""
+def limit(report: Report, node: Node, key: str, *, alone: bool = False) -> Limit | None:
+    """Return one limit: `30/min`, `1000/h`, `2 USD`, `5s` (`timeout`), or a plain number (`batch`, a total).
+
+    `alone`: whether `rows` and `bytes` may be without a window, as ceilings on one statement.
+    """
+    if key == "timeout":
+        span = duration(report, node, "`timeout`")
+        return None if span is None else Limit(key, Decimal(int(span.total_seconds())), None, "s")
     match = _AMOUNT.fullmatch(node.text) if isinstance(node, Leaf) and len(node.text) < 40 else None
     if match is None or (match[3] is not None and match[3] not in _PERIODS):
         wrong(report, node, f"`{key}`", "an amount such as `30/min`, `1000/h` or, for `cost`, `2 USD`")
         return None
-    problem = _limit_problem(key, match)
+    problem = _limit_problem(key, match, alone=alone)
     if problem:
         report.error(node.position, "bad_limit", f"`{key}: {match[0]}`: {problem}")
         return None
@@ -64,7 +77,7 @@ def limit(report: Report, node: Node, key: str) -> Limit | None:
     return Limit(key, Decimal(match[1]), per, match[2] or "")
 
 
-def _limit_problem(key: str, match: re.Match[str]) -> str:
+def _limit_problem(key: str, match: re.Match[str], *, alone: bool) -> str:
     amount, unit, per = match.groups()
     if key == "cost":
         return "" if unit else "a cost needs a currency, as in `2 USD`"
@@ -74,7 +87,7 @@ def _limit_problem(key: str, match: re.Match[str]) -> str:
         return "must be a whole number above zero"
     if key == "batch":
         return "counts the rows of one operation, so it has no period" if per else ""
-    return "" if per else f"needs a period, as in `{amount}/min` or `{amount}/h`"
+    return "" if per or (alone and key in statement_limits) else f"needs a period, as in `{amount}/min` or `{amount}/h`"
 
 
 def hours(report: Report, node: Node, what: str) -> Hours | None:

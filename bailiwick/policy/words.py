@@ -118,7 +118,13 @@ def terms_in_words(grant: Grant | None) -> str:
 
 
 def limit_in_words(limit: Limit) -> str:
-    """Return a limit, e.g. `at most 30 actions in 1 minute`."""
+    """Return a limit, e.g. `at most 30 actions in 1 minute`, `at most 5 rows at a time`."""
+    if limit.name == "timeout":
+        return f"at most {duration_in_words(timedelta(seconds=int(limit.amount)))} at a time"
+    if limit.per is None and limit.name in ("rows", "bytes", "batch"):
+        noun = "byte" if limit.name == "bytes" else "row"
+        written = " written" if limit.name == "batch" else ""
+        return f"at most {limit.amount} {noun}{'' if limit.amount == 1 else 's'}{written} at a time"
     unit = f" {limit.unit}" if limit.unit else ""
     per = "" if limit.per is None else f" in {duration_in_words(limit.per)}"
     return f"at most {limit.amount}{unit} {limit.name}{per}".replace("  ", " ")

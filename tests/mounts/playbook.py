@@ -88,6 +88,8 @@ class Edge:
     reading_server: bool = True
     closed: bool = False
     cancelled: bool = False
+    cancels: int = 0
+    alarms: list[float | None] = field(default_factory=list[float | None])
 
     def send_client(self, data: bytes) -> None:
         assert not self.closed
@@ -102,6 +104,12 @@ class Edge:
 
     def read_server(self, on: bool) -> None:
         self.reading_server = on
+
+    def cancel_server(self) -> None:
+        self.cancels += 1
+
+    def alarm(self, seconds: float | None) -> None:
+        self.alarms.append(seconds)
 
     def close(self, cancel: bool) -> None:
         self.closed = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
@@ -149,6 +151,18 @@ def test_a_narrowing_says_what_is_no_longer_possible() -> None:
         "least 2 [instead: reads ticket_id, status, priority, customer_id; only rows where status is open and priority "
         "is at least 2]"
     )
+
+
+def test_ceilings_of_a_mount_widen_when_they_grow_or_go() -> None:
+    def under(limits: str) -> str:
+        return TEXT.replace("    url: ${CRM_URL}\n", f"    url: ${{CRM_URL}}\n{limits}")
+
+    texts = [under("    limits: {rows: 5, timeout: 1m}\n"), under("    limits: {rows: 6, timeout: 1m}\n"), TEXT]
+    for narrow, wide in pairwise(texts):
+        assert widened(diff(loaded(narrow), loaded(wide), LOCK, LOCK))
+        assert not widened(diff(loaded(wide), loaded(narrow), LOCK, LOCK))
+    found = said(diff(loaded(texts[0]), loaded(texts[1]), LOCK, LOCK))
+    assert "statements: rows: at most 6 rows at a time (before: at most 5 rows at a time; mount crm)" in found
 
 
 def test_equal_policies_have_no_changes() -> None:

@@ -23,13 +23,20 @@ def test_every_key_without_effect_is_refused_at_its_place() -> None:
         named = message.split("`")[1].split(":")[0]
         assert named in lines[line - 1] or named in ("big", "more"), message
     starts = [message.split(" of ")[0].removesuffix(" is not enforced yet") for _, message in found]
-    grants = ["`aggregate`", "`limits`", "`limits`", "`limits`", "`limits`", "`through: queue`"]
+    grants = ["`aggregate`", "`actions` over time", "`rows` over time", "`cost`", "`through: queue`"]
+    grants += ["`limits`", "`limits`"]  # of a role and of an agent
     sessions = ["`actions` in `session`", "`cost` in `session`"]
     rules = ["gate `big`", "elevation `more`", "flow `out`", "flow `never`", "flow `aims`", "`review`", "`retention`"]
     assert sorted(starts) == sorted([*grants, *sessions, *rules])
 
 
 def test_what_is_enforced_is_not_refused() -> None:
-    policy = load({"p": (HERE / "spine.yaml").read_text().replace("limits: {actions: 30/min, batch: 1}", "")}).policy
+    policy = load(
+        {
+            "p": (HERE / "spine.yaml")
+            .read_text()
+            .replace("limits: {actions: 30/min, batch: 1}", "limits: {batch: 1, timeout: 5s}")
+        }
+    ).policy
     assert policy is not None
     assert unsupported(policy) == ()

@@ -56,6 +56,11 @@ CASES = [
     ),
     (
         "BW103",
+        with_grant("allow: tickets:update:status, reason: x, rows: {region: north}, limits: {timeout: 5s}"),
+        with_grant("allow: tickets:update:status, reason: x, rows: {region: north}, through: queue"),
+    ),
+    (
+        "BW103",
         with_grant("allow: tickets:delete, reason: x"),
         with_grant("allow: tickets:delete, reason: x, rows: {id: $ticket_id}"),
     ),

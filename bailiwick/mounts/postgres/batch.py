@@ -94,6 +94,17 @@ class Segment:
         """Whether a write in it is checked by its rows, so that nothing may be made lasting before they came."""
 
 
+class MeteredSegment(Segment):
+    """The segment of one execution under ceilings, which ends it; `timeout`: seconds after which it is cancelled."""
+
+    __slots__ = ("timeout",)
+
+    def __init__(self, timeout: int | None) -> None:
+        super().__init__()
+        self.checked = True
+        self.timeout = timeout
+
+
 class Batch:
     """`doomed`: a step in it is known to fail, so that the server would skip what follows."""
 
@@ -125,6 +136,26 @@ class Batch:
         if kind == "WRITE":
             self.writes.append(step)
             self._last.checked = self._last.checked or step.checked
+
+    def add_metered(self, data: bytes, step: Execution, segment: MeteredSegment) -> None:
+        """Append an execution under ceilings, in that segment of its own; what follows stands in one behind it."""
+        if self._last.executions:
+            self.segments.append(segment)
+        else:
+            segment.chunks, segment.steps = self._last.chunks, self._last.steps
+            self.segments[-1] = segment
+        self._last = segment
+        self.add(data, step)
+        segment.executions.append(step)
+        if step.prepared.plan.kind == "WRITE":
+            self.writes.append(step)
+        self._last = Segment()
+        self.segments.append(self._last)
+
+    def lone_read(self) -> bool:
+        """Whether all that it executes is one query."""
+        found = [step for segment in self.segments for step in segment.executions]
+        return len(found) == 1 and found[0].prepared.plan.kind == "READ"
 
     def open_writes(self) -> Iterator[Execution]:
         """Yield the writes whose intent is recorded but whose outcome is not."""

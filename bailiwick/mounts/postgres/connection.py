@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, cast
@@ -170,6 +170,16 @@ class Connection(asyncio.Protocol):
         self._server_wanted = on
         self._read_server_if_due()
 
+    def cancel_server(self) -> None:
+        """Cancel what the database runs; the frontend hears when the request has done what it may do."""
+        self._cancel_upstream(self._cancelled)
+
+    def alarm(self, seconds: float | None) -> None:
+        """Wake the frontend up after so long."""
+        self._stop_timer()
+        if seconds is not None and self._frontend is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._frontend.alarmed)
+
     def close(self, cancel: bool) -> None:
         """Close both sides; what the database is running is cancelled first, so that it rolls back at once."""
         if cancel:
@@ -328,12 +338,20 @@ class Connection(asyncio.Protocol):
         if self._frontend is not None and self._frontend.running:
             self._cancel_upstream()
 
-    def _cancel_upstream(self) -> None:
+    def _cancelled(self) -> None:
+        if self._frontend is not None:
+            self._frontend.cancelled()
+
+    def _cancel_upstream(self, done: Callable[[], None] | None = None) -> None:
         server, target = self._upstream, self._around.targets.get(self._mount)
         if server is not None and server.key is not None and target is not None:
             task = asyncio.get_running_loop().create_task(upstream.cancel(target.address, server.key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            if done is not None:
+                task.add_done_callback(lambda _: done())
+        elif done is not None:
+            asyncio.get_running_loop().call_soon(done)
 
     def _server_is_writable(self, on: bool) -> None:
         self._server_writable = on

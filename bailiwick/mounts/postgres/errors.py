@@ -89,6 +89,8 @@ _denial_states: dict[str, str] = {
     "syntax_not_supported": "0A000",
     "statement_too_large": "54000",
     "limit_exceeded": "53400",
+    "bytes_exceeded": "54000",
+    "timeout_exceeded": "57014",
     "session_unknown": "28P01",
     "agent_mismatch": "28P01",
     "session_expired": "57P01",

@@ -18,9 +18,10 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
-from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, PoisonStep, Segment, Step
+from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, MeteredSegment, PoisonStep, Segment, Step
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
+from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.replies import Replies, ResultTooLargeError
 from bailiwick.mounts.postgres.translate import DESCRIBE_AND_EXECUTE, POISON_PARSE, Planner, Translator
@@ -37,6 +38,8 @@ _WAITING = 1024 * 1024
 _BATCH_BYTES = 1024 * 1024
 _BATCH_STEPS = 1000
 """A batch longer than this is run as if the client had sent a Flush."""
+_GRACE = 5.0
+"""Seconds that the server may take to stop what was cancelled."""
 _AHEAD = 64 * 1024
 """With this much received ahead, the client is not read until its batch is done."""
 
@@ -71,6 +74,14 @@ class Edge(Protocol):
         """Go on or stop to read from the server."""
         ...
 
+    def cancel_server(self) -> None:
+        """Cancel what the server is running, and call `cancelled` once nothing can be hit by that any more."""
+        ...
+
+    def alarm(self, seconds: float | None) -> None:
+        """Call `alarmed` after so long, instead of what was asked for before; None: not at all."""
+        ...
+
     def close(self, cancel: bool) -> None:
         """Close both sides once what was sent has left; `cancel` what the server is running first."""
         ...
@@ -81,8 +92,10 @@ class Frontend:
 
     __slots__ = (
         "_ahead",
+        "_alarm",
         "_batch",
         "_busy",
+        "_cancelling",
         "_edge",
         "_end",
         "_live",
@@ -133,6 +146,10 @@ class Frontend:
         self._next = 0
         self._synced = False
         self._streaming: Execution | None = None
+        self._alarm = False
+        """Whether a time is set after which what the server runs is cancelled."""
+        self._cancelling = False
+        """Whether a cancel request is under way: until it is done, it could hit what is sent next."""
         self._skipping = False
         """After an error in a batch without Sync: everything up to the Sync is ignored, as a server does."""
         self._takes: dict[int, Callable[[bytes], None]] = {
@@ -205,6 +222,32 @@ class Frontend:
     def cut(self, denial: Denial) -> None:
         """The session has ended, or the gateway is stopping."""
         self._give_up(denied(denial, "", fatal=True, state="" if ends_session(denial) else "57P01"), denial.code)
+
+    def cancelled(self) -> None:
+        """The cancel request that was asked for has been delivered, or could not be."""
+        if self._phase == "CLOSED":
+            return
+        self._cancelling = False
+        if self._replies.steps:
+            self._set_alarm(_GRACE)
+        self._work()
+
+    def alarmed(self) -> None:
+        """The time is over: what runs is cancelled; what was cancelled and still runs is left alone with the server."""
+        replies = self._replies
+        if self._phase != "RUNNING" or not self._alarm or not replies.steps or self._cancelling:
+            return
+        self._alarm = False
+        step = next((step for step in replies.steps if isinstance(step, Metered)), None)
+        if replies.broken is not None or replies.excess is not None or step is None:
+            self._give_up(own_error("57014", "the statement cannot be stopped", fatal=True), "57014")
+            return
+        replies.end(step, step.over("timeout_exceeded"), stop=True)
+        self._work()
+
+    def _set_alarm(self, seconds: float | None) -> None:
+        self._alarm = seconds is not None
+        self._edge.alarm(seconds)
 
     def _recorded(self) -> None:
         self._work()
@@ -363,6 +406,8 @@ class Frontend:
             self._synced = True
         else:
             chunks.append(codec.FLUSH)
+        if segment.checked and isinstance(segment, MeteredSegment) and segment.timeout is not None:
+            self._set_alarm(segment.timeout)
         begun = self._seconds()
         for step in segment.executions:
             step.begun = begun
@@ -375,7 +420,13 @@ class Frontend:
             self._give_up(replies.take(), replies.erred or "08006")
             return False
         if replies.steps:
+            if replies.stop:
+                self._stop()
             self._spill()
+            return False
+        if self._alarm:
+            self._set_alarm(None)
+        if self._cancelling:
             return False
         if replies.broken is not None:
             self._undo(replies.broken)
@@ -393,11 +444,18 @@ class Frontend:
         self._replies.steps.append(Step(SYNC))
         self._edge.send_server(codec.SYNC)
 
+    def _stop(self) -> None:
+        """Cancel what broke a ceiling. What it still sends is taken, and dropped."""
+        self._replies.stop = False
+        self._cancelling = True
+        self._edge.cancel_server()
+
     def _undo(self, broken: Execution) -> None:
-        """A row of a checked write is out of scope: make the transaction fail before anything can commit."""
-        error = denied(_OUT_OF_SCOPE, broken.intent)
-        self._replies.broken = None
-        self._replies.settle_writes(_OUT_OF_SCOPE.code)
+        """A row is out of scope or a ceiling is broken: make the transaction fail before anything can commit."""
+        denial = self._replies.excess or _OUT_OF_SCOPE
+        error = denied(denial, self._replies.refuse(broken, denial.code))
+        self._replies.forget_end()
+        self._synced = False  # a query alone in its batch may have had its Sync: it takes another one
         if self._replies.erred:
             self._replies.hold(error)
             return
@@ -432,11 +490,16 @@ class Frontend:
     def _spill(self) -> None:
         """Let out a reply that is too long to be held, under an intent of its own."""
         replies, records = self._replies, self._records
+        if replies.broken is not None:
+            self._read_server(True)
+            return
         step = replies.steps[0]
         if step is not self._streaming:
             if replies.held <= HELD:
                 return
-            if not isinstance(step, Execution) or step.checked or not step.size or replies.broken:
+            if not isinstance(step, Execution) or not step.size or replies.broken:
+                return
+            if step.checked and not (isinstance(step, Metered) and step.streams):
                 return
             replies.settle_done()
             if not step.intent:
@@ -447,6 +510,8 @@ class Frontend:
             return
         if replies.held:
             self._edge.send_client(replies.take())
+            if isinstance(step, Metered):
+                step.mark = 0
         self._read_server(True)
 
     # --- the edge ---

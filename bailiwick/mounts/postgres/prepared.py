@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Allow
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
 from bailiwick.mounts.postgres.values import type_oid
@@ -25,7 +27,19 @@ class Misuse:
 class Prepared:
     """One statement: the agent's text, its plan, the decision on it, and what has been computed from them."""
 
-    __slots__ = ("call", "described", "plan", "purpose", "scope", "scrubbed", "sql", "text", "types", "values")
+    __slots__ = (
+        "call",
+        "ceilings",
+        "described",
+        "plan",
+        "purpose",
+        "scope",
+        "scrubbed",
+        "sql",
+        "text",
+        "types",
+        "values",
+    )
 
     def __init__(self, text: bytes, plan: Plan, scope: str, call: Call) -> None:
         self.text = text
@@ -33,6 +47,7 @@ class Prepared:
         self.scope = scope
         """Id of the scope it was decided under."""
         self.call = call
+        self.ceilings = ceilings_of(plan, call)
         self.purpose = call.request.purpose
         self.sql = plan.sql.encode()
         self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
@@ -119,11 +134,19 @@ class Prepared:
 class Portal:
     """A bound statement. `passed` is how the check of a checked write reads when it holds."""
 
-    __slots__ = ("passed", "prepared")
+    __slots__ = ("left", "passed", "prepared")
 
     def __init__(self, prepared: Prepared, passed: bytes = b"t") -> None:
         self.prepared = prepared
         self.passed = passed
+        self.left: int | None = None
+        """Rows that it may still return, once it was executed under a ceiling."""
+
+
+def ceilings_of(plan: Plan, call: Call) -> Ceilings | None:
+    """Return what an execution of the plan must keep to; transactions and settings have no ceilings."""
+    decision = call.decision
+    return decision.ceilings if isinstance(decision, Allow) and plan.kind in ("READ", "WRITE") else None
 
 
 def check_value(raw: bytes, pos: int) -> bytes:

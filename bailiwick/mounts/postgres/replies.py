@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Outcome
+from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
     CLOSE,
@@ -26,6 +27,7 @@ from bailiwick.mounts.postgres.batch import (
 )
 from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
 from bailiwick.mounts.postgres.errors import server_error, server_notice
+from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.translate import Names
 
@@ -73,6 +75,7 @@ class Replies:
         "_agent",
         "_answers",
         "_ceiling",
+        "_ending",
         "_need",
         "_records",
         "_remaining",
@@ -82,12 +85,14 @@ class Replies:
         "broken",
         "ended",
         "erred",
+        "excess",
         "held",
         "names",
         "out",
         "purpose",
         "status",
         "steps",
+        "stop",
     )
 
     def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float], ceiling: int) -> None:
@@ -102,7 +107,13 @@ class Replies:
         self.out: list[bytes] = []
         self.held = 0
         self.broken: Execution | None = None
-        """A checked write with a row outside its scope: nothing behind it reaches the client."""
+        """An execution that is to be undone: nothing behind it reaches the client."""
+        self.excess: Denial | None = None
+        """Why: the ceiling that it broke; None: a row outside its scope."""
+        self._ending: Execution | None = None
+        """The execution that `excess` is about, until the server's replies have come to it."""
+        self.stop = False
+        """Whether the server is to stop working on it."""
         self.erred = ""
         """SQLSTATE of the error after which the server skips everything up to the next Sync."""
         self.ended = False
@@ -132,12 +143,15 @@ class Replies:
             ord("A"): self._dropped,
             ord("Z"): self._ready,
             ord("D"): self._checked_row,
+            ord("d"): self._checked_row,
         }
 
     def begin(self, batch: Batch) -> None:
         """Start to take the replies for a batch."""
         self.batch = batch
         self.broken = None
+        self.excess = self._ending = None
+        self.stop = False
         self.erred = ""
 
     def take(self) -> bytes:
@@ -225,6 +239,15 @@ class Replies:
             self.hold(_BOUND + prepared.scrubbed)
         return 5 + len(raw)
 
+    def refuse(self, broken: Execution, code: str) -> str:
+        """Record what became of an execution that is undone, and of the writes undone with it; return the record."""
+        self.settle_writes(code)
+        if broken.intent:
+            self._settle(broken, code)
+            return broken.intent
+        broken.settled = True
+        return self._records.call(broken.call, self._outcome(broken, code))
+
     def settle_writes(self, code: str = "") -> None:
         """Record the outcome of every write of the batch; `code` says what became of them together."""
         for step in self.batch.open_writes():
@@ -263,8 +286,21 @@ class Replies:
         step.rows += count
         step.size += after - pos
         if step.size + self._remaining > self._ceiling:
-            raise ResultTooLargeError(f"the result is larger than {self._ceiling} bytes: ask for less at once")
+            return self._too_large(step, pos, after, count)
         return after
+
+    def _too_large(self, step: Execution, pos: int, after: int, count: int) -> int:
+        """Stop a result that is too long: alone, the statement ends, else the connection. Return where to go on."""
+        text = f"the result is larger than {self._ceiling} bytes"
+        if self._remaining > _LONGEST_CHECKED or not self.batch.lone_read():
+            raise ResultTooLargeError(text + ": ask for less at once")
+        step.rows -= count
+        step.size -= after - pos
+        self._remaining = 0
+        step.checked = True  # what still comes is looked at row by row, and dropped
+        allowed = f"results of up to {self._ceiling} bytes"
+        self.end(step, Denial("bytes_exceeded", text, allowed, "ask for less at once"), stop=True)
+        return pos
 
     def _pass_remaining(self, size: int) -> int:
         taken = min(size, self._remaining)
@@ -276,18 +312,60 @@ class Replies:
         step = self._executing(_ROW)
         if step.mark < 0:
             step.mark = len(self.out)
+        if isinstance(step, Metered) and not self._within(step, raw):
+            return b""
+        if not step.prepared.plan.checked:
+            return raw
         row, value = codec.split_last_value(raw)
         if value != step.passed:
             self._break(step)
             return b""
-        step.size += len(row)
-        if step.size > _LONGEST_CHECKED:
-            raise ProtocolError("a checked write returns more than can be held back: return fewer columns or rows")
+        if not isinstance(step, Metered):
+            step.size += len(row)
+            if step.size > _LONGEST_CHECKED:
+                raise ProtocolError("a checked write returns more than can be held back: return fewer columns or rows")
         return row if step.prepared.plan.returns else b""
+
+    def _within(self, step: Metered, raw: bytes) -> bool:
+        """Count a row of an execution under ceilings; return whether it may be passed on."""
+        step.rows += 1
+        step.size += len(raw)
+        self._end_reached()
+        if self.broken is not None:
+            return False
+        code = step.broken_by_row()
+        if code is not None:
+            self.end(step, step.over(code), stop=code == "bytes_exceeded" or step.prepared.plan.copy)
+        elif step.size > (self._ceiling if step.streams else _LONGEST_CHECKED):
+            text = "the result is longer than a result may be"
+            self.end(step, Denial("bytes_exceeded", text, remedy="ask for less at once"), stop=True)
+        return self.broken is None
+
+    def end(self, step: Execution, excess: Denial, *, stop: bool) -> None:
+        """Give an execution up that broke a ceiling; `stop`: the server is still working on it."""
+        if self.broken is None and self.excess is None:
+            self.excess = excess
+            self.stop = stop
+            self._ending = step
+            if self.steps and self.steps[0] is step:
+                self._break(step)
+
+    def forget_end(self) -> None:
+        """What was to be undone is about to be."""
+        self.broken = self._ending = self.excess = None
+
+    def _end_reached(self) -> None:
+        """Drop everything from the execution that was given up on; what came before it was asked for, and passes."""
+        if self._ending is not None:
+            self._break(self._ending)
 
     def _break(self, step: Execution) -> None:
         if self.broken is None:
             self.broken = step
+            self._drop(step)
+
+    def _drop(self, step: Execution) -> None:
+        if step.mark >= 0:
             del self.out[step.mark :]
 
     # --- answers ---
@@ -356,6 +434,8 @@ class Replies:
         step = self._executed()
         plan = step.prepared.plan
         kind = plan.kind
+        if step.checked and self._ended(step, raw):
+            return
         if kind == "WRITE":
             told = codec.tag_rows(raw)
             step.rows = step.rows if told is None else told
@@ -367,11 +447,28 @@ class Replies:
             self.settle_done()
         self._record(step, "")
 
+    def _ended(self, step: Execution, raw: bytes) -> bool:
+        """Compare what an execution under ceilings did with them. True: it is to be undone, and not settled here."""
+        self._end_reached()
+        if isinstance(step, Metered):
+            told = codec.tag_rows(raw)
+            step.rows = step.rows if told is None else told
+            code = step.broken_by_end(told)
+            if code is not None and self.broken is None:
+                self.excess, self.broken = step.over(code), step
+                self._drop(step)
+            elif code is not None and self.excess is not None:
+                self.excess = step.over(code)  # with the real count, which its rows alone did not tell
+        return self.broken is step and self.excess is not None
+
     def _completed_empty(self, _: bytes) -> None:
         self._executed()
 
     def _suspended(self, _: bytes) -> None:
-        self._record(self._executed(), "")
+        step = self._executed()
+        self._end_reached()
+        if self.broken is not step:
+            self._record(step, "")
 
     def _copying(self, _: bytes) -> None:
         self._executing(ord("H"))
@@ -385,9 +482,10 @@ class Replies:
                 raise ProtocolError("the server reports an error where nothing was asked")
             return error
         self.erred = state
+        self._end_reached()
         if isinstance(step, PoisonStep):
             error = step.error
-        elif step.prepared is not None:
+        elif step.prepared is not None and self.excess is None:
             self._fail_step(step, state)
         while self.steps and self.steps[0].kind != SYNC:
             self.steps.popleft()

@@ -20,6 +20,7 @@ from bailiwick.mounts.postgres.batch import (
     Step,
 )
 from bailiwick.mounts.postgres.errors import denied, own_error
+from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, check_value
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
@@ -182,7 +183,7 @@ class Translator:
         if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
             return
         sent = codec.execute(name) if prepared.plan.kind == "WRITE" else raw
-        self._add_execute(sent, prepared, portal.passed)
+        self._add_execute(sent, prepared, portal)
 
     def run_bound(self) -> bool:
         """Take `DESCRIBE_AND_EXECUTE` behind a Bind. False: the Bind was not one of the unnamed portal."""
@@ -190,7 +191,7 @@ class Translator:
         if portal is None or self.batch.doomed:
             return False
         self.batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, portal.prepared))
-        self._add_execute(_EXECUTE_UNNAMED, portal.prepared, portal.passed)
+        self._add_execute(_EXECUTE_UNNAMED, portal.prepared, portal)
         return True
 
     def close(self, raw: bytes) -> None:
@@ -213,9 +214,10 @@ class Translator:
             batch = self.batch
             batch.add(sent, Step(PARSE, prepared, quiet=True))
             bound = prepared.bind_unasked(self._values(prepared))
-            batch.add(bound, BindStep(prepared, Portal(prepared), b"", quiet=True))
+            portal = Portal(prepared)
+            batch.add(bound, BindStep(prepared, portal, b"", quiet=True))
             batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, prepared, quiet=True))
-            self._add_execute(_EXECUTE_UNNAMED, prepared, b"t")
+            self._add_execute(_EXECUTE_UNNAMED, prepared, portal)
 
     def refuse(self, denial: Denial, statement: str = "", request: Request | None = None) -> None:
         """Record the denial and make the batch fail with it, where the refused message stood."""
@@ -286,6 +288,7 @@ class Translator:
             self._stale(prepared, "the policy has changed since this statement was prepared")
             return False
         prepared.scope, prepared.call, prepared.purpose = found[0].scope, found[0].call, found[0].purpose
+        prepared.ceilings = found[0].ceilings
         return True
 
     def _stale(self, prepared: Prepared, text: str) -> None:
@@ -294,10 +297,14 @@ class Translator:
 
     # --- executing ---
 
-    def _add_execute(self, sent: bytes, prepared: Prepared, passed: bytes) -> None:
+    def _add_execute(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.purpose != self.purpose:
             self._claim(prepared)
-        self.batch.add_execute(sent, Execution(prepared, passed), prepared)
+        if prepared.ceilings is not None:
+            sent, step = metered(sent, prepared, portal, prepared.ceilings)
+            self.batch.add_metered(sent, step, segment_of(step))
+            return
+        self.batch.add_execute(sent, Execution(prepared, portal.passed), prepared)
 
     def _claim(self, prepared: Prepared) -> None:
         old = prepared.call

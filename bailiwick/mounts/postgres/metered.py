@@ -1,0 +1,85 @@
+"""Executions under ceilings: what they may do is counted row by row, on what the server really did.
+
+A metered execution stands alone in its segment, with a Flush and no Sync behind it: until its ceilings are known to
+be kept nothing is committed and nothing behind it runs. What broke one is undone by a step that fails.
+"""
+
+from __future__ import annotations
+
+from bailiwick.decide.limits import LimitCode, exceeded
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import Execution, MeteredSegment
+from bailiwick.mounts.postgres.prepared import Portal, Prepared
+
+_COPY_FRAME = 2
+"""Messages of a copy stream that may be no rows: its header and its end."""
+
+
+class Metered(Execution):
+    """EXECUTE under ceilings. Its rows are looked at one by one (`checked`)."""
+
+    __slots__ = ("ceilings", "left")
+
+    def __init__(self, prepared: Prepared, passed: bytes, ceilings: Ceilings, left: int | None) -> None:
+        super().__init__(prepared, passed)
+        self.checked = True
+        self.ceilings = ceilings
+        self.left = left
+        """Rows that it may still return; None: any number."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether rows may leave before the last has come: a query's, which never are more than `left`."""
+        plan = self.prepared.plan
+        return plan.kind == "READ" and not plan.copy
+
+    def over(self, code: LimitCode) -> Denial:
+        """Return the denial for a ceiling that it broke."""
+        accesses = self.prepared.plan.accesses
+        action = f"{accesses[0].resource}:{accesses[0].verb}" if accesses else ""
+        return exceeded(code, self.ceilings, self.rows, action)
+
+    def broken_by_row(self) -> LimitCode | None:
+        """Return the ceiling that the rows counted so far break."""
+        extra = _COPY_FRAME if self.prepared.plan.copy else 0
+        if self.left is not None and self.rows > self.left + extra:
+            return "rows_exceeded"
+        most = self.ceilings.bytes
+        return "bytes_exceeded" if most is not None and self.size > most else None
+
+    def broken_by_end(self, told: int | None) -> LimitCode | None:
+        """Return the ceiling that the whole statement breaks, by what its CommandComplete tells."""
+        plan = self.prepared.plan
+        batch = self.ceilings.batch
+        if plan.kind == "WRITE":
+            # INVARIANT: a write whose count is not told is not known to keep its ceiling.
+            return "batch_exceeded" if batch is not None and (told is None or told > batch) else None
+        if plan.copy and self.left is not None and (told is None or told > self.left):
+            return "rows_exceeded"
+        return None
+
+
+def metered(sent: bytes, prepared: Prepared, portal: Portal, ceilings: Ceilings) -> tuple[bytes, Metered]:
+    """Return what is sent for an Execute under ceilings, and its step.
+
+    A query is asked for one row more than it may return, so that the server itself stops there; what it returned
+    before, by Executes with a row limit of the client's, counts. `sent` is the Execute as it would be sent otherwise.
+    """
+    plan = prepared.plan
+    if ceilings.rows is None:
+        return sent, Metered(prepared, portal.passed, ceilings, None)
+    if plan.kind == "WRITE" or plan.copy:
+        return sent, Metered(prepared, portal.passed, ceilings, ceilings.rows)
+    name, asked = codec.read_execute(sent)
+    left = ceilings.rows if portal.left is None else min(portal.left, ceilings.rows)
+    within = 0 < asked <= left
+    portal.left = left - asked if within else 0
+    step = Metered(prepared, portal.passed, ceilings, left)
+    return codec.execute(name, asked if within else left + 1), step
+
+
+def segment_of(step: Metered) -> MeteredSegment:
+    """Return the segment that a metered execution has to itself."""
+    return MeteredSegment(step.ceilings.timeout)
