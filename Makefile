@@ -1,6 +1,6 @@
 # Every target does its own set-up; a repeated one is quick. `make demo` and `make test` are the two to know.
 
-.PHONY: demo test check static unit bench lock clean
+.PHONY: demo test check static unit nightly bench lock clean
 
 demo:            ## run the made-up support desk and the scripted agent
 	@scripts/setup demo
@@ -23,6 +23,11 @@ static:
 
 unit:
 	.venv/bin/pytest -q -p tests.support.unit $(TESTS)
+
+nightly:         ## sqlsmith for ten minutes instead of one; prints what came of its statements
+	@scripts/setup dev
+	BAILIWICK_SQLSMITH_SECONDS=$(or $(SECONDS),600) BAILIWICK_SQLSMITH_SEED=$(or $(SEED),$(shell date +%j)) \
+	  .venv/bin/pytest -q -n0 tests/sqlsmith
 
 bench:           ## measure; prints the tables of docs/benchmarks.md
 	@scripts/setup bench

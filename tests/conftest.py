@@ -8,18 +8,22 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.installed import NEWEST, SUPPORTED, installations
+from tests.support.installed import NEWEST, SUPPORTED, installations, programs
 from tests.support.postgres import Database, Server, running_server
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")  # how long an example takes says nothing where others use the processors too
 
 
-def pytest_report_header() -> str:
-    """Say which versions the tests run on: not every machine can have every one."""
+def pytest_report_header() -> list[str]:
+    """Say which versions and clients the tests run on: not every machine can have every one."""
     missing = [str(version) for version in SUPPORTED if version not in installations()]
     there = ", ".join(f"{version} ({folder})" for version, folder in installations().items())
-    return f"postgresql: {there}" + (f"; not here: {', '.join(missing)}" if missing else "")
+    absent = [name for name, here in programs().items() if not here]
+    return [
+        f"postgresql: {there}" + (f"; not here: {', '.join(missing)}" if missing else ""),
+        f"clients: {', '.join(f'{name} is not here' for name in absent) or 'all are here'}",
+    ]
 
 
 @pytest.fixture(scope="session")

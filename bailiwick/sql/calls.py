@@ -11,6 +11,7 @@ from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
 
 from bailiwick.sql import functions, settings
+from bailiwick.sql.casts import printed
 from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
 from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
@@ -60,6 +61,7 @@ _AGGREGATES = frozenset(
         "xmlagg",
     }
 )
+_PRINTING = frozenset({"concat", "concat_ws", "format"})
 _TYPES = {
     "count": "bigint",
     "length": "integer",
@@ -82,7 +84,8 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
             facts = walk.values(func.args, level)
             walk.values((func.agg_filter, *sorts), level)
     else:
-        facts = walk.values(func.args, level)
+        each = printed if name in _PRINTING else walk.value
+        facts = [each(argument, level, walk) for argument in func.args]
         with not_late(level):
             walk.values((func.agg_filter, *sorts), level)
     check_sort(func.agg_order)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from postgast.pg_query_pb2 import Node, TypeName
+from postgast.pg_query_pb2 import Node, String, TypeName
 
 from bailiwick.sql import regtypes
 from bailiwick.sql.catalogue import Catalogue
-from bailiwick.sql.environment import UNTYPED, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.templates import put
-from bailiwick.sql.types import type_allowed
+from bailiwick.sql.types import PSEUDO_TYPES, type_allowed
 
 _SPELLED = {
     "int2": "smallint",
@@ -35,6 +35,9 @@ def type_name(name: TypeName, walk: Walk) -> str:
     if name.setof or name.pct_type or not constant or not 1 <= len(names) <= 2:
         refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed here")
     schema, bare = ("", names[0]) if len(names) == 1 else names
+    if bare == "bpchar" and schema in ("", "pg_catalog") and not name.typmods:
+        del name.names[:-1]  # qualified it would be printed as `char`, which is `char(1)`
+        return "character" + ("[]" if name.array_bounds else "")
     found = _resolve(schema, bare, walk.catalogue)
     if found is None:
         refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed", "built-in types")
@@ -78,12 +81,25 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
         return shown_reg(node, own, level, walk, "oid")
     if bare in regtypes.TEXT_SEARCH_TYPES:
         return _text_search(node, walk)
+    if bare in PSEUDO_TYPES and target.arg.a_const.isnull and _plain(target.type_name):
+        target.type_name.names.insert(0, Node(string=String(sval="pg_catalog")))
+        return NOTHING  # no value: nothing is read, and what may stand beside it is decided by the server
     inner = walk.value(target.arg, level, walk)
     if inner.type == "record":
         refuse("function_not_allowed", "a whole row cannot be cast", "name its columns")
     kind = type_name(target.type_name, walk)
     # A literal is converted when the statement is planned, and a type is not changed by becoming itself.
     return joined((inner,), kind, leaky=inner.type not in ("unknown", kind))
+
+
+def _plain(name: TypeName) -> bool:
+    return len(name.names) == 1 and not (name.array_bounds or name.typmods or name.setof or name.pct_type)
+
+
+def printed(node: Node, level: Level, walk: Walk) -> Fact:
+    """Walk an operand that is printed where it stands: a `reg…` value gives its name, not its number."""
+    name = reg_type(node)
+    return shown_reg(node, name, level, walk, "text") if name else walk.value(node, level, walk)
 
 
 def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.Result) -> Fact:

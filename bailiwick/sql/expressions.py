@@ -12,7 +12,7 @@ from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql import json_calls
 from bailiwick.sql.calls import call, value_function
-from bailiwick.sql.casts import cast, type_name
+from bailiwick.sql.casts import cast, printed, type_name
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.references import column, field_selection
 
@@ -108,6 +108,13 @@ def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
 def _operation(node: Node, level: Level, walk: Walk) -> Fact:
     expr = node.a_expr
     operators = _operators(expr)
+    if (
+        expr.kind == pb.AEXPR_OP
+        and operators == ("||",)
+        and expr.lexpr.WhichOneof("node")
+        and expr.rexpr.WhichOneof("node")
+    ):
+        return joined((printed(expr.lexpr, level, walk), printed(expr.rexpr, level, walk)), "text", leaky=True)
     left = optional(expr.lexpr, level, walk)
     if expr.rexpr.HasField("list"):
         rights = expressions(expr.rexpr.list.items, level, walk)

@@ -191,3 +191,35 @@ ALLOWED: frozenset[str] = frozenset(
         )
     ).split()
 )
+
+_ANSWERED = {
+    0: """
+        current_catalog current_database current_schema current_user getpgusername pg_advisory_unlock_all
+        pg_is_in_recovery pg_my_temp_schema session_user
+    """,
+    1: """
+        current_schemas current_setting pg_collation_is_visible pg_conversion_is_visible pg_function_is_visible
+        pg_get_function_arguments pg_get_function_identity_arguments pg_get_function_result
+        pg_get_function_sqlbody pg_get_indexdef pg_get_partition_constraintdef pg_get_partkeydef
+        pg_get_statisticsobjdef_columns pg_get_userbyid pg_is_other_temp_schema pg_opclass_is_visible
+        pg_operator_is_visible pg_opfamily_is_visible pg_partition_ancestors pg_relation_is_publishable
+        pg_table_is_visible pg_tablespace_location pg_ts_config_is_visible pg_ts_dict_is_visible
+        pg_ts_parser_is_visible pg_ts_template_is_visible pg_type_is_visible pg_typeof row_security_active
+    """,
+    2: """
+        col_description current_setting format_type has_any_column_privilege has_database_privilege
+        has_schema_privilege has_table_privilege obj_description pg_get_constraintdef pg_get_expr pg_get_ruledef
+        pg_get_serial_sequence pg_get_triggerdef pg_get_viewdef pg_has_role shobj_description
+    """,
+    3: """
+        has_any_column_privilege has_column_privilege has_database_privilege has_schema_privilege
+        has_table_privilege pg_get_expr pg_get_indexdef pg_has_role
+    """,
+    4: """
+        has_column_privilege
+    """,
+}
+ANSWERED: frozenset[tuple[str, int]] = frozenset(
+    (name, count) for count, names in _ANSWERED.items() for name in names.split()
+)
+"""(function, number of arguments) of every call that `bailiwick.sql.functions` replaces by an expression."""

@@ -10,7 +10,7 @@ from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 from bailiwick.sql import grouping
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
-from bailiwick.sql.environment import Columns, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
+from bailiwick.sql.environment import UNTYPED, Columns, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
 from bailiwick.sql.expressions import condition, expression, is_leakproof
 from bailiwick.sql.grouping import bare_name, is_position
 from bailiwick.sql.names import UNNAMED, output_name
@@ -224,11 +224,16 @@ def _single_comparison(node: Node, level: Level, walk: Walk) -> Use | None:
     if len(found) != 1 or found[0] not in level.sources or found[0].use is None or found[0].target:
         return None
     use = found[0].use
-    if not isinstance(use.relation, ScopedRelation) or use.node.range_var.alias.colnames:
+    if use.node.range_var.alias.colnames:
         return None
-    shown = use.relation.columns.get(names[-1])
     constant = expression(right, Level(), walk)
-    if shown is None or not shown.clear:
+    if isinstance(use.relation, SystemView):
+        type_name = use.relation.kept.get(names[-1], "")
+        constant = UNTYPED if (type_name, constant.type) == ("oid", "integer") else constant
+    else:
+        shown = use.relation.columns.get(names[-1])
+        type_name = shown.type if shown is not None and shown.clear else ""
+    if not type_name:
         return None
-    proof = is_leakproof(walk, node.a_expr.name[0].string.sval, Fact(shown.type), constant)
+    proof = is_leakproof(walk, node.a_expr.name[0].string.sval, Fact(type_name), constant)
     return use if proof else None

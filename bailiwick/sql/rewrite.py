@@ -34,7 +34,7 @@ from bailiwick.sql.plan import Bound, Plan
 from bailiwick.sql.predicates import Inline, Parameters, RelationText
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
-from bailiwick.sql.system import ONLY_BESIDE, SystemView
+from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.types import own_types
 
 _TAGS = {"select_stmt": "SELECT", "insert_stmt": "INSERT", "update_stmt": "UPDATE", "delete_stmt": "DELETE"}
@@ -225,7 +225,7 @@ class Rewriter:
             names = [part.string.sval for part in alias.colnames]
             place = Node()
             place.CopyFrom(self._template(use, parameters))
-            if use.fenced and use.copies:
+            if use.copies and (use.fenced or isinstance(use.relation, SystemView)):
                 _copy_inside(place, use)
             if use.sample is not None:
                 _sample_inside(place, use.sample)
@@ -316,12 +316,13 @@ def _wanted(use: Use) -> tuple[str, ...]:
 
 def _copy_inside(place: Node, use: Use) -> None:
     """Copy the agent's leakproof conditions into the fenced query, over the real columns."""
+    inner = SYSTEM_INNER if isinstance(use.relation, SystemView) else INNER
     where = place.range_subselect.subquery.select_stmt.where_clause
     for copy in use.copies:
         reference = copy.a_expr.lexpr.column_ref
         name = reference.fields[-1].string.sval
         del reference.fields[:]
-        reference.fields.add().string.sval = INNER
+        reference.fields.add().string.sval = inner
         reference.fields.add().string.sval = name
     conjoin(where, use.copies)
 

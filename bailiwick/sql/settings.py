@@ -36,6 +36,7 @@ _DATE_WORDS = frozenset(
     }
 )
 _ZONE = re.compile(r"(?!/)[A-Za-z0-9_+\-/:<>,]{1,64}")
+_DURATION = re.compile(r"0*[1-9]\d{0,9} ?(us|ms|s|min|h|d)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]{0,63}")
 
 
@@ -72,6 +73,14 @@ def search_path_unchanged(values: Sequence[str], search_path: Sequence[str]) -> 
     if meant[:1] == ["pg_catalog"] or meant[-1:] == ["pg_catalog"]:
         meant.remove("pg_catalog")
     return bool(meant) and len(set(meant)) == len(meant) and set(meant) <= set(search_path)
+
+
+def timeout_shortened(values: Sequence[str]) -> bool:
+    """Whether `SET statement_timeout TO values` asks for a bound of its own.
+
+    Such a statement must be answered without being run: the session's own bound is pinned upstream and stays.
+    """
+    return len(values) == 1 and _DURATION.fullmatch(values[0].strip()) is not None
 
 
 def _one_of(*words: str) -> Check:

@@ -8,7 +8,8 @@ objects by name or by oid on the server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bailiwick.sql import system_catalog, system_information
 from bailiwick.sql.catalogue import Catalogue, Column, Visible
@@ -26,11 +27,17 @@ ONLY_BESIDE: frozenset[tuple[str, str]] = frozenset({("pg_catalog", "pg_attrdef"
 they are a dump of what may hold secrets, and the rewriter refuses it."""
 
 
+SYSTEM_INNER = "c"
+"""Alias of the real relation within a `SystemView`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SystemView:
     sql: str
     """A SELECT, fenced by `OFFSET 0`: the agent's own expressions never see a row that it leaves out."""
     columns: tuple[str, ...]
+    kept: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
+    """Column → type of those that are the real relation's own, as they are: conditions on them may be copied inside."""
 
 
 def system_relation(schema: str, name: str, catalogue: Catalogue, visible: Visible) -> SystemView | None:
@@ -43,7 +50,10 @@ def system_relation(schema: str, name: str, catalogue: Catalogue, visible: Visib
     kept = frozenset(form.keep.split())
     columns = ", ".join(f"{_expression(each, form, kept)} AS {identifier(each.name)}" for each in relation.columns)
     source = f" {form.source}" if form.source else ""
-    return SystemView(f"SELECT {columns}{source} OFFSET 0", tuple(each.name for each in relation.columns))
+    own = {
+        each.name: each.type for each in relation.columns if each.name in kept and _shown_type(each.type) == each.type
+    }
+    return SystemView(f"SELECT {columns}{source} OFFSET 0", tuple(each.name for each in relation.columns), own)
 
 
 def reach(catalogue: Catalogue, visible: Visible) -> Reach:
@@ -63,7 +73,7 @@ def _expression(column: Column, form: Form, kept: frozenset[str]) -> str:
         return f"({form.set[column.name]})::{shown}"
     if column.name not in kept:
         return f"NULL::{shown}"
-    own = f"c.{identifier(column.name)}"
+    own = f"{SYSTEM_INNER}.{identifier(column.name)}"
     return own if shown == column.type else f"{own}::{shown}"
 
 

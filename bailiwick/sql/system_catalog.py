@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bailiwick.sql.functions_allowed import ALLOWED
-from bailiwick.sql.system_reach import FIRST_USER_OID, OWNER_OID, Reach, literal, name_constant, names
+from bailiwick.sql.functions_allowed import ALLOWED, ANSWERED
+from bailiwick.sql.system_reach import FIRST_USER_OID, OWNER_OID, Reach, literal, name_constant, names, numbers
+from bailiwick.sql.types import SIGNATURE
 
 _OWNER = f"{OWNER_OID}::pg_catalog.oid"
 _NO_OID = "0::pg_catalog.oid"
+_SIGNATURE = numbers(SIGNATURE, "oid")
+_AS_TEXT = numbers(
+    (24, 194, 1033, 2202, 2203, 2204, 2205, 2206, 2277, 3734, 3769, 4089, 4096, 4191, 8326), "oid"
+)  # reg*, pg_node_tree, aclitem, anyarray: columns of such types are shown as text
+_AS_TEXTS = numbers((1008, 1034, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192, 8327), "oid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,11 @@ def _pg_attribute(reach: Reach) -> Form:
         f" (c.attrelid = ANY ({reach.system_oids})"
         f" OR (c.attrelid, c.attnum) IN ({reach.column_pairs()})"
         f" OR c.attrelid IN ({reach.visible_indexes()}))",
-        "attrelid attname atttypid attlen attnum atttypmod attndims attbyval attalign attstorage attnotnull atthasdef"
+        "attrelid attname attlen attnum atttypmod attndims attbyval attalign attstorage attnotnull atthasdef"
         " attidentity attgenerated attisdropped attcollation",
         {
+            "atttypid": f"(CASE WHEN c.attrelid >= {FIRST_USER_OID} THEN c.atttypid WHEN c.atttypid = ANY ({_AS_TEXT})"
+            f" THEN 25 WHEN c.atttypid = ANY ({_AS_TEXTS}) THEN 1009 ELSE c.atttypid END)",
             "attcompression": "''::pg_catalog.\"char\"",
             "atthasmissing": "false",
             "attislocal": "true",
@@ -165,9 +173,12 @@ def _pg_inherits(reach: Reach) -> Form:
 
 
 def _pg_proc(_: Reach) -> Form:
+    """What can be called: the names that are allowed or answered, with the overloads whose types can be named."""
+    answered = ", ".join(f"({name_constant(name)}, {count})" for name, count in sorted(ANSWERED))
     return Form(
-        f"FROM pg_catalog.pg_proc AS c WHERE c.oid < {FIRST_USER_OID}"
-        f" AND c.pronamespace = 11::pg_catalog.oid AND c.proname = ANY ({names(ALLOWED)})",
+        f"FROM pg_catalog.pg_proc AS c WHERE c.oid < {FIRST_USER_OID} AND c.pronamespace = 11::pg_catalog.oid"
+        f" AND (c.proname = ANY ({names(ALLOWED)}) OR (c.proname, c.pronargs) IN (VALUES {answered}))"
+        f" AND c.prorettype = ANY ({_SIGNATURE}) AND c.proargtypes::pg_catalog.oid[] <@ {_SIGNATURE}",
         "oid proname pronamespace prolang procost prorows provariadic prokind proisstrict proretset provolatile"
         " proparallel pronargs pronargdefaults prorettype proargtypes proallargtypes proargmodes proargnames",
         {
@@ -278,6 +289,13 @@ _TABLESPACE = Form(
 _CONFIG_MAP = Form(
     f"FROM pg_catalog.pg_ts_config_map AS c WHERE c.mapcfg < {FIRST_USER_OID}", "mapcfg maptokentype mapseqno mapdict"
 )
+_OPERATORS = Form(
+    f"FROM pg_catalog.pg_operator AS c WHERE c.oid < {FIRST_USER_OID} AND c.oprresult = ANY ({_SIGNATURE})"
+    f" AND c.oprright = ANY ({_SIGNATURE}) AND (c.oprleft = 0 OR c.oprleft = ANY ({_SIGNATURE}))",
+    "oid oprname oprnamespace oprkind oprcanmerge oprcanhash oprleft oprright oprresult oprcom oprnegate oprcode"
+    " oprrest oprjoin",
+    {"oprowner": _OWNER},
+)
 _LANGUAGES = Form(
     f"FROM pg_catalog.pg_language AS c WHERE c.oid < {FIRST_USER_OID}",
     "oid lanname lanispl lanpltrusted lanplcallfoid laninline lanvalidator",
@@ -319,12 +337,7 @@ FORMS: Mapping[str, Maker] = {
         "oid opcmethod opcname opcnamespace opcfamily opcintype opcdefault opckeytype",
         opcowner=_OWNER,
     ),
-    "pg_operator": _own(
-        "pg_operator",
-        "oid oprname oprnamespace oprkind oprcanmerge oprcanhash oprleft oprright oprresult oprcom oprnegate oprcode"
-        " oprrest oprjoin",
-        oprowner=_OWNER,
-    ),
+    "pg_operator": lambda _: _OPERATORS,
     "pg_opfamily": _own("pg_opfamily", "oid opfmethod opfname opfnamespace", opfowner=_OWNER),
     "pg_partitioned_table": _empty,
     "pg_policies": _empty,

@@ -48,10 +48,16 @@ def _schemata(reach: Reach) -> Form:
 
 
 def _tables(reach: Reach) -> Form:
+    """System relations are listed as the views that they are here: no row of theirs can be sampled or written."""
+    system = f"c.table_schema::pg_catalog.text = ANY ({names(SYSTEM_SCHEMAS)})"
     return Form(
         f"FROM information_schema.tables AS c WHERE {_listed(reach, 'c.table_schema', 'c.table_name')}",
-        "table_schema table_name table_type is_insertable_into is_typed",
-        {"table_catalog": _database(reach)},
+        "table_schema table_name is_typed",
+        {
+            "table_catalog": _database(reach),
+            "table_type": f"(CASE WHEN {system} THEN 'VIEW' ELSE c.table_type END)",
+            "is_insertable_into": f"(CASE WHEN {system} THEN 'NO' ELSE c.is_insertable_into END)",
+        },
     )
 
 

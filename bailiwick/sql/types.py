@@ -69,8 +69,29 @@ _OIDS: Mapping[str, tuple[int, int]] = {
 """Built-in types → oid and oid of the array type: the same in every version. Not here: `reg*`, which look up objects
 by name or number; `aclitem`, which looks up roles; pseudo-types; row types; `xid`, `tid`, `pg_lsn` and their kin."""
 
+INFORMATION_DOMAINS: frozenset[str] = frozenset(
+    {"cardinal_number", "character_data", "sql_identifier", "time_stamp", "yes_or_no"}
+)
+"""The standard's domains over built-in types, of which the views of `information_schema` are made."""
+
 _DECLARED: frozenset[int] = frozenset(oid for both in _OIDS.values() for oid in both) | {0, 705}
 """0: not declared; 705: unknown."""
+
+
+POLYMORPHIC: frozenset[int] = frozenset(
+    {2276, 2277, 2283, 2776, 3500, 3831, 4537, 4538, 5077, 5078, 5079, 5080, 2249, 2287, 2278}
+)
+"""The pseudo-types that stand in signatures for types that can be named: `any…`, `record`, `record[]`, and `void`."""
+
+_PSEUDO = """
+    any anyarray anycompatible anycompatiblearray anycompatiblemultirange anycompatiblenonarray anycompatiblerange
+    anyelement anyenum anymultirange anynonarray anyrange record void
+"""
+PSEUDO_TYPES: frozenset[str] = frozenset(_PSEUDO.split())
+"""Their names. Only NULL may be cast to them: they read no text, so they look nothing up."""
+
+SIGNATURE: frozenset[int] = POLYMORPHIC | _DECLARED - {0, 705}
+"""Types of which arguments and results of what can be called are."""
 
 
 def type_allowed(schema: str | None, name: str, catalogue: Catalogue) -> bool:
@@ -81,6 +102,8 @@ def type_allowed(schema: str | None, name: str, catalogue: Catalogue) -> bool:
     """
     if schema in (None, "", "pg_catalog"):
         return name in _OIDS or (name.startswith("_") and name[1:] in _OIDS)
+    if schema == "information_schema":
+        return name in INFORMATION_DOMAINS
     return (schema, name) in _user_types(catalogue)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -31,6 +32,16 @@ def _folders(version: int) -> Iterator[Path]:
         yield Path(found.origin).parent / f"pginstall{'' if version == 16 else version}/bin"
     for prefix in ("/opt/homebrew", "/usr/local"):
         yield Path(prefix) / f"opt/postgresql@{version}/bin"
+
+
+JDBC = Path("/usr/share/java/postgresql.jar")
+"""The driver, from Debian's and Ubuntu's `libpostgresql-jdbc-java`."""
+
+
+def programs() -> dict[str, bool]:
+    """Return for each program of a client test whether it is here. `scripts/setup` installs them with apt-get."""
+    java = JDBC.exists() and all(shutil.which(name) for name in ("java", "ecj"))
+    return {"sqlsmith": shutil.which("sqlsmith") is not None, "jdbc": java}
 
 
 @cache

@@ -1,0 +1,142 @@
+"""What the virtual catalogue offers to a client that makes statements of it (sqlsmith, a query builder) works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bailiwick.model.decision import Denial
+from bailiwick.model.policy import Resource
+from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, Scope
+from bailiwick.sql.functions import TEMPLATES, call_template
+from bailiwick.sql.functions_allowed import ALLOWED, ANSWERED
+from bailiwick.sql.plan import Plan
+from bailiwick.sql.rewrite import Rewriter
+from bailiwick.sql.settings import timeout_shortened
+from bailiwick.sql.types import INFORMATION_DOMAINS, SIGNATURE
+from tests.sql.catalogue_rig import Rig, make_rig
+from tests.sql.rewrite_samples import denial, plan
+from tests.support.installed import versions
+from tests.support.postgres import Cell, Server
+
+
+@pytest.fixture(scope="module", params=versions("catalogue"))
+def rig(request: pytest.FixtureRequest, servers: Callable[[int], Server]) -> Rig:
+    return make_rig(servers(request.param))
+
+
+@pytest.fixture(scope="module")
+def rewriter(rig: Rig) -> Rewriter:
+    resources: dict[str, ResourceScope] = {}
+    for each in rig.visible.relations:
+        reads = (ReadGrant("g", RowFilter(), {column.name: None for column in each.columns}),)
+        resources[each.name] = ResourceScope(Resource(each.name, "crm", each.schema, each.name), reads)
+    return Rewriter(Scope("s", "support-bot", resources), rig.catalogue, "crm")
+
+
+def rows(rig: Rig, rewriter: Rewriter, sql: str) -> list[tuple[Cell, ...]]:
+    (found,) = rewriter.rewrite(sql)
+    assert isinstance(found, Plan), found
+    return rig.rows(found.sql)
+
+
+def test_the_answered_functions_are_those_with_a_template(rig: Rig) -> None:
+    assert {name for name, _ in ANSWERED} | {name for name in TEMPLATES if name.startswith("to_reg")} == TEMPLATES
+    for name, count in ANSWERED:
+        assert call_template(name, count, rig.catalogue, rig.visible) is not None
+
+
+def test_functions_listed_can_be_called_with_types_that_can_be_named(rig: Rig, rewriter: Rewriter) -> None:
+    listed = rows(rig, rewriter, "SELECT proname, pronargs, prorettype, proargtypes::oid[] FROM pg_proc")
+    assert len(listed) > 1000
+    for name, count, result, arguments in listed:
+        assert name in ALLOWED or (name, count) in ANSWERED
+        assert isinstance(arguments, list)
+        assert {result, *arguments} <= SIGNATURE, name
+    names = {row[0] for row in listed}
+    assert {"lower", "sum", "unnest", "format", "current_database", "has_table_privilege"} <= names
+    assert not {"pg_read_file", "nextval", "lo_unlink", "query_to_xml", "set_config"} & names
+
+
+def test_operators_listed_have_types_that_can_be_named(rig: Rig, rewriter: Rewriter) -> None:
+    listed = rows(rig, rewriter, "SELECT oprname, oprleft, oprright, oprresult FROM pg_operator")
+    assert len(listed) > 600
+    assert all({left or 16, right, result} <= SIGNATURE for _, left, right, result in listed)
+
+
+def test_columns_that_are_shown_as_text_are_listed_as_text(rig: Rig, rewriter: Rewriter) -> None:
+    sql = (
+        "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t"
+        " ON t.oid = a.atttypid WHERE t.typname ~ '^_?(reg|aclitem|pg_node_tree)' OR t.typname = 'anyarray'"
+    )
+    assert rows(rig, rewriter, sql) == []
+    assert rows(rig, rewriter, sql.replace("^_?(reg", "^_?(text")) != []
+
+
+def test_system_relations_are_listed_as_views_that_nobody_writes(rig: Rig, rewriter: Rewriter) -> None:
+    sql = "SELECT DISTINCT table_type, is_insertable_into FROM information_schema.tables WHERE table_schema {} 'public'"
+    assert rows(rig, rewriter, sql.format("<>")) == [("VIEW", "NO")]
+    assert ("BASE TABLE", "YES") in rows(rig, rewriter, sql.format("="))
+
+
+def test_a_look_up_by_oid_reaches_the_relation_itself(rig: Rig, rewriter: Rewriter) -> None:
+    for constant in ("1299", "'1299'", "$1"):
+        (found,) = rewriter.rewrite(f"SELECT proname FROM pg_proc WHERE oid = {constant}")
+        assert isinstance(found, Plan)
+        assert found.sql.count(f" = {constant}") == 2, found.sql
+    assert rows(rig, rewriter, "SELECT proname FROM pg_proc WHERE oid = 1299") == [("now",)]
+    assert rows(rig, rewriter, "SELECT proname FROM pg_proc WHERE oid = '1300' OR oid = 1") == []
+    shown = rewriter.rewrite("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname = 'customers'")
+    assert isinstance(shown[0], Plan)
+    assert rig.rows(shown[0].sql) == [("customers",)]
+    assert shown[0].sql.count("= 'customers'") == 2
+    assert shown[0].sql.count("relkind = 'r'") == 1  # shown otherwise than it is: not for the relation itself
+
+
+def test_a_name_is_printed_where_a_reg_value_stands_in_a_text(rig: Rig, rewriter: Rewriter) -> None:
+    for expression in (
+        "format('%I.%I', typnamespace::regnamespace, typname)",
+        "concat(typnamespace::regnamespace, '.', typname)",
+        "typnamespace::regnamespace || '.' || typname",
+    ):
+        found = rows(rig, rewriter, f"SELECT {expression} FROM pg_type WHERE typname = 'sql_identifier'")
+        assert found == [("information_schema.sql_identifier",)], expression
+
+
+@pytest.mark.parametrize("name", sorted(INFORMATION_DOMAINS))
+def test_the_domains_of_information_schema_can_be_named(rig: Rig, rewriter: Rewriter, name: str) -> None:
+    assert rows(rig, rewriter, f"SELECT CAST(NULL AS information_schema.{name})") == [(None,)]
+    (refused,) = rewriter.rewrite(f"SELECT CAST(NULL AS hr.{name})")
+    assert isinstance(refused, Denial)
+
+
+def test_null_of_a_pseudo_type_is_a_value_and_nothing_else_is(rig: Rig, rewriter: Rewriter) -> None:
+    assert rows(rig, rewriter, "SELECT CAST(NULL AS record) IS NULL, count(CAST(NULL AS anyarray))") == [(True, 0)]
+    for sql in (
+        "'(1,2)'::record",
+        "'{a}'::anyarray",
+        "NULL::anyarray[]",
+        "NULL::cstring",
+        "NULL::internal",
+        "$1::record",
+    ):
+        assert isinstance(rewriter.rewrite(f"SELECT {sql}")[0], Denial), sql
+    assert denial("SELECT CAST(c AS record) FROM customers c")
+
+
+def test_bpchar_without_a_length_keeps_its_length(rig: Rig, rewriter: Rewriter) -> None:
+    assert rows(rig, rewriter, "SELECT CAST('ab ' AS bpchar), 'abc'::pg_catalog.bpchar, 'abc'::char") == [
+        ("ab ", "abc", "a")
+    ]
+
+
+@pytest.mark.parametrize("value", ["'1s'", "'30 s'", "250", "'5min'"])
+def test_a_clients_own_timeout_leaves_the_sessions_bound_in_place(value: str) -> None:
+    assert plan(f"SET statement_timeout TO {value}").sql.startswith('SET "bailiwick.statement_timeout" TO')
+
+
+@pytest.mark.parametrize("value", ["0", "'0'", "''", "-1", "DEFAULT", "'1s; x'", "'1 year'"])
+def test_no_timeout_at_all_is_refused(value: str) -> None:
+    assert denial(f"SET statement_timeout TO {value}")
+    assert not timeout_shortened((value,))
