@@ -257,17 +257,17 @@ async def _connection(url: str) -> AsyncGenerator[_Connection]:
             server_settings={"search_path": "pg_catalog, pg_temp", "application_name": "bailiwick"},
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _failure("cannot connect to", url, error) from None
+        raise failure("cannot connect to", url, error) from None
     try:
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _failure("cannot read the catalogue of", url, error) from None
+        raise failure("cannot read the catalogue of", url, error) from None
     finally:
         connection.terminate()
 
 
-def _failure(what: str, url: str, error: Exception) -> BackendError:
+def failure(what: str, url: str, error: Exception) -> BackendError:
     """Say what failed without the credential: host, port and database, and the kind of failure."""
     return BackendError(f"{what} the database at `{_place(url)}`: {_reason(error)}", remedy=_remedy(error))
 

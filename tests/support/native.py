@@ -17,15 +17,15 @@ import psycopg
 
 from bailiwick.decide.scope import effective_scope
 from bailiwick.gateway.introspect import read_tables
-from bailiwick.gateway.native import compiled, keys_values, place_of
+from bailiwick.gateway.native import apply, compiled, drift, nothing, place_of
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
 from bailiwick.model.session import Session, User
 from bailiwick.model.value import Scalar
 from bailiwick.policy.load import load
-from bailiwick.sql.native.binding import backend_query, bound_text, pads, session_key, session_values
+from bailiwick.sql.native.binding import backend_query, bound_text, session_key, session_values
+from bailiwick.sql.native.compare import Change
 from bailiwick.sql.native.names import SETTING, scope_names
-from bailiwick.sql.native.script import keys_statements, statements
 from bailiwick.sql.quote import ident
 from tests.support.postgres import PASSWORD, SUPERUSER, Database
 
@@ -71,15 +71,26 @@ class Native:
         self.lock = Lock({self.mount: asyncio.run(read_tables(database.url(), wanted))})
         self.url = database.url(*login)
         self.place = place_of(self.mount, self.url)
-        self.compiled = compiled(policy, self.lock, self.place)
+        self.compiled = compiled(policy, self.lock, self.place, MASK_KEY)
         self.key = session_key(MASK_KEY, self.mount)
 
-    def apply(self, url: str | None = None) -> None:
-        """Run everything in one transaction, as superuser or as who the url says."""
-        values = keys_values(pads(self.key), pads(MASK_KEY))
-        with psycopg.connect(url or self.database.url()) as connection:
-            for statement in statements(self.compiled, keys_statements(self.compiled.home, values)):
-                connection.execute(cast(LiteralString, statement))
+    def apply(self, url: str | None = None) -> tuple[Change, ...]:
+        """Apply as superuser, or as who the url says; return what was changed."""
+        changes = self.drift(url)
+        if changes:
+            asyncio.run(apply(url or self.database.url(), self.compiled, changes))
+        return changes
+
+    def drift(self, url: str | None = None) -> tuple[Change, ...]:
+        """Return what stands between the database and the policy."""
+        return asyncio.run(drift(url or self.url, self.compiled))
+
+    def remove(self, url: str | None = None) -> tuple[Change, ...]:
+        """Remove everything; return what was removed."""
+        gone = nothing(self.place)
+        changes = asyncio.run(drift(url or self.database.url(), gone))
+        asyncio.run(apply(url or self.database.url(), gone, changes))
+        return changes
 
     def role(self, session: Session) -> str:
         """Return the role of a session's scope."""

@@ -11,7 +11,7 @@ from bailiwick.sql.catalogue import Relation
 from bailiwick.sql.native.guard import guard_body
 from bailiwick.sql.native.home import home_pieces, role_piece
 from bailiwick.sql.native.names import Place, ScopeNames, home_of, owner_of, scope_names
-from bailiwick.sql.native.pieces import Compiled, CompiledScope, Piece, acting_as, dollar, entries, short_digest
+from bailiwick.sql.native.pieces import Compiled, CompiledScope, Piece, acting_as, dollar, granted, short_digest, spelt
 from bailiwick.sql.native.shown import Shown
 from bailiwick.sql.quote import ident, text
 from bailiwick.sql.scoped import ScopedRelation
@@ -83,14 +83,16 @@ def _scope_pieces(part: _Part) -> Iterable[Piece]:
                 f"GRANT USAGE ON SCHEMA {ident(schema)} TO {role}",
             ),
         )
-        facts = {"owner": names.definer, "acl": entries((names.role, "USAGE"))}
-        yield Piece("schema", schema, f"the views over tables of `{source}`", made, facts)
+        why, acl = f"the views over tables of `{source}`", granted([names.role], "USAGE")
+        yield Piece(
+            "schema", schema, why, made, {"owner": names.definer}, acl, f"SCHEMA {ident(schema)}", names.definer
+        )
     yield from _rights(part)
     for shown in part.shown:
         if shown.writes and shown.relation.kind in _GUARDED:
             yield from _guard(part, shown)
     for shown in part.shown:
-        yield _view(part, shown)
+        yield from _view(part, shown)
 
 
 def _rights(part: _Part) -> Iterable[Piece]:
@@ -107,31 +109,18 @@ def _rights(part: _Part) -> Iterable[Piece]:
         for place in shown.own_relations():
             needed.setdefault(place, []).append("SELECT")
     for schema in sorted({schema for schema, _ in needed}):
-        make = (f"GRANT USAGE ON SCHEMA {ident(schema)} TO {ident(definer)}",)
-        facts = {"acl": entries((definer, "USAGE"))}
-        yield Piece("rights", f"{definer} on schema {schema}", "the views' owner finds the tables", make, facts)
+        spelled = f"SCHEMA {ident(schema)}"
+        make = (f"GRANT USAGE ON {spelled} TO {ident(definer)}",)
+        why, acl = "the views' owner finds the tables", granted([definer], "USAGE")
+        yield Piece("rights", f"{definer} on schema {schema}", why, make, {}, acl, spelled)
     for (schema, table), privileges in sorted(needed.items()):
-        make = tuple(
-            f"GRANT {what} ON {ident(schema)}.{ident(table)} TO {ident(definer)}" for what in _spelt(privileges)
-        )
-        facts = {"acl": entries(*((definer, each) for each in privileges))}
-        yield Piece("rights", f"{definer} on {schema}.{table}", "what the scope needs of the table", make, facts)
+        spelled = f"TABLE {ident(schema)}.{ident(table)}"
+        make = tuple(f"GRANT {what} ON {spelled} TO {ident(definer)}" for what in spelt(privileges))
+        why, acl = "what the scope needs of the table", granted([definer], *privileges)
+        yield Piece("rights", f"{definer} on {schema}.{table}", why, make, {}, acl, spelled)
 
 
-def _spelt(privileges: Iterable[str]) -> list[str]:
-    """Return `SELECT(a)`, `SELECT(b)`, `DELETE` as GRANT spells them: `SELECT ("a", "b")`, `DELETE`."""
-    columns: dict[str, list[str]] = {}
-    found: list[str] = []
-    for each in dict.fromkeys(privileges):
-        verb, bracket, name = each.partition("(")
-        if bracket:
-            columns.setdefault(verb, []).append(ident(name.removesuffix(")")))
-        else:
-            found.append(verb)
-    return [f"{verb} ({', '.join(names)})" for verb, names in columns.items()] + found
-
-
-def _view(part: _Part, shown: Shown) -> Piece:
+def _view(part: _Part, shown: Shown) -> Iterable[Piece]:
     names = part.names
     relation = shown.relation
     schema = names.schema(relation.schema)
@@ -149,44 +138,46 @@ def _view(part: _Part, shown: Shown) -> Piece:
         names.definer,
         f"DROP VIEW IF EXISTS {view}",
         statement,
-        *(f"GRANT {what} ON {view} TO {ident(names.role)}" for what in _spelt(privileges)),
+        *(f"GRANT {what} ON {view} TO {ident(names.role)}" for what in spelt(privileges)),
         sealed(schema, relation.name, statement),
     )
-    if shown.writable("create") and guarded:
-        make += (_sequences(relation, names.role),)
     facts = {
         "owner": names.definer,
-        "acl": entries(*((names.role, each) for each in privileges)),
         "options": "security_barrier=true" + (", check_option=local" if guarded else ""),
-        "seal": short_digest(statement),
+        "made from": short_digest(statement),
+        "also": "",
     }
-    return Piece(
-        "view", f"{schema}.{relation.name}", f"`{shown.scope.resource.name}` as the scope shows it", make, facts
-    )
+    why, acl = f"`{shown.scope.resource.name}` as the scope shows it", granted([names.role], *privileges)
+    yield Piece("view", f"{schema}.{relation.name}", why, make, facts, acl, f"TABLE {view}", names.definer)
+    if guarded and shown.writable("create"):
+        name = f"{names.role} on {relation.schema}.{relation.name}"
+        yield Piece("sequences", name, "numbers of new rows", (_sequences(relation, names.role),), {"missing": ""})
 
 
 def sealed(schema: str, view: str, statement: str) -> str:
     """Return the statement that writes into a view's comment what it was made from, and how the server tells it."""
     told = "Bailiwick: made from the policy, do not change it by hand."
     name = f"{ident(schema)}.{ident(view)}"
-    return (
-        f"DO $bw$ BEGIN EXECUTE pg_catalog.format('COMMENT ON VIEW %s IS %L', {text(name)},"
+    body = (
+        f" BEGIN EXECUTE pg_catalog.format('COMMENT ON VIEW %s IS %L', {text(name)},"
         f" {text(f'{told} [{short_digest(statement)}.')} || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256("
         f"pg_catalog.convert_to(pg_catalog.pg_get_viewdef({text(name)}::pg_catalog.regclass), 'UTF8')), 'hex'), 16)"
-        f" || ']'); END $bw$"
+        f" || ']'); END "
     )
+    return f"DO {dollar(body)}"
 
 
 def _sequences(relation: Relation, role: str) -> str:
     """Return the statement that lets the role draw the numbers that columns of the table default to."""
     table = text(f"{ident(relation.schema)}.{ident(relation.name)}")
-    return f"""DO $bw$ DECLARE s regclass; BEGIN
+    body = f""" DECLARE s regclass; BEGIN
   FOR s IN SELECT DISTINCT d.refobjid::regclass FROM pg_catalog.pg_attrdef AS a
     JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid
     JOIN pg_catalog.pg_class AS c ON c.oid = d.refobjid AND c.relkind = 'S'
     WHERE a.adrelid = {table}::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
   LOOP EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE %s TO {ident(role)}', s); END LOOP;
-END $bw$"""  # noqa: S608  # quoted names
+END """  # noqa: S608  # quoted names
+    return f"DO {dollar(body)}"
 
 
 def _guard(part: _Part, shown: Shown) -> Iterable[Piece]:
@@ -202,19 +193,19 @@ def _guard(part: _Part, shown: Shown) -> Iterable[Piece]:
         f" SET search_path = pg_catalog, pg_temp AS {dollar(body)}",
         f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC",
     )
-    facts = {"owner": names.definer, "acl": "", "body": body, "options": "definer, search_path=pg_catalog, pg_temp"}
-    yield Piece("function", f"{schema}.{name}()", f"checks writes to `{shown.scope.resource.name}`", make, facts)
+    facts = {"owner": names.definer, "body": body, "options": "definer, search_path=pg_catalog, pg_temp"}
+    why, acl = f"checks writes to `{shown.scope.resource.name}`", frozenset[tuple[str, str]]()
+    yield Piece("function", f"{schema}.{name}()", why, make, facts, acl, f"FUNCTION {function}", names.definer)
     table = f"{ident(relation.schema)}.{ident(relation.name)}"
     trigger = ident(names.guard)
     statement = (
-        f"CREATE OR REPLACE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW"
+        f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW"
         f" WHEN (CURRENT_USER = {text(names.role)}) EXECUTE FUNCTION {function}"
     )
     yield Piece(
         "guard",
         f"{names.guard} on {relation.schema}.{relation.name}",
         "runs for this scope's role only",
-        (statement,),
+        (f"DROP TRIGGER IF EXISTS {trigger} ON {table}", statement),
         {"runs": f"{schema}.{name}()", "when": names.role, "enabled": "O", "on": "INSERT, UPDATE, DELETE"},
-        (f"DROP TRIGGER IF EXISTS {trigger} ON {table}",),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bailiwick.sql.native import binding
 from bailiwick.sql.native.names import Place, home_of, mark, owner_of
-from bailiwick.sql.native.pieces import Facts, Piece, acting_as, dollar, entries
+from bailiwick.sql.native.pieces import Facts, Piece, acting_as, dollar, granted
 from bailiwick.sql.quote import ident, text
 
 _RETURNS = {"session()": "jsonb", "value(name text)": "text", "list(name text)": "text[]", "bound()": "boolean"}
@@ -27,7 +27,7 @@ def role_piece(place: Place, name: str, why: str, members: Sequence[str] = ()) -
         *(f"GRANT {quoted} TO {ident(member)}" for member in members),
     )
     facts = {"attributes": "", "members": ", ".join(sorted(members)), "member of": "", "settings": ""}
-    return Piece("role", name, why, make, {**facts, "mark": mark(place)})
+    return Piece("role", name, why, make, {**facts, "mark": mark(place), "strays": "", "reach": ""})
 
 
 def home_pieces(place: Place, definers: Iterable[str], roles: Iterable[str], hashing: Iterable[str]) -> list[Piece]:
@@ -43,8 +43,8 @@ def home_pieces(place: Place, definers: Iterable[str], roles: Iterable[str], has
     )
     made = (f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {ident(owner)}",)
     made += (f"ALTER SCHEMA {schema} OWNER TO {ident(owner)}",)
-    facts = {"owner": owner, "acl": entries(*((user, "USAGE") for user in users))}
-    pieces = [Piece("schema", home, "binds session values to connections", made + opened, facts)]
+    why, acl = "binds session values to connections", granted(users, "USAGE")
+    pieces = [Piece("schema", home, why, made + opened, {"owner": owner}, acl, f"SCHEMA {schema}", owner)]
     pieces += [_table(owner, home, name, hashing if name == "masks" else []) for name in _KEYS]
     pieces.append(_started(place, owner, home, login))
     for signature, body in binding.function_bodies(home).items():
@@ -65,8 +65,8 @@ def _table(owner: str, home: str, name: str, readers: Sequence[str]) -> Piece:
     ]
     if readers:
         statements.append(f"GRANT SELECT ON {table} TO {_list(readers)}")
-    facts = {"owner": owner, "acl": entries(*((reader, "SELECT") for reader in readers))}
-    return Piece("table", f"{home}.{name}", _KEYS[name], acting_as(owner, *statements), facts)
+    make, acl = acting_as(owner, *statements), granted(readers, "SELECT")
+    return Piece("table", f"{home}.{name}", _KEYS[name], make, {"owner": owner}, acl, f"TABLE {table}", owner)
 
 
 def _started(place: Place, owner: str, home: str, login: str) -> Piece:
@@ -83,9 +83,10 @@ def _started(place: Place, owner: str, home: str, login: str) -> Piece:
         ),
         *acting_as(owner, f"REVOKE CREATE ON SCHEMA {ident(home)} FROM {login}"),
     )
-    facts = _function_facts(place.login, binding.STARTED, [owner])
-    unmake = (f"DROP FUNCTION IF EXISTS {function}",)
-    return Piece("function", f"{home}.started()", "when this connection started", make, facts, unmake)
+    facts = _function_facts(place.login, binding.STARTED)
+    acl = granted([owner], "EXECUTE")
+    why, spelled = "when this connection started", f"FUNCTION {function}"
+    return Piece("function", f"{home}.started()", why, make, facts, acl, spelled, place.login)
 
 
 def _function(owner: str, home: str, signature: str, body: str, may: Sequence[str]) -> Piece:
@@ -100,14 +101,10 @@ def _function(owner: str, home: str, signature: str, body: str, may: Sequence[st
         statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {_list(may)}")
     kinds = signature.partition("(")[2].rstrip(")").replace("name ", "")
     why = "the session values, if they are bound to this connection and role" if name == "session" else "of the session"
-    facts = _function_facts(owner, body, may)
-    return Piece("function", f"{home}.{name}({kinds})", why, acting_as(owner, *statements), facts)
+    spelled = f"FUNCTION {ident(home)}.{name}({kinds})"
+    make, acl = acting_as(owner, *statements), granted(may, "EXECUTE")
+    return Piece("function", f"{home}.{name}({kinds})", why, make, _function_facts(owner, body), acl, spelled, owner)
 
 
-def _function_facts(owner: str, body: str, may: Sequence[str]) -> Facts:
-    return {
-        "owner": owner,
-        "acl": entries(*((each, "EXECUTE") for each in may)),
-        "body": body,
-        "options": "definer, stable, search_path=pg_catalog, pg_temp",
-    }
+def _function_facts(owner: str, body: str) -> Facts:
+    return {"owner": owner, "body": body, "options": "definer, stable, search_path=pg_catalog, pg_temp"}

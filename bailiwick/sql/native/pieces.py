@@ -7,15 +7,17 @@ database describes the piece, in words that it shares with `bailiwick.gateway.na
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from bailiwick.sql.native.names import Place, ScopeNames
 from bailiwick.sql.quote import ident
 
-Kind = Literal["role", "schema", "table", "function", "rights", "view", "guard", "policy", "sequences"]
+Kind = Literal["role", "schema", "table", "function", "keys", "rights", "guard", "sequences", "view"]
 Facts = Mapping[str, str]
+Acl = frozenset[tuple[str, str]]
+"""(grantee, privilege) without those of the owner. A privilege on a column reads `SELECT(name)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,11 @@ class Piece:
     """For people."""
     make: tuple[str, ...]
     facts: Facts
-    unmake: tuple[str, ...] = ()
-    """For what is not owned by one of our roles, and so does not go with it."""
+    acl: Acl = frozenset()
+    object: str = ""
+    """As GRANT and REVOKE spell what `acl` is about."""
+    owner: str = ""
+    """The role that owns it; empty: whoever applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,19 @@ def short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def entries(*granted: tuple[str, str]) -> str:
-    """Return (grantee, privilege) pairs as one fact. A column's reads `SELECT(name)`; the owner's are not told."""
-    return ", ".join(sorted({f"{grantee}={privilege}" for grantee, privilege in granted}))
+def granted(grantees: Iterable[str], *privileges: str) -> Acl:
+    """Return that each grantee has each of the privileges."""
+    return frozenset((grantee, privilege) for grantee in grantees for privilege in privileges)
+
+
+def spelt(privileges: Iterable[str]) -> list[str]:
+    """Return `SELECT(a)`, `SELECT(b)`, `DELETE` as GRANT spells them: `SELECT ("a", "b")`, `DELETE`."""
+    columns: dict[str, list[str]] = {}
+    found: list[str] = []
+    for each in dict.fromkeys(privileges):
+        verb, bracket, name = each.partition("(")
+        if bracket:
+            columns.setdefault(verb, []).append(ident(name.removesuffix(")")))
+        else:
+            found.append(verb)
+    return [f"{verb} ({', '.join(names)})" for verb, names in columns.items()] + found
