@@ -39,6 +39,7 @@ commands: Mapping[str, Entry] = {
     "policy": Entry("Check, lint and compare policies; print the JSON Schema.", group=True),
     "matrix": Entry("Show what each agent may do with each resource, in words."),
     "explain": Entry("Show how a statement or an action would be decided, and why."),
+    "postgres": Entry("Compile, apply, compare and remove the policy inside PostgreSQL.", group=True),
     "ledger": Entry("Read, query and verify the audit ledger; prove records.", group=True),
 }
 
