@@ -229,6 +229,7 @@ _OPERANDS: Mapping[str, tuple[str, ...]] = {
     "null_test": ("arg",),
     "boolean_test": ("arg",),
     "collate_clause": ("arg",),
+    "range_table_func": ("docexpr", "rowexpr"),
 }
 """Where the deparser forgets parentheses around what binds more weakly."""
 
@@ -251,7 +252,8 @@ def _guarded(bare: bytes) -> bytes:
     while stack:
         message = stack.pop()
         if isinstance(message, Node):
-            operands += [each for each in _operands(message) if each.WhichOneof("node") in (*_WEAK, *_CALLS)]
+            weak = (*_WEAK, *_CALLS, "type_cast") if message.HasField("range_table_func") else (*_WEAK, *_CALLS)
+            operands += [each for each in _operands(message) if each.WhichOneof("node") in weak]
         for field, value in message.ListFields():
             if field.message_type is not None:
                 stack.extend(value if field.is_repeated else [value])
