@@ -10,7 +10,8 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, Protocol
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.live import EXPIRED, Live
@@ -18,6 +19,8 @@ from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.tokens import Rejected, Tokens
+from bailiwick.gateway.underway import Underway
+from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
@@ -41,8 +44,7 @@ class Call:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What really happened. `code` is empty on success, else a denial code or the backend's (SQLSTATE)."""
 
     code: str = ""
@@ -67,6 +69,11 @@ class LiveSession(Protocol):
 
 class Enforcer(Protocol):
     """The gateway as mounts see it."""
+
+    @property
+    def underway(self) -> Underway:
+        """Where mounts say what their backends are executing, so that records can share a commit."""
+        ...
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         """Admit a connection. Its record (`connection.opened` or `.refused`) is durable before this returns."""
@@ -116,12 +123,16 @@ class _Facts:
 class Gateway:
     """The real `Enforcer`. A failure of any kind denies, and is logged without the values that it concerned."""
 
-    def __init__(self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock, underway: Underway
+    ) -> None:
+        self.underway = underway
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
         self._clock = clock
         self._facts: dict[int, tuple[Call, _Facts]] = {}
+        self._forms: dict[int, tuple[Call, Live, str, Form | None]] = {}
         self._connected: dict[Cut, tuple[str, str]] = {}
         """Connection → its mount and its peer."""
 
@@ -229,13 +240,36 @@ class Gateway:
 
     def _made(
         self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
+    ) -> Record | Stamped:
+        code, rows, size, spent = outcome
+        identity, now = self._recorder.new_id(), self._clock()
+        if kind == "call" and not code and rows is not None and size is not None and spent is not None:
+            form = self._form_of(call, live)
+            if form is not None:
+                return Stamped(form, identity, now, rows, size, spent)
+        return self._whole(kind, live, call, outcome, refers)._replace(id=identity, at=now)
+
+    def _form_of(self, call: Call, live: Live) -> Form | None:
+        """Return the form of a call's records without an error; mounts reuse the `Call` of a cached plan."""
+        kept = self._forms.get(id(call))
+        if kept is not None and kept[1] is live and kept[2] == live.policy:
+            return kept[3]
+        if len(self._forms) >= _most_facts:
+            self._forms.clear()
+        form = form_of(self._whole("call", live, call, _NOTHING_YET, ""))
+        self._forms[id(call)] = (call, live, live.policy, form)  # holding the call keeps its id from another
+        return form
+
+    def _whole(
+        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
     ) -> Record:
+        """Return a record that lacks its id and its moment."""
         facts = self._facts_of(call)
         who = live.identity
         return Record(
-            id=self._recorder.new_id(),
+            id="",
             kind=kind,
-            at=self._clock(),
+            at=_UNSTAMPED,
             agent=who.agent,
             user=who.user,
             session=who.session,
@@ -271,6 +305,7 @@ class Gateway:
 
 
 _NOTHING_YET = Outcome()
+_UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _facts(call: Call) -> _Facts:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_schema import APPLICATION_ID, FORMAT, SCHEMA, SELECT_ACCESSES, SELECT_FACTS, TRIGGERS
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint
-from bailiwick.ledger.encode import encode, moment
+from bailiwick.ledger.encode import Stamped, encode, moment
 from bailiwick.ledger.merkle import Frontier, Subtree, extend, frontier_of, leaf_hash
 from bailiwick.model.record import Record
 
@@ -29,7 +29,7 @@ MAX_BATCH = 128
 RETAIN_RECORDS = 1_000
 RETAIN_AFTER = timedelta(seconds=60)
 """A signed head is kept as a checkpoint after so many records or so much time."""
-INDEX_CHUNK = 256
+INDEX_CHUNK = 64
 
 
 def _utc_now() -> datetime:
@@ -75,7 +75,7 @@ class LedgerStore:
         """Let the file grow to no more than so many pages of 4 KiB; appending beyond fails like on a full disk."""
         self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record | Stamped]) -> None:
         """Append at most `MAX_BATCH` records in one durable transaction; LedgerError, and nothing written, if not.
 
         After a failure the next call first checks the file against its signed head again, so a full disk that has
@@ -93,7 +93,7 @@ class LedgerStore:
             self._undo()
             raise LedgerError(f"the ledger `{self._path}` cannot be written: {error}", remedy=_remedy(error)) from error
 
-    def _write(self, records: Sequence[Record]) -> None:
+    def _write(self, records: Sequence[Record | Stamped]) -> None:
         first = self._frontier.size
         values: list[object] = []
         hashes: list[bytes] = []

@@ -1,9 +1,8 @@
-"""Appending from the event loop: records gather while the thread commits, and are then committed together.
+"""Appending from the event loop: what one turn of the loop appends is committed together.
 
-A lone record is committed at once; what gathers meanwhile shares the next commit (natural batching), which waits a
-tenth of a millisecond for more when the one before was shared. What one turn of the loop appends is handed over
-together. Encoding and hashing are done on the thread, where the sequence number is known, and the thread gives up the
-interpreter once for each batch.
+While the disk is quick the loop commits by itself: what arrives meanwhile gathers in the sockets and shares the next
+commit (natural batching), and no thread has to be woken. A disk that takes longer than `SLOW`, a long queue and the
+search index belong to the thread, so that nobody waits for a disk who need not.
 """
 
 from __future__ import annotations
@@ -17,16 +16,18 @@ from collections.abc import Callable, Iterator
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_store import MAX_BATCH, RETAIN_AFTER, LedgerStore
+from bailiwick.ledger.encode import Stamped
 from bailiwick.model.record import Record
 
 Durable = Callable[[bool], None]
-Entry = tuple[Record, Durable]
+Entry = tuple[Record | Stamped, Durable]
 MAX_PENDING = 8_192
-MOST_UNINDEXED = 8_192
+MOST_UNINDEXED = 2_048
 """Records that may wait for their place in the search index while there is no quiet; readers find them all the same."""
-GATHER = 0.0001
-"""Seconds for which a batch may grow when the one before was shared. The thread and the loop take turns at one
-interpreter, and fewer, larger batches mean fewer turns: a third more calls a second at eight clients."""
+PATIENCE = 0.001
+"""Most seconds for which records wait for others that are expected to share their commit."""
+SLOW = 0.001
+"""A commit that takes more seconds leaves the next one to the thread."""
 QUIET = 0.05
 """Seconds without a record after which indexing is caught up."""
 
@@ -34,17 +35,31 @@ QUIET = 0.05
 class LedgerWriter:
     """Owns an open store and the thread that writes it. All methods are for the event loop's thread."""
 
-    def __init__(self, store: LedgerStore, loop: asyncio.AbstractEventLoop, *, max_pending: int = MAX_PENDING) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        expects: Callable[[], bool] = lambda: False,
+        max_pending: int = MAX_PENDING,
+    ) -> None:
         self._store = store
         self._loop = loop
+        self._expects = expects
+        self._turn_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._max_pending = max_pending
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._fresh: list[Entry] = []
         """Appended in this turn of the loop."""
         self._left: list[Entry] = []
         """The thread's own: handed over, but beyond the batch before."""
-        self._shared = False
-        """Whether the last batch held more than one record."""
+        self._using = threading.Lock()
+        """Held by whoever uses the store: the thread, or the loop while the thread has nothing to commit."""
+        self._slow = False
+        """Whether the last commit took too long for the loop to wait for the next one."""
+        self._nudged = False
+        """Whether the thread was asked to put the store in order."""
         self._pending = 0
         self._closed = False
         self._ended = False
@@ -62,7 +77,7 @@ class LedgerWriter:
         """Why the last batch could not be written; empty when it could."""
         return self._failure
 
-    def append(self, record: Record, durable: Durable) -> None:
+    def append(self, record: Record | Stamped, durable: Durable) -> None:
         """Append a record; `durable` is called once, later, on the loop: True when it is on disk, False if not.
 
         With `max_pending` waiting, or after `close`, the answer is False: memory stays bounded, and whoever may not
@@ -72,22 +87,53 @@ class LedgerWriter:
             self._loop.call_soon(durable, False)
             return
         self._pending += 1
-        if not self._fresh:
-            self._loop.call_soon(self._hand_over)
         self._fresh.append((record, durable))
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """The turn of the loop is over: commit, unless more records are to be expected within the moment."""
+        self._turn_due = False
+        if len(self._fresh) < MAX_BATCH and self._expects():
+            if self._timer is None:
+                self._timer = self._loop.call_later(PATIENCE, self._hand_over)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._fresh:
-            self._queue.put(self._fresh)
-            self._fresh = []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        alone = self._pending == len(fresh) <= MAX_BATCH and not self._slow
+        if alone and not self._ended and self._using.acquire(blocking=False):
+            self._commit_here(fresh)
+        else:
+            self._queue.put(fresh)
         if self._ended:
             self._refuse([])
+
+    def _commit_here(self, batch: list[Entry]) -> None:
+        """Commit on the loop, `_using` being held; if something unforeseen happens, this writer has ended."""
+        done = None
+        try:
+            done = self._committed(batch)
+        finally:
+            self._using.release()
+            self._ended = self._ended or done is None
+            self._deliver(iter([durable for _, durable in batch]), done is True)
+            if self._store.unindexed >= MOST_UNINDEXED and not self._nudged:
+                self._nudged = True
+                self._queue.put([])
 
     async def close(self) -> None:
         """Write what is pending, keep a final checkpoint, close the store. Callbacks have been called on return."""
         if not self._closed:
-            self._closed = True
             self._hand_over()
+            self._closed = True
             self._queue.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
 
@@ -95,11 +141,9 @@ class LedgerWriter:
         batch: list[Entry] = []
         try:
             while self._gather(batch):
-                self._shared = len(batch) > 1
                 self._commit(batch)
                 batch = []
-                if self._store.unindexed >= MOST_UNINDEXED:
-                    self._tidy()
+                self._catch_up()
             if batch:
                 self._commit(batch)
                 batch = []
@@ -112,8 +156,6 @@ class LedgerWriter:
         """Wait for records and take all that are there; False at the end of the queue."""
         entries = self._left or self._wait()
         self._left = []
-        if self._shared:
-            time.sleep(GATHER)
         while entries is not None:
             batch += entries
             if len(batch) >= MAX_BATCH:
@@ -135,22 +177,36 @@ class LedgerWriter:
             except queue.Empty:
                 patience = RETAIN_AFTER.total_seconds() if not self._tidy() else 0.001
 
+    def _catch_up(self) -> None:
+        """Index while there is much to index and nothing to commit, piece by piece: the loop may go between."""
+        while self._store.unindexed >= MOST_UNINDEXED // 2 and self._queue.empty() and self._tidy():
+            pass
+        self._nudged = False
+
     def _tidy(self) -> int:
         try:
-            return self._store.tidy()
+            with self._using:
+                return self._store.tidy()
         except LedgerError as error:
             self._failure = str(error)
             return 0
 
     def _commit(self, batch: list[Entry]) -> None:
+        with self._using:
+            done = self._committed(batch)
+        self._answer(batch, done)
+
+    def _committed(self, batch: list[Entry]) -> bool:
+        """Return whether a batch is on disk now."""
+        began = time.perf_counter()
         try:
             self._store.append([record for record, _ in batch])
         except LedgerError as error:
             self._failure = str(error)
-            self._answer(batch, False)
-        else:
-            self._failure = ""
-            self._answer(batch, True)
+            return False
+        self._slow = time.perf_counter() - began > SLOW
+        self._failure = ""
+        return True
 
     def _refuse(self, batch: list[Entry]) -> None:
         """Answer False to a batch that was not committed and to everything behind it."""
@@ -184,7 +240,7 @@ class UnsafeAckBeforeCommit(LedgerWriter):
     Only for measuring what durability costs.
     """
 
-    def append(self, record: Record, durable: Durable) -> None:
+    def append(self, record: Record | Stamped, durable: Durable) -> None:
         """Append a record and answer at once."""
         super().append(record, _ignore)
         self._loop.call_soon(durable, True)

@@ -14,6 +14,7 @@ from bailiwick.errors import LedgerError
 from bailiwick.gateway.live import Identity, identify
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.ledger.encode import Stamped
 from bailiwick.model.record import JsonValue, Record, RecordKind
 from bailiwick.model.session import Session
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Appender(Protocol):
     """The ledger as the gateway sees it."""
 
-    def append(self, record: Record, durable: Durable) -> None:
+    def append(self, record: Record | Stamped, durable: Durable) -> None:
         """Take a record; `durable` is called once, on the event loop, when its fate is known."""
         ...
 

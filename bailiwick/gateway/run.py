@@ -33,6 +33,7 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.gateway.underway import Underway
 
 _log = logging.getLogger("bailiwick.gateway")
 
@@ -74,6 +75,7 @@ class Stores:
     state: State
     ledger: LedgerWriter
     recorder: Recorder
+    underway: Underway
 
 
 class Running:
@@ -92,7 +94,7 @@ class Running:
         self.opener = Opener(
             self.sessions, tokens, PostgresLookup(lambda mount: self.ready.urls[mount]), config.sessions, ulids
         )
-        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now)
+        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
         self.reloader: Reloader | None = None
         self._admin: AdminServer | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -162,11 +164,12 @@ async def running(
     keys = load_keys(config.data_dir)
     store = open_store(config.ledger_file, keys.signing)
     write_public(config.data_dir / "ledger.vkey", store.verifier_key + "\n")
-    ledger = LedgerWriter(store, asyncio.get_running_loop())
+    underway = Underway()
+    ledger = LedgerWriter(store, asyncio.get_running_loop(), expects=underway.expects)
     try:
         state = await open_state(config.state_file)
         try:
-            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()))
+            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway)
             gateway = Running(path, config, stores, keys, ready)
             try:
                 await gateway.start(environ, fronts)

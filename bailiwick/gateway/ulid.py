@@ -28,6 +28,9 @@ class Ulids:
         self._last = -1
         self._head = ""
         self._tail = 0
+        self._upper = -1
+        """The upper 20 bits of the tail for which `_prefix` holds: it seldom changes within a millisecond."""
+        self._prefix = ""
 
     def new(self) -> str:
         """Return the next ULID, 26 characters."""
@@ -37,20 +40,18 @@ class Ulids:
         self._tail += 1
         if self._tail >= _tail_end:
             self._start(self._last + 1)
-        tail = self._tail  # written out: a record is made for every statement
-        return (
-            self._head
-            + _pairs[tail >> 30]
-            + _pairs[tail >> 20 & 1023]
-            + _pairs[tail >> 10 & 1023]
-            + _pairs[tail & 1023]
-        )
+        tail = self._tail
+        if tail >> 20 != self._upper:
+            self._upper = tail >> 20
+            self._prefix = self._head + _pairs[tail >> 30] + _pairs[tail >> 20 & 1023]
+        return self._prefix + _pairs[tail >> 10 & 1023] + _pairs[tail & 1023]
 
     def _start(self, millisecond: int) -> None:
         """Begin a millisecond. A clock that went back is not followed: order matters more."""
         self._last = millisecond
         head = millisecond << _tail_bits | self._random_bits(_tail_bits)
         self._head = _encode(head)
+        self._upper = -1
         self._tail = self._random_bits(_tail_bits - 1)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import orjson
 
@@ -28,8 +28,61 @@ _LISTS = ("chain", "actions", "labels", "grants")
 _KNOWN = frozenset(("v", "seq")) | set(Record._fields)
 
 
-def encode(record: Record, seq: int) -> bytes:
+class Form:
+    """What the records of one repeated call have in common, encoded once. Made by `form_of`."""
+
+    __slots__ = ("common", "parts")
+
+    def __init__(self, common: Record, parts: tuple[bytes, ...]) -> None:
+        self.common = common
+        self.parts = parts
+        """The canonical bytes between moment, bytes, duration, id, rows and sequence number."""
+
+
+class Stamped(NamedTuple):
+    """A record as its form and what is its own: the same bytes as `record` for a third of the work."""
+
+    form: Form
+    id: str
+    at: datetime
+    rows: int
+    bytes: int
+    duration_us: int
+
+    @property
+    def record(self) -> Record:
+        """The record that this is."""
+        return self.form.common._replace(**{name: value for name, value in self._asdict().items() if name != "form"})
+
+
+_SLOTS = (b'"at":"', b'"bytes":', b'"duration_us":', b'"id":"', b'"rows":', b'"seq":')
+_PROBE = 1_008_000_000_000_000_000
+_PROBE_AT = datetime(1008, 10, 8, 10, 8, 10, 8, UTC)
+_PROBE_ID = "rec_bwprobe"
+
+
+def form_of(common: Record) -> Form | None:
+    """Return the form of records that differ in id, moment, rows, bytes and duration only; None if it has none."""
+    numbers = {"bytes": _PROBE, "duration_us": _PROBE + 1, "rows": _PROBE + 2}
+    body = encode(common._replace(id=_PROBE_ID, at=_PROBE_AT, **numbers), _PROBE + 3)
+    values = (moment(_PROBE_AT), str(_PROBE), str(_PROBE + 1), _PROBE_ID, str(_PROBE + 2), str(_PROBE + 3))
+    parts: list[bytes] = []
+    for slot, value in zip(_SLOTS, values, strict=True):
+        before, found, body = body.partition(slot + value.encode())
+        if not found or slot + value.encode() in body:
+            return None
+        parts.append(before + slot)
+    return Form(common, (*parts, body))
+
+
+def encode(record: Record | Stamped, seq: int) -> bytes:
     """Return the canonical bytes of a record at its place in the ledger."""
+    if isinstance(record, Stamped):
+        form, identity, at, rows, size, spent = record
+        told = at.isoformat()[:-6] + "Z" if at.tzinfo is UTC and at.microsecond else moment(at)
+        a, b, c, d, e, f, g = form.parts
+        values = (a, told.encode(), b, size, c, spent, d, identity.encode(), e, rows, f, seq, g)
+        return b"%b%b%b%d%b%d%b%b%b%d%b%d%b" % values
     document = _document(record, seq)
     try:
         body = orjson.dumps(document, option=_OPTIONS)

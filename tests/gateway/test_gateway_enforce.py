@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bailiwick.gateway.enforce import Call, Durable, LiveSession, Outcome
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.ledger.encode import Stamped
 from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
 
@@ -122,7 +123,7 @@ async def test_ledger_that_is_lost_denies_everything_and_recovers(rig: Rig, live
 class Exploding(Listed):
     """A ledger that fails in a way that nobody foresaw."""
 
-    def append(self, record: Record, durable: Durable) -> None:
+    def append(self, record: Record | Stamped, durable: Durable) -> None:
         raise RuntimeError(f"canary-5521 {record} {durable}")
 
 

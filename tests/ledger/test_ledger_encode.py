@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.ledger.encode import Entry, decode, encode
+from bailiwick.ledger.encode import Entry, Stamped, decode, encode, form_of
 from bailiwick.model.record import JsonValue, Record
 
 AT = datetime(2026, 11, 22, 8, 0, 0, 5, UTC)
@@ -72,6 +72,28 @@ def test_odd_text_never_fails_and_the_result_is_stable(record: Record, seq: int)
     assert entry is not None
     assert entry.seq == seq
     assert encode(entry.record, seq) == body
+
+
+NUMBERS = st.integers(0, 2**62)
+IDS = st.from_regex(r"rec_[0-9A-Z]{26}", fullmatch=True)
+MOMENTS = st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis wants it naive
+
+
+@given(records(ODD), IDS, MOMENTS, NUMBERS, NUMBERS, NUMBERS, st.integers(0, 2**50))
+def test_a_stamped_record_has_the_bytes_of_the_whole_one(
+    common: Record, name: str, at: datetime, rows: int, size: int, spent: int, seq: int
+) -> None:
+    form = form_of(common)
+    assert form is not None
+    stamped = Stamped(form, name, at, rows, size, spent)
+    assert stamped.record == common._replace(id=name, at=at, rows=rows, bytes=size, duration_us=spent)
+    assert encode(stamped, seq) == encode(stamped.record, seq)
+
+
+def test_a_record_that_looks_like_the_probe_has_no_form() -> None:
+    common = Record("", "call", AT, detail={"duration_us": 1_008_000_000_000_000_001})
+    assert form_of(common) is None
+    assert form_of(common._replace(detail={"duration_us": 1_008})) is not None
 
 
 @given(records(ODD))

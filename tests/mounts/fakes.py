@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.decision import Allow, Decision, Denial, Request
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
@@ -79,6 +80,7 @@ class Ledger:
     cuts: list[Cut] = field(default_factory=list[Cut])
     refused: list[str] = field(default_factory=list[str])
     keep: bool = True
+    underway: Underway = field(default_factory=Underway)
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         if token != self.token:

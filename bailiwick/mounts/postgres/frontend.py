@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.enforce import Enforcer, LiveSession
+from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, MeteredSegment, PoisonStep, Segment, Step
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
+from bailiwick.mounts.postgres.exchange import Exchange, answered, asked, asked_in_text
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.replies import Replies, ResultTooLargeError
@@ -98,6 +99,7 @@ class Frontend:
         "_cancelling",
         "_edge",
         "_end",
+        "_exchange",
         "_live",
         "_need",
         "_next",
@@ -112,6 +114,7 @@ class Frontend:
         "_synced",
         "_takes",
         "_translator",
+        "_underway",
         "_unread",
     )
 
@@ -130,6 +133,7 @@ class Frontend:
         self._edge = edge
         self._live = live
         self._seconds = seconds
+        self._underway = enforcer.underway
         self._records = Records(enforcer, live, self._recorded)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
         self._translator = translator
@@ -143,6 +147,8 @@ class Frontend:
         self._batch = translator.batch
         self._end = b""
         """What the client ended the batch with: SYNC, FLUSH, or nothing when it was too long."""
+        self._exchange: Exchange | None = None
+        """What is RUNNING when it is not the batch."""
         self._next = 0
         self._synced = False
         self._streaming: Execution | None = None
@@ -191,12 +197,18 @@ class Frontend:
                 return
             data = bytes(self._ahead)
             self._ahead.clear()
+        if not (self._busy or self._skipping or self._translator.batch.steps or self._replies.held):
+            exchange = asked(data, self._translator)
+            if exchange is not None and self._begin(exchange):
+                return
         self._unread = data
         self._work()
 
     def server_data(self, data: bytes) -> None:
         """The server sent something."""
         if self._phase == "CLOSED":
+            return
+        if self._exchange is not None and self._complete(self._exchange, data):
             return
         self._busy = True  # a record that is durable at once must not release a reply that is half taken
         try:
@@ -355,11 +367,20 @@ class Frontend:
                 self._dispatch(b"")
                 return False
             if kind == 0x51:
-                self._translator.query(codec.read_query(raw))
-            else:
-                self._translator.refuse(_FUNCTION_CALL)
+                return self._take_query(codec.read_query(raw))
+            self._translator.refuse(_FUNCTION_CALL)
             self._dispatch(codec.SYNC)
         return True  # copy data outside of a copy is ignored, as a server does
+
+    def _take_query(self, text: bytes) -> bool:
+        found = self._translator.statements(text)
+        if found is not None:
+            exchange = None if len(found) != 1 or self._replies.held else asked_in_text(found[0], self._translator)
+            if exchange is not None and self._begin(exchange):
+                return True
+            self._translator.query(found)
+        self._dispatch(codec.SYNC)
+        return True
 
     def _dispatch(self, end: bytes) -> None:
         """Run what has been gathered."""
@@ -394,6 +415,40 @@ class Frontend:
             return None
         return self._translator.batch
 
+    # --- exchanges ---
+
+    def _begin(self, exchange: Exchange) -> bool:
+        """Run an exchange. False: the session may do nothing now, and the long way says so."""
+        if self._live.blocked() is not None:
+            return False
+        self._exchange = exchange
+        self._phase = "RUNNING"
+        exchange.begun = self._seconds()
+        self._underway.began(self)
+        self._edge.send_server(exchange.sent)
+        return True
+
+    def _complete(self, exchange: Exchange, data: bytes) -> bool:
+        """Take the reply of an exchange. False: it is not the plain one, so it goes the long way."""
+        self._exchange = None
+        replies = self._replies
+        answer = answered(data, exchange, min(HELD, replies.ceiling))
+        if answer is None:
+            self._batch = exchange.batch()
+            self._end = codec.SYNC
+            self._next = 1
+            self._synced = True
+            replies.begin(self._batch)
+            replies.steps.extend(self._batch.segments[0].steps)
+            return False
+        self._underway.over(self)
+        self._translator.names.ran(exchange.portal, answer.idle, parsed=exchange.parsed, quiet=exchange.quiet)
+        replies.answer(answer)
+        self._phase = "RELEASING"
+        spent = int((self._seconds() - exchange.begun) * 1_000_000)
+        self._records.call(exchange.prepared.call, Outcome("", answer.rows, answer.size, spent))
+        return True
+
     # --- running ---
 
     def _send(self, segment: Segment) -> None:
@@ -412,9 +467,12 @@ class Frontend:
         for step in segment.executions:
             step.begun = begun
         self._replies.steps.extend(segment.steps)
+        self._underway.began(self)
         self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _run(self) -> bool:
+        if self._exchange is not None:
+            return False
         replies = self._replies
         if replies.ended:
             self._give_up(replies.take(), replies.erred or "08006")
@@ -464,6 +522,7 @@ class Frontend:
 
     def _finish(self) -> None:
         """Every reply is in: settle the writes, then wait for the records."""
+        self._underway.over(self)
         self._replies.settle_writes(self._replies.erred)
         if self._replies.erred and self._end != codec.SYNC:
             self._skipping = True
@@ -531,6 +590,7 @@ class Frontend:
         if self._phase == "CLOSED":
             return
         running = self._phase == "RUNNING"
+        self._underway.over(self)
         self._phase = "CLOSED"
         if not self._records.failed:
             self._replies.drop_open(code)

@@ -28,6 +28,7 @@ class Prepared:
     """One statement: the agent's text, its plan, the decision on it, and what has been computed from them."""
 
     __slots__ = (
+        "_reads",
         "call",
         "ceilings",
         "described",
@@ -38,10 +39,12 @@ class Prepared:
         "sql",
         "text",
         "types",
+        "unnamed",
         "values",
     )
 
-    def __init__(self, text: bytes, plan: Plan, scope: str, call: Call) -> None:
+    def __init__(self, text: bytes, plan: Plan, scope: str, call: Call, kin: Prepared | None = None) -> None:
+        """`kin` differs in literals only: what has been learnt from its replies holds for this one, too."""
         self.text = text
         self.plan = plan
         self.scope = scope
@@ -49,13 +52,21 @@ class Prepared:
         self.call = call
         self.ceilings = ceilings_of(plan, call)
         self.purpose = call.request.purpose
+        self._reads = plan.kind == "READ" and plan.cacheable and not plan.copy and not plan.checked
         self.sql = plan.sql.encode()
+        self.unnamed = b""
+        """The Parse of the unnamed statement with no types declared, once it was needed."""
         self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
         self.values: bytes | None = None
         """The bound values on the wire, once known, when they never change in this session."""
-        self.described = b""
-        self.scrubbed = b""
+        self.described = b"" if kin is None else kin.described
+        self.scrubbed = b"" if kin is None else kin.scrubbed
         """The last row description of the server and what became of it: it is nearly always the same."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it only reads, under no ceiling, and its rows are passed on as they come."""
+        return self._reads and self.ceilings is None
 
     def same_statement(self, plan: Plan) -> bool:
         """Return whether that plan runs the very same statement."""
@@ -86,6 +97,13 @@ class Prepared:
         padding = b"\0\0\0\0" * (own - declared)
         count = pack_int16(own + len(plan.bound))
         return codec.parse(name, self.sql, count + types[2:] + padding + self.types)
+
+    def parse_unnamed(self) -> bytes:
+        """Return the Parse of the unnamed statement without declared types; for `plain` ones."""
+        if not self.unnamed:
+            sent = self.parse(b"", b"\0\0")
+            self.unnamed = b"" if isinstance(sent, Misuse) else sent
+        return self.unnamed
 
     def bind(self, raw: bytes, portal: bytes, statement: bytes, pos: int, values: bytes) -> bytes | Misuse:
         """Return the Bind to be sent for a client's; `values` are the gateway's, `pos` is behind the names."""

@@ -27,6 +27,7 @@ from bailiwick.mounts.postgres.batch import (
 )
 from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
 from bailiwick.mounts.postgres.errors import server_error, server_notice
+from bailiwick.mounts.postgres.exchange import Answer
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.translate import Names
@@ -74,7 +75,6 @@ class Replies:
     __slots__ = (
         "_agent",
         "_answers",
-        "_ceiling",
         "_ending",
         "_need",
         "_records",
@@ -83,6 +83,7 @@ class Replies:
         "_seconds",
         "batch",
         "broken",
+        "ceiling",
         "ended",
         "erred",
         "excess",
@@ -96,7 +97,7 @@ class Replies:
     )
 
     def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float], ceiling: int) -> None:
-        self._ceiling = ceiling
+        self.ceiling = ceiling
         self.names = names
         self._records = records
         self._agent = agent
@@ -165,6 +166,12 @@ class Replies:
         """Append to what the client will get."""
         self.out.append(data)
         self.held += len(data)
+
+    def answer(self, answer: Answer) -> None:
+        """Take the reply of an exchange, which went through no step."""
+        self.erred = ""
+        self.status = answer.status
+        self.hold(answer.shown)
 
     def feed(self, data: bytes) -> None:
         """Take what the server sent.
@@ -285,20 +292,20 @@ class Replies:
             count += 1
         step.rows += count
         step.size += after - pos
-        if step.size + self._remaining > self._ceiling:
+        if step.size + self._remaining > self.ceiling:
             return self._too_large(step, pos, after, count)
         return after
 
     def _too_large(self, step: Execution, pos: int, after: int, count: int) -> int:
         """Stop a result that is too long: alone, the statement ends, else the connection. Return where to go on."""
-        text = f"the result is larger than {self._ceiling} bytes"
+        text = f"the result is larger than {self.ceiling} bytes"
         if self._remaining > _LONGEST_CHECKED or not self.batch.lone_read():
             raise ResultTooLargeError(text + ": ask for less at once")
         step.rows -= count
         step.size -= after - pos
         self._remaining = 0
         step.checked = True  # what still comes is looked at row by row, and dropped
-        allowed = f"results of up to {self._ceiling} bytes"
+        allowed = f"results of up to {self.ceiling} bytes"
         self.end(step, Denial("bytes_exceeded", text, allowed, "ask for less at once"), stop=True)
         return pos
 
@@ -336,7 +343,7 @@ class Replies:
         code = step.broken_by_row()
         if code is not None:
             self.end(step, step.over(code), stop=code == "bytes_exceeded" or step.prepared.plan.copy)
-        elif step.size > (self._ceiling if step.streams else _LONGEST_CHECKED):
+        elif step.size > (self.ceiling if step.streams else _LONGEST_CHECKED):
             text = "the result is longer than a result may be"
             self.end(step, Denial("bytes_exceeded", text, remedy="ask for less at once"), stop=True)
         return self.broken is None

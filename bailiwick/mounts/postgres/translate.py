@@ -58,6 +58,19 @@ class Names:
         """Return what a message of the current batch means by that portal name."""
         return self.fresh_portals.get(name) or self.portals.get(name)
 
+    def ran(self, portal: Portal, idle: bool, *, parsed: bool, quiet: bool) -> None:
+        """An exchange has made and run the unnamed portal, with `parsed` of a statement without a name as well."""
+        if quiet:
+            self.statements.pop(b"", None)
+        elif parsed:
+            self.statements[b""] = portal.prepared
+        if idle:
+            self.portals.clear()
+        elif quiet:
+            self.portals.pop(b"", None)
+        else:
+            self.portals[b""] = portal
+
     def forget_fresh(self) -> None:
         """The batch is over: what it made stands in the lasting maps, what failed was never made."""
         self.fresh_statements.clear()
@@ -72,6 +85,7 @@ class Translator:
         "_cache_scope",
         "_clock",
         "_enforcer",
+        "_kin",
         "_live",
         "_mount",
         "_pads",
@@ -101,6 +115,8 @@ class Translator:
         self._clock = clock
         self._cache: dict[bytes, list[Prepared]] = {}
         self._cache_scope = ""
+        self._kin: dict[str, Prepared] = {}
+        """Statement without its literals → the last one prepared of those that differ in literals only."""
         self.batch = Batch()
         self.names = Names()
         self.purpose = ""
@@ -117,7 +133,7 @@ class Translator:
         if len(self.names.statements) >= _MOST_STATEMENTS and name not in self.names.statements:
             self._misused(Misuse("54000", f"a connection may have {_MOST_STATEMENTS} prepared statements: close some"))
             return
-        found = self._prepared(text)
+        found = self.statements(text)
         if found is None:
             return
         if len(found) != 1:
@@ -148,7 +164,7 @@ class Translator:
             return
         if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
             return
-        sent = prepared.bind(raw, name, statement, pos, self._values(prepared))
+        sent = prepared.bind(raw, name, statement, pos, self.values(prepared))
         if isinstance(sent, Misuse):
             self._misused(sent)
             return
@@ -199,13 +215,26 @@ class Translator:
         kind, name = codec.read_named(raw)
         self.batch.add(raw, Step(CLOSE, name=bytes((kind,)) + name))
 
+    # --- for exchanges ---
+
+    def known(self, text: bytes) -> Prepared | None:
+        """Return the one plain read that a text seen before is; None if it is something else."""
+        found = self._cache.get(text)
+        if found is None or len(found) != 1 or self._cache_scope != self._live.scope.id:
+            return None
+        return found[0] if found[0].plain and found[0].purpose == self.purpose else None
+
+    def ready(self, statement: bytes) -> Prepared | None:
+        """Return the plain read that is prepared under that name and needs no new decision."""
+        found = self.names.statements.get(statement)
+        if found is None or not found.plain or found.scope != self._live.scope.id or found.purpose != self.purpose:
+            return None
+        return found
+
     # --- the simple protocol, and what is refused ---
 
-    def query(self, text: bytes) -> None:
-        """Take the text of a Query: all its statements, or none of them."""
-        found = self._prepared(text)
-        if found is None:
-            return
+    def query(self, found: list[Prepared]) -> None:
+        """Take the statements of a Query."""
         for prepared in found:
             sent = prepared.parse(b"", b"\0\0")
             if isinstance(sent, Misuse) or (prepared.plan.bound and prepared.plan.first != 1):
@@ -213,7 +242,7 @@ class Translator:
                 return
             batch = self.batch
             batch.add(sent, Step(PARSE, prepared, quiet=True))
-            bound = prepared.bind_unasked(self._values(prepared))
+            bound = prepared.bind_unasked(self.values(prepared))
             portal = Portal(prepared)
             batch.add(bound, BindStep(prepared, portal, b"", quiet=True))
             batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, prepared, quiet=True))
@@ -234,11 +263,12 @@ class Translator:
 
     # --- deciding ---
 
-    def _prepared(self, text: bytes) -> list[Prepared] | None:
+    def statements(self, text: bytes) -> list[Prepared] | None:
         """Return the statements of a text, decided; None when it is refused, and the batch then fails."""
         scope = self._live.scope.id
         if scope != self._cache_scope:
             self._cache.clear()
+            self._kin.clear()
             self._cache_scope = scope
         found = self._cache.get(text)
         if found is not None:
@@ -266,13 +296,24 @@ class Translator:
     def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
         decided: list[Prepared] = []
         for plan in plans:
+            kin = self._kin.get(plan.statement)
+            if kin is not None and kin.plan.accesses is plan.accesses and kin.purpose == self.purpose:
+                decided.append(Prepared(text, plan, scope, kin.call, kin))
+                continue
             request = Request(self._mount, plan.accesses, self.purpose)
             decision = self._enforcer.decide(self._live, request)
             if not isinstance(decision, Allow):
                 self._not_allowed(decision, plan, request)
                 return None
-            decided.append(Prepared(text, plan, scope, Call(self._mount, plan.statement, request, decision)))
+            prepared = Prepared(text, plan, scope, Call(self._mount, plan.statement, request, decision))
+            decided.append(prepared)
+            self._keep_kin(prepared)
         return decided
+
+    def _keep_kin(self, prepared: Prepared) -> None:
+        if len(self._kin) >= _CACHED_TEXTS:
+            del self._kin[next(iter(self._kin))]
+        self._kin[prepared.plan.statement] = prepared
 
     def _not_allowed(self, decision: Deny | Hold, plan: Plan, request: Request) -> None:
         call = Call(self._mount, plan.statement, request, decision)
@@ -281,7 +322,7 @@ class Translator:
 
     def _decide_anew(self, prepared: Prepared) -> bool:
         """The policy changed since the statement was prepared: it goes on only if nothing changes for it."""
-        found = self._prepared(prepared.text)
+        found = self.statements(prepared.text)
         if found is None:
             return False
         if len(found) != 1 or not prepared.same_statement(found[0].plan):
@@ -313,7 +354,8 @@ class Translator:
         prepared.call = Call(old.mount, old.statement, request, decision)
         prepared.purpose = self.purpose
 
-    def _values(self, prepared: Prepared) -> bytes:
+    def values(self, prepared: Prepared) -> bytes:
+        """Return the bound values of a statement as they go on the wire."""
         values = prepared.values
         if values is not None:
             return values
