@@ -76,6 +76,26 @@ SELECT n.root, n.oid FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oi
 WHERE n.oid >= 16384 AND t.typtype <> 'c' GROUP BY n.root, n.oid
 """
 
+_COMPOSITES = """
+WITH RECURSIVE near(oid) AS (
+    SELECT r.oid FROM unnest($1::int8[]) AS r(oid)
+  UNION
+    SELECT inner_type.oid::int8 FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oid::oid
+    CROSS JOIN LATERAL (
+        SELECT t.typelem
+      UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
+        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS inner_type(oid) WHERE inner_type.oid <> 0
+)
+SELECT pg_catalog.format_type(t.oid, NULL) AS type, array_agg(a.attname::text ORDER BY a.attnum) AS names,
+       array_agg(pg_catalog.format_type(a.atttypid, NULL) ORDER BY a.attnum) AS types
+FROM near AS n JOIN pg_catalog.pg_type AS t ON t.oid = n.oid::oid
+JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid AND c.relkind = 'c'
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+GROUP BY t.oid
+"""
+
 _RESULTS = """
 SELECT f.schema, f.name, min(f.columns) AS columns
 FROM (
@@ -146,6 +166,8 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         leakproof = await connection.fetch(_LEAKPROOF)
         relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
         types = await _types(connection, [row for rows in live.values() for row in rows])
+        rows = sorted({row.type_oid for rows in live.values() for row in rows if row.type_kind == "c"})
+        composites = await connection.fetch(_COMPOSITES, rows)
         results = await connection.fetch(_RESULTS, list(policy_mount.functions))
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
@@ -154,6 +176,7 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         leakproof=frozenset((row["operator"], row["left"], row["right"]) for row in leakproof),
         version=version,
         types=types,
+        composites={row["type"]: tuple(zip(row["names"], row["types"], strict=True)) for row in composites},
         results={(row["schema"], row["name"]): tuple(row["columns"]) for row in results},
     )
 

@@ -15,6 +15,7 @@ from bailiwick.sql.casts import printed
 from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
 from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
+from bailiwick.sql.types import BUILT_IN
 
 _AGGREGATES = frozenset(
     {
@@ -62,6 +63,7 @@ _AGGREGATES = frozenset(
     }
 )
 _PRINTING = frozenset({"concat", "concat_ws", "format"})
+_POPULATING = ("json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset")
 _TYPES = {
     "count": "bigint",
     "length": "integer",
@@ -77,6 +79,14 @@ _TYPES = {
 def call(node: Node, level: Level, walk: Walk) -> Fact:
     """Check and qualify one call."""
     func = node.func_call
+    if _is_cast(func):
+        argument, names = func.args[0], list(func.funcname)
+        cast = Node()
+        cast.type_cast.arg.CopyFrom(argument)
+        cast.type_cast.type_name.names.extend(names)
+        cast.type_cast.type_name.typemod = -1
+        node.CopyFrom(cast)
+        return walk.value(node, level, walk)
     name = _resolve(func, walk)
     sorts = [item.sort_by.node for item in func.agg_order]
     if _aggregates(func, name):
@@ -94,6 +104,13 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
     if name is None:
         return joined(facts, leaky=True)
     return _builtin(node, name, facts, walk)
+
+
+def _is_cast(func: FuncCall) -> bool:
+    """Whether this is `type(value)` of a type without a function of that name: another way to write a cast."""
+    names = [part.string.sval for part in func.funcname]
+    built_in = names[-1] in BUILT_IN and names[-1] not in functions.ALLOWED and names[:-1] in ([], ["pg_catalog"])
+    return built_in and len(func.args) == 1 and not _decorated(func) and not func.args[0].HasField("named_arg_expr")
 
 
 def _aggregates(func: FuncCall, name: str | None) -> bool:
@@ -118,15 +135,22 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         refuse("function_not_allowed", f"function `{name}` is not allowed", "built-in functions that only compute")
     if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
         _qualify(func, "pg_catalog", name)
-    kind = _TYPES.get(name, "")
-    if name == "unnest" and len(facts) == 1 and facts[0].type == "tsvector":
-        kind = LEXEMES
+    kind = _result(name, facts)
     if func.agg_star or func.agg_within_group or func.HasField("over") or name in _AGGREGATES:
         # Computed after every filter, and no condition on it is pushed below. But a value from around the query may be
         # aggregated in it: that happens wherever the query is evaluated.
         walk.leaks = walk.leaks.union(*(fact.uses for fact in facts))
         return Fact(kind)
     return joined(facts, kind, leaky=True)
+
+
+def _result(name: str, facts: Sequence[Fact]) -> str:
+    """Return the type of what a function returns, where it is known."""
+    if name == "unnest" and len(facts) == 1:
+        return LEXEMES if facts[0].type == "tsvector" else facts[0].type[:-2] if facts[0].type.endswith("[]") else ""
+    if name in _POPULATING and facts:
+        return facts[0].type
+    return _TYPES.get(name, "")
 
 
 def _decorated(func: FuncCall) -> bool:

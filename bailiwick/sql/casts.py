@@ -1,15 +1,18 @@
-"""Casts and type names: built-in types, and the enums and domains of visible columns."""
+"""Casts and type names: built-in types, and the user-made types of accepted columns."""
 
 from __future__ import annotations
+
+import re
 
 from postgast.pg_query_pb2 import Node, String, TypeName
 
 from bailiwick.sql import regtypes
-from bailiwick.sql.catalogue import Catalogue
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
+from bailiwick.sql.quote import ident
 from bailiwick.sql.templates import put
-from bailiwick.sql.types import PSEUDO_TYPES, type_allowed
+from bailiwick.sql.types import PSEUDO_TYPES, type_allowed, user_types
 
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _SPELLED = {
     "int2": "smallint",
     "int4": "integer",
@@ -28,6 +31,11 @@ _SPELLED = {
 }
 
 
+_ROW_TO = ("text", "varchar")
+"""What a whole row may be cast to, beside composite types: each only prints it. After rewriting it is no row of the
+relation's own type, so that no cast that somebody made for that can be meant."""
+
+
 def type_name(name: TypeName, walk: Walk) -> str:
     """Check a type name, qualify it in place, and return it as `format_type` prints it."""
     names = [part.string.sval for part in name.names]
@@ -38,27 +46,30 @@ def type_name(name: TypeName, walk: Walk) -> str:
     if bare == "bpchar" and schema in ("", "pg_catalog") and not name.typmods:
         del name.names[:-1]  # qualified it would be printed as `char`, which is `char(1)`
         return "character" + ("[]" if name.array_bounds else "")
-    found = _resolve(schema, bare, walk.catalogue)
+    found = _resolve(schema, bare, walk)
     if found is None:
         refuse("function_not_allowed", f"type `{'.'.join(names)}` is not allowed", "built-in types")
     del name.names[:]
     for part in found:
         name.names.add().string.sval = part
-    printed = _SPELLED.get(bare, bare) if found[0] == "pg_catalog" else ".".join(found)
+    printed = _SPELLED.get(bare, bare) if found[0] == "pg_catalog" else ".".join(map(_printed, found))
     return printed + ("[]" if name.array_bounds else "")
 
 
-def _resolve(schema: str, name: str, catalogue: Catalogue) -> tuple[str, str] | None:
-    if schema in ("", "pg_catalog") and type_allowed("pg_catalog", name, catalogue):
+def _resolve(schema: str, name: str, walk: Walk) -> tuple[str, str] | None:
+    if schema in ("", "pg_catalog") and type_allowed("pg_catalog", name, walk.catalogue):
         return "pg_catalog", name
     if schema:
-        return (schema, name) if type_allowed(schema, name, catalogue) else None
-    for relation in catalogue.relations.values():
-        for column in relation.columns:
-            owner, _, bare = column.type.removesuffix("[]").rpartition(".")
-            if column.kind in ("e", "d") and bare == name and type_allowed(owner, bare, catalogue):
-                return owner, bare
-    return None
+        return (schema, name) if type_allowed(schema, name, walk.catalogue) else None
+    owners = [owner for owner, known in user_types(walk.catalogue) if known == name]
+    for owner in walk.visible.search_path:
+        if owner in owners:
+            return owner, name
+    return (owners[0], name) if len(owners) == 1 else None
+
+
+def _printed(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else ident(name)
 
 
 def reg_type(node: Node) -> str | None:
@@ -85,9 +96,9 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
         target.type_name.names.insert(0, Node(string=String(sval="pg_catalog")))
         return NOTHING  # no value: nothing is read, and what may stand beside it is decided by the server
     inner = walk.value(target.arg, level, walk)
-    if inner.type == "record":
-        refuse("function_not_allowed", "a whole row cannot be cast", "name its columns")
     kind = type_name(target.type_name, walk)
+    if inner.type == "record" and bare not in _ROW_TO and kind not in walk.catalogue.composites:
+        refuse("function_not_allowed", "a whole row cannot be cast to this type", "a cast to text, or name its columns")
     # A literal is converted when the statement is planned, and a type is not changed by becoming itself.
     return joined((inner,), kind, leaky=inner.type not in ("unknown", kind))
 

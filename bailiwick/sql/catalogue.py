@@ -53,6 +53,10 @@ class Catalogue:
     results: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
     """(schema, function) → columns of its result, for the functions that the policy adds and that return rows; not
     here when its overloads differ in them."""
+    composites: Mapping[str, tuple[tuple[str, str], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[str, str], ...]"]
+    )
+    """Printed name of a composite type (no relation's row) of an accepted column → its fields, with their types."""
     types: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """Printed type (as in `Column.type`) of a column whose type is not PostgreSQL's own → oid of that type, then
     those of its element, array and base types."""

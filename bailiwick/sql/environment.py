@@ -45,6 +45,8 @@ class Use:
     only: bool = False
     fenced: bool = False
     fields: set[str] = field(default_factory=set[str])
+    whole: bool = False
+    """Its columns are named by their order: none may be left out."""
     sample: RangeTableSample | None = None
     """TABLESAMPLE: it stays with the real relation, inside the scoped form."""
     copies: list[Node] = field(default_factory=list[Node])
@@ -59,6 +61,8 @@ class Fact:
     type: str = ""
     uses: frozenset[Use] = frozenset()
     leaky: bool = False
+    row: tuple[tuple[str, Fact], ...] = ()
+    """A row whose fields are known: these."""
 
 
 NOTHING = Fact()
@@ -144,6 +148,25 @@ def not_late(level: Level) -> Generator[None]:
 
 
 @dataclass(eq=False, slots=True)
+class Cte:
+    """A WITH query of a level."""
+
+    columns: Columns | None = None
+    """None: named, but not usable yet (it is being walked)."""
+    marks: Columns = ()
+    """What SEARCH and CYCLE add to it, within its own recursion: to be named there, and no part of `*`."""
+    pending: Callable[[Cte], None] | None = None
+    """Walks it: a WITH RECURSIVE may refer to a query that stands behind."""
+
+    def known(self) -> Columns | None:
+        """Return its columns, walking it now if nobody did."""
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending(self)
+        return self.columns
+
+
+@dataclass(eq=False, slots=True)
 class Level:
     """The names of one query. Column names are looked up here, then in `outer`; CTEs here, then in `above`."""
 
@@ -152,8 +175,7 @@ class Level:
     sources: list[Source] = field(default_factory=list[Source])
     starred: list[tuple[str, Fact]] = field(default_factory=list[tuple[str, Fact]])
     """What `*` stands for: shared columns of a join first, and once."""
-    ctes: dict[str, Columns | None] = field(default_factory=dict[str, "Columns | None"])
-    """None: named, but not yet usable (a forward or too early reference)."""
+    ctes: dict[str, Cte] = field(default_factory=dict[str, Cte])
 
     def inner(self) -> Level:
         """A query within this one that sees its columns (a sub-query of an expression, LATERAL)."""
@@ -163,14 +185,14 @@ class Level:
         """A query in this one's FROM clause without LATERAL: it sees our CTEs and what we see outside, not our FROM."""
         return Level(outer=self.outer, above=self)
 
-    def cte(self, name: str) -> tuple[bool, Columns | None]:
-        """Return whether `name` is a CTE here, and its columns."""
+    def cte(self, name: str) -> Cte | None:
+        """Return what `name` is here, if it is a CTE."""
         level: Level | None = self
         while level is not None:
             if name in level.ctes:
-                return True, level.ctes[name]
+                return level.ctes[name]
             level = level.above
-        return False, None
+        return None
 
     def find(self, alias: str) -> Source | None:
         """Return the nearest FROM item of that alias."""

@@ -179,7 +179,13 @@ def _array(node: Node, level: Level, walk: Walk) -> Fact:
 
 
 def _row(node: Node, level: Level, walk: Walk) -> Fact:
-    return joined(expressions(node.row_expr.args, level, walk))
+    facts = expressions(node.row_expr.args, level, walk)
+    made = joined(facts)
+    starred = any(
+        item.HasField("column_ref") and item.column_ref.fields[-1].HasField("a_star") for item in node.row_expr.args
+    )
+    row = () if starred else tuple((f"f{place}", fact) for place, fact in enumerate(facts, 1))
+    return Fact("record", made.uses, made.leaky, row)
 
 
 def _null_test(node: Node, level: Level, walk: Walk) -> Fact:
@@ -205,9 +211,12 @@ def _indirection(node: Node, level: Level, walk: Walk) -> Fact:
     if any(not part.HasField("a_indices") for part in indirection.indirection):
         return field_selection(node, level, walk)
     facts = [expression(indirection.arg, level, walk)]
+    sliced = False
     for part in indirection.indirection:
         facts += expressions((part.a_indices.lidx, part.a_indices.uidx), level, walk)
-    return joined(facts, leaky=True)
+        sliced = sliced or part.a_indices.is_slice
+    array = facts[0].type.endswith("[]")
+    return joined(facts, "" if not array else facts[0].type if sliced else facts[0].type[:-2], leaky=True)
 
 
 def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:

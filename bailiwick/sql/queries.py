@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
@@ -10,7 +11,7 @@ from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 from bailiwick.sql import grouping
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
-from bailiwick.sql.environment import UNTYPED, Columns, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
+from bailiwick.sql.environment import UNTYPED, Columns, Cte, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
 from bailiwick.sql.expressions import condition, expression, is_leakproof
 from bailiwick.sql.grouping import bare_name, is_position
 from bailiwick.sql.names import UNNAMED, output_name
@@ -45,14 +46,16 @@ def with_clause(clause: WithClause, level: Level, walk: Walk) -> None:
     pending = [item.common_table_expr.ctename for item in clause.ctes]
     if len(set(pending)) < len(pending):
         refuse("syntax_not_supported", "a WITH query name is used twice")
+    walked = [partial(_cte, item.common_table_expr, level, walk, clause.recursive) for item in clause.ctes]
+    made = dict(zip(pending, (Cte(pending=each) for each in walked), strict=True))
     if clause.recursive:
-        level.ctes.update(dict.fromkeys(pending))
-    for item in clause.ctes:
-        cte = item.common_table_expr
-        level.ctes[cte.ctename] = _cte(cte, level, walk, recursive=clause.recursive)
+        level.ctes.update(made)
+    for name, cte in made.items():
+        cte.known()
+        level.ctes[name] = cte
 
 
-def _cte(cte: CommonTableExpr, level: Level, walk: Walk, *, recursive: bool) -> Columns:
+def _cte(cte: CommonTableExpr, level: Level, walk: Walk, recursive: bool, made: Cte) -> None:
     if not cte.ctequery.HasField("select_stmt"):
         refuse("syntax_not_supported", "data-modifying WITH queries are not supported", "the statement on its own")
     select = cte.ctequery.select_stmt
@@ -61,14 +64,14 @@ def _cte(cte: CommonTableExpr, level: Level, walk: Walk, *, recursive: bool) -> 
         if select.HasField("with_clause"):
             with_clause(select.with_clause, below, walk)
         columns = query(select.larg, below.beside(), walk)
-        level.ctes[cte.ctename] = _named(cte, columns)
+        made.columns, made.marks = _named(cte, columns), _search_columns(cte, walk)
         columns = _united(columns, query(select.rarg, below.beside(), walk))
         _order(select, below, columns, walk)
         walk.values((select.limit_offset, select.limit_count), below)
         _locking(select, below)
     else:
         columns = query(select, below, walk)
-    return (*_named(cte, columns), *_search_columns(cte, walk))
+    made.columns, made.marks = (*_named(cte, columns), *_search_columns(cte, walk)), ()
 
 
 def _named(cte: CommonTableExpr, columns: Columns) -> Columns:

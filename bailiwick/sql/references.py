@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from postgast.pg_query_pb2 import Node
@@ -92,7 +92,8 @@ def whole(source: Source) -> Fact:
     source.read(source.columns)
     if source.scalar:
         return next(iter(source.columns.values()))
-    return Fact("record", joined(source.columns.values()).uses, any(fact.leaky for fact in source.columns.values()))
+    facts = source.columns.values()
+    return Fact("record", joined(facts).uses, any(fact.leaky for fact in facts), source.shown)
 
 
 def _row(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
@@ -119,13 +120,18 @@ def star(node: Node, level: Level) -> Columns | None:
 
 
 def composite_star(node: Node, level: Level, walk: Walk) -> Columns:
-    """Return the columns of `(f(x)).*`; empty for anything else."""
-    parts, call = node.a_indirection.indirection, node.a_indirection.arg
-    if len(parts) != 1 or not parts[0].HasField("a_star") or not call.HasField("func_call"):
+    """Return the columns of `(expression).*` over a row of known fields; empty for anything else."""
+    parts = node.a_indirection.indirection
+    if len(parts) == 0 or not parts[-1].HasField("a_star"):
         return ()
-    known = composite(call, walk)
-    fact = joined((walk.value(call, level, walk),), leaky=True) if known else NOTHING
-    return tuple((name, fact) for name in known)
+    inner = node.a_indirection.arg
+    if inner.HasField("func_call") and len(parts) == 1:
+        known = composite(inner, walk)
+        fact = joined((walk.value(inner, level, walk),), leaky=True) if known else NOTHING
+        return tuple((name, fact) for name in known)
+    if inner.HasField("column_ref") and _named_row(inner, level) is not None and len(parts) == 1:
+        return ()
+    return _fields(_selected(node, parts[:-1], level, walk), walk)
 
 
 def _starred(sources: list[Source]) -> Columns:
@@ -136,16 +142,19 @@ def _starred(sources: list[Source]) -> Columns:
     return tuple(columns)
 
 
-def _row_source(node: Node, level: Level) -> Source:
-    """Return the FROM item whose whole row a reference names."""
+def _named_row(node: Node, level: Level) -> Source | None:
+    """Return the FROM item whose whole row a reference names; None when it names a column."""
     fields = node.column_ref.fields
     names = [part.string.sval for part in fields if part.HasField("string")]
     if fields[-1].HasField("a_star") and len(fields) > 1:
-        source = qualified_source(node, level)
-    else:
-        source = level.find(names[0]) if len(names) == 1 and not level.having(names[0]) else None
+        return qualified_source(node, level)
+    return level.find(names[0]) if len(names) == 1 and not level.having(names[0]) else None
+
+
+def _row_source(node: Node, level: Level) -> Source:
+    source = _named_row(node, level)
     if source is None or source.target:
-        refuse("syntax_not_supported", "`(…).name` is only supported on a table or alias of this query")
+        refuse("syntax_not_supported", _NO_ROW, _ROWS)
     return source
 
 
@@ -157,21 +166,47 @@ def composite(call: Node, walk: Walk) -> tuple[str, ...]:
     return known if len(known) > 1 else ()
 
 
+_NO_ROW = "`(…).name` is only supported on rows whose fields are known"
+_ROWS = "a table or alias of this query, a column of a composite type, a function that returns one"
+
+
 def field_selection(node: Node, level: Level, walk: Walk) -> Fact:
-    """Resolve `(alias).name`. On anything else that form may call a function (SQL-RULES 6), so it is refused."""
-    parts = node.a_indirection.indirection
+    """Resolve `(row).name`, and what is selected of that. On anything but a row of known fields that form may call a
+    function (SQL-RULES 6), so it is refused."""
+    return _selected(node, node.a_indirection.indirection, level, walk)
+
+
+def _selected(node: Node, parts: Sequence[Node], level: Level, walk: Walk) -> Fact:
     arg = node.a_indirection.arg
-    if len(parts) != 1 or not parts[0].HasField("string"):
-        refuse("syntax_not_supported", "this way to select a field is not supported")
-    name = parts[0].string.sval
-    if arg.HasField("func_call"):
-        known = composite(arg, walk)
-        if name in known:
-            return joined((walk.value(arg, level, walk),), leaky=True)
-    if not arg.HasField("column_ref"):
-        refuse("syntax_not_supported", "`(…).name` is only supported on a table or alias of this query")
-    source = _row_source(arg, level)
-    if name not in source.columns:
-        _missing(name, [source])
-    source.read((name,), node)
-    return source.columns[name]
+    first = parts[0].string.sval if parts and parts[0].HasField("string") else ""
+    if arg.HasField("func_call") and first in composite(arg, walk):
+        return _parts(joined((walk.value(arg, level, walk),), leaky=True), parts[1:], level, walk)
+    if first and arg.HasField("column_ref") and _named_row(arg, level) is not None:
+        source = _row_source(arg, level)
+        if first not in source.columns:
+            _missing(first, [source])
+        source.read((first,), node)
+        return _parts(source.columns[first], parts[1:], level, walk)
+    return _parts(walk.value(arg, level, walk), parts, level, walk)
+
+
+def _parts(fact: Fact, parts: Iterable[Node], level: Level, walk: Walk) -> Fact:
+    for part in parts:
+        if part.HasField("a_indices"):
+            places = walk.values((part.a_indices.lidx, part.a_indices.uidx), level)
+            kind = fact.type if part.a_indices.is_slice else fact.type.removesuffix("[]") if "[]" in fact.type else ""
+            fact = joined((fact, *places), kind, leaky=True)
+            continue
+        known = dict(_fields(fact, walk))
+        if not part.HasField("string") or part.string.sval not in known:
+            refuse("syntax_not_supported", _NO_ROW, _ROWS)
+        fact = known[part.string.sval]
+    return fact
+
+
+def _fields(fact: Fact, walk: Walk) -> Columns:
+    """Return the fields of a value that is a row."""
+    if fact.row:
+        return tuple((name, joined((field, fact), field.type)) for name, field in fact.row)
+    known = walk.catalogue.composites.get(fact.type, ())
+    return tuple((name, Fact(kind, fact.uses, fact.leaky)) for name, kind in known)

@@ -309,7 +309,7 @@ def _wanted(use: Use) -> tuple[str, ...]:
 
     What is not read would be left out by the database too; but every mask in it makes the tree larger.
     """
-    if isinstance(use.relation, SystemView) or use.node.range_var.alias.colnames:
+    if isinstance(use.relation, SystemView) or use.whole or use.node.range_var.alias.colnames:
         return tuple(use.relation.columns)
     return tuple(name for name in use.relation.columns if name in use.fields) or tuple(use.relation.columns)[:1]
 

@@ -11,6 +11,7 @@ from bailiwick.sql import table_functions
 from bailiwick.sql.environment import (
     NOTHING,
     Columns,
+    Cte,
     Fact,
     Level,
     Source,
@@ -65,11 +66,9 @@ def source_of(item: Node, level: Level, walk: Walk) -> Columns:
 def _relation(node: Node, level: Level, walk: Walk) -> Source:
     relation = node.range_var
     if not relation.schemaname:
-        is_cte, columns = level.cte(relation.relname)
-        if is_cte:
-            if columns is None:
-                refuse("syntax_not_supported", f"`{relation.relname}` cannot be referred to here")
-            return source_of_columns(relation.alias.aliasname or relation.relname, renamed(columns, relation.alias))
+        cte = level.cte(relation.relname)
+        if cte is not None:
+            return _of_cte(relation, cte)
     scoped = scoped_relation(relation, walk)
     alias = relation.alias.aliasname or relation.relname
     use = Use(node, alias, scoped, only=not relation.inh)
@@ -80,6 +79,17 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
     for (name, _), (real, _) in zip(source.shown, facts, strict=True):
         source.origins[name] = (*source.origins.get(name, ()), (use, real))
     return source
+
+
+def _of_cte(relation: RangeVar, cte: Cte) -> Source:
+    columns = cte.known()
+    if columns is None:
+        refuse("syntax_not_supported", f"`{relation.relname}` cannot be referred to here")
+    found = source_of_columns(relation.alias.aliasname or relation.relname, renamed(columns, relation.alias))
+    if cte.marks:
+        found.pairs = found.shown
+        found.columns.update(cte.marks)
+    return found
 
 
 def _sampled(item: Node, level: Level, walk: Walk) -> Source:
@@ -191,9 +201,19 @@ def _join(item: Node, level: Level, walk: Walk) -> Columns:
         level.sources.append(_of_others(join.join_using_alias.aliasname, merged, merged, [*left, *right]))
     if join.HasField("alias"):
         shown = renamed(columns, join.alias)
+        if join.alias.colnames:
+            _keep_order([*left, *right])
         level.sources[before:] = [_of_others(join.alias.aliasname, shown, columns, [*left, *right])]
         return shown
     return columns
+
+
+def _keep_order(sources: Sequence[Source]) -> None:
+    """The columns of what was joined are renamed by their order."""
+    for source in sources:
+        for use in (source.use, *(use for origins in source.origins.values() for use, _ in origins)):
+            if use is not None:
+                use.whole = True
 
 
 def _of_others(alias: str, shown: Columns, columns: Columns, sources: Sequence[Source]) -> Source:

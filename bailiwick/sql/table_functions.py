@@ -61,6 +61,9 @@ def _function_columns(
         return tuple((name, fact) for _ in range(arguments))
     if name == "unnest" and fact.type == LEXEMES:
         known = TSVECTOR
+    row = walk.catalogue.composites.get(fact.type, ())
+    if row and not known:
+        return tuple((field, Fact(kind, fact.uses, fact.leaky)) for field, kind in row)
     if known:  # even a single OUT parameter names its column, whatever the alias
         return tuple((out, fact) for out in known)
     return ((item.alias.aliasname if single and item.alias.aliasname else name, fact),)

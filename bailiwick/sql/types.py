@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
+from functools import lru_cache
 
 from bailiwick.sql.catalogue import Catalogue
 
@@ -74,6 +75,8 @@ INFORMATION_DOMAINS: frozenset[str] = frozenset(
 )
 """The standard's domains over built-in types, of which the views of `information_schema` are made."""
 
+BUILT_IN: frozenset[str] = frozenset(_OIDS)
+"""Their names, as the parser spells them."""
 _DECLARED: frozenset[int] = frozenset(oid for both in _OIDS.values() for oid in both) | {0, 705}
 """0: not declared; 705: unknown."""
 
@@ -98,13 +101,13 @@ def type_allowed(schema: str | None, name: str, catalogue: Catalogue) -> bool:
     """Whether a cast or column definition may name the type.
 
     `name` as the parser spells it (`int4`, `timestamptz`, `_text`). A user-defined enum, domain, range or base type
-    may be named, with its schema, when an accepted column has it.
+    may be named, with its schema, when an accepted column has it; so may a composite that is no relation's row.
     """
     if schema in (None, "", "pg_catalog"):
         return name in _OIDS or (name.startswith("_") and name[1:] in _OIDS)
     if schema == "information_schema":
         return name in INFORMATION_DOMAINS
-    return (schema, name) in _user_types(catalogue)
+    return (schema, name) in user_types(catalogue)
 
 
 def parameter_allowed(oid: int, own: Container[int]) -> bool:
@@ -121,14 +124,18 @@ def own_types(catalogue: Catalogue) -> frozenset[int]:
     return frozenset(oid for around in catalogue.types.values() for oid in around)
 
 
-def _user_types(catalogue: Catalogue) -> frozenset[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    for relation in catalogue.relations.values():
-        for column in relation.columns:
-            match = _PRINTED.match(column.type)
-            if match is not None and column.kind in "edrmb":
-                found.add((_bare(match["schema"]), _bare(match["name"])))
-    return frozenset(found)
+def user_types(catalogue: Catalogue) -> frozenset[tuple[str, str]]:
+    """Return (schema, name) of the types that users made and accepted columns have, and of those of their fields."""
+    columns = [column for relation in catalogue.relations.values() for column in relation.columns]
+    kinds = [column.type for column in columns if column.kind in "edrmb"]
+    nested = [kind for fields in catalogue.composites.values() for _, kind in fields]
+    return _named(frozenset((*kinds, *catalogue.composites, *nested)))
+
+
+@lru_cache(maxsize=16)
+def _named(printed: frozenset[str]) -> frozenset[tuple[str, str]]:
+    matches = (_PRINTED.match(each) for each in printed)
+    return frozenset((_bare(match["schema"]), _bare(match["name"])) for match in matches if match is not None)
 
 
 def _bare(printed: str) -> str:

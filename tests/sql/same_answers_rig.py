@@ -43,29 +43,35 @@ class Answer:
 
 
 def awkward() -> list[Query]:
-    """Return the statements that people wrote down: one ends where a line ends with a semicolon."""
+    """Return the statements that people wrote down."""
+    return statements((FOLDER / "awkward.sql").read_text())
+
+
+def statements(text: str) -> list[Query]:
+    """Return the statements of a text: one ends where a line ends with a semicolon."""
     found: list[Query] = []
-    for each in (FOLDER / "awkward.sql").read_text().split(";\n"):
+    for each in text.split(";\n"):
         values: tuple[str, ...] = ()
-        text = each
+        sql = each
         if each.startswith("--! "):
-            first, _, text = each.partition("\n")
+            first, _, sql = each.partition("\n")
             values = tuple(value.strip() for value in first.removeprefix("--! ").split("|"))
-        if text.strip():
-            found.append(Query(text, values))
+        if sql.strip():
+            found.append(Query(sql, values))
     return found
 
 
 class Pair:
     """Asks both and compares."""
 
-    def __init__(self, database: Database) -> None:
-        database.script((FOLDER / "schema.sql").read_text())
+    def __init__(self, database: Database, script: str = "", schemas: Sequence[str] = SCHEMAS) -> None:
+        self.database = database
+        database.script(script or (FOLDER / "schema.sql").read_text())
         found = database.rows("SELECT oid FROM pg_type WHERE typtype = 'c' AND oid >= 16384")
         self._own = frozenset(cast("int", oid) for (oid,) in found)
         """Row types of relations: a whole row of a scoped form is a `record` instead."""
-        self.rewriters = make_rewriters(database.url())
-        self._direct = _connection(database.url(), "desk, sensors, shop")
+        self.rewriters = make_rewriters(database.url(), schemas)
+        self._direct = _connection(database.url(), ", ".join(schemas))
         self._scoped = _connection(database.url(), "pg_catalog, pg_temp")
 
     def close(self) -> None:
@@ -100,10 +106,10 @@ class Pair:
         return _ask(self._scoped, plans[0].sql, query.values, self._own)
 
 
-def make_rewriters(url: str) -> dict[str, Rewriter]:
+def make_rewriters(url: str, schemas: Collection[str] = SCHEMAS) -> dict[str, Rewriter]:
     """Return rewriters of two scopes that show every column of every row. `filtered` does not know that it is every
     row: it has a filter, and so it fences."""
-    tables = {place: table for place, table in asyncio.run(read_tables(url, None)).items() if place[0] in SCHEMAS}
+    tables = {place: table for place, table in asyncio.run(read_tables(url, None)).items() if place[0] in schemas}
     mapped = {table.name: Resource(table.name, "all", table.schema, table.name, table.key) for table in tables.values()}
     mount = Mount("all", "postgres", SecretRef("${URL}"), mapped, sql=True)
     catalogue = asyncio.run(read_catalogue(url, mount, tables))

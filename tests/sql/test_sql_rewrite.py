@@ -88,7 +88,11 @@ REFUSED_AND_TWIN = [
         "WITH b AS (SELECT 1), a AS (SELECT * FROM b) SELECT * FROM a",
     ),
     (
+        "WITH RECURSIVE a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM a",
         "WITH RECURSIVE a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
+    ),
+    (
+        "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
         "WITH RECURSIVE b AS (SELECT 1), a AS (SELECT * FROM b) SELECT * FROM a",
     ),
     ("WITH d AS (DELETE FROM tickets RETURNING 1) SELECT * FROM d", "WITH d AS (SELECT 1) SELECT * FROM d"),

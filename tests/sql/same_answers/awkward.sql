@@ -361,3 +361,12 @@ SELECT (tier + 1) BETWEEN (tier - 1) AND (tier * 2), (tier = 1) BETWEEN (tier > 
 SELECT (NOT active) IS NULL, (tier > 1 OR active) IS TRUE, NOT (active IS TRUE), (active AND NOT active) IS UNKNOWN, (tier IN (SELECT 1)) IS NOT NULL, ((tier, 1) = (1, 1)) IS FALSE FROM customers;
 SELECT (-2 * 2) IN (SELECT width_bucket(200.0, 0, 500, 5)), (CASE WHEN active THEN 1 END) IN (SELECT 1), - (2), -(-2), (name || 'x') COLLATE "C" FROM customers;
 SELECT (JSON_OBJECT('a': 1 RETURNING jsonb))['a'], (JSON_QUERY('{"a":[1]}', '$.a'))[0], (coalesce(tags, '{}'))[1], (CASE WHEN active THEN tags END)[1], (ARRAY[1, 2])[2], (JSON_ARRAY(1 RETURNING jsonb))[0], (SELECT tags)[1], (tags || 'x'::text)[1], (greatest(tags, tags))[1], (tags::text[])[1], (array_agg(tier))[1] FROM customers GROUP BY customer_id;
+SELECT ii, tt FROM (teams CROSS JOIN agents) AS tx (ii, jj, kk, ll, mm, tt) WHERE ii = 1;
+SELECT j.b FROM (agents a JOIN teams t USING (team_id)) AS j (b, c, d);
+WITH RECURSIVE x (id) AS (SELECT * FROM y UNION ALL SELECT id + 1 FROM x WHERE id < 5), y (id) AS (VALUES (1)) SELECT * FROM x;
+WITH RECURSIVE a AS (SELECT team_id FROM b WHERE team_id > 1), b AS (SELECT * FROM teams) SELECT * FROM a;
+WITH RECURSIVE t AS (SELECT 0 AS x UNION ALL SELECT (x + 1) % 4 FROM t WHERE NOT seen) CYCLE x SET seen USING way SELECT * FROM t;
+SELECT t::text, (t.*)::text, CAST(ROW(t.name, 1) AS varchar) FROM teams t;
+SELECT tsquery('a & b'), jsonb('[1]'), inet('10.0.0.1'), uuid('00000000-0000-0000-0000-000000000001') FROM teams;
+SELECT (q.r).name, (r).team_id FROM (SELECT t AS r FROM teams t) q WHERE (q.r).team_id > 2;
+SELECT (ROW(1, name)).f2 FROM teams;
