@@ -6,6 +6,7 @@ that could nest deeply (SQL-RULES 2). What goes upstream is deparsed here and mu
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 import threading
@@ -18,6 +19,8 @@ import postgast
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 from postgast import pg_query_pb2 as pb
+from postgast.errors import check_error
+from postgast.native import lib
 from postgast.pg_query_pb2 import Node, ParseResult, RawStmt
 
 from bailiwick.model.decision import Denial
@@ -197,12 +200,24 @@ def _reproduced(tried: bytes, bare: bytes, wanted: bytes) -> str:
     `_Bare` reads it: equal with places in the depths is equal all the more."""
     try:
         sql = postgast.deparse(cast("ParseResult", _Serialized(tried)))
-        again = postgast.parse(sql)
+        again = _serialized(sql)
     except (postgast.PgQueryError, UnicodeDecodeError):
         return ""
-    if _bare().read(again.SerializeToString()) == bare:
+    if _bare().read(again) == bare:
         return sql
-    return sql if without_places(again) == without_places(ParseResult.FromString(wanted)) else ""
+    return (
+        sql if without_places(ParseResult.FromString(again)) == without_places(ParseResult.FromString(wanted)) else ""
+    )
+
+
+def _serialized(sql: str) -> bytes:
+    """Return the tree of a text as the parser gives it: `postgast.parse` without making objects of it."""
+    result = lib.pg_query_parse_protobuf(sql.encode())
+    try:
+        check_error(result)
+        return ctypes.string_at(result.parse_tree.data, result.parse_tree.len)
+    finally:
+        lib.pg_query_free_protobuf_parse_result(result)
 
 
 _WEAK = ("a_expr", "bool_expr", "null_test", "boolean_test", "sub_link", "collate_clause")

@@ -33,6 +33,7 @@ _INTEGER_RANGES = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**3
 UNKNOWN = "NULL::boolean"
 
 
+@lru_cache(maxsize=1024)
 def base_type(type_name: str) -> str:
     """Return the type without its modifier: `character varying(20)` → `character varying`."""
     return re.sub(r"\(.*?\)", "", type_name).replace("  ", " ").strip()
@@ -56,7 +57,11 @@ class Parameters:
         bound = plan.Bound(source, type_name)
         if self._inline is not None:
             return self._inline(bound)
-        return f"${self._bound.setdefault(bound, self.first + len(self._bound))}"
+        return f"${self.number(bound)}"
+
+    def number(self, bound: plan.Bound) -> int:
+        """Return the number of the parameter that is bound so; never for `inline` ones."""
+        return self._bound.setdefault(bound, self.first + len(self._bound))
 
     @property
     def bound(self) -> tuple[plan.Bound, ...]:
@@ -67,10 +72,6 @@ class Parameters:
     def inline(self) -> bool:
         """Whether values are given as literals; then nothing made with them may be kept."""
         return self._inline is not None
-
-    def adopt(self, bound: tuple[plan.Bound, ...]) -> None:
-        """Continue after `bound`, which began with what is bound here already."""
-        self._bound = {each: self.first + place for place, each in enumerate(bound)}
 
 
 def parameter_type(column: Column) -> str:

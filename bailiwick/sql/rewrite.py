@@ -30,7 +30,7 @@ from bailiwick.sql.parser import (
     scan,
 )
 from bailiwick.sql.parser import expression as parsed
-from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.plan import Plan
 from bailiwick.sql.predicates import Inline, Parameters, RelationText
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
@@ -48,11 +48,9 @@ _SIMPLE = {
     "close_portal_stmt": statements.close,
     "unlisten_stmt": statements.unlisten,
 }
-_TEMPLATES = 512
 _FORMS = 4096
 _LONGEST_FORM = 2048
 """Characters of a text that is looked up by its shape."""
-_TemplateKey = tuple[ScopedRelation | SystemView, tuple[str, ...], bool, bool, int, tuple[Bound, ...]]
 
 
 class Rewriter:
@@ -82,7 +80,7 @@ class Rewriter:
         self._forms: dict[str, tuple[Plan, Form] | None] = {}
         self._by_value = False
         """Whether the last statements' literals were looked at."""
-        self._templates: dict[_TemplateKey, tuple[Node, tuple[Bound, ...]]] = {}
+        self._system_forms: dict[str, Node] = {}
 
     def _make_visible(self, mount: str) -> Visible:
         found: list[VisibleRelation] = []
@@ -224,7 +222,7 @@ class Rewriter:
             alias = use.node.range_var.alias
             names = [part.string.sval for part in alias.colnames]
             place = Node()
-            place.CopyFrom(self._template(use, parameters))
+            self._show(use, place, parameters)
             if use.copies and (use.fenced or isinstance(use.relation, SystemView)):
                 _copy_inside(place, use)
             if use.sample is not None:
@@ -234,24 +232,16 @@ class Rewriter:
                 place.range_subselect.alias.colnames.add().string.sval = name
             use.node.CopyFrom(place)
 
-    def _template(self, use: Use, parameters: Parameters) -> Node:
-        """Return the scoped form of a relation as a FROM item, made once for the same numbering of parameters."""
-        names = _wanted(use)
-        key = (use.relation, names, use.only, use.fenced, parameters.first, parameters.bound)
-        if not parameters.inline and key in self._templates:
-            found, bound = self._templates[key]
-            parameters.adopt(bound)
-            return found
+    def _show(self, use: Use, place: Node, parameters: Parameters) -> None:
+        """Make `place` the scoped form of a relation as a FROM item."""
         if isinstance(use.relation, SystemView):
             sql = use.relation.sql
+            if sql not in self._system_forms:
+                tree = query_text(f"SELECT * FROM ({sql}) AS bw")  # noqa: S608  # ours
+                self._system_forms[sql] = tree.select_stmt.from_clause[0]
+            place.CopyFrom(self._system_forms[sql])
         else:
-            sql = use.relation.select(parameters, names, only=use.only, fenced=use.fenced)
-        found = query_text(f"SELECT * FROM ({sql}) AS bw").select_stmt.from_clause[0]  # noqa: S608  # ours
-        if not parameters.inline:
-            if len(self._templates) >= _TEMPLATES:
-                self._templates.clear()
-            self._templates[key] = found, parameters.bound
-        return found
+            use.relation.put(place, parameters, _wanted(use), only=use.only, fenced=use.fenced)
 
     def _put_column(self, replacement: Replacement, parameters: Parameters) -> None:
         """Put a column of a write's target as the scope shows it in the place of its reference."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from postgast.pg_query_pb2 import Node
 
 from bailiwick.model.mask import Mask
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, WriteGrant
 from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.parser import query_text
+from bailiwick.sql.pieces import Piece, piece
 from bailiwick.sql.predicates import Parameters, RelationText, base_type
 from bailiwick.sql.quote import ident
 
@@ -40,6 +44,7 @@ class ScopedRelation:
         )
         probe = RelationText(relation, INNER, Parameters(1), direct=True)
         shown = (self._column(probe, column.name) for column in relation.columns if self._visible(column.name))
+        self._pieces: dict[tuple[object, ...], Piece[Node]] = {}
         self.columns: dict[str, ShownColumn] = {column.name: column for column in shown}
 
     def _visible(self, name: str) -> bool:
@@ -106,13 +111,37 @@ class ScopedRelation:
         """Return the qualified name of the real relation."""
         return f"{ident(self.relation.schema)}.{ident(self.relation.name)}"
 
-    def select(self, parameters: Parameters, names: Sequence[str], *, only: bool, fenced: bool) -> str:
-        """Return the query that takes the relation's place in a FROM clause, with these of its columns."""
+    def put(self, place: Node, parameters: Parameters, names: Sequence[str], *, only: bool, fenced: bool) -> None:
+        """Make `place`, an item of a FROM clause, the query that shows these columns of the visible rows."""
+        columns = [
+            self._piece(("column", name), lambda own, name=name: self._target(own, name), parameters) for name in names
+        ]
+        rows = self._piece(("rows", only, fenced), lambda own: self._rows(own, only=only, fenced=fenced), parameters)
+        for column in columns:
+            column.reserve(parameters)  # parameters are numbered in the order in which the text shows them
+        rows.put(place, parameters)
+        targets = place.range_subselect.subquery.select_stmt.target_list
+        for column in columns:
+            column.put(targets.add(), parameters)
+
+    def _piece(
+        self, key: tuple[object, ...], make: Callable[[Parameters], Node], parameters: Parameters
+    ) -> Piece[Node]:
+        if parameters.inline:
+            return piece(make, parameters)
+        if key not in self._pieces:
+            self._pieces[key] = piece(make, parameters)
+        return self._pieces[key]
+
+    def _target(self, parameters: Parameters, name: str) -> Node:
         text = RelationText(self.relation, INNER, parameters, direct=True)
-        columns = ", ".join(f"{self._shown(text, name)[0]} AS {ident(name)}" for name in names)
-        where = self.admits(text)
-        return (
-            f"SELECT {columns} FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # noqa: S608  # composed of quoted names of the policy
+        return query_text(f"SELECT {self._shown(text, name)[0]} AS {ident(name)}").select_stmt.target_list[0]
+
+    def _rows(self, parameters: Parameters, *, only: bool, fenced: bool) -> Node:
+        where = self.admits(RelationText(self.relation, INNER, parameters, direct=True))
+        sql = (
+            f"SELECT FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # composed of quoted names of the policy
             + (f" WHERE {where}" if where != "TRUE" else "")
             + (" OFFSET 0" if fenced else "")
         )
+        return query_text(f"SELECT * FROM ({sql}) AS bw").select_stmt.from_clause[0]  # noqa: S608  # ours
