@@ -36,6 +36,7 @@ commands: Mapping[str, Entry] = {
     "accept": Entry("Show what changed in the databases, and accept it in the lock."),
     "serve": Entry("Run the gateway for one policy."),
     "session": Entry("Open, list, show, close and revoke sessions.", group=True),
+    "changes": Entry("List and show the writes that wait for people.", group=True),
     "policy": Entry("Check, lint and compare policies; print the JSON Schema.", group=True),
     "matrix": Entry("Show what each agent may do with each resource, in words."),
     "explain": Entry("Show how a statement or an action would be decided, and why."),

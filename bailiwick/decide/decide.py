@@ -9,9 +9,10 @@ from typing import NamedTuple
 from bailiwick.decide.denials import Denials
 from bailiwick.decide.ground import labels_of
 from bailiwick.decide.limits import ceilings, strictest
+from bailiwick.decide.queue import beside, least_preview, together
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Access, Allow, Decision, Deny, Hold, Request
-from bailiwick.model.policy import Grant, Limit, Policy
+from bailiwick.model.policy import Grant, Limit, Policy, Preview
 from bailiwick.model.scope import ReadGrant, ResourceScope, Scope, WriteGrant
 
 _most_tables = 256
@@ -44,6 +45,7 @@ class DecisionTable:
         if len(accesses) == 1:
             return self._one(request.mount, accesses[0])
         held: Hold | None = None
+        queued: Hold | None = None
         grants: dict[str, None] = {}
         labels: set[str] = set()
         bounds = self._bare.get(request.mount)
@@ -55,8 +57,12 @@ class DecisionTable:
                 bounds = strictest(bounds, decision.ceilings)
             elif isinstance(decision, Deny):
                 return decision
-            else:
+            elif decision.queued is None:
                 held = held or decision
+            else:
+                queued = together(queued, decision)
+        if held is None and queued is not None:
+            return beside(queued, tuple(grants), frozenset(labels), bounds)
         return held or Allow(tuple(grants), frozenset(labels), bounds)
 
     def _one(self, mount: str, access: Access) -> Decision:
@@ -95,7 +101,14 @@ class _Terms(NamedTuple):
 
     def ceilings(self, verb: str, granting: Iterable[str]) -> Ceilings | None:
         """Return the ceilings of an access that these grants contribute to."""
-        return ceilings([self.grants[name] for name in granting if name in self.grants], self.mount, verb)
+        return ceilings(self._known(granting), self.mount, verb)
+
+    def preview(self, granting: Iterable[str]) -> Preview | None:
+        """Return how a write is previewed; None when no grant that contributes to it says `through: queue`."""
+        return least_preview(grant.preview for grant in self._known(granting) if grant.through == "queue")
+
+    def _known(self, granting: Iterable[str]) -> list[Grant]:
+        return [self.grants[name] for name in granting if name in self.grants]
 
 
 class _Entry:
@@ -151,8 +164,10 @@ class _Entry:
         granting = self._granting(access.fields)
         if not granting:
             return self._denials.together(access)
-        bounds = self._terms.ceilings(self._verb, granting)
-        decision = self._held(access) or Allow(granting, self._labels_of(access.fields), bounds)
+        allowed = Allow(granting, self._labels_of(access.fields), self._terms.ceilings(self._verb, granting))
+        preview = None if self._reading else self._terms.preview(granting)
+        queued = allowed if preview is None else self._denials.queued(access, preview, allowed)
+        decision = self._held(access) or queued
         if len(self.kept) < _most_kept:
             self.kept[access.fields] = decision
         return decision

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from bailiwick.decide.ground import covers, labels_of, named_fields
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.action import data_verbs
-from bailiwick.model.decision import Access, Denial, Deny, Hold
+from bailiwick.model.decision import Access, Allow, Denial, Deny, Hold, Queued
 from bailiwick.model.label import level_of
-from bailiwick.model.policy import ElevationRule, Grant, Policy
+from bailiwick.model.policy import ElevationRule, Grant, Policy, Preview
 from bailiwick.model.scope import ResourceScope, Scope
 
 _most_listed = 12
@@ -71,6 +71,13 @@ class Denials:
             advice += " or to mask the field"
         action = _action(access, fields[0] if len(fields) == 1 else None)
         return Hold(gate, Denial("needs_approval", message, allowed, advice, action))
+
+    def queued(self, access: Access, preview: Preview, allowed: Allow) -> Hold:
+        """Hold a write that a grant sends through the queue."""
+        message = f"`{_action(access)}` waits for an approval: it is kept as a held change"
+        advice = "nothing is changed before a person has approved it"
+        terms = Queued(preview, allowed.grants, allowed.labels, allowed.ceilings)
+        return Hold("queue", Denial("queued", message, "", advice, _action(access)), terms)
 
     def _deny(self, denial: Denial, access: Access, missing: Sequence[str]) -> Deny:
         against = self._against(access, missing) if self._denies else ()

@@ -28,7 +28,7 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     """Return what the session may do. An unknown agent or task, or a task of other agents, may do nothing.
 
     `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Grants whose way of
-    working is not in effect (`aggregate`, `through: queue`, `args`) give nothing. Equal ids mean equal scopes.
+    working is not in effect (`aggregate`, `args`) give nothing. Equal ids mean equal scopes.
     """
     values = _session_values(session)
 
@@ -140,12 +140,14 @@ def _build(
     deletes = _writes("delete", ground, allows, gone["delete"], within, hidden)
     if not (reads or updates or creates or deletes):
         return None
-    held = held_by(policy, ground, reads, bool(deletes))
+    queueing = {grant.id for grant in allows if grant.through == "queue"}
+    # A delete to which a queueing grant contributes waits for people anyway, as a held change: no gate is needed.
+    held = held_by(policy, ground, reads, bool(deletes) and not any(each.grant in queueing for each in deletes))
     return ResourceScope(ground.resource, reads, updates, creates, deletes, denied_rows, held)
 
 
 def _in_effect(grant: Grant) -> bool:
-    return grant.aggregate is None and grant.through == "direct" and grant.args is None
+    return grant.aggregate is None and grant.args is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bailiwick.errors import BailiwickError, ProtocolError, SessionError
+from bailiwick.gateway.change_told import change_in_full, change_told
+from bailiwick.gateway.changes import Changes
 from bailiwick.gateway.opening import Opener, Wanted
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
@@ -36,6 +38,7 @@ class Desk:
     opener: Opener
     reloader: Reloader
     fronts: Callable[[], Mapping[str, tuple[str, int]]]
+    changes: Changes
 
     async def answer(self, do: str, fields: Fields, peer: str) -> Mapping[str, Json]:
         """Answer one request. Raises BailiwickError with what the caller is told."""
@@ -45,6 +48,8 @@ class Desk:
             "session.show": self._show,
             "session.close": self._close,
             "session.revoke": self._revoke,
+            "change.list": self._changes,
+            "change.show": self._change,
             "status": self._status,
             "reload": self._reload,
         }
@@ -111,6 +116,18 @@ class Desk:
         if refused is not None:
             raise refused
         return await self._status(fields, peer)
+
+    async def _changes(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        del peer
+        everything = fields.flag("all")
+        fields.done()
+        return {"changes": [change_told(each) for each in await self.changes.list(everything=everything)]}
+
+    async def _change(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+        del peer
+        change_id = fields.text("change")
+        fields.done()
+        return {"change": change_in_full(await self.changes.find(change_id))}
 
     async def _named(self, fields: Fields) -> StoredSession:
         session_id = fields.text("session")

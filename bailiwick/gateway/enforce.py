@@ -11,9 +11,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from bailiwick.errors import LedgerError
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.changes import Changes, DryRunner, Told
 from bailiwick.gateway.live import EXPIRED, Live
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -21,6 +23,7 @@ from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
+from bailiwick.model.change import Asked
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
@@ -32,25 +35,6 @@ Durable = Callable[[bool], None]
 """Called once, on the event loop: True when the record is durable, False when it cannot be (then: no action)."""
 Cut = Callable[[Denial], None]
 """Called on the event loop when a session ends: the mount drops the connection and what is in flight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as the ledger will tell it."""
-
-    mount: str
-    statement: str
-    request: Request
-    decision: Decision
-
-
-class Outcome(NamedTuple):
-    """What really happened. `code` is empty on success, else a denial code or the backend's (SQLSTATE)."""
-
-    code: str = ""
-    rows: int | None = None
-    bytes: int | None = None
-    duration_us: int | None = None
 
 
 class LiveSession(Protocol):
@@ -101,6 +85,12 @@ class Enforcer(Protocol):
         """Record the outcome of an intent. The reply ends after `durable(True)`."""
         ...
 
+    async def hold(self, live: LiveSession, call: Call, asked: Asked, run: DryRunner) -> Told:
+        """Keep a write whose decision is a queued hold as a held change, after its preview. Nothing is changed.
+
+        What the agent is told is on record when this returns."""
+        ...
+
 
 _FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
@@ -127,6 +117,7 @@ class Gateway:
         self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock, underway: Underway
     ) -> None:
         self.underway = underway
+        self.changes = Changes(sessions, recorder, clock)
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
@@ -192,6 +183,20 @@ class Gateway:
         self._live(live).finished()
         self._record("outcome", live, call, outcome, durable, intent)
 
+    async def hold(self, live: LiveSession, call: Call, asked: Asked, run: DryRunner) -> Told:
+        """Hold a write; see `Enforcer`."""
+        try:
+            known = self._live(live)
+            blocked = known.blocked()
+            if blocked is not None or not isinstance(call.decision, Hold) or call.decision.queued is None:
+                return Told(blocked or _FAILED, "")
+            return await self.changes.hold(known, call, asked, run, self._dated)
+        except LedgerError:
+            return Told(_NO_LEDGER, "")
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a change could not be held: %s", _kind(error))
+            return Told(_FAILED, "")
+
     async def _admit(self, mount: str, agent: str, token: str) -> tuple[Live | Denial, str]:
         """Return the live session that a token opens here, or why not; and that again in words for the ledger."""
         claims = self._tokens.verify(token, mount, self._clock())
@@ -248,6 +253,13 @@ class Gateway:
             if form is not None:
                 return Stamped(form, identity, now, rows, size, spent)
         return self._whole(kind, live, call, outcome, refers)._replace(id=identity, at=now)
+
+    def _dated(
+        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
+    ) -> Record:
+        """Return a whole record."""
+        record = self._whole(kind, live, call, outcome, refers)
+        return record._replace(id=self._recorder.new_id(), at=self._clock())
 
     def _form_of(self, call: Call, live: Live) -> Form | None:
         """Return the form of a call's records without an error; mounts reuse the `Call` of a cached plan."""
@@ -325,6 +337,8 @@ def _facts(call: Call) -> _Facts:
             kind, denial, grants = "deny", decision.denial, decision.grants
         case Hold():
             kind, denial = "hold", decision.denial
+            if decision.queued is not None:
+                labels, grants = tuple(sorted(decision.queued.labels)), decision.queued.grants
     return _Facts(
         actions=tuple(actions),
         fields={resource: tuple(sorted(names)) for resource, names in fields.items()},

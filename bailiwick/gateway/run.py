@@ -118,7 +118,7 @@ class Running:
             await front.start(self.gateway, self.keys, self.ready)
             self.fronts = (*self.fronts, front)
             _log.info("%s clients connect to %s:%d", front.name, *front.address)
-        desk = Desk(self.sessions, self.opener, self.reloader, lambda: {f.name: f.address for f in self.fronts})
+        desk = Desk(self.sessions, self.opener, self.reloader, self._addresses, self.gateway.changes)
         self._admin = AdminServer(self.config.admin_socket, desk.answer)
         await self._admin.start()
         self._watching = asyncio.create_task(self.reloader.watch())
@@ -136,6 +136,9 @@ class Running:
         await self.sessions.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
+
+    def _addresses(self) -> Mapping[str, tuple[str, int]]:
+        return {front.name: front.address for front in self.fronts}
 
     def _install(self, ready: Ready) -> None:
         """Put a policy in force everywhere, in one turn of the event loop."""

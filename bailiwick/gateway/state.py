@@ -1,4 +1,4 @@
-"""State: the sessions of this gateway, in SQLite. One process owns the store.
+"""State: the sessions of this gateway, and what other modules keep beside them, in SQLite. One process owns the store.
 
 What is written here is on disk when the call returns: a revocation survives the loss of power.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -111,6 +111,14 @@ class State:
         if activity:
             async with self._write() as connection:
                 await connection.execute(change, [{"key": key, "seen": to_microseconds(at)} for key, at in activity])
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Return a connection to read what other modules keep here. Raises ConfigError."""
+        return self._read()
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Return a connection whose changes are on disk at its end. Raises ConfigError."""
+        return self._write()
 
     async def close(self) -> None:
         """Let go of the file."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.policy import Preview
 
 DenialCode = Literal[
     "action_not_granted",
@@ -19,6 +20,8 @@ DenialCode = Literal[
     "statement_unparsable",
     "statement_too_large",
     "needs_approval",
+    "queued",
+    "preview_failed",
     "limit_exceeded",
     "batch_exceeded",
     "rows_exceeded",
@@ -92,10 +95,24 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """How a request becomes a held change."""
+
+    preview: Preview
+    """What is found out beforehand about what it would do, by a dry run that is rolled back."""
+    grants: tuple[str, ...]
+    """Ids of the grants that contribute."""
+    labels: frozenset[str] = frozenset()
+    ceilings: Ceilings | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     gate: str
     denial: Denial
-    """What the caller is told while nobody can approve yet: code `needs_approval`."""
+    """What the caller is told while nobody can approve yet: code `needs_approval`, or `queued`."""
+    queued: Queued | None = None
+    """The request is not refused but kept as a held change; nobody executes it now."""
 
 
 Decision = Allow | Deny | Hold

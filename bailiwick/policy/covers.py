@@ -140,4 +140,5 @@ def _terms_within(mine: Grant | None, other: Grant | None) -> bool | None:
         same: bool | None = True
     else:
         same = None if when is not None else False
-    return all_of([same, limits_within(limits, before)])
+    queued = other.through == "direct" or (mine is not None and mine.through == "queue")
+    return all_of([same, queued, limits_within(limits, before)])

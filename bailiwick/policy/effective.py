@@ -35,13 +35,11 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
                     yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
             used = {
                 "aggregate": grant.aggregate is not None,
-                "through": grant.through == "queue",
                 "args": grant.args is not None,
             }
             for key, is_used in used.items():
                 if is_used:
-                    shown = "`through: queue`" if key == "through" else f"`{key}`"
-                    yield (*at, "grants", str(index), key), f"{shown} of the grant `{grant.id}`"
+                    yield (*at, "grants", str(index), key), f"`{key}` of the grant `{grant.id}`"
 
 
 def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:

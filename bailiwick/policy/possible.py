@@ -46,7 +46,7 @@ class Possible:
             for grant in self.grants.values()
             if grant.effect == "allow"
             and grant.action.resource in ("*", resource)
-            and (grant.aggregate is not None or grant.through == "queue" or grant.args is not None)
+            and (grant.aggregate is not None or grant.args is not None)
         )
 
 

@@ -113,6 +113,9 @@ def terms_in_words(grant: Grant | None) -> str:
     if grant is None:
         return ""
     limits = [limit_in_words(limit) for limit in grant.limits if limit.name != "batch"]
+    if grant.through == "queue":
+        said = {"rows": "a preview of its rows", "count": "a count of its rows", "off": "no preview"}
+        limits.append(f"held as a change for people to approve, with {said[grant.preview]}")
     when = [f"when `{' '.join(grant.when.split())}`"] if grant.when is not None else []
     return "".join(f"; {part}" for part in (*when, *limits))
 

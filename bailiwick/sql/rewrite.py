@@ -32,6 +32,7 @@ from bailiwick.sql.parser import (
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.predicates import Inline, Parameters, RelationText
+from bailiwick.sql.preview import DryRun, dry_run
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
@@ -109,6 +110,12 @@ class Rewriter:
         denial = scan(sql, self._limit)
         plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
         return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
+
+    def dry_run(self, plan: Plan) -> DryRun:
+        """Return what a dry run of a write's plan executes."""
+        resources = {access.resource for access in plan.accesses if access.verb != "read"}
+        found = [each for each in self._relations.values() if each.resource.name in resources]
+        return dry_run(plan, found[0] if len(found) == 1 else None)
 
     def _by_form(self, found: Cut) -> Plan | None:
         """Return the plan of a text that differs from an earlier one in its literals only."""

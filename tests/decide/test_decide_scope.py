@@ -311,6 +311,12 @@ class TestIdentity:
         )
 
 
-def test_aggregates_and_queues_give_nothing_yet() -> None:
-    grants = (allow("tickets:read", aggregate=10), allow("customers:update", through="queue"))
-    assert scope_of(policy(*grants)).resources == {}
+def test_aggregates_give_nothing_yet() -> None:
+    assert scope_of(policy(allow("tickets:read", aggregate=10))).resources == {}
+
+
+def test_a_write_through_the_queue_is_in_scope_and_needs_no_gate() -> None:
+    queue, direct = allow("tickets:delete", id="q", through="queue"), allow("tickets:delete", id="d")
+    assert of("tickets", queue).held == {}
+    assert of("tickets", queue, direct).held == {}
+    assert of("tickets", direct).held == {"delete": "delete"}

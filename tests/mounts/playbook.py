@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.frontend import Frontend
 from bailiwick.mounts.postgres.translate import Planner
 from bailiwick.mounts.postgres.values import MaskPads
@@ -89,6 +90,7 @@ class Edge:
     closed: bool = False
     cancelled: bool = False
     cancels: int = 0
+    held: list[Held] = field(default_factory=list[Held])
     alarms: list[float | None] = field(default_factory=list[float | None])
 
     def send_client(self, data: bytes) -> None:
@@ -107,6 +109,9 @@ class Edge:
 
     def cancel_server(self) -> None:
         self.cancels += 1
+
+    def hold(self, held: Held) -> None:
+        self.held.append(held)
 
     def alarm(self, seconds: float | None) -> None:
         self.alarms.append(seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from bailiwick.gateway.enforce import Call
@@ -105,6 +106,27 @@ class MeteredSegment(Segment):
         self.timeout = timeout
 
 
+class HeldSegment(Segment):
+    """The segment of a write that is to be held: what was sent for it but its Execute, which never is."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Held) -> None:
+        super().__init__()
+        self.checked = True
+        self.held = held
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A write that is to be held: its call, and what was sent for it."""
+
+    prepared: Prepared
+    parsed: bytes
+    bound: bytes
+    call: Call
+
+
 class Batch:
     """`doomed`: a step in it is known to fail, so that the server would skip what follows."""
 
@@ -139,18 +161,28 @@ class Batch:
 
     def add_metered(self, data: bytes, step: Execution, segment: MeteredSegment) -> None:
         """Append an execution under ceilings, in that segment of its own; what follows stands in one behind it."""
-        if self._last.executions:
-            self.segments.append(segment)
-        else:
-            segment.chunks, segment.steps = self._last.chunks, self._last.steps
-            self.segments[-1] = segment
-        self._last = segment
+        self._open(segment)
         self.add(data, step)
         segment.executions.append(step)
         if step.prepared.plan.kind == "WRITE":
             self.writes.append(step)
         self._last = Segment()
         self.segments.append(self._last)
+
+    def add_held(self, held: Held) -> None:
+        """End with a write that is to be held. What follows would be skipped, as behind an error."""
+        self._open(HeldSegment(held))
+        self.steps += 1
+        self.doomed = True
+
+    def _open(self, segment: Segment) -> None:
+        """Open a segment for what was added since the last execution."""
+        if self._last.executions:
+            self.segments.append(segment)
+        else:
+            segment.chunks, segment.steps = self._last.chunks, self._last.steps
+            self.segments[-1] = segment
+        self._last = segment
 
     def lone_read(self) -> bool:
         """Whether all that it executes is one query."""

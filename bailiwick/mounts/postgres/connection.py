@@ -14,9 +14,11 @@ from typing import Protocol, cast
 from bailiwick.errors import BackendError, ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.postgres import codec, upstream
+from bailiwick.mounts.postgres import codec, holding, upstream
+from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
+from bailiwick.mounts.postgres.holding import Database, DryRuns
 from bailiwick.mounts.postgres.keys import CancelKey, CancelKeys
 from bailiwick.mounts.postgres.replies import reported_parameter
 from bailiwick.mounts.postgres.startup import Cancel, Login, Refuse, Reply, StartTls, Startup, Step
@@ -52,6 +54,7 @@ class Surroundings:
     login_timeout: float
     statement_timeout: float
     largest_result: int
+    dry_runs: DryRuns
 
 
 class Register(Protocol):
@@ -92,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._mount = ""
         self._key: CancelKey | None = None
         self._gone = False
+        self._settings: dict[str, str] = {}
+        self._holding: asyncio.Task[bytes] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._client_wanted = self._client_writable = True
         self._server_wanted = self._server_writable = True
@@ -129,6 +134,8 @@ class Connection(asyncio.Protocol):
         del exc
         self._gone = True
         self._stop_timer()
+        if self._holding is not None:
+            self._holding.cancel()
         if self._frontend is not None:
             self._frontend.client_lost()
         if self._upstream is not None:
@@ -173,6 +180,23 @@ class Connection(asyncio.Protocol):
     def cancel_server(self) -> None:
         """Cancel what the database runs; the frontend hears when the request has done what it may do."""
         self._cancel_upstream(self._cancelled)
+
+    def hold(self, held: Held) -> None:
+        """Keep a write as a held change; the frontend hears what the client is told."""
+        target, live = self._around.targets.get(self._mount), self._live
+        if target is None or live is None:
+            return
+        on = Database(target.address, self._settings, self._around.statement_timeout)
+        task = asyncio.get_running_loop().create_task(holding.hold(held, on, live, self._around))
+        self._holding = task
+        task.add_done_callback(self._held)
+
+    def _held(self, task: asyncio.Task[bytes]) -> None:
+        self._holding = None
+        if self._frontend is None or task.cancelled() or task.exception() is not None:
+            self.abort()
+        else:
+            self._frontend.held(task.result())
 
     def alarm(self, seconds: float | None) -> None:
         """Wake the frontend up after so long."""
@@ -304,6 +328,7 @@ class Connection(asyncio.Protocol):
     def _open(self, live: LiveSession, server: Upstream, login: Login) -> None:
         around = self._around
         self._upstream = server
+        self._settings = login.settings
         frontend = Frontend(
             self,
             live,

@@ -148,6 +148,12 @@ def server_error(raw: bytes, parsing: bool) -> tuple[str, bool, bytes]:
     return state, fatal, own_error(state, text or _sentence(state), fatal=fatal)
 
 
+def error_text(raw: bytes) -> tuple[str, str]:
+    """Return the SQLSTATE of a server's ErrorResponse and a sentence of ours about it."""
+    state = _well_formed(error_fields(raw).get("C", ""))
+    return state, _sentence(state)
+
+
 def server_notice(raw: bytes) -> bytes:
     """Return what the client is sent for a server's notice: mostly nothing."""
     state = error_fields(raw).get("C", "")

@@ -20,6 +20,7 @@ from bailiwick.mounts.postgres.upstream import read_url
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
 from bailiwick.sql.plan import Bound, Plan
 from bailiwick.sql.predicates import Inline
+from bailiwick.sql.preview import DryRun
 from bailiwick.sql.quote import text as quoted
 from bailiwick.sql.rewrite import Rewriter
 
@@ -56,6 +57,11 @@ class Planning:
             if len(self._kept) > _most_texts:
                 self._kept.popitem(last=False)
         return plans
+
+    def dry_run(self, plan: Plan, live: LiveSession, mount: str) -> DryRun | None:
+        """Return what a dry run of a plan executes; None when its mount is gone."""
+        rewriter = self._rewriter(live, mount)
+        return None if rewriter is None else rewriter.dry_run(plan)
 
     def _rewriter(self, live: LiveSession, mount: str) -> Rewriter | None:
         key = (live.scope.id, mount)
@@ -120,6 +126,7 @@ class PostgresFront:
                     statement_timeout=limits.statement_time.total_seconds(),
                     largest_result=limits.result,
                 ),
+                dry_runs=self._dry_run,
             )
         except OSError as error:
             raise ConfigError(
@@ -145,6 +152,9 @@ class PostgresFront:
 
     def _plan(self, text: str, live: LiveSession, mount: str) -> Plans:
         return (_gone,) if self._planning is None else self._planning.plan(text, live, mount)
+
+    def _dry_run(self, plan: Plan, live: LiveSession, mount: str) -> DryRun | None:
+        return None if self._planning is None else self._planning.dry_run(plan, live, mount)
 
 
 def _targets(ready: Ready) -> Mapping[str, Target]:

@@ -18,7 +18,17 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
-from bailiwick.mounts.postgres.batch import SYNC, Batch, Execution, MeteredSegment, PoisonStep, Segment, Step
+from bailiwick.mounts.postgres.batch import (
+    SYNC,
+    Batch,
+    Execution,
+    Held,
+    HeldSegment,
+    MeteredSegment,
+    PoisonStep,
+    Segment,
+    Step,
+)
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
 from bailiwick.mounts.postgres.exchange import Exchange, answered, asked, asked_in_text
@@ -79,6 +89,10 @@ class Edge(Protocol):
         """Cancel what the server is running, and call `cancelled` once nothing can be hit by that any more."""
         ...
 
+    def hold(self, held: Held) -> None:
+        """Keep a write as a held change, and call `held` with what the client is told."""
+        ...
+
     def alarm(self, seconds: float | None) -> None:
         """Call `alarmed` after so long, instead of what was asked for before; None: not at all."""
         ...
@@ -100,6 +114,8 @@ class Frontend:
         "_edge",
         "_end",
         "_exchange",
+        "_held",
+        "_holding",
         "_live",
         "_need",
         "_next",
@@ -156,6 +172,10 @@ class Frontend:
         """Whether a time is set after which what the server runs is cancelled."""
         self._cancelling = False
         """Whether a cancel request is under way: until it is done, it could hit what is sent next."""
+        self._held: Held | None = None
+        """A write that is to be held, once the server has taken what comes before its Execute."""
+        self._holding = False
+        """Whether it is being previewed and kept."""
         self._skipping = False
         """After an error in a batch without Sync: everything up to the Sync is ignored, as a server does."""
         self._takes: dict[int, Callable[[bytes], None]] = {
@@ -255,6 +275,15 @@ class Frontend:
             self._give_up(own_error("57014", "the statement cannot be stopped", fatal=True), "57014")
             return
         replies.end(step, step.over("timeout_exceeded"), stop=True)
+        self._work()
+
+    def held(self, error: bytes) -> None:
+        """A write has been kept as a held change, or not: the client is told, as of an error in its place."""
+        if self._phase == "CLOSED":
+            return
+        self._holding = False
+        self._replies.steps.append(PoisonStep(error))
+        self._edge.send_server(POISON_PARSE + codec.FLUSH)
         self._work()
 
     def _set_alarm(self, seconds: float | None) -> None:
@@ -461,14 +490,20 @@ class Frontend:
             self._synced = True
         else:
             chunks.append(codec.FLUSH)
-        if segment.checked and isinstance(segment, MeteredSegment) and segment.timeout is not None:
-            self._set_alarm(segment.timeout)
+        if segment.checked:
+            self._prepare_for(segment)
         begun = self._seconds()
         for step in segment.executions:
             step.begun = begun
         self._replies.steps.extend(segment.steps)
         self._underway.began(self)
         self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _prepare_for(self, segment: Segment) -> None:
+        if isinstance(segment, HeldSegment):
+            self._held = segment.held
+        elif isinstance(segment, MeteredSegment) and segment.timeout is not None:
+            self._set_alarm(segment.timeout)
 
     def _run(self) -> bool:
         if self._exchange is not None:
@@ -484,7 +519,9 @@ class Frontend:
             return False
         if self._alarm:
             self._set_alarm(None)
-        if self._cancelling:
+        if self._cancelling or self._holding:
+            return False
+        if self._held is not None and self._hold(self._held):
             return False
         if replies.broken is not None:
             self._undo(replies.broken)
@@ -501,6 +538,14 @@ class Frontend:
         self._synced = True
         self._replies.steps.append(Step(SYNC))
         self._edge.send_server(codec.SYNC)
+
+    def _hold(self, held: Held) -> bool:
+        """Begin to hold a write, unless what came before it failed."""
+        self._held = None
+        self._holding = not self._replies.erred and self._replies.broken is None
+        if self._holding:
+            self._edge.hold(held)
+        return self._holding
 
     def _stop(self) -> None:
         """Cancel what broke a ceiling. What it still sends is taken, and dropped."""

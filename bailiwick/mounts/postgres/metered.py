@@ -11,7 +11,7 @@ from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Execution, MeteredSegment
-from bailiwick.mounts.postgres.prepared import Portal, Prepared
+from bailiwick.mounts.postgres.prepared import Account, Portal, Prepared
 
 _COPY_FRAME = 2
 """Messages of a copy stream that may be no rows: its header and its end."""
@@ -20,18 +20,18 @@ _COPY_FRAME = 2
 class Metered(Execution):
     """EXECUTE under ceilings. Its rows are looked at one by one (`checked`)."""
 
-    __slots__ = ("ceilings", "left")
+    __slots__ = ("account", "ceilings")
 
-    def __init__(self, prepared: Prepared, passed: bytes, ceilings: Ceilings, left: int | None) -> None:
+    def __init__(self, prepared: Prepared, passed: bytes, ceilings: Ceilings, account: Account) -> None:
         super().__init__(prepared, passed)
         self.checked = True
         self.ceilings = ceilings
-        self.left = left
-        """Rows that it may still return; None: any number."""
+        self.account = account
+        """Counts the rows of all executions of a portal."""
 
     @property
     def streams(self) -> bool:
-        """Whether rows may leave before the last has come: a query's, which never are more than `left`."""
+        """Whether rows may leave before the last has come: a query's, which never are more than its ceiling."""
         plan = self.prepared.plan
         return plan.kind == "READ" and not plan.copy
 
@@ -44,7 +44,8 @@ class Metered(Execution):
     def broken_by_row(self) -> LimitCode | None:
         """Return the ceiling that the rows counted so far break."""
         extra = _COPY_FRAME if self.prepared.plan.copy else 0
-        if self.left is not None and self.rows > self.left + extra:
+        rows = self.ceilings.rows
+        if rows is not None and self.account.rows > rows + extra:
             return "rows_exceeded"
         most = self.ceilings.bytes
         return "bytes_exceeded" if most is not None and self.size > most else None
@@ -56,7 +57,8 @@ class Metered(Execution):
         if plan.kind == "WRITE":
             # INVARIANT: a write whose count is not told is not known to keep its ceiling.
             return "batch_exceeded" if batch is not None and (told is None or told > batch) else None
-        if plan.copy and self.left is not None and (told is None or told > self.left):
+        rows = self.ceilings.rows
+        if plan.copy and rows is not None and (told is None or told > rows):
             return "rows_exceeded"
         return None
 
@@ -64,20 +66,16 @@ class Metered(Execution):
 def metered(sent: bytes, prepared: Prepared, portal: Portal, ceilings: Ceilings) -> tuple[bytes, Metered]:
     """Return what is sent for an Execute under ceilings, and its step.
 
-    A query is asked for one row more than it may return, so that the server itself stops there; what it returned
-    before, by Executes with a row limit of the client's, counts. `sent` is the Execute as it would be sent otherwise.
+    A query is asked for at most one row more than it may still return, so that the server itself stops there; what it
+    returned before, by Executes with a row limit of the client's, counts. `sent`: the Execute as it came.
     """
-    plan = prepared.plan
-    if ceilings.rows is None:
-        return sent, Metered(prepared, portal.passed, ceilings, None)
-    if plan.kind == "WRITE" or plan.copy:
-        return sent, Metered(prepared, portal.passed, ceilings, ceilings.rows)
+    account = portal.account = portal.account or Account()
+    step = Metered(prepared, portal.passed, ceilings, account)
+    if ceilings.rows is None or not step.streams:
+        return sent, step
     name, asked = codec.read_execute(sent)
-    left = ceilings.rows if portal.left is None else min(portal.left, ceilings.rows)
-    within = 0 < asked <= left
-    portal.left = left - asked if within else 0
-    step = Metered(prepared, portal.passed, ceilings, left)
-    return codec.execute(name, asked if within else left + 1), step
+    left = max(ceilings.rows - account.rows, 0)
+    return (sent if 0 < asked <= left else codec.execute(name, left + 1)), step
 
 
 def segment_of(step: Metered) -> MeteredSegment:

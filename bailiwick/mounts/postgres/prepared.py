@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Allow
+from bailiwick.model.decision import Allow, Hold
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
 from bailiwick.mounts.postgres.values import type_oid
@@ -29,9 +29,11 @@ class Prepared:
 
     __slots__ = (
         "_reads",
+        "bounded",
         "call",
         "ceilings",
         "described",
+        "parsed",
         "plan",
         "purpose",
         "scope",
@@ -51,6 +53,10 @@ class Prepared:
         """Id of the scope it was decided under."""
         self.call = call
         self.ceilings = ceilings_of(plan, call)
+        self.bounded = self.ceilings is not None or is_held(call)
+        """Whether there is more to an execution than to pass it on."""
+        self.parsed = b""
+        """Of one that is to be held: the Parse, as it was sent."""
         self.purpose = call.request.purpose
         self._reads = plan.kind == "READ" and plan.cacheable and not plan.copy and not plan.checked
         self.sql = plan.sql.encode()
@@ -67,6 +73,10 @@ class Prepared:
     def plain(self) -> bool:
         """Whether it only reads, under no ceiling, and its rows are passed on as they come."""
         return self._reads and self.ceilings is None
+
+    def alone(self) -> Prepared:
+        """Return another one of the same, whose parameters may be declared in another way."""
+        return Prepared(self.text, self.plan, self.scope, self.call)
 
     def same_statement(self, plan: Plan) -> bool:
         """Return whether that plan runs the very same statement."""
@@ -152,19 +162,36 @@ class Prepared:
 class Portal:
     """A bound statement. `passed` is how the check of a checked write reads when it holds."""
 
-    __slots__ = ("left", "passed", "prepared")
+    __slots__ = ("account", "passed", "prepared")
 
     def __init__(self, prepared: Prepared, passed: bytes = b"t") -> None:
         self.prepared = prepared
         self.passed = passed
-        self.left: int | None = None
-        """Rows that it may still return, once it was executed under a ceiling."""
+        self.account: Account | None = None
+        """What is kept of it when its statement is bounded."""
+
+
+class Account:
+    """Of a portal or cursor whose statement has ceilings, or is to be held."""
+
+    __slots__ = ("bound", "rows")
+
+    def __init__(self, bound: bytes = b"") -> None:
+        self.bound = bound
+        """The Bind, as it was sent."""
+        self.rows = 0
+        """Rows returned so far, by all executions."""
 
 
 def ceilings_of(plan: Plan, call: Call) -> Ceilings | None:
     """Return what an execution of the plan must keep to; transactions and settings have no ceilings."""
     decision = call.decision
     return decision.ceilings if isinstance(decision, Allow) and plan.kind in ("READ", "WRITE") else None
+
+
+def is_held(call: Call) -> bool:
+    """Return whether the call is to become a held change instead of being executed."""
+    return isinstance(call.decision, Hold) and call.decision.queued is not None
 
 
 def check_value(raw: bytes, pos: int) -> bytes:

@@ -337,6 +337,7 @@ class Replies:
         """Count a row of an execution under ceilings; return whether it may be passed on."""
         step.rows += 1
         step.size += len(raw)
+        step.account.rows += 1
         self._end_reached()
         if self.broken is not None:
             return False

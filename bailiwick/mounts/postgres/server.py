@@ -11,6 +11,7 @@ from bailiwick.gateway.enforce import Enforcer
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.connection import Connection, Surroundings, Target
 from bailiwick.mounts.postgres.frontend import LARGEST_RESULT
+from bailiwick.mounts.postgres.holding import DryRuns, no_dry_runs
 from bailiwick.mounts.postgres.keys import CancelKeys
 from bailiwick.mounts.postgres.tls import offer_protocol
 from bailiwick.mounts.postgres.translate import Planner
@@ -113,6 +114,7 @@ async def serve_postgres(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     bounds: Bounds = Bounds(),
+    dry_runs: DryRuns = no_dry_runs,
 ) -> Server:
     """Listen for PostgreSQL clients. `targets` is looked up at every connection, so its owner may change it."""
     if tls is not None:
@@ -128,6 +130,7 @@ async def serve_postgres(
         bounds.login_timeout,
         bounds.statement_timeout,
         bounds.largest_result,
+        dry_runs,
     )
     await server.start(around, host, port)
     return server

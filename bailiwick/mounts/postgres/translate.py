@@ -16,12 +16,13 @@ from bailiwick.mounts.postgres.batch import (
     Batch,
     BindStep,
     Execution,
+    Held,
     PoisonStep,
     Step,
 )
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
-from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, check_value
+from bailiwick.mounts.postgres.prepared import Account, Misuse, Portal, Prepared, check_value, is_held
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.values import MaskPads, bound_values, has_moment
@@ -142,12 +143,15 @@ class Translator:
         if len(types) > 2 and not found[0].may_declare(types):
             self.refuse(_TYPE_NOT_ALLOWED, found[0].plan.statement, found[0].call.request)
             return
-        sent = found[0].parse(name, types)
+        prepared = found[0].alone() if is_held(found[0].call) else found[0]
+        sent = prepared.parse(name, types)
         if isinstance(sent, Misuse):
             self._misused(sent)
             return
-        self.names.fresh_statements[name] = found[0]
-        self.batch.add(sent, Step(PARSE, found[0], name))
+        if prepared.bounded:
+            prepared.parsed = sent
+        self.names.fresh_statements[name] = prepared
+        self.batch.add(sent, Step(PARSE, prepared, name))
 
     def bind(self, raw: bytes) -> None:
         """Take a Bind."""
@@ -169,6 +173,8 @@ class Translator:
             self._misused(sent)
             return
         portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
+        if prepared.bounded:
+            portal.account = Account(sent)
         self.names.fresh_portals[name] = portal
         self.batch.add(sent, BindStep(prepared, portal, name))
 
@@ -244,9 +250,13 @@ class Translator:
             batch.add(sent, Step(PARSE, prepared, quiet=True))
             bound = prepared.bind_unasked(self.values(prepared))
             portal = Portal(prepared)
+            if prepared.bounded:
+                prepared.parsed, portal.account = sent, Account(bound)
             batch.add(bound, BindStep(prepared, portal, b"", quiet=True))
             batch.add(_DESCRIBE_UNNAMED, Step(DESCRIBE_PORTAL, prepared, quiet=True))
             self._add_execute(_EXECUTE_UNNAMED, prepared, portal)
+            if batch.doomed:
+                return
 
     def refuse(self, denial: Denial, statement: str = "", request: Request | None = None) -> None:
         """Record the denial and make the batch fail with it, where the refused message stood."""
@@ -302,10 +312,11 @@ class Translator:
                 continue
             request = Request(self._mount, plan.accesses, self.purpose)
             decision = self._enforcer.decide(self._live, request)
-            if not isinstance(decision, Allow):
+            call = Call(self._mount, plan.statement, request, decision)
+            if not isinstance(decision, Allow) and not (is_held(call) and plan.kind == "WRITE"):
                 self._not_allowed(decision, plan, request)
                 return None
-            prepared = Prepared(text, plan, scope, Call(self._mount, plan.statement, request, decision))
+            prepared = Prepared(text, plan, scope, call)
             decided.append(prepared)
             self._keep_kin(prepared)
         return decided
@@ -329,7 +340,7 @@ class Translator:
             self._stale(prepared, "the policy has changed since this statement was prepared")
             return False
         prepared.scope, prepared.call, prepared.purpose = found[0].scope, found[0].call, found[0].purpose
-        prepared.ceilings = found[0].ceilings
+        prepared.ceilings, prepared.bounded = found[0].ceilings, found[0].bounded
         return True
 
     def _stale(self, prepared: Prepared, text: str) -> None:
@@ -341,11 +352,19 @@ class Translator:
     def _add_execute(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.purpose != self.purpose:
             self._claim(prepared)
+        if prepared.bounded:
+            self._add_bounded(sent, prepared, portal)
+            return
+        self.batch.add_execute(sent, Execution(prepared, portal.passed), prepared)
+
+    def _add_bounded(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.ceilings is not None:
             sent, step = metered(sent, prepared, portal, prepared.ceilings)
             self.batch.add_metered(sent, step, segment_of(step))
-            return
-        self.batch.add_execute(sent, Execution(prepared, portal.passed), prepared)
+        elif portal.account is not None and prepared.parsed:
+            self.batch.add_held(Held(prepared, prepared.parsed, portal.account.bound, prepared.call))
+        else:
+            self.refuse(_NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
 
     def _claim(self, prepared: Prepared) -> None:
         old = prepared.call
@@ -372,6 +391,12 @@ _TYPE_NOT_ALLOWED = Denial(
     "a parameter is declared with a type that is not allowed",
     allowed="built-in types, and those of the columns in the scope",
     remedy="declare it as text",
+)
+_NOT_BY_NAME = Denial(
+    "statement_not_allowed",
+    "a write that waits for an approval cannot be executed as it was prepared",
+    allowed="the write itself, as a statement of its own",
+    remedy="prepare it again, or send it whole",
 )
 _DESCRIBE_UNNAMED = codec.describe(b"P", b"")
 _EXECUTE_UNNAMED = codec.execute(b"")

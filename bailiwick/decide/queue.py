@@ -1,0 +1,49 @@
+"""Writes that go `through: queue`: several accesses of one statement become one held change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bailiwick.decide.limits import strictest
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Hold
+from bailiwick.model.policy import Preview
+
+_least: tuple[Preview, ...] = ("off", "count", "rows")
+
+
+def least_preview(found: Iterable[Preview]) -> Preview | None:
+    """Return the preview that runs and shows least: any grant may say that a dry run does harm. None: no grant."""
+    return min(found, key=_least.index, default=None)
+
+
+def together(first: Hold | None, second: Hold) -> Hold:
+    """Return one hold for two accesses that are both queued."""
+    mine, other = None if first is None else first.queued, second.queued
+    if first is None or mine is None or other is None:
+        return second
+    merged = replace(
+        mine,
+        preview=min(mine.preview, other.preview, key=_least.index),
+        grants=tuple(dict.fromkeys((*mine.grants, *other.grants))),
+        labels=mine.labels | other.labels,
+        ceilings=strictest(mine.ceilings, other.ceilings),
+    )
+    return replace(first, queued=merged)
+
+
+def beside(hold: Hold, grants: tuple[str, ...], labels: frozenset[str], bounds: Ceilings | None) -> Hold:
+    """Return a queued hold with what the statement's other accesses, which are allowed, bring."""
+    queued = hold.queued
+    if queued is None:
+        return hold
+    return replace(
+        hold,
+        queued=replace(
+            queued,
+            grants=tuple(dict.fromkeys((*queued.grants, *grants))),
+            labels=queued.labels | labels,
+            ceilings=strictest(queued.ceilings, bounds),
+        ),
+    )

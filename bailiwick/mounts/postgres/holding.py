@@ -1,0 +1,122 @@
+"""A write that goes through the queue: from what the client sent for it to what the client is told.
+
+The client's own connection to the database, and so its transaction, has no part in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from bailiwick.gateway.enforce import Enforcer, LiveSession
+from bailiwick.model.change import Asked, Previewed, Refused
+from bailiwick.model.decision import Denial, Hold, Queued
+from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.batch import Held
+from bailiwick.mounts.postgres.codec import int16_at, int32_at
+from bailiwick.mounts.postgres.errors import denied
+from bailiwick.mounts.postgres.preview import Dry, preview
+from bailiwick.mounts.postgres.upstream import Address
+from bailiwick.mounts.postgres.values import MaskPads, bound_values
+from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.preview import DryRun
+
+DryRuns = Callable[[Plan, LiveSession, str], DryRun | None]
+"""(plan, session, mount) → what a dry run of it executes; None: it cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where dry runs go, and under which settings."""
+
+    address: Address
+    settings: Mapping[str, str]
+    statement_timeout: float
+
+
+class Around(Protocol):
+    """What a connection knows of its listener."""
+
+    @property
+    def enforcer(self) -> Enforcer: ...
+    @property
+    def dry_runs(self) -> DryRuns: ...
+    @property
+    def pads(self) -> MaskPads: ...
+
+
+def no_dry_runs(plan: Plan, live: LiveSession, mount: str) -> DryRun | None:  # noqa: ARG001  # the signature of DryRuns
+    """Of a listener that has nothing to make dry runs with."""
+    return None
+
+
+async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> bytes:
+    """Keep a write as a held change, after its preview; return the error that the client is sent."""
+    call = held.call
+    queued = call.decision.queued if isinstance(call.decision, Hold) else None
+    if queued is None:
+        return denied(_GONE, "")
+
+    def values(bound: tuple[Bound, ...]) -> bytes:
+        return bound_values(bound, live.session, around.pads, datetime.now(UTC))
+
+    async def run() -> Previewed | Refused:
+        made = around.dry_runs(held.prepared.plan, live, call.mount)
+        if made is None:
+            return Refused(_GONE)
+        return await preview(Dry(held, made, queued, values), on.address, _settings(on, queued))
+
+    told = await around.enforcer.hold(live, call, asked_of(held, live, queued), run)
+    return denied(told.denial, told.record, state=told.state)
+
+
+def asked_of(held: Held, live: LiveSession, queued: Queued) -> Asked:
+    """Return what was asked for. INVARIANT: other text, parameters, session or policy give another digest."""
+    types, formats, values = _parameters(held)
+    session, policy = live.session.id, live.scope.id
+    parts = (session.encode(), policy.encode(), held.call.mount.encode(), held.prepared.text, types, formats, *values)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    shown = [_shown(value) for value in values]
+    parameters = json.dumps({"types": types.hex(), "formats": formats.hex(), "values": shown})
+    return Asked(held.prepared.text.decode(errors="replace"), parameters, digest.hexdigest(), queued.preview)
+
+
+def _parameters(held: Held) -> tuple[bytes, bytes, list[bytes]]:
+    """Return the agent's own types and formats, as on the wire, and values, each with its length in front."""
+    own = held.prepared.plan.first - 1
+    _, _, types = codec.read_parse(held.parsed)
+    _, _, pos = codec.read_bind(held.bound)
+    formats, count, data, _ = codec.read_bind_tail(held.bound, pos)
+    values: list[bytes] = []
+    at = 0
+    for _ in range(min(own, count) if held.prepared.plan.bound else count):
+        size: int = int32_at(data, at)[0]
+        after = at + 4 + (0 if size == 0xFFFFFFFF else size)
+        values.append(data[at:after])
+        at = after
+    declared = min(own, int16_at(types, 0)[0]) if held.prepared.plan.bound else int16_at(types, 0)[0]
+    return types[2 : 2 + 4 * declared], formats[: 2 * max(len(values), 1)], values
+
+
+def _shown(value: bytes) -> str | dict[str, str] | None:
+    """Return a value as JSON: text where it is text, else its bytes in hex."""
+    if int32_at(value, 0)[0] == 0xFFFFFFFF:
+        return None
+    text = value[4:].decode("utf-8", "replace")
+    return text if text.isprintable() and "\ufffd" not in text else {"hex": value[4:].hex()}
+
+
+def _settings(on: Database, queued: Queued) -> dict[str, str]:
+    seconds = on.statement_timeout
+    if queued.ceilings is not None and queued.ceilings.timeout is not None:
+        seconds = min(seconds, queued.ceilings.timeout)
+    return {**on.settings, "statement_timeout": f"{int(seconds * 1000)}ms"}
+
+
+_GONE = Denial("resource_unknown", "this mount is not in the policy any more", remedy="ask for a new session")

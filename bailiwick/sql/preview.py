@@ -1,0 +1,113 @@
+"""What a dry run of a write executes: the write with the keys of its rows, and those rows as the scope shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from postgast.pg_query_pb2 import Node
+
+from bailiwick.model.decision import Denial
+from bailiwick.sql.parser import deparse, on_stack, parse, query_text
+from bailiwick.sql.parser import expression as parsed
+from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.quote import ident
+from bailiwick.sql.scoped import INNER, ScopedRelation
+
+_KEY = "bw_key"
+
+
+@dataclass(frozen=True, slots=True)
+class RowsQuery:
+    """The rows of some keys, as the session may see them: `keys` columns of text, then `columns`, all as text."""
+
+    sql: str
+    bound: tuple[Bound, ...]
+    """Behind the values of the keys, which are parameters of type text, row by row."""
+    keys: int
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A write whose RETURNING has `keys` columns of text behind the agent's own and before the check, if it has one."""
+
+    sql: str
+    keys: int
+    verb: str
+    rows: Callable[[int], RowsQuery | None]
+    """Number of keys → the query for their rows."""
+
+
+def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
+    """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it."""
+    alone = DryRun(plan.sql, 0, "", lambda _: None)
+    writes = [access for access in plan.accesses if access.verb != "read"]
+    if relation is None or len(writes) != 1 or writes[0].resource != relation.resource.name:
+        return alone
+    keys = relation.resource.key
+    if not keys or any(relation.relation.column(name) is None for name in keys):
+        return alone
+    sql = on_stack(plan.sql, lambda: _with_keys(plan, keys))
+    if sql is None:
+        return alone
+    return DryRun(sql, len(keys), writes[0].verb, lambda count: _rows(relation, keys, count))
+
+
+def _with_keys(plan: Plan, keys: Sequence[str]) -> str | None:
+    tree = parse(plan.sql)
+    if isinstance(tree, Denial) or len(tree.stmts) != 1:
+        return None
+    node = tree.stmts[0].stmt
+    kind = node.WhichOneof("node") or ""
+    if kind not in ("insert_stmt", "update_stmt", "delete_stmt"):
+        return None
+    statement = {"insert_stmt": node.insert_stmt, "update_stmt": node.update_stmt, "delete_stmt": node.delete_stmt}[
+        kind
+    ]
+    alias = statement.relation.alias.aliasname or statement.relation.relname
+    clause = statement.returning_clause
+    own = [_copy(item) for item in clause.exprs]
+    behind = [own.pop()] if plan.checked else []
+    del clause.exprs[:]
+    clause.exprs.extend([*own, *(_key(alias, name) for name in keys), *behind])
+    sql = deparse(node)
+    return None if isinstance(sql, Denial) else sql
+
+
+def _copy(node: Node) -> Node:
+    copy = Node()
+    copy.CopyFrom(node)
+    return copy
+
+
+def _key(alias: str, name: str) -> Node:
+    node = Node()
+    node.res_target.name = _KEY
+    node.res_target.val.CopyFrom(parsed(f"{ident(alias)}.{ident(name)}::text"))
+    return node
+
+
+def _rows(relation: ScopedRelation, keys: Sequence[str], count: int) -> RowsQuery | None:
+    """Return the query for the rows of `count` keys. INVARIANT: of the read scope's rows, as it shows them."""
+    if not count or not relation.columns or not relation.scope.reads:
+        return None
+    parameters = Parameters(count * len(keys) + 1)
+    text = RelationText(relation.relation, INNER, parameters, direct=True)
+    wanted = [f"{INNER}.{ident(name)}::text AS {_KEY}" for name in keys]
+    names = tuple(relation.columns)
+    shown = [f"({relation.field(text, name)})::text AS {ident(name)}" for name in names]
+    cases: list[str] = []
+    for row in range(count):
+        parts: list[str] = []
+        for place, name in enumerate(keys):
+            column = relation.relation.column(name)
+            kind = "text" if column is None else column.type
+            parts.append(f"{INNER}.{ident(name)} = ${row * len(keys) + place + 1}::text::{kind}")
+        cases.append("(" + " AND ".join(parts) + ")")
+    admitted = relation.admits(text)
+    where = f"({admitted}) AND ({' OR '.join(cases)})"
+    source = f"SELECT {', '.join([*wanted, *shown])} FROM {relation.source()} AS {INNER} WHERE {where}"  # noqa: S608  # composed of quoted names of the policy
+    sql = on_stack(source, lambda: deparse(query_text(source)))
+    return None if isinstance(sql, Denial) else RowsQuery(sql, parameters.bound, len(keys), names)
