@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
@@ -71,6 +71,19 @@ def nothing(place: Place) -> Compiled:
     return Compiled(place, owner_of(place), home_of(place.mount), ())
 
 
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A native depth that was seen in force, and the fingerprint of the keys that the database has."""
+
+    made: Compiled
+    fingerprint: str
+
+    def holds_keys_of(self, mask_key: bytes) -> bool:
+        """Return whether the database has the keys of the gateway with this mask key."""
+        session = binding.session_key(mask_key, self.made.place.mount)
+        return self.fingerprint == binding.keys_digest(session, mask_key)
+
+
 class _Connection(Fetches, Protocol):
     async def execute(self, query: str) -> str: ...
     def terminate(self) -> None: ...
@@ -81,8 +94,29 @@ _connect = cast("Callable[..., Awaitable[_Connection]]", asyncpg.connect)  # pyr
 
 async def drift(url: str, made: Compiled) -> tuple[Change, ...]:
     """Return what stands between the database and the policy. Reads only; any role may. Raises BackendError."""
+    return (await _looked(url, made))[0]
+
+
+async def in_force(url: str, made: Compiled) -> Native:
+    """Return the native depth that a gateway may rest on. Raises BackendError when the database differs from it."""
+    changes, live = await _looked(url, made)
+    if changes:
+        first = changes[0]
+        told = "; ".join(first.differences) or {"create": "it is missing"}.get(first.action, first.why)
+        more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+        raise BackendError(
+            f"the database of mount `{made.place.mount}` does not enforce this policy:"
+            f" {first.kind} `{first.name}`: {told}{more}",
+            remedy="see `bailiwick postgres drift`, and run `bailiwick postgres apply`",
+        )
+    keys = live.found.get(("keys", f"{made.home}.keys"))
+    return Native(made, "" if keys is None else keys.facts.get("fingerprint", ""))
+
+
+async def _looked(url: str, made: Compiled) -> tuple[tuple[Change, ...], Live]:
     async with _connection(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-        return plan(made, await read_live(connection, made))
+        live = await read_live(connection, made)
+        return plan(made, live), live
 
 
 async def apply(url: str, made: Compiled, agreed: Sequence[Change]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.errors import PolicyError
@@ -16,6 +16,7 @@ from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.files import lock_path, read_lock, read_policy
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.introspect import refused_statements
+from bailiwick.gateway.native import Native, compiled, in_force, place_of
 from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
@@ -51,6 +52,8 @@ class Ready:
     force: Force
     urls: Mapping[str, Secret]
     catalogues: Mapping[str, Catalogue]
+    natives: Mapping[str, Native] = field(default_factory=dict[str, Native])
+    """Mount → its native depth, for those that say `enforce: both`; each was seen in force."""
 
 
 def fingerprint(path: Path) -> str:
@@ -104,4 +107,9 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
     wrong = [each for name, mount in policy.mounts.items() for each in await check_own_sql(policy, mount, urls[name])]
     if wrong:
         raise PolicyRefusedError(wrong)
-    return Ready(Force(policy, lock), urls, catalogues)
+    natives = {
+        name: await in_force(urls[name].reveal(), compiled(policy, lock, place_of(name, urls[name].reveal())))
+        for name, mount in policy.mounts.items()
+        if mount.enforce == "both"
+    }
+    return Ready(Force(policy, lock), urls, catalogues, natives)

@@ -64,6 +64,8 @@ class Mount:
     """Whether clients may connect without TLS from beyond loopback."""
     limits: tuple[Limit, ...] = ()
     """Ceilings on every statement, beside those of the grants."""
+    enforce: Literal["rewrite", "both"] = "rewrite"
+    """`both`: the gateway's connections also run as the compiled roles of the native depth."""
     position: Position = NOWHERE
 
 

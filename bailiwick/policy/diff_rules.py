@@ -49,6 +49,9 @@ def _mount(old: Mount, new: Mount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
     if old.plaintext != new.plaintext:
         yield Note(new.plaintext, f"mount {new.name} {'takes' if new.plaintext else 'refuses'} clients without TLS")
+    if old.enforce != new.enforce:
+        told = "inside the database too" if new.enforce == "both" else "by rewriting alone"
+        yield Note(new.enforce == "rewrite", f"mount {new.name} is enforced {told}")
     yield from _mount_limits(old, new)
     for widens, names in (
         (True, set(new.functions) - set(old.functions)),

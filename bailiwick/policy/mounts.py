@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from bailiwick.model.label import levels
 from bailiwick.model.policy import Mount, Resource
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import (
     block,
+    choice,
     column,
     columns,
     flag,
@@ -21,7 +23,7 @@ from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import limits, secret_url, statement_limits, table
 
-mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext", "limits")
+mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
 later_kinds = ("sql", "mcp", "http", "files", "email", "python")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -53,6 +55,9 @@ def mount(reading: Reading, entry: Entry) -> Mount | None:
         if bounds and one.per is not None:
             message = f"`{one.name}` of a mount is a ceiling on one statement, so it has no period"
             report.error(bounds.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
+    depth = found.get("enforce")
+    depths: dict[str, Literal["rewrite", "both"]] = {"rewrite": "rewrite", "both": "both"}
+    enforce = choice(report, depth.value, f"`enforce` of {what}", depths) if depth else None
     if address is None:
         return None
     return Mount(
@@ -64,6 +69,7 @@ def mount(reading: Reading, entry: Entry) -> Mount | None:
         functions=callable_,
         plaintext=plain,
         limits=ceilings,
+        enforce=enforce or "rewrite",
         position=entry.position,
     )
 

@@ -169,6 +169,7 @@ def _mounts() -> dict[str, object]:
             "functions": _several({"type": "string"}, "Further functions, `schema.name`, that agents may call."),
             "plaintext": {"type": "boolean", "description": "Whether clients beyond loopback may do without TLS."},
             "limits": _ref("statement_limits", "Ceilings on every statement."),
+            "enforce": _enum(("rewrite", "both"), "`both`: inside PostgreSQL too, by the compiled native depth."),
         },
         "kind",
         "url",

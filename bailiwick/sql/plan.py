@@ -57,3 +57,5 @@ class Plan:
     than `bailiwick.sql.types.parameter_allowed`."""
     tag: str = ""
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
+    answered: str = ""
+    """SESSION: the command tag that the agent is told in place of the server's, when another statement runs."""

@@ -6,7 +6,7 @@ plans with `cacheable=False` may be kept for every session of the same scope.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
@@ -18,6 +18,8 @@ from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
 from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, Form, cut, form, twin
+from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
+from bailiwick.sql.native.through import through_views
 from bailiwick.sql.parser import (
     MAX_STATEMENT,
     MAX_STATEMENTS,
@@ -64,7 +66,10 @@ class Rewriter:
         mount: str,
         functions: Iterable[str] = (),
         limit: int = MAX_STATEMENT,
+        native: Mapping[str, str] | None = None,
     ) -> None:
+        """`native`: schema of tables → schema of the views over them that the connection's role reaches, when it runs
+        as a role of the native depth; only these are then there."""
         self.scope = scope
         self._catalogue = catalogue
         self._functions = frozenset(functions)
@@ -77,6 +82,10 @@ class Rewriter:
             if each.resource.mount == mount and relation is not None:
                 self._relations[place] = ScopedRelation(each, relation)
         self._visible = self._make_visible(mount)
+        self._native = native is not None
+        if native is not None:
+            views = {place: through_views(scoped, native) for place, scoped in self._relations.items()}
+            self._relations = {place: view for place, view in views.items() if view is not None}
         self._system: dict[tuple[str, str], SystemView | None] = {}
         self._forms: dict[str, tuple[Plan, Form] | None] = {}
         self._by_value = False
@@ -162,6 +171,11 @@ class Rewriter:
     def _plan(self, node: Node, statement: str, inline: Inline | None) -> Plan | Denial:
         kind = node.WhichOneof("node") or ""
         walk = self._walk()
+        tag = resets_everything(node) if self._native else ""
+        if tag:
+            return Plan(
+                "SESSION", reset_what_agents_set(tag), returns=False, statement=statement, tag=tag, answered=tag
+            )
         if kind in _SIMPLE:
             return self._finished(node, _SIMPLE[kind](node, walk), statement)
         if kind == "select_stmt":
@@ -291,6 +305,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.purpose,
         plan.own_types,
         plan.tag,
+        plan.answered,
     )
 
 

@@ -35,7 +35,9 @@ class ShownColumn:
 class ScopedRelation:
     """The scoped form of one relation. Holds no session values, only the places for them."""
 
-    def __init__(self, scope: ResourceScope, relation: Relation) -> None:
+    def __init__(self, scope: ResourceScope, relation: Relation, *, through: str = "") -> None:
+        """`through`: schema of the table, where the relation is the view over it of the native depth."""
+        self.through = through
         self.scope = scope
         self.relation = relation
         self.resource = scope.resource

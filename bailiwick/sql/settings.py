@@ -55,7 +55,7 @@ def set_allowed(name: str, values: tuple[str, ...], scope: Scope) -> bool:
 
 def reset_allowed(name: str) -> bool:
     """Whether `RESET name` or `SET name TO DEFAULT` may run: it restores what the gateway pinned at start-up."""
-    return name == REASON or name.lower() in _RESETTABLE
+    return name == REASON or name.lower() in RESETTABLE
 
 
 def show_allowed(name: str) -> bool:
@@ -125,7 +125,7 @@ _SETTABLE: Mapping[str, Check] = {
     "transaction_read_only": _on,
     "xmlbinary": _one_of("base64", "hex"),
 }
-_RESETTABLE: frozenset[str] = frozenset(
+RESETTABLE: frozenset[str] = frozenset(
     name for name in _SETTABLE if not name.startswith("transaction_") and name != "default_transaction_read_only"
 ) | {"search_path"}
 SHOWABLE: frozenset[str] = frozenset(_SETTABLE) | {

@@ -70,6 +70,8 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
         if cte is not None:
             return _of_cte(relation, cte)
     scoped = scoped_relation(relation, walk)
+    if not relation.inh and isinstance(scoped, ScopedRelation) and scoped.through:
+        refuse("syntax_not_supported", "ONLY is not supported here: relations are views", "without ONLY")
     alias = relation.alias.aliasname or relation.relname
     use = Use(node, alias, scoped, only=not relation.inh)
     walk.uses.append(use)
@@ -111,6 +113,8 @@ def _sampled(item: Node, level: Level, walk: Walk) -> Source:
     use = source.use
     if len(walk.uses) != known + 1 or use is None or not isinstance(use.relation, ScopedRelation):
         refuse("syntax_not_supported", "TABLESAMPLE is only supported on tables, with constants and parameters")
+    if use.relation.through:
+        refuse("syntax_not_supported", "TABLESAMPLE is not supported here: relations are views", "a condition")
     if use.relation.hides_rows:
         if sample.repeatable.WhichOneof("node"):
             refuse("syntax_not_supported", "REPEATABLE is not supported where rows are hidden", "without REPEATABLE")
@@ -123,7 +127,7 @@ def _sampled(item: Node, level: Level, walk: Walk) -> Source:
 
 def schema_of(scoped: ScopedRelation | SystemView) -> str:
     """Return the schema in which an unqualified relation was found."""
-    return scoped.relation.schema if isinstance(scoped, ScopedRelation) else "pg_catalog"
+    return scoped.through or scoped.relation.schema if isinstance(scoped, ScopedRelation) else "pg_catalog"
 
 
 def column_facts(use: Use, name: str, walk: Walk) -> Columns:

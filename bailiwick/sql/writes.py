@@ -54,7 +54,7 @@ def _target(relation: RangeVar, verb: str, walk: Walk) -> ScopedRelation:
     for schema in (relation.schemaname,) if relation.schemaname else walk.visible.search_path:
         found = walk.relations.get((schema, name))
         if found is not None:
-            relation.schemaname = schema
+            relation.schemaname = found.relation.schema
             return found
     refuse("resource_unknown", f"relation `{name}` is not in the scope of this session", action=f"{name}:{verb}")
 

@@ -47,7 +47,7 @@ roles:
       - allow: customers:read
         reason: knows who is around
         fields: [customer_id, region]
-        rows: {region: [$user.regions]}
+        rows: {region: [$user.groups]}
       - {deny: customers:read, rows: {mood: cross}, fields: [region], reason: leaves them alone}
       - allow: tickets:read
         reason: knows the recent history
@@ -78,6 +78,7 @@ roles:
 agents:
   support-bot: {owner: desk, purpose: answers, roles: [support]}
   seer-bot: {owner: desk, purpose: looks, roles: [seer]}
+  idle-bot: {owner: desk, purpose: has nothing yet, roles: []}
 tasks:
   handle-ticket:
     agents: [support-bot]

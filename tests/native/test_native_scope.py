@@ -17,7 +17,7 @@ from tests.support.canary import leaks
 from tests.support.native import MASK_KEY, Native, loaded, session_of
 from tests.support.postgres import Server
 
-GRACE = User("grace", frozenset({"support"}), {"regions": ("north", "south")})
+GRACE = User("grace", frozenset({"north", "south"}))
 
 
 @dataclass

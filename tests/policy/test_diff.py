@@ -242,3 +242,11 @@ def test_elevations_gates_and_flows_count() -> None:
     assert "now: update without approval (gate careful)" in said(found)
     assert "gate careful is gone" in said(found)
     assert not widened(diff(loaded(base), loaded(gated), LOCK, LOCK))
+
+
+def test_enforcing_by_rewriting_alone_is_wider() -> None:
+    both = changed("url: ${CRM_URL}", "url: ${CRM_URL}\n    enforce: both")
+    there, back = (diff(loaded(a), loaded(b), LOCK, LOCK) for a, b in ((both, TEXT), (TEXT, both)))
+    assert widened(there)
+    assert "mount crm is enforced by rewriting alone" in str(there)
+    assert not widened(back)

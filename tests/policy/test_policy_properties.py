@@ -106,6 +106,7 @@ MEANINGFUL = [
     ("only: {tickets: {}, customers: {}}", "only: {}"),
     ("${CRM_URL}", "${OTHER_URL}"),
     ("url: ${CRM_URL}", "url: ${CRM_URL}\n    plaintext: true"),
+    ("url: ${CRM_URL}", "url: ${CRM_URL}\n    enforce: both"),
     ("07:00-19:00", "07:00-19:01"),
     ("tickets:delete], ", "customers:delete], "),
     ("purpose: answers", "purpose: replies to"),

@@ -20,6 +20,7 @@ from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
 from bailiwick.mounts.postgres.holding import Database, DryRuns
 from bailiwick.mounts.postgres.keys import CancelKey, CancelKeys
+from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.replies import reported_parameter
 from bailiwick.mounts.postgres.startup import Cancel, Login, Refuse, Reply, StartTls, Startup, Step
 from bailiwick.mounts.postgres.tls import ALPN, TlsPipe
@@ -29,6 +30,8 @@ from bailiwick.mounts.postgres.values import MaskPads
 
 _EARLY = 64 * 1024
 """Most that a client may send before it is told that it is in."""
+_ROLE_SECONDS = 10.0
+_CHANGED = Denial("backend_unavailable", "the policy has changed what this connection runs as", remedy="connect again")
 _LINGER = 2.0
 """How long a closed client may take to read its last message."""
 
@@ -39,6 +42,8 @@ class Target:
 
     address: Address
     plaintext: bool = False
+    depth: Depth | None = None
+    """The native depth, where the mount says `enforce: both`: no connection runs without its role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ class Connection(asyncio.Protocol):
         self._upstream: Upstream | None = None
         self._live: LiveSession | None = None
         self._mount = ""
+        self._role = ""
+        """The compiled role that the connection to the database runs as; empty: the gateway's own login."""
         self._key: CancelKey | None = None
         self._gone = False
         self._settings: dict[str, str] = {}
@@ -230,6 +237,14 @@ class Connection(asyncio.Protocol):
         else:
             self._say_last(denied(denial, "", fatal=True, state="57P01"))
 
+    def recheck(self) -> None:
+        """End the connection when it runs under another depth than the policy in force has for its session."""
+        target, live = self._around.targets.get(self._mount), self._live
+        if target is not None and live is not None and self._frontend is not None:
+            role = "" if target.depth is None else target.depth.role(live)
+            if role != self._role:
+                self.cut(_CHANGED)
+
     def abort(self) -> None:
         """End the connection without a word."""
         if self._transport is not None:
@@ -316,6 +331,8 @@ class Connection(asyncio.Protocol):
         try:
             limit = {"statement_timeout": f"{int(around.statement_timeout * 1000)}ms"}
             server = await upstream.connect(target.address, {**login.settings, **limit})
+            if target.depth is not None:
+                self._role = await _taken(target.depth, server, live)
         except (BackendError, TimeoutError) as error:
             text = error.message if isinstance(error, BackendError) else "the database does not answer"
             self._say_last(own_error("08006", text, fatal=True))
@@ -324,6 +341,7 @@ class Connection(asyncio.Protocol):
             server.close()
             return
         self._open(live, server, login)
+        self.recheck()
 
     def _open(self, live: LiveSession, server: Upstream, login: Login) -> None:
         around = self._around
@@ -408,6 +426,16 @@ class Connection(asyncio.Protocol):
             return ""
         name: tuple[str, int] | str | None = self._transport.get_extra_info("peername")
         return name[0] if isinstance(name, tuple) else "localhost"
+
+
+async def _taken(depth: Depth, server: Upstream, live: LiveSession) -> str:
+    """Have the connection take its session's role; close it when that fails."""
+    try:
+        async with asyncio.timeout(_ROLE_SECONDS):
+            return await depth.take(server, live)
+    except BaseException:
+        server.close()
+        raise
 
 
 def _tune(transport: asyncio.Transport) -> None:

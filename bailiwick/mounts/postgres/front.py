@@ -15,9 +15,11 @@ from bailiwick.gateway.ready import Ready
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.codec import NULL_VALUE
 from bailiwick.mounts.postgres.connection import Target
+from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.server import Bounds, Server, serve_postgres
 from bailiwick.mounts.postgres.upstream import read_url
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
+from bailiwick.sql.native.binding import session_key
 from bailiwick.sql.plan import Bound, Plan
 from bailiwick.sql.predicates import Inline
 from bailiwick.sql.preview import DryRun
@@ -69,7 +71,9 @@ class Planning:
         policy_mount = self._ready.force.policy.mounts.get(mount)
         if found is None and policy_mount is not None:
             catalogue = self._ready.catalogues[mount]
-            found = Rewriter(live.scope, catalogue, mount, policy_mount.functions, self._longest_statement)
+            native = self._ready.natives.get(mount)
+            schemas = None if native is None else native.made.schemas_of(live.scope)
+            found = Rewriter(live.scope, catalogue, mount, policy_mount.functions, self._longest_statement, schemas)
             self._rewriters[key] = found
             if len(self._rewriters) > _most_rewriters:
                 self._rewriters.popitem(last=False)
@@ -97,6 +101,7 @@ class PostgresFront:
         self._targets: dict[str, Target] = {}
         self._planning: Planning | None = None
         self._pads = MaskPads(b"", b"")
+        self._mask = b""
         self._server: Server | None = None
 
     @property
@@ -109,6 +114,8 @@ class PostgresFront:
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Listen. Raises ConfigError when the port, the certificate or a mount's url is at fault."""
         self._pads = MaskPads.of(keys.mask)
+        self._mask = keys.mask
+        self.check(ready)
         self.install(ready)
         listener, limits = self._config.postgres, self._config.limits
         try:
@@ -136,14 +143,22 @@ class PostgresFront:
 
     def check(self, ready: Ready) -> None:
         """Raise ConfigError for a policy that `install` could not take."""
-        _targets(ready)
+        _targets(ready, self._mask)
+        for name, native in ready.natives.items():
+            if not native.holds_keys_of(self._mask):
+                raise ConfigError(
+                    f"the database of mount `{name}` holds the keys of another gateway",
+                    remedy="run `bailiwick postgres apply` beside this gateway's data directory",
+                )
 
     def install(self, ready: Ready) -> None:
         """Serve another policy from now on."""
-        targets = _targets(ready)
+        targets = _targets(ready, self._mask)
         self._targets.clear()
         self._targets.update(targets)
         self._planning = Planning(ready, self._pads, self._config.limits.statement)
+        if self._server is not None:
+            self._server.recheck()
 
     async def stop(self) -> None:
         """Take no more clients, let what is in flight end, cut the rest."""
@@ -157,9 +172,13 @@ class PostgresFront:
         return None if self._planning is None else self._planning.dry_run(plan, live, mount)
 
 
-def _targets(ready: Ready) -> Mapping[str, Target]:
-    mounts = ready.force.policy.mounts
-    return {name: Target(read_url(ready.urls[name].reveal()), mount.plaintext) for name, mount in mounts.items()}
+def _targets(ready: Ready, mask_key: bytes) -> Mapping[str, Target]:
+    targets: dict[str, Target] = {}
+    for name, mount in ready.force.policy.mounts.items():
+        native = ready.natives.get(name)
+        depth = None if native is None else Depth(native.made, session_key(mask_key, name))
+        targets[name] = Target(read_url(ready.urls[name].reveal()), mount.plaintext, depth)
+    return targets
 
 
 def _tls(listener: PostgresListener) -> ssl.SSLContext | None:

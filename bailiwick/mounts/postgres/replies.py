@@ -438,22 +438,23 @@ class Replies:
             raise ProtocolError(_MISMATCH)
         return step
 
-    def _completed(self, raw: bytes) -> None:
+    def _completed(self, raw: bytes) -> bytes | None:
         step = self._executed()
         plan = step.prepared.plan
         kind = plan.kind
         if step.checked and self._ended(step, raw):
-            return
+            return None
         if kind == "WRITE":
             told = codec.tag_rows(raw)
             step.rows = step.rows if told is None else told
             step.done = True
-            return
+            return None
         if kind == "SESSION" and plan.purpose is not None:
             self.purpose = plan.purpose
         if kind == "CONTROL":
             self.settle_done()
         self._record(step, "")
+        return codec.message(b"C", plan.answered.encode() + b"\0") if plan.answered else None
 
     def _ended(self, step: Execution, raw: bytes) -> bool:
         """Compare what an execution under ceilings did with them. True: it is to be undone, and not settled here."""

@@ -61,6 +61,11 @@ class Server:
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(lambda: Connection(around, self), host, port, backlog=1024)
 
+    def recheck(self) -> None:
+        """The policy has changed: end the connections that would run under another depth now."""
+        for connection in list(self._connections):
+            connection.recheck()
+
     async def close(self, deadline: float = 5.0) -> None:
         """Take no more clients; let the statements in flight end within `deadline` seconds; cut the rest."""
         self._stopping = True

@@ -10,7 +10,7 @@ from bailiwick.model.scope import Scope
 from bailiwick.sql.catalogue import Relation
 from bailiwick.sql.native.guard import guard_body
 from bailiwick.sql.native.home import home_pieces, role_piece
-from bailiwick.sql.native.names import Place, ScopeNames, home_of, owner_of, scope_names
+from bailiwick.sql.native.names import Place, ScopeNames, home_of, owner_of, powerless_of, scope_names
 from bailiwick.sql.native.pieces import Compiled, CompiledScope, Piece, acting_as, dollar, granted, short_digest, spelt
 from bailiwick.sql.native.shown import Shown
 from bailiwick.sql.quote import ident, text
@@ -43,6 +43,7 @@ def compile_mount(
     distinct = {part.names.role: part for part in parts}
     parts = list(distinct.values())
     pieces = [role_piece(place, owner_of(place), "owns the keys and functions that bind session values.")]
+    pieces.append(role_piece(place, powerless_of(place), "runs what has nothing here.", [place.login]))
     for part in parts:
         told = f"`{part.scope.agent}`" + (f" in `{part.scope.task}`" if part.scope.task else " without a task")
         pieces.append(role_piece(place, part.names.definer, f"owns the views of {told}."))
@@ -55,7 +56,7 @@ def compile_mount(
     compiled = [
         CompiledScope(part.names, part.scope.agent, part.scope.task, part.scope.passed, part.schemas) for part in parts
     ]
-    return Compiled(place, owner_of(place), home, tuple(pieces), tuple(compiled))
+    return Compiled(place, owner_of(place), home, tuple(pieces), tuple(compiled), frozenset(mount.resources))
 
 
 def _part(place: Place, mount: Mount, scope: Scope, relations: Mapping[tuple[str, str], Relation], home: str) -> _Part:

@@ -54,6 +54,11 @@ def scope_names(place: Place, scope: Scope, resources: frozenset[str]) -> ScopeN
     return ScopeNames(_name("bw", told, whole), _name("bwd", told, whole), "_".join(told))
 
 
+def powerless_of(place: Place) -> str:
+    """Return the role of sessions that have nothing in this mount."""
+    return _name("bw", (place.mount, "nothing"), (place.database, place.mount))
+
+
 def owner_of(place: Place) -> str:
     """Return the role that owns the functions and the keys."""
     return _name("bwo", (place.mount,), (place.database, place.mount))

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bailiwick.sql.native.names import Place, ScopeNames
+from bailiwick.model.scope import Scope
+from bailiwick.sql.native.names import Place, ScopeNames, powerless_of, scope_names
 from bailiwick.sql.quote import ident
 
 Kind = Literal["role", "schema", "table", "function", "keys", "rights", "guard", "sequences", "view"]
@@ -57,12 +58,27 @@ class Compiled:
     home: str
     pieces: tuple[Piece, ...]
     scopes: tuple[CompiledScope, ...] = field(default=())
+    resources: frozenset[str] = frozenset()
+    """The mount's resources."""
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Every role that is made, the owner first."""
-        pairs = [name for scope in self.scopes for name in (scope.names.definer, scope.names.role)]
-        return (self.owner, *pairs)
+        return tuple(piece.name for piece in self.pieces if piece.kind == "role")
+
+    def role_of(self, scope: Scope) -> str:
+        """Return the role of a session's scope: one that can do nothing when it has nothing here."""
+        found = self._of(scope)
+        return powerless_of(self.place) if found is None else found.names.role
+
+    def schemas_of(self, scope: Scope) -> Mapping[str, str]:
+        """Return schema of tables → schema of the views that a session's scope has over them."""
+        found = self._of(scope)
+        return {} if found is None else found.schemas
+
+    def _of(self, scope: Scope) -> CompiledScope | None:
+        role = scope_names(self.place, scope, self.resources).role
+        return next((each for each in self.scopes if each.names.role == role), None)
 
     @property
     def owners(self) -> tuple[str, ...]:

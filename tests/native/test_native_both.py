@@ -1,0 +1,219 @@
+"""`enforce: both`: behind the rewriter, the gateway's connection is itself limited to the session's scope."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import LiteralString, cast
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from bailiwick.cli.postgres import app
+from bailiwick.errors import BackendError, ConfigError
+from bailiwick.gateway.config import load_config
+from bailiwick.gateway.run import running
+from bailiwick.mounts.postgres.front import PostgresFront
+from tests.native.native_desk import POLICY, SCRIPT
+from tests.support.canary import leaks
+from tests.support.gateway import RunningGateway, prepare_gateway
+from tests.support.postgres import Database, Server
+
+BOTH = POLICY.replace("    sql: true\n", "    sql: true\n    enforce: both\n")
+
+
+@dataclass
+class Both:
+    database: Database
+    gateway: RunningGateway
+
+    def session(self, tenant: str = "10") -> psycopg.Connection:
+        """Open a session of the support bot, and a connection with it."""
+        groups, values = ("north", "south"), {"customer_id": "1"}
+        opened = self.gateway.open_session(
+            "support-bot", task="handle-ticket", user="grace", groups=groups, tenant=tenant, values=values
+        )
+        return psycopg.connect(opened.url(), autocommit=True)
+
+
+@pytest.fixture(scope="module")
+def both(postgres: Server) -> Iterator[Both]:
+    database = postgres.create(SCRIPT)
+    folder = Path(tempfile.mkdtemp(prefix="bwnative"))
+    gateway = prepare_gateway(folder, BOTH, {"CRM_URL": database.url()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRM_URL", database.url())
+        _command("apply", gateway)
+        gateway.start()
+        yield Both(database, gateway)
+        gateway.stop()
+        _command("remove", gateway)
+    database.drop()
+
+
+def _command(name: str, gateway: RunningGateway) -> None:
+    assert CliRunner().invoke(app, [name, str(gateway.policy), "--yes"]).exit_code == 0
+
+
+@pytest.fixture
+def agent(both: Both) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+    with both.session() as connection:
+
+        def run(sql: str) -> list[tuple[object, ...]]:
+            cursor = connection.execute(cast(LiteralString, sql))
+            found: list[tuple[object, ...]] = [(cursor.rowcount,)]
+            if cursor.description:
+                found = cursor.fetchall()
+            assert leaks(str(found)) == []
+            return found
+
+        yield run
+
+
+Run = Callable[[str], list[tuple[object, ...]]]
+
+
+def _view(both: Both, name: str) -> tuple[str, str]:
+    """Return the view that the support bot has over a table in its task, and the role that may use it."""
+    found = both.database.rows(
+        "SELECT format('%%I.%%I', n.nspname, c.relname), (SELECT a.grantee::regrole::text FROM aclexplode(c.relacl) a"
+        " WHERE a.grantee <> c.relowner LIMIT 1) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind = 'v' AND c.relname = %s AND n.nspname LIKE 'bw_crm_support_bot_handle_ticket%%'",
+        (name,),
+    )
+    return str(found[0][0]), str(found[0][1])
+
+
+def test_reads_show_the_scope(agent: Run) -> None:
+    assert agent("SELECT ticket_id FROM tickets ORDER BY 1") == [(100,), (101,)]
+    assert agent("SELECT customer_id, region FROM public.customers ORDER BY 1") == [(1, "north"), (2, None)]
+    assert agent("SELECT email FROM customers WHERE customer_id = 1") == [("a***@mail.example",)]
+    assert agent("SELECT c.name IS NULL, count(*) FROM customers c JOIN tickets t USING (customer_id) GROUP BY 1") == [
+        (False, 2)
+    ]
+    assert agent("SELECT body FROM notes") == [("likes tea",)]
+
+
+def test_copies_show_the_scope(both: Both) -> None:
+    with both.session() as connection, connection.cursor().copy("COPY (SELECT body FROM notes) TO STDOUT") as copy:
+        assert b"".join(bytes(data) for data in copy) == b"likes tea\n"
+
+
+def test_the_connection_itself_is_limited(both: Both, agent: Run) -> None:
+    view, role = _view(both, "notes")
+    assert agent("SELECT count(*) FROM notes") == [(1,)]
+    both.database.script(f"REVOKE SELECT ON {view} FROM {role}")
+    try:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            agent("SELECT count(*) FROM notes")
+    finally:
+        both.database.script(f"GRANT SELECT ON {view} TO {role}")
+    assert agent("SELECT count(*) FROM notes") == [(1,)]
+
+
+def test_writes_pass_both_depths(both: Both, agent: Run) -> None:
+    assert agent("UPDATE tickets SET status = 'pending' WHERE ticket_id = 100 RETURNING status") == [("pending",)]
+    assert agent("UPDATE public.tickets SET priority = 'high' WHERE tickets.ticket_id = 101") == [(1,)]
+    assert agent("INSERT INTO tickets (customer_id, subject) VALUES (1, 'both')") == [(1,)]
+    assert both.database.rows("SELECT tenant_id FROM tickets WHERE subject = 'both'") == [(10,)]
+    assert agent("DELETE FROM notes WHERE note_id = 99") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tickets SET status = 'lost' WHERE ticket_id = 100",
+        "UPDATE tickets SET subject = 'x'",
+        "UPDATE tickets SET status = 'open', priority = 'low'",
+        "INSERT INTO tickets (customer_id, subject) VALUES (2, 'x')",
+        "INSERT INTO notes (customer_id, body) VALUES (2, 'x')",
+        "SELECT ssn FROM customers",
+        "SELECT * FROM assigned",
+        "SET ROLE postgres",
+        "SET ROLE NONE",
+        "RESET ROLE",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET SESSION AUTHORIZATION",
+        "SET bailiwick.session = 'x'",
+        "RESET bailiwick.session",
+        "SHOW bailiwick.session",
+        "SELECT current_setting('bailiwick.session')",
+        "SELECT set_config('bailiwick.session', '', false)",
+        "SELECT set_config('role', 'none', false)",
+        "SELECT * FROM ONLY tickets",
+        "SELECT * FROM tickets TABLESAMPLE BERNOULLI (100)",
+    ],
+)
+def test_what_is_denied_stays_denied(agent: Run, statement: str) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        agent(statement)
+    assert leaks(str(caught.value)) == []
+    assert agent("SELECT count(*) FROM customers") == [(2,)]
+
+
+@pytest.mark.parametrize("statement", ["RESET ALL", "DISCARD ALL", "RESET timezone", "DISCARD TEMP"])
+def test_resetting_keeps_role_and_values(agent: Run, statement: str) -> None:
+    agent("SET timezone = 'Asia/Tokyo'")
+    agent(statement)
+    assert agent("SELECT ticket_id FROM tickets WHERE ticket_id IN (100, 101) ORDER BY 1") == [(100,), (101,)]
+    with pytest.raises(psycopg.Error):
+        agent("SELECT * FROM assigned")
+    if statement in ("RESET ALL", "DISCARD ALL"):
+        assert agent("SHOW timezone") != [("Asia/Tokyo",)]
+
+
+def test_a_reset_is_answered_as_what_it_is(both: Both) -> None:
+    with both.session() as connection:
+        assert connection.execute("DISCARD ALL").statusmessage == "DISCARD ALL"
+        assert connection.execute("RESET ALL").statusmessage == "RESET"
+
+
+def test_another_tenant_sees_nothing(both: Both) -> None:
+    with both.session(tenant="20") as connection:
+        assert connection.execute("SELECT count(*) FROM tickets").fetchall() == [(0,)]
+
+
+def test_a_session_with_nothing_here_runs_as_a_role_with_nothing(both: Both) -> None:
+    opened = both.gateway.open_session("idle-bot")
+    with psycopg.connect(opened.url(), autocommit=True) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        with pytest.raises(psycopg.Error):
+            connection.execute("SELECT * FROM notes")
+
+
+async def _served(folder: Path, environ: dict[str, str]) -> None:
+    """Start a gateway, and stop it when it runs."""
+    config = load_config(folder / "policy.yaml", environ)
+    async with running(folder / "policy.yaml", config, environ, [PostgresFront(config)]):
+        pass
+
+
+def test_a_database_that_differs_is_not_served(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = postgres.create(SCRIPT)
+    monkeypatch.setenv("CRM_URL", database.url())
+    environ = {"CRM_URL": database.url()}
+    gateway = prepare_gateway(Path(tempfile.mkdtemp(prefix="bwnative")), BOTH, environ)
+
+    def serve() -> None:
+        asyncio.run(_served(gateway.folder, environ))
+
+    with pytest.raises(BackendError, match="does not enforce this policy") as caught:
+        serve()
+    assert "bailiwick postgres apply" in caught.value.remedy
+    _command("apply", gateway)
+    serve()
+    (gateway.folder / ".bailiwick" / "mask.key").unlink()
+    with pytest.raises(ConfigError, match="keys of another gateway"):
+        serve()
+    _command("apply", gateway)
+    serve()
+    view = database.rows("SELECT oid::regclass::text FROM pg_class WHERE relname = 'notes' AND relkind = 'v' LIMIT 1")
+    database.script(f"DROP VIEW {view[0][0]}")
+    with pytest.raises(BackendError, match="does not enforce this policy"):
+        serve()
+    _command("remove", gateway)
+    database.drop()
