@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.support.postgres import Cell, Database
+
 SCRIPT = """
 CREATE TYPE public.mood AS ENUM ('calm', 'cross');
 CREATE TABLE public.customers (
@@ -86,3 +88,28 @@ tasks:
 gates:
   delete: {loosen: [notes:delete], reason: notes are its own}
 """
+
+STATE = """
+SELECT 'role', rolname, concat_ws(',', rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
+  rolbypassrls, shobj_description(oid, 'pg_authid')) FROM pg_roles
+UNION ALL SELECT 'member', roleid::regrole::text, member::regrole::text FROM pg_auth_members
+UNION ALL SELECT 'schema', nspname, coalesce(nspacl, acldefault('n', nspowner))::text || nspowner FROM pg_namespace
+  WHERE nspname !~ '^pg_(toast_)?temp'
+UNION ALL SELECT 'relation', oid::regclass::text, concat_ws(',', relkind, relowner, relrowsecurity, relhastriggers,
+  coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))::text) FROM pg_class
+  WHERE relnamespace NOT IN ('pg_toast'::regnamespace)
+UNION ALL SELECT 'column', attrelid::regclass::text || attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL
+UNION ALL SELECT 'function', oid::regprocedure::text, proowner::text FROM pg_proc
+UNION ALL SELECT 'trigger', tgname, tgrelid::regclass::text FROM pg_trigger
+UNION ALL SELECT 'policy', polname, polrelid::regclass::text FROM pg_policy
+UNION ALL SELECT 'dependence', concat_ws(' ', classid::regclass, objid), concat_ws(' ', refobjid::regrole, deptype)
+  FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
+    AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY 1, 2, 3
+"""
+
+
+def state_of(database: Database) -> list[tuple[Cell, ...]]:
+    """Return the catalogue as a dump would tell it. A vacuum first: a hint that a table has triggers outlives them."""
+    database.script("VACUUM")
+    return database.rows(STATE)

@@ -8,31 +8,11 @@ from typing import LiteralString, cast
 import psycopg
 import pytest
 
-from bailiwick.errors import BackendError
 from bailiwick.gateway.native import compiled
 from bailiwick.sql.native.script import script
-from tests.native.native_desk import POLICY, SCRIPT
+from tests.native.native_desk import POLICY, SCRIPT, state_of
 from tests.support.native import Native, loaded, session_of
 from tests.support.postgres import Database, Server
-
-STATE = """
-SELECT 'role', rolname, concat_ws(',', rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
-  rolbypassrls, shobj_description(oid, 'pg_authid')) FROM pg_roles
-UNION ALL SELECT 'member', roleid::regrole::text, member::regrole::text FROM pg_auth_members
-UNION ALL SELECT 'schema', nspname, coalesce(nspacl, acldefault('n', nspowner))::text || nspowner FROM pg_namespace
-  WHERE nspname !~ '^pg_(toast_)?temp'
-UNION ALL SELECT 'relation', oid::regclass::text, concat_ws(',', relkind, relowner, relrowsecurity, relhastriggers,
-  coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))::text) FROM pg_class
-  WHERE relnamespace NOT IN ('pg_toast'::regnamespace)
-UNION ALL SELECT 'column', attrelid::regclass::text || attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL
-UNION ALL SELECT 'function', oid::regprocedure::text, proowner::text FROM pg_proc
-UNION ALL SELECT 'trigger', tgname, tgrelid::regclass::text FROM pg_trigger
-UNION ALL SELECT 'policy', polname, polrelid::regclass::text FROM pg_policy
-UNION ALL SELECT 'dependence', concat_ws(' ', classid::regclass, objid), concat_ws(' ', refobjid::regrole, deptype)
-  FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
-    AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-ORDER BY 1, 2, 3
-"""
 
 
 @pytest.fixture
@@ -50,12 +30,6 @@ def native(desk: Database) -> Iterator[Native]:
     made.remove()
 
 
-def _state(database: Database) -> list[tuple[object, ...]]:
-    """Return the catalogue as a dump would tell it; `relhastriggers` is a hint that outlives the last trigger."""
-    database.script("VACUUM")
-    return database.rows(STATE)
-
-
 def test_applied_twice_is_applied_once(native: Native) -> None:
     assert native.drift() == ()
     assert native.apply() == ()
@@ -63,12 +37,12 @@ def test_applied_twice_is_applied_once(native: Native) -> None:
 
 def test_removal_restores_the_catalogue(desk: Database) -> None:
     desk.script("CREATE ROLE passer_by; GRANT SELECT ON public.notes TO passer_by")
-    before = _state(desk)
+    before = state_of(desk)
     native = Native(desk, loaded(POLICY))
     native.apply()
-    assert _state(desk) != before
+    assert state_of(desk) != before
     native.remove()
-    assert _state(desk) == before
+    assert state_of(desk) == before
     assert native.remove() == ()
     desk.script("DROP OWNED BY passer_by; DROP ROLE passer_by")
 
@@ -207,54 +181,6 @@ def test_other_keys_are_drift(kept: Native) -> None:
     home = kept.compiled.home
     kept.database.script(f"COMMENT ON TABLE {home}.keys IS 'Bailiwick: keys of the gateway. [0123456789abcdef]'")
     assert [change.kind for change in kept.apply()] == ["keys"]
-
-
-ADMIN = """
-CREATE ROLE {admin} LOGIN PASSWORD 'admin' CREATEROLE;
-CREATE ROLE {login} LOGIN PASSWORD 'login';
-GRANT {login} TO {admin};
-DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {admin}', current_database()); END $$;
-ALTER TABLE public.customers OWNER TO {admin}; ALTER TABLE public.tickets OWNER TO {admin};
-ALTER TABLE public.notes OWNER TO {admin}; GRANT SELECT ON public.assigned TO {admin} WITH GRANT OPTION;
-GRANT USAGE ON SCHEMA public TO {admin} WITH GRANT OPTION;
-"""
-
-
-@pytest.fixture
-def administered(desk: Database) -> Iterator[tuple[Native, str]]:
-    names = {"admin": f"adm_{desk.name}", "login": f"log_{desk.name}"}
-    desk.script(ADMIN.format(**names))
-    native = Native(desk, loaded(POLICY), (names["login"], "login"))
-    yield native, desk.url(names["admin"], "admin")
-    native.remove()
-    desk.script("DROP OWNED BY {admin} CASCADE; DROP ROLE {admin}, {login}".format(**names))
-
-
-def test_no_superuser_is_needed(administered: tuple[Native, str]) -> None:
-    native, url = administered
-    native.apply(url)
-    assert native.drift(url) == ()
-    assert native.apply(url) == ()
-    session = session_of("support-bot", task="handle-ticket", tenant=10, values={"customer_id": 1})
-    with native.connect(session) as connection:
-        assert connection.execute("SELECT count(*) FROM tickets").fetchone() == (2,)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("SELECT count(*) FROM public.tickets")
-        connection.execute("RESET ROLE")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("SELECT count(*) FROM public.tickets")
-    native.remove(url)
-    assert native.drift(url) != ()
-
-
-def test_without_the_privileges_nothing_happens(administered: tuple[Native, str], desk: Database) -> None:
-    native, url = administered
-    desk.script("ALTER TABLE public.notes OWNER TO postgres")
-    before = desk.rows("SELECT count(*) FROM pg_roles")
-    with pytest.raises(BackendError) as caught:
-        native.apply(url)
-    assert "notes" in caught.value.message
-    assert desk.rows("SELECT count(*) FROM pg_roles") == before
 
 
 def test_the_printed_script_gives_the_same(desk: Database) -> None:

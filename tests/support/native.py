@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, cast
 
@@ -91,6 +92,12 @@ class Native:
         changes = asyncio.run(drift(url or self.database.url(), gone))
         asyncio.run(apply(url or self.database.url(), gone, changes))
         return changes
+
+    def on(self, url: str) -> Native:
+        """Return the same on another server that has the same database: a standby."""
+        found = copy(self)
+        found.url = url
+        return found
 
     def role(self, session: Session) -> str:
         """Return the role of a session's scope."""

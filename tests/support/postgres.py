@@ -197,3 +197,26 @@ def running_server(settings: dict[str, str] | None = None, version: int | None =
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def standby_of(server: Server) -> Generator[Server]:
+    """Copy a server that was started with `wal_level=replica` into a hot standby that follows it."""
+    root = Path(tempfile.mkdtemp(prefix="bwst"))
+    root.chmod(0o755)
+    who = _unprivileged()
+    if who is not None:
+        os.chown(root, *who)
+    source = f"host=127.0.0.1 port={server.port} user={SUPERUSER} password={PASSWORD}"
+    copy = [server.bin / "pg_basebackup", "-d", source, "-D", root / "data", "-R", "--checkpoint=fast"]
+    if _run_as(who, copy, root / "log").wait(120) != 0:
+        raise RuntimeError("pg_basebackup failed: " + (root / "log").read_text())
+    port = free_port()
+    arguments: list[str | Path] = [server.bin / "postgres", "-D", root / "data", "-p", str(port), "-k", root]
+    arguments += ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=300", "-c", "hot_standby=on"]
+    standby = Server(server.bin, root / "data", port, _run_as(who, arguments, root / "log"))
+    try:
+        _wait_until_ready(standby, root / "log")
+        yield standby
+    finally:
+        standby.stop()
