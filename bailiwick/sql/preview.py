@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from postgast.pg_query_pb2 import Node
+from postgast.pg_query_pb2 import DeleteStmt, InsertStmt, MergeStmt, Node, UpdateStmt
 
 from bailiwick.model.decision import Denial
 from bailiwick.sql.parser import deparse, on_stack, parse, query_text
@@ -40,8 +40,13 @@ class DryRun:
     """Number of keys → the query for their rows."""
 
 
-def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
-    """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it."""
+def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun | None:
+    """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it.
+
+    None for what writes within a WITH query: its command tag does not count that, so nobody could say what it does.
+    """
+    if on_stack(plan.sql, lambda: _writes_within(plan.sql)):
+        return None
     alone = DryRun(plan.sql, 0, "", lambda _: None)
     writes = [access for access in plan.accesses if access.verb != "read"]
     if relation is None or len(writes) != 1 or writes[0].resource != relation.resource.name:
@@ -53,6 +58,18 @@ def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
     if sql is None:
         return alone
     return DryRun(sql, len(keys), writes[0].verb, lambda count: _rows(relation, keys, count))
+
+
+def _writes_within(sql: str) -> bool:
+    tree = parse(sql)
+    if isinstance(tree, Denial) or len(tree.stmts) != 1:
+        return True
+    node = tree.stmts[0].stmt
+    kind = node.WhichOneof("node") or ""
+    if kind not in ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
+        return True
+    statement: InsertStmt | UpdateStmt | DeleteStmt | MergeStmt = getattr(node, kind)
+    return any(not each.common_table_expr.ctequery.HasField("select_stmt") for each in statement.with_clause.ctes)
 
 
 def _with_keys(plan: Plan, keys: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -64,10 +64,13 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
     def values(bound: tuple[Bound, ...]) -> bytes:
         return bound_values(bound, live.session, around.pads, datetime.now(UTC))
 
+    made = around.dry_runs(held.prepared.plan, live, call.mount)
+    if made is None:
+        queued = replace(queued, preview="count")  # so that it is looked at, and refused
+
     async def run() -> Previewed | Refused:
-        made = around.dry_runs(held.prepared.plan, live, call.mount)
         if made is None:
-            return Refused(_GONE)
+            return Refused(_UNKNOWN)
         return await preview(Dry(held, made, queued, values), on.address, _settings(on, queued))
 
     told = await around.enforcer.hold(live, call, asked_of(held, live, queued), run)
@@ -119,4 +122,10 @@ def _settings(on: Database, queued: Queued) -> dict[str, str]:
     return {**on.settings, "statement_timeout": f"{int(seconds * 1000)}ms"}
 
 
+_UNKNOWN = Denial(
+    "statement_not_allowed",
+    "it cannot be told what this statement would write, so it cannot wait for an approval",
+    allowed="INSERT, UPDATE, DELETE and MERGE without writes in WITH queries",
+    remedy="send the writes one after the other",
+)
 _GONE = Denial("resource_unknown", "this mount is not in the policy any more", remedy="ask for a new session")

@@ -29,7 +29,6 @@ class Prepared:
 
     __slots__ = (
         "_reads",
-        "bounded",
         "call",
         "ceilings",
         "described",
@@ -53,8 +52,6 @@ class Prepared:
         """Id of the scope it was decided under."""
         self.call = call
         self.ceilings = ceilings_of(plan, call)
-        self.bounded = self.ceilings is not None or is_held(call)
-        """Whether there is more to an execution than to pass it on."""
         self.parsed = b""
         """Of one that is to be held: the Parse, as it was sent."""
         self.purpose = call.request.purpose
@@ -73,6 +70,11 @@ class Prepared:
     def plain(self) -> bool:
         """Whether it only reads, under no ceiling, and its rows are passed on as they come."""
         return self._reads and self.ceilings is None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is more to an execution than to pass it on: it has ceilings, or is to be held."""
+        return self.ceilings is not None or type(self.call.decision) is Hold
 
     def alone(self) -> Prepared:
         """Return another one of the same, whose parameters may be declared in another way."""

@@ -340,7 +340,7 @@ class Translator:
             self._stale(prepared, "the policy has changed since this statement was prepared")
             return False
         prepared.scope, prepared.call, prepared.purpose = found[0].scope, found[0].call, found[0].purpose
-        prepared.ceilings, prepared.bounded = found[0].ceilings, found[0].bounded
+        prepared.ceilings = found[0].ceilings
         return True
 
     def _stale(self, prepared: Prepared, text: str) -> None:
