@@ -68,6 +68,21 @@ def run(connection: psycopg.Connection, case: Case) -> Outcome:
     return found
 
 
+def run_texts(connection: psycopg.Connection, texts: Sequence[str], parameters: Sequence[str] = ()) -> Outcome:
+    """Run texts inside a transaction that is rolled back; an error ends it."""
+    found = Outcome()
+    raw = connection.pgconn
+    raw.notice_handler = lambda notice: found.texts.append(notice.error_message.decode())
+    raw.exec_(b"BEGIN")
+    for text in texts:
+        values = [value.encode() for value in parameters]
+        _take(raw, raw.exec_params(text.encode(), values) if values else raw.exec_(text.encode()), found)
+        if found.error:
+            break
+    raw.exec_(b"ROLLBACK")
+    return found
+
+
 def _take(raw: PGconn, result: PGresult, found: Outcome) -> None:
     if result.status == ExecStatus.FATAL_ERROR:
         found.error = (result.error_field(67) or b"?????").decode()
