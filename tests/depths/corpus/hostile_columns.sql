@@ -117,7 +117,7 @@ SELECT (customers).vat_id FROM customers;
 SELECT (x).vat_id FROM (SELECT c AS x FROM customers c) q;
 -- case column-json-of-row [contained]: the row as JSON has no such key
 SELECT to_jsonb(c) ->> 'vat_id' FROM customers c;
--- case column-text-of-row [gateway]: the row as text
+-- case column-text-of-row [contained]: the row as text
 SELECT c::text FROM customers c;
 -- case column-populate [contained]: a row made of JSON shows at most names that are granted
 SELECT row_to_json(c) FROM (SELECT * FROM customers) c;

@@ -128,7 +128,7 @@ SELECT parcel_id FROM parcels p WHERE p IS NOT NULL OR p.customer_id IS NULL;
 SELECT count(DISTINCT l) FROM labels l;
 -- case whole-row-equal: rows compared
 SELECT a.label FROM labels a JOIN labels b ON a = b;
--- case whole-row-sub [gateway]: a row out of a sub-query
+-- case whole-row-sub: a row out of a sub-query
 SELECT (x).city FROM (SELECT s AS x FROM stations s) q;
 -- case star-qualified: the star of one of two tables
 SELECT c.* FROM customers c JOIN parcels p USING (customer_id) WHERE p.parcel_id = 1001;
