@@ -68,6 +68,7 @@ roles:
       - allow: notes:read
         reason: knows them
         sql: customer_id IN (SELECT a.customer_id FROM public.assigned a WHERE a.person = $user.id)
+      - {allow: "notes:update:body", reason: corrects, through: queue}
       - {allow: notes:delete, reason: tidies, rows: {body: {prefix: likes}}}
       - allow: notes:create
         reason: writes down

@@ -217,3 +217,15 @@ def test_a_database_that_differs_is_not_served(postgres: Server, monkeypatch: py
         serve()
     _command("remove", gateway)
     database.drop()
+
+
+def test_a_write_through_the_queue_is_previewed_as_the_session(both: Both) -> None:
+    with both.session() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+        connection.execute("UPDATE notes SET body = 'likes coffee'")
+    assert "code queued" in str(caught.value)
+    change = str(caught.value).split("change `")[1].split("`")[0]
+    told = str(both.gateway.admin.ask("change.show", {"change": change})["change"])
+    assert "likes tea" in told
+    assert "likes coffee" in told
+    assert leaks(told) == []
+    assert both.database.rows("SELECT count(*) FROM notes WHERE body = 'likes coffee'") == [(0,)]

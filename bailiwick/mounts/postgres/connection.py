@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
         target, live = self._around.targets.get(self._mount), self._live
         if target is None or live is None:
             return
-        on = Database(target.address, self._settings, self._around.statement_timeout)
+        on = Database(target.address, self._settings, self._around.statement_timeout, target.depth)
         task = asyncio.get_running_loop().create_task(holding.hold(held, on, live, self._around))
         self._holding = task
         task.add_done_callback(self._held)

@@ -19,8 +19,9 @@ from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import int16_at, int32_at
 from bailiwick.mounts.postgres.errors import denied
+from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.preview import Dry, preview
-from bailiwick.mounts.postgres.upstream import Address
+from bailiwick.mounts.postgres.upstream import Address, Upstream
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
 from bailiwick.sql.plan import Bound, Plan
 from bailiwick.sql.preview import DryRun
@@ -36,6 +37,8 @@ class Database:
     address: Address
     settings: Mapping[str, str]
     statement_timeout: float
+    depth: Depth | None = None
+    """Where the mount says `enforce: both`: dry runs take the session's role too."""
 
 
 class Around(Protocol):
@@ -68,10 +71,14 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
     if made is None:
         queued = replace(queued, preview="count")  # so that it is looked at, and refused
 
+    async def take(server: Upstream) -> None:
+        if on.depth is not None:
+            await on.depth.take(server, live)
+
     async def run() -> Previewed | Refused:
         if made is None:
             return Refused(_UNKNOWN)
-        return await preview(Dry(held, made, queued, values), on.address, _settings(on, queued))
+        return await preview(Dry(held, made, queued, values), on.address, _settings(on, queued), take)
 
     told = await around.enforcer.hold(live, call, asked_of(held, live, queued), run)
     return denied(told.denial, told.record, state=told.state)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -154,11 +154,15 @@ class _Written:
         return hashlib.sha256(b"".join(sorted(self.digests))).hexdigest()
 
 
-async def preview(dry: Dry, address: Address, settings: Mapping[str, str]) -> Previewed | Refused:
+Take = Callable[[Upstream], Awaitable[None]]
+"""Has a new connection take its session's role, before anything is run on it."""
+
+
+async def preview(dry: Dry, address: Address, settings: Mapping[str, str], take: Take) -> Previewed | Refused:
     """Do the write, look at what it did, roll it back. Nothing of it outlives this call, whatever happens."""
     limits = {"lock_timeout": _LOCK, "idle_in_transaction_session_timeout": "30s"}
     try:
-        async with asyncio.timeout(_SLOWEST), _connected(address, {**settings, **limits}) as server:
+        async with asyncio.timeout(_SLOWEST), _connected(address, {**settings, **limits}, take) as server:
             return await _dry_run(server, dry)
     except _FailedError as error:
         return Refused(Denial("preview_failed", f"a dry run of it failed: {error.text}", "", _NOT_HELD), error.state)
@@ -168,9 +172,10 @@ async def preview(dry: Dry, address: Address, settings: Mapping[str, str]) -> Pr
 
 
 @asynccontextmanager
-async def _connected(address: Address, settings: Mapping[str, str]) -> AsyncGenerator[_Server]:
+async def _connected(address: Address, settings: Mapping[str, str], take: Take) -> AsyncGenerator[_Server]:
     connection = await upstream.connect(address, settings)
     try:
+        await take(connection)
         yield _Server(connection)
     finally:
         if connection.transport is not None and not connection.transport.is_closing():
