@@ -96,6 +96,21 @@ JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AN
 GROUP BY t.oid
 """
 
+_UNIQUES = """
+WITH RECURSIVE parts(root, oid) AS (
+    SELECT r.oid, r.oid FROM unnest($1::int8[]) AS r(oid)
+  UNION
+    SELECT p.root, i.inhrelid::int8 FROM parts AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent = p.oid::oid
+)
+SELECT DISTINCT p.root, CASE WHEN x.indexprs IS NULL AND x.indisunique THEN ARRAY(
+    SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = x.indrelid AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) ORDER BY a.attname
+) ELSE '{}' END AS columns
+FROM parts AS p JOIN pg_catalog.pg_index AS x ON x.indrelid = p.oid::oid
+WHERE x.indisunique OR x.indisexclusion
+ORDER BY p.root, columns
+"""
+
 _RESULTS = """
 SELECT f.schema, f.name, min(f.columns) AS columns
 FROM (
@@ -165,13 +180,18 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         system = _by_relation(await _columns(connection, None, system=True))
         leakproof = await connection.fetch(_LEAKPROOF)
         relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
+        uniques = await _uniques(connection, [relation.oid for relation in relations.values()])
         types = await _types(connection, [row for rows in live.values() for row in rows])
         rows = sorted({row.type_oid for rows in live.values() for row in rows if row.type_kind == "c"})
         composites = await connection.fetch(_COMPOSITES, rows)
         results = await connection.fetch(_RESULTS, list(policy_mount.functions))
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
-        relations={key: relation for key, relation in relations.items() if relation.columns},
+        relations={
+            key: replace(relation, uniques=uniques.get(relation.oid, ()))
+            for key, relation in relations.items()
+            if relation.columns
+        },
         system={key: _relation(rows) for key, rows in system.items()},
         leakproof=frozenset((row["operator"], row["left"], row["right"]) for row in leakproof),
         version=version,
@@ -259,6 +279,14 @@ def _accepted(rows: Sequence[_Row], locked: LockedTable) -> Relation:
     names = {column.name for column in columns}
     key = relation.key if names.issuperset(relation.key) else ()
     return replace(relation, columns=tuple(columns), key=key)
+
+
+async def _uniques(connection: _Connection, oids: Sequence[int]) -> dict[int, tuple[tuple[str, ...], ...]]:
+    """Oid → the keys that no two rows of the relation, or of one of its partitions, may share."""
+    found: defaultdict[int, list[tuple[str, ...]]] = defaultdict(list)
+    for row in await connection.fetch(_UNIQUES, list(oids)):
+        found[int(row["root"])].append(tuple(row["columns"]))
+    return {oid: tuple(keys) for oid, keys in found.items()}
 
 
 async def _types(connection: _Connection, rows: Sequence[_Row]) -> dict[str, tuple[int, ...]]:

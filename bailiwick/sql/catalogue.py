@@ -30,6 +30,9 @@ class Relation:
     """`relkind`."""
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] | None = None
+    """Columns of each key that rows must not share, also of its partitions; an empty one for a key that is not made of
+    columns alone. None when not read from a live database."""
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from postgast.pg_query_pb2 import Alias, Node, RangeTableSample, SelectStmt
+from postgast.pg_query_pb2 import Alias, CommonTableExpr, Node, RangeTableSample, SelectStmt
 
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.sql.catalogue import Catalogue, Visible
@@ -100,6 +100,8 @@ class Source:
     """References made after grouping (None: by a `*`), while they are collected; see `grouping`."""
     scalar: bool = False
     """A function that returns one value: its whole row is that value."""
+    apart: bool = False
+    """Only its alias leads to it: neither an unqualified name nor `*` (`excluded`, `old` and `new` of a write)."""
 
     @property
     def shown(self) -> Columns:
@@ -152,7 +154,7 @@ class Cte:
     """A WITH query of a level."""
 
     columns: Columns | None = None
-    """None: named, but not usable yet (it is being walked)."""
+    """None: named, but not usable (it is being walked, or it is a write that returns nothing)."""
     marks: Columns = ()
     """What SEARCH and CYCLE add to it, within its own recursion: to be named there, and no part of `*`."""
     pending: Callable[[Cte], None] | None = None
@@ -176,6 +178,8 @@ class Level:
     starred: list[tuple[str, Fact]] = field(default_factory=list[tuple[str, Fact]])
     """What `*` stands for: shared columns of a join first, and once."""
     ctes: dict[str, Cte] = field(default_factory=dict[str, Cte])
+    top: bool = False
+    """The statement itself: only there a WITH query may write."""
 
     def inner(self) -> Level:
         """A query within this one that sees its columns (a sub-query of an expression, LATERAL)."""
@@ -208,7 +212,7 @@ class Level:
         """Return the FROM items of the nearest level that has the column."""
         level: Level | None = self
         while level is not None:
-            found = [source for source in level.sources if column in source.columns]
+            found = [source for source in level.sources if column in source.columns and not source.apart]
             if found:
                 return found
             level = level.outer
@@ -236,8 +240,9 @@ class Walk:
     functions: frozenset[str]
     query: Callable[[SelectStmt, Level, Walk], Columns]
     value: Callable[[Node, Level, Walk], Fact]
-    """`query` and `value` walk a sub-query and an expression; given here because the parts of the walk recurse into
-    each other across modules."""
+    write: Callable[[CommonTableExpr, Level, Walk], Columns]
+    """`query`, `value` and `write` walk a sub-query, an expression and a WITH query that writes; given here because the
+    parts of the walk recurse into each other across modules."""
     uses: list[Use] = field(default_factory=list[Use])
     replacements: list[Replacement] = field(default_factory=list[Replacement])
     leaks: frozenset[Use] = frozenset()

@@ -260,6 +260,10 @@ def _xml_serialize(node: Node, level: Level, walk: Walk) -> Fact:
     return joined((expression(node.xml_serialize.expr, level, walk),), leaky=True)
 
 
+def _merge_action(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  # the signature of handlers
+    return Fact("text")
+
+
 def _list(node: Node, level: Level, walk: Walk) -> Fact:
     return joined(expressions(node.list.items, level, walk))
 
@@ -292,6 +296,7 @@ _HANDLERS: dict[str, Handler] = {
     "xml_expr": _xml,
     "xml_serialize": _xml_serialize,
     "set_to_default": _default,
+    "merge_support_func": _merge_action,
     "list": _list,
     "json_object_constructor": json_calls.json_object,
     "json_array_constructor": json_calls.json_array,

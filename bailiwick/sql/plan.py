@@ -8,8 +8,20 @@ from typing import Literal
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
 
+OUTSIDE = "bailiwick: a row is outside of the scope"
+"""Stands in the server's error message (with whatever SQLSTATE) when a write that a WITH query makes, or the key of an
+ON CONFLICT, is not within the scope: the statement has failed, and what it did is undone by the server. The mount
+denies it as `row_out_of_scope`."""
+COUNTS = "bailiwick.rows"
+"""The server's setting (local to the transaction) that holds how many rows each of `Plan.inner` wrote, joined by
+commas, once such a statement has been executed. Agents can neither read nor set it.
+
+To count on it: clear it before the statement (`set_config('bailiwick.rows', '', true)`), read it behind the Execute
+and before the Sync (`current_setting('bailiwick.rows', true)`), and undo the statement when it is still empty."""
+
 StatementKind = Literal["READ", "WRITE", "CONTROL", "SESSION", "EMPTY"]
-"""READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT; no effect. WRITE: INSERT, UPDATE, DELETE. CONTROL: BEGIN,
+"""READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT; no effect. WRITE: INSERT, UPDATE, DELETE, MERGE,
+and a SELECT whose WITH queries write. CONTROL: BEGIN,
 COMMIT, ROLLBACK, SAVEPOINT, … SESSION: harmless SET, SHOW, RESET, DISCARD, DEALLOCATE. EMPTY: no statement."""
 
 Source = Ref | Literal["now", "mask.inner", "mask.outer"]
@@ -55,6 +67,9 @@ class Plan:
     own_types: frozenset[int] = frozenset()
     """Oids of user-made types that the agent may declare its parameters with, beside built-in ones; for nothing else
     than `bailiwick.sql.types.parameter_allowed`."""
+    inner: tuple[tuple[Access, ...], ...] = ()
+    """WRITE: what each of its WITH queries writes (a MERGE or an upsert in several ways), in the order of `COUNTS`; the
+    command tag does not count these rows."""
     tag: str = ""
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
     answered: str = ""

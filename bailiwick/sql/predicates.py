@@ -235,6 +235,14 @@ class RelationText:
             UNKNOWN if column is None else _compare(self.column(name), "=", Ref(("tenant",)), column, self.parameters)
         )
 
+    def value(self, name: str, operand: Operand) -> str:
+        """Return an operand as a value of the column; NULL when it can never be one."""
+        column = self.relation.column(name)
+        if column is None:
+            return "NULL"
+        found = _operand(operand, column, self.parameters)
+        return f"NULL::{column.type}" if found is None else found
+
     def shown(self, name: str, mask: Mask | None) -> tuple[str, str]:
         """Return how a field is shown and the type of that: in clear when `mask` is None."""
         column = self.relation.column(name)

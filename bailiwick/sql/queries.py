@@ -57,24 +57,30 @@ def with_clause(clause: WithClause, level: Level, walk: Walk) -> None:
 
 def _cte(cte: CommonTableExpr, level: Level, walk: Walk, recursive: bool, made: Cte) -> None:
     if not cte.ctequery.HasField("select_stmt"):
-        refuse("syntax_not_supported", "data-modifying WITH queries are not supported", "the statement on its own")
+        if not level.top:
+            refuse(
+                "syntax_not_supported", "a WITH query can only write at the top of a statement", "WITH in front of it"
+            )
+        # one that returns nothing cannot be referred to: what we let it return is the gateway's
+        made.columns = walk.write(cte, level.beside(), walk) or None
+        return
     select = cte.ctequery.select_stmt
     below = level.beside()
     if recursive and select.op == pb.SETOP_UNION:
         if select.HasField("with_clause"):
             with_clause(select.with_clause, below, walk)
         columns = query(select.larg, below.beside(), walk)
-        made.columns, made.marks = _named(cte, columns), _search_columns(cte, walk)
+        made.columns, made.marks = named_columns(cte, columns), _search_columns(cte, walk)
         columns = _united(columns, query(select.rarg, below.beside(), walk))
         _order(select, below, columns, walk)
         walk.values((select.limit_offset, select.limit_count), below)
         _locking(select, below)
     else:
         columns = query(select, below, walk)
-    made.columns, made.marks = (*_named(cte, columns), *_search_columns(cte, walk)), ()
+    made.columns, made.marks = (*named_columns(cte, columns), *_search_columns(cte, walk)), ()
 
 
-def _named(cte: CommonTableExpr, columns: Columns) -> Columns:
+def named_columns(cte: CommonTableExpr, columns: Columns) -> Columns:
     alias = pb.Alias(aliasname=cte.ctename)
     alias.colnames.extend(cte.aliascolnames)
     return renamed(columns, alias)

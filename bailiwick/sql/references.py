@@ -115,7 +115,8 @@ def star(node: Node, level: Level) -> Columns | None:
     if len(node.column_ref.fields) > 1:
         return _starred([qualified_source(node, level)])
     for source in level.sources:
-        source.read(source.columns)
+        if not source.apart:
+            source.read(source.columns)
     return tuple(level.starred)
 
 

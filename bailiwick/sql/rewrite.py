@@ -15,6 +15,7 @@ from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
 from bailiwick.sql import statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
+from bailiwick.sql.counting import count
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
 from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, Form, cut, form, twin
@@ -39,9 +40,8 @@ from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.types import own_types
+from bailiwick.sql.written import Write
 
-_TAGS = {"select_stmt": "SELECT", "insert_stmt": "INSERT", "update_stmt": "UPDATE", "delete_stmt": "DELETE"}
-_WRITES = {"insert_stmt": writes.insert, "update_stmt": writes.update, "delete_stmt": writes.delete}
 _SIMPLE = {
     "transaction_stmt": statements.control,
     "variable_set_stmt": statements.variable_set,
@@ -170,7 +170,8 @@ class Rewriter:
 
     def _plan(self, node: Node, statement: str, inline: Inline | None) -> Plan | Denial:
         kind = node.WhichOneof("node") or ""
-        walk = self._walk()
+        within: list[Write] = []
+        walk = self._walk(within)
         tag = resets_everything(node) if self._native else ""
         if tag:
             return Plan(
@@ -179,7 +180,9 @@ class Rewriter:
         if kind in _SIMPLE:
             return self._finished(node, _SIMPLE[kind](node, walk), statement)
         if kind == "select_stmt":
-            query(node.select_stmt, Level(), walk)
+            query(node.select_stmt, Level(top=True), walk)
+            if within:
+                return self._write(node, walk, Plan("WRITE", "", tag="SELECT"), within, statement)
             return self._query(node, walk, Plan("READ", "", tag="SELECT"), statement, None)
         if kind == "copy_stmt":
             inner = statements.copy_query(node)
@@ -187,17 +190,28 @@ class Rewriter:
             if inline is None:
                 return Denial("syntax_not_supported", "COPY is not available here")
             return self._query(node, walk, Plan("READ", "", copy=True, cacheable=False, tag="COPY"), statement, inline)
-        if kind in _WRITES:
-            return self._write(node, kind, walk, statement)
+        if kind in writes.KINDS:
+            write, _ = writes.written(node, Level(top=True), walk)
+            plan = Plan("WRITE", "", checked=write.checked, returns=write.returns, tag=write.tag)
+            return self._write(node, walk, plan, [write, *within], statement)
         name = kind.removesuffix("_stmt").replace("_", " ") or "this statement"
         return Denial(
             "statement_not_allowed",
             f"`{name}` is not allowed",
-            "SELECT, INSERT, UPDATE, DELETE, transactions, SET and SHOW of harmless settings",
+            "SELECT, INSERT, UPDATE, DELETE, MERGE, transactions, SET and SHOW of harmless settings",
         )
 
-    def _walk(self) -> Walk:
-        return Walk(self._relations, self._catalogue, self._visible, self._system, self._functions, query, expression)
+    def _walk(self, within: list[Write]) -> Walk:
+        return Walk(
+            self._relations,
+            self._catalogue,
+            self._visible,
+            self._system,
+            self._functions,
+            query,
+            expression,
+            writes.within(within),
+        )
 
     def _query(self, node: Node, walk: Walk, plan: Plan, statement: str, inline: Inline | None) -> Plan | Denial:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
@@ -208,17 +222,21 @@ class Rewriter:
         self._replace(walk, parameters)
         return self._finished(node, plan, statement, _reads(walk.uses), parameters)
 
-    def _write(self, node: Node, kind: str, walk: Walk, statement: str) -> Plan | Denial:
-        write = _WRITES[kind](node, walk)
+    def _write(self, node: Node, walk: Walk, plan: Plan, found: list[Write], statement: str) -> Plan | Denial:
+        """`found`: every write of the statement, those within it in their order."""
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
             self._put_column(replacement, parameters)
         self._replace(walk, parameters)
-        writes.finish(node, write, parameters)
-        plan = Plan("WRITE", "", checked=write.checked, returns=write.returns, tag=_TAGS[kind])
-        own = Access(write.target.resource.name, write.verb, write.fields)
-        return self._finished(node, plan, statement, (own, *_reads([*walk.uses, write.use])), parameters)
+        for write in found:
+            writes.finish(write, parameters)
+        inner = [write for write in found if write.inner]
+        count(node, [write.inner for write in inner])
+        own = dict.fromkeys(access for write in found for access in write.accesses)
+        reads = _reads([*walk.uses, *(use for write in found for use in write.uses)])
+        made = replace(plan, inner=tuple(write.accesses for write in inner))
+        return self._finished(node, made, statement, (*own, *reads), parameters)
 
     def _finished(
         self,
@@ -304,6 +322,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.statement,
         plan.purpose,
         plan.own_types,
+        plan.inner,
         plan.tag,
         plan.answered,
     )

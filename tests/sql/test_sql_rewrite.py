@@ -96,6 +96,14 @@ REFUSED_AND_TWIN = [
         "WITH RECURSIVE b AS (SELECT 1), a AS (SELECT * FROM b) SELECT * FROM a",
     ),
     ("WITH d AS (DELETE FROM tickets RETURNING 1) SELECT * FROM d", "WITH d AS (SELECT 1) SELECT * FROM d"),
+    (
+        "SELECT * FROM (WITH d AS (UPDATE tickets SET subject = 'x' RETURNING 1) SELECT * FROM d) q",
+        "WITH d AS (UPDATE tickets SET subject = 'x' RETURNING 1) SELECT * FROM d",
+    ),
+    (
+        "WITH d AS (UPDATE tickets SET subject = 'x') SELECT * FROM d",
+        "WITH d AS (UPDATE tickets SET subject = 'x') SELECT 1",
+    ),
     ("SELECT public.lower(name) FROM customers", "SELECT pg_catalog.lower(name) FROM customers"),
     ("SELECT pg_sleep(1)", "SELECT now()"),
     ("SELECT query_to_xml('SELECT 1', true, true, '')", "SELECT to_json(1)"),
@@ -135,7 +143,8 @@ REFUSED_AND_TWIN = [
     ("UPDATE tickets SET subject = 'x' WHERE CURRENT OF c", "UPDATE tickets SET subject = 'x' WHERE ticket_id = 1"),
     ("UPDATE tickets SET subject = ctid::text", "UPDATE tickets SET subject = status"),
     ("UPDATE tickets SET subject = 'x' RETURNING tickets", "UPDATE tickets SET subject = 'x' RETURNING tickets.*"),
-    ("UPDATE tickets SET subject = 'x' RETURNING old.*", "UPDATE tickets SET subject = 'x' RETURNING *"),
+    ("UPDATE tickets SET subject = 'x' RETURNING old", "UPDATE tickets SET subject = 'x' RETURNING old.*"),
+    ("UPDATE tickets SET subject = 'x' RETURNING old.ctid", "UPDATE tickets SET subject = 'x' RETURNING old.subject"),
     ("DELETE FROM tickets", "SELECT * FROM tickets"),
     ("TRUNCATE tickets", "SELECT * FROM tickets"),
     ("INSERT INTO tickets (subject) VALUES ('x')", "INSERT INTO customers (name) VALUES ('x')"),
@@ -278,7 +287,7 @@ def test_an_insert_fills_in_the_tenant_and_is_checked() -> None:
     )
     assert found.checked
     chosen = plan("INSERT INTO customers (name) SELECT title FROM kb.articles")
-    assert "SELECT *, $1::int FROM (SELECT" in chosen.sql
+    assert "SELECT title AS title, $1::int FROM (SELECT" in chosen.sql
     empty = plan("INSERT INTO customers DEFAULT VALUES")
     assert "(tenant_id) VALUES ($1::int)" in empty.sql
 

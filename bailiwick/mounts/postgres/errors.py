@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.codec import error_fields, error_response
+from bailiwick.sql.plan import OUTSIDE
 
 POISON_STATE = "42601"
 
@@ -103,6 +104,13 @@ _denial_states: dict[str, str] = {
     "internal_error": "XX000",
 }
 
+OUT_OF_SCOPE = Denial(
+    "row_out_of_scope",
+    "a row written would be outside of what this session may write",
+    allowed="rows that the write and the read scope admit, before and after the change",
+    remedy="ask for a grant whose `rows` and `set` admit the values",
+)
+
 _ending = frozenset({"session_unknown", "session_expired", "session_revoked", "session_closed", "session_idle"})
 
 
@@ -152,6 +160,11 @@ def error_text(raw: bytes) -> tuple[str, str]:
     """Return the SQLSTATE of a server's ErrorResponse and a sentence of ours about it."""
     state = _well_formed(error_fields(raw).get("C", ""))
     return state, _sentence(state)
+
+
+def says_outside(raw: bytes) -> bool:
+    """Whether a write failed by the check that is part of it (`plan.OUTSIDE`)."""
+    return OUTSIDE in error_fields(raw).get("M", "")
 
 
 def server_notice(raw: bytes) -> bytes:

@@ -30,7 +30,7 @@ from bailiwick.mounts.postgres.batch import (
     Step,
 )
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
-from bailiwick.mounts.postgres.errors import denied, ends_session, own_error
+from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, ends_session, own_error
 from bailiwick.mounts.postgres.exchange import Exchange, answered, asked, asked_in_text
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
@@ -555,7 +555,7 @@ class Frontend:
 
     def _undo(self, broken: Execution) -> None:
         """A row is out of scope or a ceiling is broken: make the transaction fail before anything can commit."""
-        denial = self._replies.excess or _OUT_OF_SCOPE
+        denial = self._replies.excess or OUT_OF_SCOPE
         error = denied(denial, self._replies.refuse(broken, denial.code))
         self._replies.forget_end()
         self._synced = False  # a query alone in its batch may have had its Sync: it takes another one
@@ -649,10 +649,4 @@ _FUNCTION_CALL = Denial(
     "the function call message is not supported",
     allowed="functions inside a SELECT",
     remedy="use `SELECT function(…)`",
-)
-_OUT_OF_SCOPE = Denial(
-    "row_out_of_scope",
-    "a row written would be outside of what this session may write",
-    allowed="rows that the write and the read scope admit, before and after the change",
-    remedy="ask for a grant whose `rows` and `set` admit the values",
 )

@@ -26,7 +26,7 @@ from bailiwick.mounts.postgres.batch import (
     Step,
 )
 from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
-from bailiwick.mounts.postgres.errors import server_error, server_notice
+from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, says_outside, server_error, server_notice
 from bailiwick.mounts.postgres.exchange import Answer
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
@@ -116,7 +116,7 @@ class Replies:
         self.stop = False
         """Whether the server is to stop working on it."""
         self.erred = ""
-        """SQLSTATE of the error after which the server skips everything up to the next Sync."""
+        """SQLSTATE (or a denial's code) of the error after which the server skips everything up to the next Sync."""
         self.ended = False
         """Whether the server has ended the connection."""
         self.status = ord("I")
@@ -495,10 +495,18 @@ class Replies:
         if isinstance(step, PoisonStep):
             error = step.error
         elif step.prepared is not None and self.excess is None:
+            if step.prepared.plan.kind == "WRITE" and says_outside(raw):
+                self.erred = state = OUT_OF_SCOPE.code
+                error = denied(OUT_OF_SCOPE, self._intent(step))
             self._fail_step(step, state)
         while self.steps and self.steps[0].kind != SYNC:
             self.steps.popleft()
         return error
+
+    def _intent(self, failed: Step) -> str:
+        """Return the record of the write that a step belongs to."""
+        found = (step.intent for step in self.steps if isinstance(step, Execution) and step.prepared is failed.prepared)
+        return next(found, "")
 
     def _fail_step(self, step: Step, state: str) -> None:
         prepared = step.prepared
