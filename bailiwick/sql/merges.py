@@ -141,6 +141,8 @@ def _is_full(stmt: MergeStmt) -> bool:
 def _limit_full(condition: Node, write: Write, inside: str) -> None:
     """Limit a full join: a column of the target that the source is compared with is NULL in a hidden row."""
     for each in conjuncts(condition):
+        if [part.string.sval for part in each.a_expr.name] != ["="] or each.a_expr.kind != pb.AEXPR_OP:
+            continue
         for side in (each.a_expr.lexpr, each.a_expr.rexpr):
             fields = side.column_ref.fields
             if not write.leaky and len(fields) == 2 and fields[0].string.sval == write.alias:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Allow, Decision, Request
+from bailiwick.model.decision import Access, Allow, Decision, Request
 from bailiwick.mounts.postgres import codec
+from bailiwick.sql.plan import Plan
+from tests.mounts.fakes import planned
 from tests.mounts.playbook import Playbook, described, done, error_of, failed, kinds, query, row
 
 PARSED, BOUND = codec.message(b"1", b""), codec.message(b"2", b"")
@@ -157,3 +159,13 @@ def test_parts_of_a_portal_are_added_up(asked: int) -> None:
         book.client(codec.execute(b"p", asked), codec.FLUSH)
     assert book.edge.closed is False
     assert kinds(book.to_server()).endswith("PH")
+
+
+def test_what_a_with_query_writes_is_not_let_past_a_batch() -> None:
+    inner = Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT", inner=((Access("items", "delete"),),))
+    book = Playbook(planned({"WITH inner": inner}))
+    book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(batch=2))
+    assert kinds(book.client(query("WITH inner"))) == "PS"
+    assert "one after the other" in error_of(book.server(POISONED, READY))["H"]
+    book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(rows=2))
+    assert kinds(book.client(query("WITH inner"))) == "PBDEH"

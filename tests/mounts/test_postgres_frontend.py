@@ -7,7 +7,7 @@ import pytest
 from bailiwick.model.decision import Denial, Deny, Hold
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.translate import POISON_PARSE
-from bailiwick.sql.plan import Plan
+from bailiwick.sql.plan import OUTSIDE, Plan
 from tests.mounts.fakes import planned
 from tests.mounts.playbook import (
     BOUND,
@@ -267,6 +267,26 @@ def test_a_row_out_of_scope_found_before_another_error_is_what_the_client_is_tol
     play.server(PARSED, BOUND, described("a", "ok"), row(b"1", b"f"), done("UPDATE 1"), failed("42P01"))
     assert play.to_server() == codec.SYNC
     assert error_of(play.server(READY))["C"] == "42501"
+
+
+def test_a_write_that_fails_by_its_own_check_is_out_of_scope() -> None:
+    play = Playbook(planned({"WITH inner": Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT")}))
+    play.client(select(text=b"WITH inner"), codec.SYNC)
+    outside = failed("22P02", f'invalid input syntax for type boolean: "{OUTSIDE}"')
+    reply = play.server(PARSED, BOUND, described("a"), outside, READY)
+    assert kinds(reply) == "12TEZ"
+    assert error_of(reply)["C"] == "42501"
+    assert "decision rec_1" in error_of(reply)["D"]
+    assert OUTSIDE.encode() not in reply
+    assert play.ledger.outcomes() == [("outcome", "row_out_of_scope", 0)]
+
+
+def test_another_failure_of_such_a_write_is_the_server_s() -> None:
+    play = Playbook(planned({"WITH inner": Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT")}))
+    play.client(select(text=b"WITH inner"), codec.SYNC)
+    reply = play.server(PARSED, BOUND, described("a"), failed("22P02"), READY)
+    assert error_of(reply)["C"] == "22P02"
+    assert play.ledger.outcomes() == [("outcome", "22P02", 0)]
 
 
 def test_a_binary_check_is_understood_when_results_are_binary() -> None:

@@ -316,6 +316,9 @@ class Translator:
             if not isinstance(decision, Allow) and not (is_held(call) and plan.kind == "WRITE"):
                 self._not_allowed(decision, plan, request)
                 return None
+            if plan.inner and _must_be_counted(decision):
+                self.refuse(_UNCOUNTED, plan.statement, request)
+                return None
             prepared = Prepared(text, plan, scope, call)
             decided.append(prepared)
             self._keep_kin(prepared)
@@ -386,6 +389,11 @@ class Translator:
         return values
 
 
+def _must_be_counted(decision: Decision) -> bool:
+    """Whether it matters how many rows a statement writes: for a ceiling, or for those who are to approve it."""
+    return not isinstance(decision, Allow) or (decision.ceilings is not None and decision.ceilings.batch is not None)
+
+
 _TYPE_NOT_ALLOWED = Denial(
     "function_not_allowed",
     "a parameter is declared with a type that is not allowed",
@@ -398,6 +406,13 @@ _NOT_BY_NAME = Denial(
     allowed="the write itself, as a statement of its own",
     remedy="prepare it again, or send it whole",
 )
+_UNCOUNTED = Denial(
+    "statement_not_allowed",
+    "a WITH query that writes can neither keep a ceiling on written rows nor wait for an approval",
+    allowed="INSERT, UPDATE, DELETE and MERGE on their own",
+    remedy="send the statements one after the other",
+)
+"""INVARIANT: what a WITH query writes is not in the command tag, by which such a ceiling is kept."""
 _DESCRIBE_UNNAMED = codec.describe(b"P", b"")
 _EXECUTE_UNNAMED = codec.execute(b"")
 DESCRIBE_AND_EXECUTE = _DESCRIBE_UNNAMED + _EXECUTE_UNNAMED
