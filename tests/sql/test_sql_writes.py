@@ -32,7 +32,7 @@ def allowed(bench: Bench, sql: str) -> Said:
 
 
 ITEM = "INSERT INTO shop.items"
-DENIED_AND_TWIN = [
+DENIED_AND_TWIN: list[tuple[str, str, str]] = [
     # the key has to hold what the scope admits rows by, and has to be readable
     (f"{ITEM} (id, kind) VALUES (1, 'a') ON CONFLICT (id) DO NOTHING", "statement_not_allowed",
      f"{ITEM} (id, kind) VALUES (1, 'a') ON CONFLICT (tenant, id) DO NOTHING"),
@@ -181,7 +181,7 @@ def test_the_neighbour_of_a_denied_write_is_done(bench: Bench, sql: str, code: s
     allowed(bench, twin)
 
 
-OUTCOMES = [
+OUTCOMES: list[tuple[str, list[tuple[str | None, ...]], tuple[int, ...]]] = [
     (f"{ITEM} (id, kind, n) VALUES (1, 'a', 3), (9, 'b', 4) ON CONFLICT (tenant, id) DO UPDATE SET n = excluded.n"
      " RETURNING id, n, kind, old.n", [("1", "3", "a", "5"), ("9", "4", "b", None)], ()),
     (f"{ITEM} (id, kind) VALUES (1, 'a'), (9, 'b') ON CONFLICT (tenant, id) DO NOTHING RETURNING id", [("9",)], ()),
