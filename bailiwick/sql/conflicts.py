@@ -15,7 +15,7 @@ from bailiwick.sql.pins import hold, pins
 from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import ScopedRelation
-from bailiwick.sql.written import Write, act
+from bailiwick.sql.written import Write, act, refuse_through_views
 
 _BY_COLUMNS = "ON CONFLICT (columns of the key)"
 _ROWS = "bw_rows"
@@ -24,6 +24,7 @@ _ROWS = "bw_rows"
 def on_conflict(stmt: InsertStmt, write: Write, level: Level, walk: Walk) -> None:
     """Walk the clause. Raises Refused unless every row that it can meet is visible."""
     clause, target = stmt.on_conflict_clause, write.target
+    refuse_through_views(target, "ON CONFLICT")
     given = write.acts[0].fields
     key = _key(clause.infer) if clause.HasField("infer") else ()
     found = pins(target, key or given)

@@ -19,7 +19,7 @@ from bailiwick.sql.queries import with_clause
 from bailiwick.sql.returning import returning
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import source_of
-from bailiwick.sql.written import PG17, Act, Verb, Write, act, opened, since, target_of
+from bailiwick.sql.written import PG17, Act, Verb, Write, act, opened, refuse_through_views, since, target_of
 
 _VERBS: dict[int, Verb] = {pb.CMD_INSERT: "create", pb.CMD_UPDATE: "update", pb.CMD_DELETE: "delete"}
 _WITHOUT = "INSERT, UPDATE and DELETE, one after the other"
@@ -30,6 +30,7 @@ def merge(node: Node, level: Level, walk: Walk) -> tuple[Write, Columns]:
     stmt = node.merge_stmt
     clauses = [item.merge_when_clause for item in stmt.merge_when_clauses]
     target = target_of(stmt.relation, _VERBS.get(clauses[0].command_type, "update"), walk)
+    refuse_through_views(target, "MERGE")
     if stmt.HasField("with_clause"):
         with_clause(stmt.with_clause, level, walk)
     source = level.beside()
