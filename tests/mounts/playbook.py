@@ -7,7 +7,7 @@ from itertools import count
 
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Held
-from bailiwick.mounts.postgres.frontend import Frontend
+from bailiwick.mounts.postgres.frontend import LARGEST_RESULT, Frontend
 from bailiwick.mounts.postgres.translate import Planner
 from bailiwick.mounts.postgres.values import MaskPads
 from tests.mounts.fakes import MOMENT, Ledger, passing
@@ -124,7 +124,9 @@ class Edge:
 class Playbook:
     """One scripted connection."""
 
-    def __init__(self, planner: Planner = passing, *, instant: bool = True) -> None:
+    def __init__(
+        self, planner: Planner = passing, *, instant: bool = True, largest_result: int = LARGEST_RESULT
+    ) -> None:
         self.edge = Edge()
         self.ledger = Ledger(instant=instant)
         self.live = self.ledger.live
@@ -138,6 +140,7 @@ class Playbook:
             MaskPads.of(KEY),
             lambda: MOMENT,
             lambda: float(next(ticks)),
+            largest_result,
         )
 
     def client(self, *data: bytes) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Access, Allow, Decision, Request
+from bailiwick.model.decision import Access, Allow, Decision, Denial, Hold, Queued, Request
 from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.errors import own_error
 from bailiwick.sql.plan import Plan
 from tests.mounts.fakes import planned
 from tests.mounts.playbook import Playbook, described, done, error_of, failed, kinds, query, row
@@ -169,3 +170,61 @@ def test_what_a_with_query_writes_is_not_let_past_a_batch() -> None:
     assert "one after the other" in error_of(book.server(POISONED, READY))["H"]
     book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(rows=2))
     assert kinds(book.client(query("WITH inner"))) == "PBDEH"
+
+
+def test_a_result_that_is_too_long_ends_a_query_that_is_alone() -> None:
+    book = Playbook(largest_result=60)
+    for _ in range(3):  # by the long way first, then as an exchange that turns out not to be plain
+        book.client(query("SELECT id FROM items"))
+        cancels = book.edge.cancels
+        assert book.server(OPENED, row(b"x" * 20), row(b"y" * 40)) == b""
+        assert book.edge.cancels == cancels + 1
+        assert book.server(row(b"z" * 40), failed("57014"), READY) == b""
+        assert book.to_server() == b""
+        book.frontend.cancelled()
+        assert kinds(book.to_server()) == "S"
+        reply = book.server(READY)
+        assert kinds(reply).endswith("EZ")
+        assert b"zzz" not in reply
+        assert error_of(reply[reply.index(b"E\x00") :])["C"] == "54000"
+    assert not book.edge.closed
+    assert {code for _, code, _ in book.ledger.outcomes()} == {"bytes_exceeded"}
+
+
+def test_a_result_that_is_too_long_beside_other_statements_ends_the_connection() -> None:
+    book = Playbook(largest_result=60)
+    book.client(query("SELECT id FROM items; UPDATE items SET a = 1"))
+    reply = book.server(OPENED, row(b"x" * 20), row(b"y" * 40))
+    assert error_of(reply)["C"] == "54000"
+    assert book.edge.closed
+    assert book.edge.cancelled
+
+
+def test_a_held_write_is_never_executed_and_its_answer_is_an_error_in_its_place() -> None:
+    book = Playbook()
+    terms = Queued("rows", ("grant",))
+    book.ledger.deciding = lambda _: Hold("queue", Denial("queued", "it waits"), terms)
+    sent = book.client(
+        codec.parse(b"", b"UPDATE items SET a = $1"), codec.bind(b"", b""), codec.execute(b""), codec.SYNC
+    )
+    assert kinds(sent) == "PBH"
+    assert book.server(PARSED, BOUND) == b""
+    assert [held.prepared.text for held in book.edge.held] == [b"UPDATE items SET a = $1"]
+    assert book.to_server() == b""
+    book.frontend.held(own_error("42501", "held as change `chg_1`"))
+    assert kinds(book.to_server()) == "PH"
+    book.server(POISONED)
+    assert kinds(book.to_server()) == "S"
+    reply = book.server(READY)
+    assert kinds(reply) == "12EZ"
+    assert error_of(reply[10:])["M"] == "held as change `chg_1`"
+
+
+def test_nothing_is_held_in_a_transaction_that_has_failed() -> None:
+    book = Playbook()
+    book.ledger.deciding = lambda _: Hold("queue", Denial("queued", "it waits"), Queued("rows", ("grant",)))
+    book.client(query("UPDATE items SET a = 1"))
+    book.server(failed("25P02"))
+    assert book.edge.held == []
+    assert kinds(book.to_server()) == "S"
+    assert kinds(book.server(ABORTED)) == "EZ"
