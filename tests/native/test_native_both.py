@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +185,41 @@ def test_a_session_with_nothing_here_runs_as_a_role_with_nothing(both: Both) -> 
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
         with pytest.raises(psycopg.Error):
             connection.execute("SELECT * FROM notes")
+
+
+def test_a_connection_ends_when_it_would_run_as_another_role(both: Both) -> None:
+    with both.session() as connection:
+        assert connection.execute("SELECT count(*) FROM notes").fetchall() == [(1,)]
+        _reload(both.gateway, POLICY)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT count(*) FROM notes")
+    _reload(both.gateway, BOTH)
+    with both.session() as connection:
+        assert connection.execute("SELECT count(*) FROM notes").fetchall() == [(1,)]
+
+
+def test_a_policy_that_is_not_applied_is_not_put_in_force(both: Both) -> None:
+    wider = BOTH.replace("{within: 90d}", "{within: 900d}")
+    both.gateway.policy.write_text(wider)
+    _until(both.gateway, "does not enforce this policy")
+    with both.session() as connection:
+        assert connection.execute("SELECT count(*) FROM tickets WHERE ticket_id < 104").fetchall() == [(2,)]
+    _reload(both.gateway, BOTH)
+
+
+def _reload(gateway: RunningGateway, policy: str) -> None:
+    before = gateway.log().count("policy loaded")
+    gateway.policy.write_text(policy)
+    if gateway.process is not None:
+        gateway.process.send_signal(signal.SIGHUP)
+    _until(gateway, "policy loaded", before)
+
+
+def _until(gateway: RunningGateway, words: str, before: int = 0) -> None:
+    deadline = time.monotonic() + 60
+    while gateway.log().count(words) <= before:
+        assert time.monotonic() < deadline, gateway.log()
+        time.sleep(0.05)
 
 
 async def _served(folder: Path, environ: dict[str, str]) -> None:

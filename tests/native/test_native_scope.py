@@ -195,6 +195,13 @@ def _members(session: Session) -> dict[str, object]:
     return {name: getattr(session, name) for name in Session.__dataclass_fields__}
 
 
+def test_the_views_owner_has_no_column_that_the_scope_does_not_need(native: Native) -> None:
+    owned = "SELECT DISTINCT attname FROM pg_attribute, aclexplode(attacl) WHERE attrelid = 'public.{}'::regclass"
+    assert ("ssn",) not in native.database.rows(owned.format("customers"))
+    assert ("mood",) in native.database.rows(owned.format("customers"))
+    assert native.database.rows(owned.format("notes") + " AND attname NOT IN ('note_id', 'customer_id', 'body')") == []
+
+
 def test_an_agent_can_call_nothing_of_the_binding(support: Acting, native: Native) -> None:
     home = native.compiled.home
     for call in ("session()", "value('tenant')", "started()", "bound()"):

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from google.protobuf.message import Message
+from postgast.pg_query_pb2 import ColumnRef, Node
+
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.model.value import Ref
 from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.parser import expression
 from bailiwick.sql.plan import Bound
 from bailiwick.sql.predicates import Parameters, RelationText, columns_of, own_sql, relations_in
 from bailiwick.sql.quote import ident, text
@@ -96,34 +100,49 @@ class Shown:
 
     def read_columns(self) -> tuple[str, ...]:
         """Return the table's columns that the view's query names."""
-        scope, relation = self.scope, self.relation
-        named = set(self.columns) | columns_of(_filters(scope), relation) | {scope.resource.tenant}
-        if any(mask is not None and mask.name == "sql" for grant in scope.reads for mask in grant.fields.values()):
-            named |= {column.name for column in relation.columns}
+        relation = self.relation
+        plain = (RowFilter(rows.conditions) for rows in _filters(self.scope))
+        named = set(self.columns) | columns_of(plain, relation) | {self.scope.resource.tenant}
+        for own in self._own_sql():
+            named |= _named_in(own, relation)
         return tuple(column.name for column in relation.columns if column.name in named)
 
     def own_relations(self) -> frozenset[tuple[str, str]]:
         """Return the relations that the policy's own SQL reads."""
-        from bailiwick.sql.parser import expression
+        return frozenset((named.schemaname, named.relname) for own in self._own_sql() for named in relations_in(own))
 
-        texts = [rows.sql for rows in _filters(self.scope) if rows.sql is not None]
-        texts += [
-            mask.arg
-            for grant in self.scope.reads
-            for mask in grant.fields.values()
-            if mask is not None and mask.name == "sql" and mask.arg is not None
-        ]
-        found: set[tuple[str, str]] = set()
-        for each in texts:
-            for named in relations_in(expression(own_sql(each, Parameters(1)))):
-                found.add((named.schemaname, named.relname))
-        return frozenset(found)
+    def _own_sql(self) -> Iterable[Node]:
+        """Yield the policy's own SQL in this scope: predicates and masks."""
+        for rows in _filters(self.scope):
+            if rows.sql is not None:
+                yield expression(own_sql(rows.sql, Parameters(1)))
+        for mask in (mask for grant in self.scope.reads for mask in grant.fields.values()):
+            if mask is not None and mask.name == "sql" and mask.arg is not None:
+                yield expression(own_sql(mask.arg, Parameters(1)))
 
     def masks_by_hash(self) -> bool:
         """Whether the view needs the mask key."""
         return any(
             mask is not None and mask.name == "hash" for grant in self.scope.reads for mask in grant.fields.values()
         )
+
+
+def _named_in(own: Node, relation: Relation) -> frozenset[str]:
+    """Return the columns of the table that an expression may name; all where it names the row itself."""
+    columns = frozenset(column.name for column in relation.columns)
+    found: set[str] = set()
+    stack: list[Message] = [own]
+    while stack:
+        message = stack.pop()
+        if isinstance(message, ColumnRef):
+            words = [part.string.sval for part in message.fields]
+            if words[0] in ("", relation.name, INNER) and (len(words) == 1 or "" in words):  # `*`, or the row itself
+                return columns
+            found.update(words)
+        for kind, value in message.ListFields():
+            if kind.message_type is not None:
+                stack.extend(value if kind.is_repeated else [value])
+    return columns & found
 
 
 def _filters(scope: ResourceScope) -> Iterable[RowFilter]:
