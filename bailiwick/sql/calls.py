@@ -62,6 +62,8 @@ _AGGREGATES = frozenset(
         "xmlagg",
     }
 )
+_EXPANDED = (("x", NOTHING), ("n", Fact("integer")))
+"""The fields of what `information_schema._pg_expandarray` returns."""
 _PRINTING = frozenset({"concat", "concat_ws", "format"})
 _POPULATING = ("json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset")
 _TYPES = {
@@ -102,7 +104,9 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
     if func.HasField("over"):
         window(func.over, level, walk)
     if name is None:
-        return joined(facts, leaky=True)
+        fact = joined(facts, leaky=True)
+        own = func.funcname[0].string.sval == "information_schema"
+        return Fact("record", fact.uses, fact.leaky, _EXPANDED) if own else fact
     return _builtin(node, name, facts, walk)
 
 

@@ -12,7 +12,7 @@ from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql import json_calls
 from bailiwick.sql.calls import call, value_function
-from bailiwick.sql.casts import cast, printed, type_name
+from bailiwick.sql.casts import cast, printed, reg_type, type_name
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.references import column, field_selection
 
@@ -105,6 +105,19 @@ def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
     return (operator, a.removesuffix("[]"), b.removesuffix("[]")) in walk.catalogue.leakproof
 
 
+def _sides(expr: pb.A_Expr, operators: Sequence[str], level: Level, walk: Walk) -> tuple[Fact, list[Fact]]:
+    """Walk both sides. Compared with a text, a `reg…` value is its name: that is how such columns are shown."""
+    if expr.rexpr.HasField("list"):
+        return optional(expr.lexpr, level, walk), expressions(expr.rexpr.list.items, level, walk)
+    first = reg_type(expr.lexpr) is not None
+    if operators[0] not in ("=", "<>") or first == (reg_type(expr.rexpr) is not None):
+        return optional(expr.lexpr, level, walk), [optional(expr.rexpr, level, walk)]
+    plain, named = (expr.rexpr, expr.lexpr) if first else (expr.lexpr, expr.rexpr)
+    other = optional(plain, level, walk)
+    fact = printed(named, level, walk) if other.type == "text" else expression(named, level, walk)
+    return (fact, [other]) if first else (other, [fact])
+
+
 def _operation(node: Node, level: Level, walk: Walk) -> Fact:
     expr = node.a_expr
     operators = _operators(expr)
@@ -115,11 +128,7 @@ def _operation(node: Node, level: Level, walk: Walk) -> Fact:
         and expr.rexpr.WhichOneof("node")
     ):
         return joined((printed(expr.lexpr, level, walk), printed(expr.rexpr, level, walk)), "text", leaky=True)
-    left = optional(expr.lexpr, level, walk)
-    if expr.rexpr.HasField("list"):
-        rights = expressions(expr.rexpr.list.items, level, walk)
-    else:
-        rights = [optional(expr.rexpr, level, walk)]
+    left, rights = _sides(expr, operators, level, walk)
     proof = expr.lexpr.WhichOneof("node") is not None and all(
         is_leakproof(walk, operator, left, right) for operator in operators for right in rights
     )

@@ -25,6 +25,8 @@ Template = Callable[[Reach], str]
 _OID = "($1)::pg_catalog.oid"
 _OWN = f"({_OID} < {FIRST_USER_OID})"
 _NO_TEXT = "NULL::pg_catalog.text"
+_NO_SIZE = "NULL::pg_catalog.int8"
+"""A size tells of rows that are hidden; `\\dt+` asks for it."""
 
 
 def call_template(name: str, nargs: int, catalogue: Catalogue, visible: Visible) -> str | None:
@@ -205,6 +207,7 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("pg_partition_ancestors", 1): _fixed(f"pg_catalog.unnest(ARRAY[{_OID}])"),
     ("pg_relation_is_publishable", 1): _fixed("false"),
     ("pg_table_is_visible", 1): _table_is_visible,
+    ("pg_table_size", 1): _fixed(_NO_SIZE),
     ("pg_tablespace_location", 1): _fixed("''::pg_catalog.text"),
     ("pg_ts_config_is_visible", 1): _if_own("pg_ts_config_is_visible"),
     ("pg_ts_dict_is_visible", 1): _if_own("pg_ts_dict_is_visible"),

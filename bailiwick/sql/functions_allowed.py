@@ -203,7 +203,7 @@ _ANSWERED = {
         pg_get_function_sqlbody pg_get_indexdef pg_get_partition_constraintdef pg_get_partkeydef
         pg_get_statisticsobjdef_columns pg_get_userbyid pg_is_other_temp_schema pg_opclass_is_visible
         pg_operator_is_visible pg_opfamily_is_visible pg_partition_ancestors pg_relation_is_publishable
-        pg_table_is_visible pg_tablespace_location pg_ts_config_is_visible pg_ts_dict_is_visible
+        pg_table_is_visible pg_table_size pg_tablespace_location pg_ts_config_is_visible pg_ts_dict_is_visible
         pg_ts_parser_is_visible pg_ts_template_is_visible pg_type_is_visible pg_typeof row_security_active
     """,
     2: """

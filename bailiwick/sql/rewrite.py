@@ -215,7 +215,7 @@ class Rewriter:
 
     def _query(self, node: Node, walk: Walk, plan: Plan, statement: str, inline: Inline | None) -> Plan | Denial:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
-        if len(alone) == 1 and alone <= ONLY_BESIDE:
+        if len(alone) == 1 and alone <= ONLY_BESIDE and not all(map(_asks_for_one_setting, walk.uses)):
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1, inline)
@@ -305,6 +305,14 @@ _NEXT: dict[DenialCode, str] = {
 def _advised(denial: Denial) -> Denial:
     """Return the denial with a next step."""
     return denial if denial.remedy else replace(denial, remedy=_NEXT.get(denial.code, ""))
+
+
+def _asks_for_one_setting(use: Use) -> bool:
+    """Whether it is what `SHOW` would answer: `pg_settings` where `name` is a constant. JDBC asks so."""
+    if use.node.range_var.relname != "pg_settings":
+        return False
+    named = [copy.a_expr for copy in use.copies if copy.a_expr.lexpr.column_ref.fields[-1].string.sval == "name"]
+    return any(each.name[0].string.sval == "=" for each in named)
 
 
 def _with_sql(plan: Plan, sql: str) -> Plan:

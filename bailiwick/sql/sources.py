@@ -24,7 +24,7 @@ from bailiwick.sql.environment import (
 )
 from bailiwick.sql.expressions import condition, fence, is_leakproof
 from bailiwick.sql.scoped import ScopedRelation
-from bailiwick.sql.system import SystemView, system_relation
+from bailiwick.sql.system import SystemView, shown_type, system_relation
 
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 
@@ -139,7 +139,7 @@ def column_facts(use: Use, name: str, walk: Walk) -> Columns:
     for schema in SYSTEM_SCHEMAS:  # always fenced: nothing can leak through their columns
         real = walk.catalogue.system.get((schema, name))
         if real is not None:
-            return tuple((column.name, Fact(column.type)) for column in real.columns)
+            return tuple((column.name, Fact(shown_type(column.type))) for column in real.columns)
     return tuple((column, NOTHING) for column in use.relation.columns)
 
 

@@ -22,7 +22,7 @@ AVAILABLE: frozenset[tuple[str, str]] = frozenset(
 )
 """(schema, relation) of every system relation that has a scoped form."""
 
-ONLY_BESIDE: frozenset[tuple[str, str]] = frozenset({("pg_catalog", "pg_attrdef")})
+ONLY_BESIDE: frozenset[tuple[str, str]] = frozenset({("pg_catalog", "pg_attrdef"), ("pg_catalog", "pg_settings")})
 """System relations that may be read only within a statement that reads another one too (as reflection does). Alone
 they are a dump of what may hold secrets, and the rewriter refuses it."""
 
@@ -51,7 +51,7 @@ def system_relation(schema: str, name: str, catalogue: Catalogue, visible: Visib
     columns = ", ".join(f"{_expression(each, form, kept)} AS {identifier(each.name)}" for each in relation.columns)
     source = f" {form.source}" if form.source else ""
     own = {
-        each.name: each.type for each in relation.columns if each.name in kept and _shown_type(each.type) == each.type
+        each.name: each.type for each in relation.columns if each.name in kept and shown_type(each.type) == each.type
     }
     return SystemView(f"SELECT {columns}{source} OFFSET 0", tuple(each.name for each in relation.columns), own)
 
@@ -68,7 +68,7 @@ def _maker(schema: str, name: str) -> Maker | None:
 
 
 def _expression(column: Column, form: Form, kept: frozenset[str]) -> str:
-    shown = _shown_type(column.type)
+    shown = shown_type(column.type)
     if column.name in form.set:
         return f"({form.set[column.name]})::{shown}"
     if column.name not in kept:
@@ -77,8 +77,8 @@ def _expression(column: Column, form: Form, kept: frozenset[str]) -> str:
     return own if shown == column.type else f"{own}::{shown}"
 
 
-def _shown_type(type_name: str) -> str:
-    """The type under which a column of the real relation is shown."""
+def shown_type(type_name: str) -> str:
+    """Return the type under which a column of the real relation is shown."""
     base = type_name.removesuffix("[]")
     if base.startswith("reg") or base in ("pg_node_tree", "aclitem", "anyarray"):
         return "text[]" if type_name.endswith("[]") or base == "anyarray" else "text"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bailiwick.sql.functions_allowed import ALLOWED, ANSWERED
+from bailiwick.sql.settings import SHOWABLE
 from bailiwick.sql.system_reach import FIRST_USER_OID, OWNER_OID, Reach, literal, name_constant, names, numbers
 from bailiwick.sql.types import SIGNATURE
 
@@ -296,6 +297,10 @@ _OPERATORS = Form(
     " oprrest oprjoin",
     {"oprowner": _OWNER},
 )
+_SETTINGS = Form(
+    f"FROM pg_catalog.pg_settings AS c WHERE c.name = ANY ({names(SHOWABLE - {'search_path'})})",
+    "name setting unit category short_desc context vartype min_val max_val enumvals boot_val",
+)
 _LANGUAGES = Form(
     f"FROM pg_catalog.pg_language AS c WHERE c.oid < {FIRST_USER_OID}",
     "oid lanname lanispl lanpltrusted lanplcallfoid laninline lanvalidator",
@@ -353,6 +358,7 @@ FORMS: Mapping[str, Maker] = {
     "pg_rules": _empty,
     "pg_sequence": _empty,
     "pg_sequences": _empty,
+    "pg_settings": lambda _: _SETTINGS,
     "pg_shdescription": _empty,
     "pg_statistic_ext": _empty,
     "pg_tables": _pg_tables,

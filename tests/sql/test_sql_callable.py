@@ -13,7 +13,7 @@ from bailiwick.sql.functions import TEMPLATES, call_template
 from bailiwick.sql.functions_allowed import ALLOWED, ANSWERED
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
-from bailiwick.sql.settings import timeout_shortened
+from bailiwick.sql.settings import SHOWABLE, timeout_shortened
 from bailiwick.sql.types import INFORMATION_DOMAINS, SIGNATURE
 from tests.sql.catalogue_rig import Rig, make_rig
 from tests.sql.rewrite_samples import denial, plan
@@ -140,3 +140,34 @@ def test_a_clients_own_timeout_leaves_the_sessions_bound_in_place(value: str) ->
 def test_no_timeout_at_all_is_refused(value: str) -> None:
     assert denial(f"SET statement_timeout TO {value}")
     assert not timeout_shortened((value,))
+
+
+def test_a_name_shown_as_text_compares_with_a_reg_value(rig: Rig, rewriter: Rewriter) -> None:
+    found = rows(rig, rewriter, "SELECT typname FROM pg_type WHERE typinput = 'pg_catalog.int4in'::regproc")
+    assert found == [("int4",)]
+    assert rows(rig, rewriter, "SELECT count(*) FROM pg_type WHERE 'int4in'::regproc <> typinput")[0][0] != 0
+    assert rows(rig, rewriter, "SELECT 1 FROM pg_class WHERE oid = 'customers'::regclass") == [(1,)]
+
+
+def test_a_key_expanded_in_a_sub_query_has_its_two_fields(rig: Rig, rewriter: Rewriter) -> None:
+    keys = "(SELECT information_schema._pg_expandarray(indkey) AS k FROM pg_index WHERE indisprimary) q"
+    assert (1, 1) in rows(rig, rewriter, f"SELECT (q.k).x, (k).n FROM {keys}")
+    for sql in (f"SELECT (q.k).pg_typeof FROM {keys}", "SELECT (q.k).x FROM (SELECT indkey AS k FROM pg_index) q"):
+        assert isinstance(rewriter.rewrite(sql)[0], Denial), sql
+
+
+def test_settings_are_those_that_may_be_shown_and_only_beside_another_relation(rig: Rig, rewriter: Rewriter) -> None:
+    beside = "EXISTS (SELECT FROM pg_am)"
+    found = {name for (name,) in rows(rig, rewriter, f"SELECT name FROM pg_settings WHERE {beside}")}
+    assert "max_index_keys" in found
+    assert found <= SHOWABLE - {"search_path"}
+    assert rows(rig, rewriter, f"SELECT setting FROM pg_settings WHERE name = 'data_directory' AND {beside}") == []
+    for alone in ("", " WHERE name > 'a'", " WHERE name = 'a' OR true", " WHERE setting = 'a'"):
+        assert isinstance(rewriter.rewrite(f"SELECT name FROM pg_settings{alone}")[0], Denial)
+    assert rows(rig, rewriter, "SELECT setting FROM pg_settings WHERE name = 'max_index_keys'") == [("32",)]
+    assert rows(rig, rewriter, "SELECT setting FROM pg_settings WHERE name = 'data_directory'") == []
+
+
+def test_sizes_are_not_told(rig: Rig, rewriter: Rewriter) -> None:
+    assert rows(rig, rewriter, "SELECT pg_table_size('customers'::regclass)") == [(None,)]
+    assert isinstance(rewriter.rewrite("SELECT pg_total_relation_size('customers')")[0], Denial)
