@@ -15,7 +15,7 @@ from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
     from bailiwick.gateway.ledger_reader import LedgerReader, Stored
-    from bailiwick.ledger.checkpoint import VerifierKey
+    from bailiwick.ledger.checkpoint import Signer, VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -151,7 +151,7 @@ def verify(
     verifier = _key(key, ledger)
     notes = [_read(path) for path in checkpoint or []]
     with _reading(ledger) as reader:
-        report = verify_evidence(reader.begin_evidence(), verifier, notes)
+        report = verify_evidence(reader.begin_evidence(), verifier, notes, _signer(ledger, verifier))
     if as_json:
         typer.echo(report_as_json(report))
     else:
@@ -247,6 +247,16 @@ def _key(text: str, ledger: Path) -> VerifierKey:
     if found is None:
         raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
     return found
+
+
+def _signer(ledger: Path, verifier: VerifierKey) -> Signer | None:
+    """Return the signer whose key is beside the ledger, as it is on the gateway's own machine; else None."""
+    from bailiwick.gateway.keys import read_signing_key
+    from bailiwick.ledger.checkpoint import Signer
+
+    key = read_signing_key(ledger.parent)
+    signer = None if key is None else Signer(verifier.name, key)
+    return signer if signer is not None and signer.verifier == verifier else None
 
 
 def _read(path: Path) -> str:

@@ -25,7 +25,7 @@ from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Front
 from bailiwick.gateway.run import Running as Gateway
 from bailiwick.gateway.run import running as running_gateway
-from bailiwick.ledger.checkpoint import VerifierKey
+from bailiwick.ledger.checkpoint import Signer
 from bailiwick.ledger.report import Report
 from bailiwick.ledger.verify import verify
 from bailiwick.model.decision import Denial
@@ -183,8 +183,8 @@ def _checked(gateway: Gateway) -> tuple[Report, bool]:
     """Verify the ledger, and look whether anything leaked into it."""
     reader = open_reader(gateway.config.ledger_file)
     try:
-        key = VerifierKey(reader.origin(), gateway.keys.signing.public_key().public_bytes_raw())
+        signer = Signer(reader.origin(), gateway.keys.signing)
         clean = not any(CANARY.encode() in stored.body for stored in reader.query(Query(limit=100_000)))
-        return verify(reader.begin_evidence(), key), clean
+        return verify(reader.begin_evidence(), signer.verifier, signer=signer), clean
     finally:
         reader.close()

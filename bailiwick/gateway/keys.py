@@ -72,6 +72,15 @@ def load_keys(data_dir: Path) -> Keys:
     return Keys(signing, mask)
 
 
+def read_signing_key(data_dir: Path) -> Ed25519PrivateKey | None:
+    """Return the signing key in a data directory, None when there is none that can be read."""
+    try:
+        found = load_pem_private_key((data_dir / "signing.key").read_bytes(), password=None)
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if isinstance(found, Ed25519PrivateKey) else None
+
+
 def write_public(path: Path, text: str) -> None:
     """Write what others may know, e.g. the ledger's verifier key; complete, or not at all."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

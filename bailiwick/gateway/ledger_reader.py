@@ -21,7 +21,7 @@ from bailiwick.ledger.encode import moment
 from bailiwick.ledger.facts import Facts
 from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Subtree, inclusion_proof
-from bailiwick.ledger.verify import Evidence
+from bailiwick.ledger.verify import Evidence, Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,17 @@ class LedgerReader:
                 for level, index, root in self._rows("SELECT level, idx, root FROM subtrees")
             ],
             head=self.checkpoint(),
+            tail=self._tail(),
             retained=[
                 (cast(int, size), _string(note))
                 for size, note in self._rows("SELECT size, note FROM checkpoints ORDER BY size")
             ],
         )
+
+    def _tail(self) -> Tail:
+        rows = self._rows("SELECT size, root, code FROM head")
+        size, root, code = rows[0] if rows else (-1, b"", b"")
+        return Tail(size if isinstance(size, int) else -1, _bytes(root), _bytes(code))
 
     def _evidence_rows(self) -> Iterator[Row]:
         members = ", ".join(f'f."{name}"' for name in Facts._fields)

@@ -1,6 +1,8 @@
 """The SQLite file of a ledger: its tables, and the statements that writer and readers share.
 
 `records`, `subtrees`, `checkpoints` and `head` are the evidence, written together in one transaction for each batch.
+The note of `head` is signed every few milliseconds; `size`, `root` and `code` are of the last batch, vouched for with
+the signing key (`Signer.vouch`).
 `facts` and `accesses` are an index over it, filled later and in larger pieces, because keeping ten B-trees up to date
 in every commit would double the time that each statement waits. Readers add what is not indexed yet.
 """
@@ -11,7 +13,7 @@ from bailiwick.ledger.facts import Facts
 
 APPLICATION_ID = 0x42414C45
 """Marks the file as a ledger (`BALE`)."""
-FORMAT = 1
+FORMAT = 2
 
 SCHEMA = f"""
 CREATE TABLE log (
@@ -36,7 +38,10 @@ CREATE TABLE checkpoints (
 ) STRICT;
 CREATE TABLE head (
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  note TEXT NOT NULL
+  note TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  code BLOB NOT NULL
 ) STRICT;
 CREATE TABLE facts (
   seq INTEGER PRIMARY KEY,

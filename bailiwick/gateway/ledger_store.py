@@ -1,4 +1,4 @@
-"""The ledger's file as its only writer sees it: append batches durably, sign each head, recover, refuse what is off.
+"""The ledger's file as its only writer sees it: append batches durably, sign heads, recover, refuse what is off.
 
 The file is opened by one process at a time (a lock file beside it says so). Everything here blocks; the gateway calls
 it from the thread of `ledger_writer`. Readers use `ledger_reader` and never disturb the writer.
@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,8 @@ from bailiwick.model.record import Record
 
 MAX_BATCH = 128
 """Records that one `append` takes: its statement binds three parameters for each."""
+SIGN_AFTER = 0.02
+"""Seconds for which a signature may stand for what came after it as well; until then the head is vouched for."""
 RETAIN_RECORDS = 1_000
 RETAIN_AFTER = timedelta(seconds=60)
 """A signed head is kept as a checkpoint after so many records or so much time."""
@@ -50,6 +53,9 @@ class LedgerStore:
         self._sound = False
         self._retained = 0
         self._retained_at = now()
+        self._signed = Frontier()
+        """The tree that the signed head is for."""
+        self._signed_at = 0.0
         self._indexed = 0
 
     @property
@@ -68,7 +74,8 @@ class LedgerStore:
         return str(self._signing().verifier)
 
     def checkpoint(self) -> str:
-        """Return the signed head: a note to keep elsewhere."""
+        """Sign the newest state and return the note, to be kept elsewhere."""
+        self.tidy()
         return self._head()
 
     def limit_pages(self, pages: int) -> None:
@@ -103,18 +110,28 @@ class LedgerStore:
             hashes.append(digest)
             values += (seq, digest, body)
         frontier, subtrees = extend(self._frontier, hashes)
-        note = self._sign(frontier)
+        size, root = frontier.size, frontier.root()
+        vouched = (size, root, self._signing().vouch(size, root))
+        due = time.monotonic() - self._signed_at > SIGN_AFTER or size - self._retained >= RETAIN_RECORDS
+        note = self._sign(frontier) if due else ""
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         execute(_insert_records(len(hashes)), values)
         if subtrees:
             self._keep_subtrees(subtrees)
-        execute("UPDATE head SET note = ? WHERE one = 1", (note,))
-        retained = self._retain(frontier, note)
+        execute("UPDATE head SET size = ?, root = ?, code = ?", vouched)
+        retained = self._keep_note(frontier, note) if note else None
         execute("COMMIT")
         self._frontier = frontier
+        if note:
+            self._signed, self._signed_at = frontier, time.monotonic()
         if retained is not None:
             self._retained, self._retained_at = frontier.size, retained
+
+    def _keep_note(self, frontier: Frontier, note: str, *, at_once: bool = False) -> datetime | None:
+        """Make a note the signed head, and a checkpoint if one is due; return the moment if it was."""
+        self._connection.execute("UPDATE head SET note = ?", (note,))
+        return self._retain(frontier, note, at_once=at_once)
 
     def _keep_subtrees(self, subtrees: Sequence[Subtree]) -> None:
         rows = [(subtree.level, subtree.index, subtree.root) for subtree in subtrees]
@@ -139,7 +156,7 @@ class LedgerStore:
                 self._connection.execute("ROLLBACK")
 
     def tidy(self, *, retain: bool = False) -> int:
-        """Index a piece of what is not yet indexed and keep a checkpoint if one is due (or `retain`).
+        """Sign the head, index a piece of what is not yet indexed, keep a checkpoint if one is due (or `retain`).
 
         Return how many records are still to be indexed. For quiet moments: it is a transaction of its own.
         """
@@ -152,12 +169,16 @@ class LedgerStore:
             if last >= self._indexed:
                 execute(f"INSERT INTO facts {SELECT_FACTS}", (self._indexed, last))
                 execute(f"INSERT INTO accesses {SELECT_ACCESSES}", (self._indexed, last))
-            retained = self._retain(self._frontier, self._head(), at_once=retain)
+            if self._signed == self._frontier:
+                retained = self._retain(self._frontier, self._head(), at_once=retain)
+            else:
+                retained = self._keep_note(self._frontier, self._sign(self._frontier), at_once=retain)
             execute("COMMIT")
         except sqlite3.Error as error:
             self._undo()
             raise LedgerError(f"the ledger `{self._path}` cannot be written: {error}", remedy=_remedy(error)) from error
         self._indexed = last + 1
+        self._signed, self._signed_at = self._frontier, time.monotonic()
         if retained is not None:
             self._retained, self._retained_at = self._frontier.size, retained
         return self.unindexed
@@ -191,7 +212,9 @@ class LedgerStore:
             f"PRAGMA user_version = {FORMAT};"
         )
         self._connection.execute("INSERT INTO log (one, origin) VALUES (1, ?)", (signer.name,))
-        self._connection.execute("INSERT INTO head (one, note) VALUES (1, ?)", (head,))
+        root = Frontier().root()
+        values = (head, root, signer.vouch(0, root))
+        self._connection.execute("INSERT INTO head (one, note, size, root, code) VALUES (1, ?, 0, ?, ?)", values)
         self._connection.execute("COMMIT")
 
     def _recover(self) -> None:
@@ -200,18 +223,31 @@ class LedgerStore:
         if head is None:
             raise self._mismatch("its head was not signed with this gateway's key")
         last = self._one("SELECT coalesce(max(seq), -1) FROM records")
-        if last != head.size - 1:
-            raise self._mismatch(f"its head was signed for {head.size} records and it holds {last + 1}")
+        size, root = self._vouched(head)
+        if last != size - 1:
+            raise self._mismatch(f"its head was signed for {size} records and it holds {last + 1}")
         try:
-            frontier = frontier_of(head.size, self._subtrees)
+            frontier = frontier_of(size, self._subtrees)
         except LookupError as error:
             raise self._mismatch(str(error)) from error
-        if frontier.root() != head.root:
+        if frontier.root() != root:
             raise self._mismatch("its hashes do not give the root that was signed")
         self._frontier = frontier
+        self._signed = frontier if size == head.size else Frontier()
+        self._signed_at = 0.0
         self._retained = self._one("SELECT coalesce(max(size), 0) FROM checkpoints")
         self._indexed = self._one("SELECT coalesce(max(seq), -1) + 1 FROM facts")
         self._sound = True
+
+    def _vouched(self, head: Checkpoint) -> tuple[int, bytes]:
+        """Return size and root of the last batch: what was signed, or what has been vouched for since."""
+        row = self._connection.execute("SELECT size, root, code FROM head").fetchone()
+        size, root, code = cast("tuple[int, bytes, bytes]", row)
+        if size == head.size:
+            return head.size, head.root
+        if size < head.size or not self._signing().vouched(size, root, code):
+            raise self._mismatch("what came after its last signature was not written by this gateway")
+        return size, root
 
     def _subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
         return read_subtrees(self._connection, level, start, count)

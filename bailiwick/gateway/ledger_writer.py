@@ -125,9 +125,12 @@ class LedgerWriter:
             self._using.release()
             self._ended = self._ended or done is None
             self._deliver(iter([durable for _, durable in batch]), done is True)
-            if self._store.unindexed >= MOST_UNINDEXED and not self._nudged:
+            if not self._nudged:
                 self._nudged = True
-                self._queue.put([])
+                self._loop.call_later(QUIET, self._nudge)
+
+    def _nudge(self) -> None:
+        self._queue.put([])
 
     async def close(self) -> None:
         """Write what is pending, keep a final checkpoint, close the store. Callbacks have been called on return."""
@@ -143,7 +146,8 @@ class LedgerWriter:
             while self._gather(batch):
                 self._commit(batch)
                 batch = []
-                self._catch_up()
+                if not batch or self._store.unindexed >= MOST_UNINDEXED:
+                    self._catch_up()
             if batch:
                 self._commit(batch)
                 batch = []
@@ -178,10 +182,10 @@ class LedgerWriter:
                 patience = RETAIN_AFTER.total_seconds() if not self._tidy() else 0.001
 
     def _catch_up(self) -> None:
-        """Index while there is much to index and nothing to commit, piece by piece: the loop may go between."""
-        while self._store.unindexed >= MOST_UNINDEXED // 2 and self._queue.empty() and self._tidy():
-            pass
+        """Sign, and index while there is nothing to commit, piece by piece: the loop may go between."""
         self._nudged = False
+        while self._queue.empty() and self._tidy():
+            pass
 
     def _tidy(self) -> int:
         try:

@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bailiwick.ledger.checkpoint import Checkpoint, VerifierKey, open_checkpoint
+from bailiwick.ledger.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint
 from bailiwick.ledger.leaves import Row, findings_of, place
 from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, subtree_root
 from bailiwick.ledger.replay import Anchor, Replay
 from bailiwick.ledger.report import Finding, Report, span
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Size and root of the newest state, and the code that vouches for it until it is signed (`Signer.vouch`)."""
+
+    size: int
+    root: bytes
+    code: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +38,23 @@ class Evidence:
     subtrees: Sequence[Subtree]
     head: str
     """The signed head, a note."""
+    tail: Tail
+    """What the last batch made of the tree."""
     retained: Sequence[tuple[int, str]]
     """Kept checkpoints: the size in whose place each stands, and the note."""
 
 
-def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = ()) -> Report:
-    """Check everything, also against checkpoints (signed notes) that were held elsewhere."""
+def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = (), signer: Signer | None = None) -> Report:
+    """Check everything, also against checkpoints (signed notes) that were held elsewhere.
+
+    Only with the `signer` can the records of the last milliseconds be checked, which are not signed yet.
+    """
     findings: list[Finding] = []
     head = open_checkpoint(evidence.head, key)
     if head is None:
         findings.append(Finding("checkpoint", "the ledger's signed head is not a checkpoint signed with this key"))
     anchors = _own_anchors(evidence, head, key, findings) + _external_anchors(external, head, key, findings)
+    anchors += _tail_anchor(evidence.tail, head, signer, findings)
     limit = max((anchor.size for anchor in anchors), default=evidence.count)
     leaves = place(evidence.rows, limit, evidence.indexed)
     findings += findings_of(leaves)
@@ -50,8 +65,8 @@ def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = ()) -
         findings += _check_subtrees(evidence.subtrees, limit)
     return Report(
         records=leaves.rows,
-        size=None if head is None else head.size,
-        root=None if head is None else head.root,
+        size=None if head is None else max(head.size, limit),
+        root=None if head is None else next((each.root for each in anchors if each.size == limit), head.root),
         checkpoints=len(anchors),
         findings=tuple(findings),
     )
@@ -75,6 +90,23 @@ def _own_anchors(
             text = f"{span(head.size, newest - 1)}: the head was taken back to one signed before them"
             findings.append(Finding("rolled_back", text, head.size, newest - 1))
     return anchors
+
+
+def _tail_anchor(tail: Tail, head: Checkpoint | None, signer: Signer | None, findings: list[Finding]) -> list[Anchor]:
+    """Return the anchor of what was written since the head was signed, if there is something and it is vouched for."""
+    if head is None or tail.size == head.size:
+        return []
+    if tail.size > head.size and signer is not None and signer.vouched(tail.size, tail.root, tail.code):
+        return [Anchor(tail.size, tail.root)]
+    first, last = sorted((head.size, tail.size))
+    text = f"{span(first, last - 1)}: "
+    if tail.size > head.size and signer is None:
+        text += "not signed yet; a running gateway signs in a moment, another when it is started again"
+        findings.append(Finding("unprovable", text, first, last - 1))
+    else:
+        text += "the newest state was not written by the holder of this key"
+        findings.append(Finding("checkpoint", text, first, last - 1))
+    return []
 
 
 def _external_anchors(

@@ -23,7 +23,8 @@ from bailiwick.model.record import Record
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ORIGIN = "test/ledger"
-VERIFIER: VerifierKey = Signer(ORIGIN, KEY).verifier
+SIGNER = Signer(ORIGIN, KEY)
+VERIFIER: VerifierKey = SIGNER.verifier
 START = datetime(2026, 11, 22, 8, 0, 0, 1, UTC)
 
 
@@ -60,13 +61,14 @@ def fill(store: LedgerStore, records: Sequence[Record], batch: int = 100) -> Non
     """Append records in batches."""
     for at in range(0, len(records), batch):
         store.append(records[at : at + batch])
+    store.tidy()
 
 
 def checked(path: Path, external: Sequence[str] = ()) -> Report:
     """Verify a ledger's file."""
     reader = open_reader(path)
     with closing(reader):
-        return verify(reader.begin_evidence(), VERIFIER, external)
+        return verify(reader.begin_evidence(), VERIFIER, external, SIGNER)
 
 
 class Intruder:

@@ -27,6 +27,7 @@ def store(tmp_path: Path) -> Generator[LedgerStore]:
     intent = Record(id="rec_intent", kind="intent", at=START, agent="writer", actions=("tickets:update",))
     outcome = Record(id="rec_outcome", kind="outcome", at=START, agent="writer", refers="rec_intent", code="23505")
     opened.append([intent, outcome])
+    opened.checkpoint()
     (tmp_path / "ledger.vkey").write_text(f"{VERIFIER}\n")
     yield opened
     opened.close()
@@ -128,11 +129,12 @@ def test_verify_against_a_checkpoint_held_elsewhere(store: LedgerStore, path: Pa
     held.write_bytes(ledger(path, "checkpoint").output.encode())
     assert ledger(path, "verify", "--checkpoint", str(held)).exit_code == 0
     store.append([record(50)])
+    store.checkpoint()
     newer = tmp_path / "newer"
     newer.write_bytes(ledger(path, "checkpoint").output.encode())
     assert ledger(path, "verify", "--checkpoint", str(held), "--checkpoint", str(newer)).exit_code == 0
     with intruding(path) as intruder:
-        intruder.run("UPDATE head SET note = ?", held.read_text())
+        intruder.run("UPDATE head SET note = ?, size = 32", held.read_text())
         intruder.cut(32)
     assert ledger(path, "verify", "--checkpoint", str(held)).exit_code == 0
     result = ledger(path, "verify", "--checkpoint", str(newer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from bailiwick.ledger.checkpoint import open_checkpoint
 from bailiwick.ledger.encode import decode, read
 from bailiwick.ledger.facts import Facts, actions_of, facts_of
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
+from bailiwick.ledger.verify import verify
 from tests.gateway.ledger_rig import START, VERIFIER, checked, fill, intruding, new_store, record
 
 
@@ -96,7 +98,12 @@ def test_other_key_is_refused(path: Path) -> None:
         ("UPDATE subtrees SET root = zeroblob(32) WHERE idx = 0", "do not give the root"),
         ("DELETE FROM subtrees WHERE idx = 1", "records 0 to 511 are missing"),
         ("DELETE FROM head", "not signed with this gateway's key"),
-        ("UPDATE head SET note = (SELECT note FROM checkpoints WHERE size = 500)", "signed for 500 records"),
+        (
+            "UPDATE head SET note = (SELECT note FROM checkpoints), code = zeroblob(32)",
+            "not written by",
+        ),
+        ("UPDATE head SET size = 601", "not written by"),
+        ("UPDATE head SET size = 599", "not written by"),
     ],
 )
 def test_damaged_ledger_is_not_written(path: Path, statement: str, why: str) -> None:
@@ -110,6 +117,27 @@ def test_damaged_ledger_is_not_written(path: Path, statement: str, why: str) -> 
         intruder.run(statement)
     with pytest.raises(LedgerError, match=why):
         new_store(path)
+
+
+def test_a_tail_that_a_killed_gateway_left_unsigned_is_taken_up_and_signed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bailiwick.gateway.ledger_store.SIGN_AFTER", 3600.0)
+    store = new_store(path)
+    store.checkpoint()
+    for number in range(5):
+        store.append([record(number)])
+    assert checked(path).sound
+    with closing(open_reader(path)) as reader:
+        assert verify(reader.begin_evidence(), VERIFIER).findings[0].kind == "unprovable"
+    copy = path.with_name("copy.db")  # what a kill leaves: the files, and nobody to sign
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    again = new_store(copy)
+    assert again.size == 5
+    again.close()
+    with closing(open_reader(copy)) as reader:
+        assert verify(reader.begin_evidence(), VERIFIER).sound
 
 
 def test_file_that_is_no_ledger_is_refused(path: Path) -> None:
@@ -198,6 +226,7 @@ def test_checkpoints_are_kept_by_number_and_by_time(path: Path) -> None:
     store.tidy()
     assert kept() == [1_000]
     store.append([record(1_000)])
+    store.tidy()
     assert kept() == [1_000, 1_001]
     store.append([record(1_001)])
     store.close()

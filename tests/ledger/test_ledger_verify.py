@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from bailiwick.ledger.checkpoint import Checkpoint, Signer
 from bailiwick.ledger.encode import encode
 from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Frontier, Subtree, extend, leaf_hash
-from bailiwick.ledger.verify import Evidence, verify
+from bailiwick.ledger.verify import Evidence, Tail, verify
 from bailiwick.model.record import Record
 
 SIGNER = Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -41,7 +42,40 @@ def evidence(size: int, kept: list[int]) -> Evidence:
         subtrees += completed
         notes[stop] = SIGNER.sign(Checkpoint("test", stop, frontier.root()).text())
         at = stop
-    return Evidence(rows, size, 0, subtrees, notes[size], [(stop, notes[stop]) for stop in sorted(set(kept))])
+    tail = Tail(size, frontier.root(), SIGNER.vouch(size, frontier.root()))
+    return Evidence(rows, size, 0, subtrees, notes[size], tail, [(stop, notes[stop]) for stop in sorted(set(kept))])
+
+
+def unsigned(size: int, signed: int) -> Evidence:
+    """A ledger whose last records were written but not signed when the gateway was killed."""
+    return replace(evidence(size, [signed]), head=evidence(signed, []).head)
+
+
+def test_an_unsigned_tail_is_checked_with_the_key_and_named_without_it() -> None:
+    whole = unsigned(300, 290)
+    report = verify(whole, SIGNER.verifier, signer=SIGNER)
+    assert report.sound
+    assert report.size == 300
+    assert report.root == whole.tail.root
+    (finding,) = verify(whole, SIGNER.verifier).findings[:1]
+    assert (finding.kind, finding.first, finding.last) == ("unprovable", 290, 299)
+
+
+@pytest.mark.parametrize("seq", [0, 289, 290, 299])
+def test_a_change_in_or_before_an_unsigned_tail_is_found(seq: int) -> None:
+    whole = unsigned(300, 290)
+    false = Row(seq, leaf_hash(body(seq, "other")), body(seq, "other"))
+    rows = [false if row.seq == seq else row for row in whole.rows]
+    report = verify(replace(whole, rows=rows), SIGNER.verifier, signer=SIGNER)
+    assert any(finding.first is not None and finding.first <= seq <= (finding.last or 0) for finding in report.findings)
+
+
+def test_a_tail_that_the_key_did_not_vouch_for_is_found() -> None:
+    whole = unsigned(300, 290)
+    for tail in (replace(whole.tail, code=bytes(32)), replace(whole.tail, size=299), replace(whole.tail, size=12)):
+        assert not verify(replace(whole, tail=tail), SIGNER.verifier, signer=SIGNER).sound
+    other = Signer("test", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    assert not verify(whole, SIGNER.verifier, signer=other).sound
 
 
 @st.composite
