@@ -14,7 +14,8 @@ in files `legitimate_*`, `refuse` in files `hostile_*`.
 - `contained`: both give the same, or neither gives anything (refused, or no row).
 
 Marks: `ordered` (the rows' order counts), `since N` (PostgreSQL N), `xml` (a server that was built with libxml),
-`not natively` (only the gateway is asked: the server itself shows its catalogue, and lets a role be given up).
+`not natively` (only the gateway is asked: the server itself shows its catalogue, and lets a role be given up),
+`not both` (refused with `enforce: both`, since relations are views there).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Case:
     since: int = 0
     xml: bool = False
     natively: bool = True
+    both: bool = True
 
     @property
     def reads(self) -> bool:
@@ -74,7 +76,7 @@ def _read(path: Path) -> Iterator[Case]:
 def _case(head: re.Match[str], hostile: bool, steps: tuple[str, ...]) -> Case:
     marks = [mark.strip() for mark in (head["marks"] or "").split(",") if mark.strip()]
     expected: Expected = "refuse" if hostile else "answer"
-    since, ordered, xml, natively = 0, False, False, True
+    since, ordered, xml, natively, both = 0, False, False, True, True
     for mark in marks:
         if mark in get_args(Expected):
             expected = mark  # pyright: ignore[reportAssignmentType]  # checked by the line above
@@ -82,10 +84,12 @@ def _case(head: re.Match[str], hostile: bool, steps: tuple[str, ...]) -> Case:
             ordered = True
         elif mark == "xml":
             xml = True
+        elif mark == "not both":
+            both = False
         elif mark == "not natively":
             natively, expected = False, "contained"
         elif mark.startswith("since "):
             since = int(mark.removeprefix("since "))
         else:
             raise ValueError(f"case {head['name']}: unknown mark `{mark}`")
-    return Case(head["name"], hostile, expected, head["why"], steps, ordered, since, xml, natively)
+    return Case(head["name"], hostile, expected, head["why"], steps, ordered, since, xml, natively, both)

@@ -38,7 +38,9 @@ def _relation(scoped: ScopedRelation, schema: str) -> Relation:
 def _scope(scoped: ScopedRelation, schema: str) -> ResourceScope:
     scope = scoped.scope
     clear = frozenset(column.name for column in scoped.columns.values() if column.clear)
-    tenant = scope.resource.tenant if scope.resource.tenant in clear else None
+    tenant = scope.resource.tenant
+    if tenant not in clear or any(tenant not in grant.fields for grant in scope.creates):
+        tenant = None  # the view filters and the guard fills in: the role may not name a column that no grant has
     shown = dict.fromkeys(scoped.columns)
     writable = scoped.relation.kind in _KINDS
     return replace(

@@ -92,7 +92,7 @@ SELECT parcels.name FROM stations AS parcels;
 SELECT depot_keys.name FROM stations AS depot_keys;
 -- case column-like-table: an output name that is a table's name
 SELECT customer_id AS customers FROM customers;
--- case only: ONLY on a table without children
+-- case only [not both]: ONLY on a table without children
 SELECT name FROM ONLY stations;
 -- case inheritance: rows of a child count to its parent
 SELECT vehicle_id, plate FROM vehicles;
