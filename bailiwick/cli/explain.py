@@ -193,6 +193,9 @@ def _json(each: Explained, scope: Scope) -> dict[str, object]:
             for place, bound in enumerate(each.plan.bound)
         ]
         found["checked_after"] = each.plan.checked
+        found["aggregated"] = [
+            {"resource": one.resource, "min_group": one.min_group, "groupings": one.most} for one in each.plan.groupings
+        ]
     return found
 
 
@@ -231,6 +234,10 @@ def _print(each: Explained, scope: Scope) -> None:
             console.print(f"  runs as    {escape(each.plan.sql)}")
             for place, bound in enumerate(each.plan.bound):
                 console.print(f"             ${each.plan.first + place} = {escape(str(bound.source))} ({bound.type})")
+            for grouping in each.plan.groupings:
+                size, most = grouping.min_group, grouping.most
+                told = f"only groups of at least {size} rows of {grouping.resource}, {most} groupings a session"
+                console.print(f"  tells      {escape(told)}, none that single out fewer with what was told before")
             if each.plan.checked:
                 console.print("  and each row is checked after the change; one outside the scope undoes it all")
         return

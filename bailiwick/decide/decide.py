@@ -203,18 +203,20 @@ def _entries(scope: ResourceScope, denials: Denials, terms: _Terms) -> Iterable[
         ("update", scope.updates),
         ("create", scope.creates),
         ("delete", scope.deletes),
+        ("aggregate", scope.aggregate.grants if scope.aggregate is not None else ()),
     )
     for verb, grants in verbs:
         if not grants:
             continue
         fields = _granting_fields(grants)
-        reading = verb == "read"
+        reading = verb in ("read", "aggregate")
         labels = {name: labels_of(scope.resource, name) if reading else _no_labels for name in fields}
         unnamed = scope.resource.labels.get("*", _no_labels) if reading else _no_labels
-        prefix = f"{verb}:"
+        gated = "read" if reading else verb
+        prefix = f"{gated}:"
         gates = {key[len(prefix) :]: gate for key, gate in scope.held.items() if key.startswith(prefix)}
         every = tuple(dict.fromkeys(grant.grant for grant in grants))
-        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(verb), gates, denials, verb, terms)
+        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(gated), gates, denials, gated, terms)
 
 
 def _granting_fields(grants: Sequence[ReadGrant | WriteGrant]) -> dict[str, tuple[str, ...]]:

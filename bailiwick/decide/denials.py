@@ -161,9 +161,13 @@ def _verbs(scope: ResourceScope) -> dict[str, tuple[str, ...]]:
         "create": tuple(sorted({name for grant in scope.creates for name in grant.fields})),
         "update": tuple(sorted({name for grant in scope.updates for name in grant.fields})),
     }
-    return {
+    found = {
         verb: fields.get(verb, ()) for verb in data_verbs if fields.get(verb) or (verb == "delete" and scope.deletes)
     }
+    if scope.aggregate is not None:
+        told = {name: None for grant in scope.aggregate.grants for name in grant.fields}
+        found["counts, sums and averages"] = tuple(told)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

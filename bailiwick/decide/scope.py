@@ -18,7 +18,7 @@ from bailiwick.errors import PolicyError
 from bailiwick.match.condition import CelInput, compile_condition
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Narrowing, Policy, Resource
-from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
+from bailiwick.model.scope import AggregateReads, DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
 from bailiwick.model.session import Session
 
 WriteVerb = Literal["update", "create", "delete"]
@@ -28,7 +28,7 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     """Return what the session may do. An unknown agent or task, or a task of other agents, may do nothing.
 
     `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Grants whose way of
-    working is not in effect (`aggregate`, `args`) give nothing. Equal ids mean equal scopes.
+    working is not in effect (`args`) give nothing. Equal ids mean equal scopes.
     """
     values = _session_values(session)
 
@@ -138,16 +138,36 @@ def _build(
     updates = _writes("update", ground, allows, gone["update"], within, hidden)
     creates = _writes("create", ground, allows, gone["create"], within, set())
     deletes = _writes("delete", ground, allows, gone["delete"], within, hidden)
-    if not (reads or updates or creates or deletes):
+    touched = reads or updates or creates or deletes
+    aggregate = None if touched else _aggregate(ground, grants, gone["read"], within)
+    if not (reads or updates or creates or deletes or aggregate):
         return None
+    told = aggregate.grants if aggregate is not None else ()
     queueing = {grant.id for grant in allows if grant.through == "queue"}
     # A delete to which a queueing grant contributes waits for people anyway, as a held change: no gate is needed.
-    held = held_by(policy, ground, reads, bool(deletes) and not any(each.grant in queueing for each in deletes))
-    return ResourceScope(ground.resource, reads, updates, creates, deletes, denied_rows, held)
+    held = held_by(
+        policy, ground, (*reads, *told), bool(deletes) and not any(each.grant in queueing for each in deletes)
+    )
+    return ResourceScope(ground.resource, reads, updates, creates, deletes, denied_rows, held, aggregate)
 
 
 def _in_effect(grant: Grant) -> bool:
     return grant.aggregate is None and grant.args is None
+
+
+def _is_direct(grant: Grant) -> bool:
+    return grant.through == "direct" and grant.args is None
+
+
+def _aggregate(ground: Ground, grants: Sequence[Grant], gone: Subtraction, within: _Within) -> AggregateReads | None:
+    """Return what may only be aggregated: the strictest bounds of its grants hold for all of them together."""
+    allows = [grant for grant in grants if grant.effect == "allow" and grant.aggregate and _is_direct(grant)]
+    reads = _reads(ground, allows, gone, within)
+    taking_part = [grant for grant in allows if any(read.grant == grant.id for read in reads)]
+    if not taking_part:
+        return None
+    smallest = max(grant.aggregate or 0 for grant in taking_part)
+    return AggregateReads(reads, smallest, min(grant.groupings for grant in taking_part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,4 +261,5 @@ def _taking_part(applying: Sequence[Grant], found: ResourceScope | None) -> dict
     if found is not None:
         writes = found.updates + found.creates + found.deletes
         used = {grant.grant for grant in found.reads} | {grant.grant for grant in writes}
+        used |= {grant.grant for grant in found.aggregate.grants} if found.aggregate else set()
     return {grant.id: grant for grant in applying if grant.effect == "deny" or grant.id in used}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bailiwick.model.decision import Decision, Request
+from bailiwick.model.record import JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Call:
     statement: str
     request: Request
     decision: Decision
+    detail: Mapping[str, JsonValue] | None = None
+    """Further facts for the ledger; never a value of a row."""
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -21,6 +21,7 @@ from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.tokens import Rejected, Tokens
+from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.change import Asked
@@ -28,6 +29,7 @@ from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Reques
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
+from bailiwick.sql.groupings import Cells, Grouping
 
 _log = logging.getLogger("bailiwick.enforce")
 
@@ -75,6 +77,14 @@ class Enforcer(Protocol):
         """Record a whole call in one record: a denial, a hold, or a read whose outcome is already known.
 
         Returns the record's id, which a denied caller is told."""
+        ...
+
+    def group(
+        self, live: LiveSession, groupings: Sequence[Grouping], told: Sequence[Cells], durable: Durable
+    ) -> Telling | Denial:
+        """Take up what a statement asks of relations that may only be aggregated.
+
+        Nothing of its result leaves before `durable(True)`. A denial: it may not run, and `durable` is not called."""
         ...
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
@@ -168,6 +178,20 @@ class Gateway:
     def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
         """Record a whole call; see `Enforcer`."""
         return self._record("call", live, call, outcome, durable, "")
+
+    def group(
+        self, live: LiveSession, groupings: Sequence[Grouping], told: Sequence[Cells], durable: Durable
+    ) -> Telling | Denial:
+        """Take up groupings; see `Enforcer`."""
+        try:
+            known = self._live(live)
+            asked = known.groupings.ask(groupings, told)
+            if isinstance(asked, Telling):
+                self._sessions.told.keep(known.session.id, asked, durable)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("groupings could not be taken up: %s", _kind(error))
+            return _FAILED
+        return asked
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
         """Record an intent; see `Enforcer`. What is not allowed, or of an ended session, never becomes durable."""
@@ -302,6 +326,7 @@ class Gateway:
             rows=outcome.rows,
             bytes=outcome.bytes,
             duration_us=outcome.duration_us,
+            detail=call.detail or {},
         )
 
     def _facts_of(self, call: Call) -> _Facts:

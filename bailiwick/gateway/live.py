@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.session import within_hours
 from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.told import SessionGroupings
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.model.policy import Hours
 from bailiwick.model.scope import Scope
@@ -93,11 +94,19 @@ class Live:
         "_inside",
         "_session",
         "ended",
+        "groupings",
         "identity",
         "terms",
     )
 
-    def __init__(self, session: Session, terms: Terms, clock: Clock, active: datetime) -> None:
+    def __init__(
+        self,
+        session: Session,
+        terms: Terms,
+        clock: Clock,
+        active: datetime,
+        groupings: SessionGroupings | None = None,
+    ) -> None:
         self._session = session
         self._clock = clock
         self._active = active
@@ -106,6 +115,8 @@ class Live:
         self._inside = False
         self._hours_known = datetime.min.replace(tzinfo=session.opened_at.tzinfo)
         self.identity = identify(session)
+        self.groupings = SessionGroupings() if groupings is None else groupings
+        """What it has asked of relations that it may only aggregate."""
         self.terms = terms
         self.ended: Ending | None = None
 

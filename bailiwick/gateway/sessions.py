@@ -19,6 +19,7 @@ from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.state import State, StoredSession
 from bailiwick.gateway.tokens import Claims
+from bailiwick.gateway.told import SessionGroupings, ToldStore
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import SessionState
 
@@ -40,6 +41,7 @@ class Sessions:
         self.clock = clock
         self.force = force
         self.registry = Registry()
+        self.told = ToldStore(state)
         self._saved: dict[str, datetime] = {}
         self._save_at = clock() + _save_every
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +50,7 @@ class Sessions:
     async def start(self) -> None:
         """Take up the sessions that were open when the gateway stopped; end those that must be, start the clockwork."""
         for stored in await self.state.list("OPEN", limit=1_000_000):
-            self.take_up(stored)
+            self.take_up(stored, await self.told.load(stored.session.id))
         self.reload(self.force)
         self.cut_what_is_over()
         await self.store_endings()
@@ -62,9 +64,9 @@ class Sessions:
             await asyncio.gather(self._storing, return_exceptions=True)
         await self._save(self.clock())
 
-    def take_up(self, stored: StoredSession) -> Live:
-        """Make a stored open session live."""
-        live = Live(stored.session, self.force.terms(stored.session), self.clock, stored.active_at)
+    def take_up(self, stored: StoredSession, groupings: SessionGroupings | None = None) -> Live:
+        """Make a stored open session live; `groupings`: what it has asked before."""
+        live = Live(stored.session, self.force.terms(stored.session), self.clock, stored.active_at, groupings)
         self.registry.add(live)
         self._saved[stored.session.id] = stored.active_at
         return live

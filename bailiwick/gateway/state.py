@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,6 +51,15 @@ sessions = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
     sa.Column("reason", sa.Text, nullable=False),
+)
+groupings = sa.Table(
+    "groupings",
+    _metadata,
+    sa.Column("session", sa.Text, primary_key=True),
+    sa.Column("resource", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("refused", sa.Integer, nullable=False),
 )
 
 
@@ -119,6 +129,21 @@ class State:
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Return a connection whose changes are on disk at its end. Raises ConfigError."""
         return self._write()
+
+    async def groupings(self, session_id: str) -> Sequence[Mapping[str, object]]:
+        """Return what a session has asked of relations that it may only aggregate, in order; see `told`."""
+        query = sa.select(groupings).where(groupings.c.session == session_id).order_by(groupings.c.number)
+        async with self._read() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def tell(self, rows: Sequence[Mapping[str, str | int]]) -> None:
+        """Store groupings; one that is stored already is changed."""
+        made = insert(groupings)
+        change = made.on_conflict_do_update(
+            index_elements=["session", "resource", "number"], set_={"refused": made.excluded.refused}
+        )
+        async with self._write() as connection:
+            await connection.execute(change, [dict(row) for row in rows])
 
     async def close(self) -> None:
         """Let go of the file."""

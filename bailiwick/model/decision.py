@@ -19,6 +19,7 @@ DenialCode = Literal[
     "syntax_not_supported",
     "statement_unparsable",
     "statement_too_large",
+    "group_too_small",
     "needs_approval",
     "queued",
     "preview_failed",

@@ -19,6 +19,8 @@ from bailiwick.model.value import ValueType
 
 Preview = Literal["rows", "count", "off"]
 """Rows before and after, and how many; only how many; nothing, so that nothing runs (triggers may reach outside)."""
+DEFAULT_GROUPINGS = 20
+"""How many different groupings one session may ask for, unless the policy says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Grant:
     """Of `through: queue`: what is found out beforehand about what the change would do."""
     aggregate: int | None = None
     """`min_group` of an aggregates-only read."""
+    groupings: int = DEFAULT_GROUPINGS
+    """With `aggregate`: how many different groupings one session may ask for."""
     override: bool = False
     position: Position = NOWHERE
 

@@ -58,6 +58,17 @@ class DenyRows:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregateReads:
+    """What may be counted, summed and averaged, but never read row by row."""
+
+    grants: tuple[ReadGrant, ...]
+    min_group: int
+    """Smaller groups are never told; of several grants the largest."""
+    groupings: int
+    """How many different groupings one session may ask for; of several grants the smallest."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceScope:
     """What a session may do with one resource. The tenant condition is *not* in the filters: whoever compiles a
     scope adds `resource.tenant = $tenant` to every read and write."""
@@ -71,6 +82,9 @@ class ResourceScope:
     """Apply to reads and, being part of the read scope, to every write."""
     held: Mapping[str, str] = field(default_factory=dict[str, str])
     """`verb` or `read:field` → name of the built-in gate that holds it (`delete`, `restricted`)."""
+    aggregate: AggregateReads | None = None
+    """INVARIANT: only where rows can neither be read nor written. Of a group with rows that the agent knows or has made
+    what is told is about the rest, which may be one row."""
 
     def readable(self) -> tuple[str, ...]:
         """Return the fields that some read grant shows, in the order of the lock."""

@@ -18,7 +18,15 @@ from bailiwick.model.scope import ResourceScope, WriteGrant
 from bailiwick.policy.covers import Grants, denied_still, uncovered_read, uncovered_write
 from bailiwick.policy.diff_rules import Note, rules_changed
 from bailiwick.policy.possible import Possible, lock_of_names, possible
-from bailiwick.policy.words import denied_in_words, listed, read_in_words, table_of, terms_in_words, write_in_words
+from bailiwick.policy.words import (
+    aggregate_in_words,
+    denied_in_words,
+    listed,
+    read_in_words,
+    table_of,
+    terms_in_words,
+    write_in_words,
+)
 
 _OTHER, _before, _after = "\0", "before", "instead"
 _masked = Mask("full")
@@ -119,16 +127,18 @@ def _more(mine: _Side, other: _Side) -> Iterator[tuple[str, bool]]:
         yield from _ungated(mine.scope, other.scope)
         yield from _not_denied(mine, mine.scope, other, other.scope)
     yield from _reads(mine, mine.scope, other)
+    yield from _aggregates(mine, mine.scope, other)
     yield from _writes(mine, mine.scope, other)
 
 
 def _ungated(mine: ResourceScope, other: ResourceScope) -> Iterator[tuple[str, bool]]:
-    verbs = {"read": mine.reads, "update": mine.updates, "create": mine.creates, "delete": mine.deletes}
+    reads = mine.reads or (mine.aggregate.grants if mine.aggregate is not None else ())
+    verbs = {"read": reads, "update": mine.updates, "create": mine.creates, "delete": mine.deletes}
     for key, gate in other.held.items():
         verb, _, field = key.partition(":")
         reached = any(not field or field in grant.fields for grant in verbs[verb])
         if reached and key not in mine.held and verb not in mine.held:
-            clear = verb != "read" or not field or any(read.fields.get(field, _masked) is None for read in mine.reads)
+            clear = verb != "read" or not field or any(read.fields.get(field, _masked) is None for read in reads)
             of = f" of {field}{'' if clear else ', masked,'}" if field else ""
             yield f"{verb}{of} without approval (gate {gate})", True
 
@@ -170,6 +180,23 @@ def _reads(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[st
         held = [name for name, mask in left.fields.items() if mask is None and f"read:{name}" in scope.held]
         gate = f"; {listed(held)} in clear after approval only" if held else ""
         yield said + gate + _compared(near), certain
+
+
+def _aggregates(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[str, bool]]:
+    """What may only be aggregated was allowed before if it could be read, or aggregated under no stricter bounds."""
+    told, there = scope.aggregate, other.scope
+    if told is None:
+        return
+    before = there.aggregate if there is not None else None
+    others = there.reads if there is not None else ()
+    if before is not None and before.min_group <= told.min_group and before.groupings >= told.groupings:
+        others = before.grants
+    for read in told.grants:
+        left, certain = uncovered_read(read, mine.grants, others, other.grants)
+        if left is not None:
+            shown = replace(told, grants=(left,))
+            near = aggregate_in_words(before, None, other.grants)
+            yield aggregate_in_words(shown, table_of(scope, mine.lock), mine.grants)[0] + _compared(near), certain
 
 
 def _writes(mine: _Side, scope: ResourceScope, other: _Side) -> Iterator[tuple[str, bool]]:

@@ -34,7 +34,6 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
                     over = "" if limit.per is None else " over time"
                     yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
             used = {
-                "aggregate": grant.aggregate is not None,
                 "args": grant.args is not None,
             }
             for key, is_used in used.items():

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bailiwick.errors import PolicyError
 from bailiwick.model.action import Action
-from bailiwick.model.policy import Grant, Limit, Preview, Role
+from bailiwick.model.policy import DEFAULT_GROUPINGS, Grant, Limit, Preview, Role
 from bailiwick.model.position import Position
 from bailiwick.policy.canonical import digest
 from bailiwick.policy.document import Block, Entry, Listing, Node
@@ -144,6 +144,7 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
     report, get = reading.report, found.get
     given, reason, when = get("id"), get("reason"), get("when")
     bounds, through, override = get("limits"), get("through"), get("override")
+    smallest, groupings = _aggregate(report, found)
     paths: dict[str, Literal["direct", "queue"]] = {"direct": "direct", "queue": "queue"}
     previews: dict[str, Preview] = {"rows": "rows", "count": "count", "off": "off"}
     preview = get("preview")
@@ -158,7 +159,8 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
         limits=_grant_limits(report, bounds, grant) if bounds else (),
         through=(choice(report, through.value, "`through`", paths) or "direct") if through else "direct",
         preview=(choice(report, preview.value, "`preview`", previews) or "rows") if preview else "rows",
-        aggregate=_min_group(report, found),
+        aggregate=smallest,
+        groupings=groupings,
         override=bool(flag(report, override.value, "`override`")) if override else False,
     )
 
@@ -188,13 +190,15 @@ def _condition(report: Report, node: Node) -> str | None:
     return found
 
 
-def _min_group(report: Report, found: Block) -> int | None:
+def _aggregate(report: Report, found: Block) -> tuple[int | None, int]:
+    """Return the smallest group that may be told, and how many groupings a session has."""
     entry = found.get("aggregate")
-    if entry is None:
-        return None
-    inner = block(report, entry.value, "`aggregate`", ("min_group",))
-    size = required(report, inner, "min_group", "`aggregate`") if inner else None
-    return count(report, size.value, "`min_group`") if size else None
+    inner = block(report, entry.value, "`aggregate`", ("min_group", "groupings")) if entry else None
+    if inner is None:
+        return None, DEFAULT_GROUPINGS
+    size, most = required(report, inner, "min_group", "`aggregate`"), inner.get("groupings")
+    groupings = count(report, most.value, "`groupings`") if most else None
+    return (count(report, size.value, "`min_group`") if size else None), groupings or DEFAULT_GROUPINGS
 
 
 def _check_fields(reading: Reading, found: Block, grant: Grant) -> None:

@@ -32,7 +32,7 @@ class Cell:
     agent: str
     resource: str
     verbs: tuple[str, ...]
-    """In the order read, create, update, delete; empty: nothing."""
+    """In the order aggregate, read, create, update, delete; empty: nothing."""
     words: tuple[str, ...]
     scope: ResourceScope | None
 
@@ -90,7 +90,8 @@ def _cell(policy: Policy, most: Possible, resource: str, lock: Lock, *, complete
 def verbs_of(scope: ResourceScope) -> tuple[str, ...]:
     """Return the verbs that a scope has."""
     has = {"read": scope.reads, "create": scope.creates, "update": scope.updates, "delete": scope.deletes}
-    return tuple(verb for verb in data_verbs if has[verb])
+    told = ("aggregate",) if scope.aggregate is not None else ()
+    return (*told, *(verb for verb in data_verbs if has[verb]))
 
 
 def _denied(grant: Grant) -> str:
@@ -105,12 +106,4 @@ def _denied(grant: Grant) -> str:
 
 def _pending(grants: Iterable[Grant]) -> list[str]:
     """Say what is granted in a way that is not in force yet."""
-    lines: list[str] = []
-    for grant in grants:
-        how = "through a queue"
-        if grant.aggregate is not None:
-            how = f"of counts, sums and averages over groups of at least {grant.aggregate} rows"
-        elif grant.args is not None:
-            how = "with checked arguments"
-        lines.append(f"{grant.action.verb} {how}: not in force yet")
-    return lines
+    return [f"{grant.action.verb} with checked arguments: not in force yet" for grant in grants]

@@ -123,6 +123,7 @@ def _scope_as_json(scope: ResourceScope) -> dict[str, JsonValue]:
     ]
     return {
         "read": [_read_as_json(read) for read in scope.reads],
+        **_aggregate_as_json(scope),
         "create": [_write_as_json(write) for write in scope.creates],
         "update": [_write_as_json(write) for write in scope.updates],
         "delete": [_write_as_json(write) for write in scope.deletes],
@@ -130,6 +131,15 @@ def _scope_as_json(scope: ResourceScope) -> dict[str, JsonValue]:
         "gates": held,
         "tenant": scope.resource.tenant,
     }
+
+
+def _aggregate_as_json(scope: ResourceScope) -> dict[str, JsonValue]:
+    told = scope.aggregate
+    if told is None:
+        return {}
+    bounds: dict[str, JsonValue] = {"min_group": told.min_group, "groupings": told.groupings}
+    reads: list[JsonValue] = [_read_as_json(read) for read in told.grants]
+    return {"aggregate": {**bounds, "read": reads}}
 
 
 def _read_as_json(read: ReadGrant) -> JsonValue:

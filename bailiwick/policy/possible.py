@@ -44,9 +44,7 @@ class Possible:
         return tuple(
             grant
             for grant in self.grants.values()
-            if grant.effect == "allow"
-            and grant.action.resource in ("*", resource)
-            and (grant.aggregate is not None or grant.args is not None)
+            if grant.effect == "allow" and grant.action.resource in ("*", resource) and grant.args is not None
         )
 
 

@@ -209,7 +209,14 @@ def _roles() -> dict[str, object]:
             "through": _enum(("direct", "queue"), "How a write is done: at once, or held for people to approve."),
             "preview": _enum(("rows", "count", "off"), "With `through: queue`: what is found out beforehand."),
             "aggregate": _object(
-                {"min_group": {"type": "integer", "minimum": 1, "description": "Smaller groups are dropped."}},
+                {
+                    "min_group": {"type": "integer", "minimum": 1, "description": "Smaller groups are dropped."},
+                    "groupings": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "description": "How many different groupings a session may ask for. Default 20.",
+                    },
+                },
                 "min_group",
                 description="Only count, sum and average; never a row.",
             ),

@@ -11,7 +11,7 @@ from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.policy import Grant, Limit
-from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
+from bailiwick.model.scope import AggregateReads, DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
 from bailiwick.model.value import Operand, Ref
 
 _units = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
@@ -49,6 +49,7 @@ def resource_in_words(
     """Return what may be done with one resource, one line each. `grants` adds conditions and limits."""
     known = grants or {}
     lines = [read_in_words(read, table) + terms_in_words(known.get(read.grant)) for read in scope.reads]
+    lines += aggregate_in_words(scope.aggregate, table, known)
     for verb, writes in (("update", scope.updates), ("create", scope.creates), ("delete", scope.deletes)):
         held = scope.held.get(verb)
         gate = f"; needs approval (gate {held})" if held else ""
@@ -68,6 +69,21 @@ def read_in_words(read: ReadGrant, table: LockedTable | None = None) -> str:
     if masked:
         said.append(("" if clear else "reads ") + ", ".join(masked))
     return "; ".join([*said, *rows_in_words(read.filter)])
+
+
+def aggregate_in_words(
+    told: AggregateReads | None, table: LockedTable | None = None, grants: Mapping[str, Grant] | None = None
+) -> list[str]:
+    """Return what may only be aggregated, one line a grant, e.g. `counts, sums and averages of region, salary …`."""
+    if told is None:
+        return []
+    bounds = f"over groups of at least {told.min_group} rows, never a row; {told.groupings} groupings a session"
+    known = grants or {}
+    return [
+        f"counts, sums and averages {read_in_words(read, table).replace('reads ', 'of ', 1)}; {bounds}"
+        + terms_in_words(known.get(read.grant))
+        for read in told.grants
+    ]
 
 
 def write_in_words(verb: str, write: WriteGrant, table: LockedTable | None = None) -> str:

@@ -17,7 +17,7 @@ from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
 from bailiwick.sql.types import BUILT_IN
 
-_AGGREGATES = frozenset(
+AGGREGATES = frozenset(
     {
         "any_value",
         "array_agg",
@@ -119,7 +119,7 @@ def _is_cast(func: FuncCall) -> bool:
 
 def _aggregates(func: FuncCall, name: str | None) -> bool:
     """Whether the arguments are gathered from a group's rows (those before WITHIN GROUP are not)."""
-    return name in _AGGREGATES and not func.HasField("over")
+    return name in AGGREGATES and not func.HasField("over")
 
 
 def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
@@ -140,7 +140,7 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
     if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
         _qualify(func, "pg_catalog", name)
     kind = _result(name, facts)
-    if func.agg_star or func.agg_within_group or func.HasField("over") or name in _AGGREGATES:
+    if func.agg_star or func.agg_within_group or func.HasField("over") or name in AGGREGATES:
         # Computed after every filter, and no condition on it is pushed below. But a value from around the query may be
         # aggregated in it: that happens wherever the query is evaluated.
         walk.leaks = walk.leaks.union(*(fact.uses for fact in facts))

@@ -6,7 +6,7 @@ since each relation was replaced by a sub-query with exactly these columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -15,6 +15,7 @@ from postgast.pg_query_pb2 import Alias, CommonTableExpr, Node, RangeTableSample
 
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.sql.catalogue import Catalogue, Visible
+from bailiwick.sql.groupings import Text
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.system import SystemView
 
@@ -229,6 +230,19 @@ class Replacement:
 
 
 @dataclass(eq=False, slots=True)
+class Block:
+    """A query that groups a relation under aggregates only; see `aggregates`."""
+
+    use: Use
+    relation: ScopedRelation
+    filter: Text
+    keys: tuple[Text, ...]
+    measures: tuple[str, ...]
+    source: str = ""
+    """The relation's scoped form."""
+
+
+@dataclass(eq=False, slots=True)
 class Walk:
     """The state of one walk over one statement."""
 
@@ -243,6 +257,9 @@ class Walk:
     write: Callable[[CommonTableExpr, Level, Walk], Columns]
     """`query`, `value` and `write` walk a sub-query, an expression and a WITH query that writes; given here because the
     parts of the walk recurse into each other across modules."""
+    aggregates: Mapping[tuple[str, str], ScopedRelation] = field(default_factory=dict[tuple[str, str], ScopedRelation])
+    """Relations that may only be aggregated."""
+    blocks: list[Block] = field(default_factory=list[Block])
     uses: list[Use] = field(default_factory=list[Use])
     replacements: list[Replacement] = field(default_factory=list[Replacement])
     leaks: frozenset[Use] = frozenset()

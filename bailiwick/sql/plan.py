@@ -7,6 +7,7 @@ from typing import Literal
 
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
+from bailiwick.sql.groupings import Grouping
 
 OUTSIDE = "bailiwick: a row is outside of the scope"
 """Stands in the server's error message (with whatever SQLSTATE) when a write that a WITH query makes, or the key of an
@@ -70,6 +71,10 @@ class Plan:
     inner: tuple[tuple[Access, ...], ...] = ()
     """WRITE: what each of its WITH queries writes (a MERGE or an upsert in several ways), in the order of `COUNTS`; the
     command tag does not count these rows."""
+    template: str = ""
+    """With `groupings`: what `groupings.composed` makes the text from that runs. `sql` itself then tells nothing."""
+    groupings: tuple[Grouping, ...] = ()
+    """Uses of relations that may only be aggregated."""
     tag: str = ""
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
     answered: str = ""

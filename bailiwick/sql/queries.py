@@ -8,7 +8,7 @@ from functools import partial
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 
-from bailiwick.sql import grouping
+from bailiwick.sql import aggregates, grouping
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
 from bailiwick.sql.environment import UNTYPED, Columns, Cte, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
@@ -148,6 +148,7 @@ def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     _copy_conjuncts(select.where_clause, level, walk)
     if implied:
         grouping.extend(select, implied, level, walk)
+    aggregates.block(select, level, walk)
     return columns
 
 

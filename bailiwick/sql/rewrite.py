@@ -13,7 +13,7 @@ from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
 
 from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
-from bailiwick.sql import statements, writes
+from bailiwick.sql import aggregates, statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
@@ -81,6 +81,7 @@ class Rewriter:
             relation = catalogue.relations.get(place)
             if each.resource.mount == mount and relation is not None:
                 self._relations[place] = ScopedRelation(each, relation)
+        self._aggregates = aggregates.relations(self._relations.values(), catalogue)
         self._visible = self._make_visible(mount)
         self._native = native is not None
         if native is not None:
@@ -94,7 +95,7 @@ class Rewriter:
 
     def _make_visible(self, mount: str) -> Visible:
         found: list[VisibleRelation] = []
-        for (schema, name), scoped in self._relations.items():
+        for (schema, name), scoped in (self._relations | self._aggregates).items():
             shown = tuple(column for column in scoped.relation.columns if column.name in scoped.columns)
             if shown:
                 found.append(
@@ -187,6 +188,7 @@ class Rewriter:
         if kind == "copy_stmt":
             inner = statements.copy_query(node)
             query(inner.select_stmt, Level(), walk)
+            aggregates.refuse_in(walk.uses, "COPY")
             if inline is None:
                 return Denial("syntax_not_supported", "COPY is not available here")
             return self._query(node, walk, Plan("READ", "", copy=True, cacheable=False, tag="COPY"), statement, inline)
@@ -202,7 +204,7 @@ class Rewriter:
         )
 
     def _walk(self, within: list[Write]) -> Walk:
-        return Walk(
+        walk = Walk(
             self._relations,
             self._catalogue,
             self._visible,
@@ -212,6 +214,8 @@ class Rewriter:
             expression,
             writes.within(within),
         )
+        walk.aggregates = self._aggregates
+        return walk
 
     def _query(self, node: Node, walk: Walk, plan: Plan, statement: str, inline: Inline | None) -> Plan | Denial:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
@@ -220,10 +224,14 @@ class Rewriter:
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1, inline)
         self._replace(walk, parameters)
-        return self._finished(node, plan, statement, _reads(walk.uses), parameters)
+        aggregates.give_sources(walk.blocks, parameters)
+        made = self._finished(node, plan, statement, _reads(walk.uses), parameters)
+        return made if isinstance(made, Denial) else aggregates.finish(made, walk.blocks, walk.uses)
 
     def _write(self, node: Node, walk: Walk, plan: Plan, found: list[Write], statement: str) -> Plan | Denial:
         """`found`: every write of the statement, those within it in their order."""
+        for each in (walk.uses, *(write.uses for write in found)):
+            aggregates.refuse_in(each, "a statement that writes")
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
@@ -331,6 +339,8 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.purpose,
         plan.own_types,
         plan.inner,
+        plan.template,
+        plan.groupings,
         plan.tag,
         plan.answered,
     )
@@ -367,8 +377,9 @@ def _copy_inside(place: Node, use: Use) -> None:
 
 
 def _reads(uses: Iterable[Use]) -> tuple[Access, ...]:
-    fields: dict[str, set[str]] = {}
+    fields: dict[tuple[str, str], set[str]] = {}
     for use in uses:
         if isinstance(use.relation, ScopedRelation):
-            fields.setdefault(use.relation.resource.name, set()).update(use.fields)
-    return tuple(Access(resource, "read", tuple(sorted(names))) for resource, names in sorted(fields.items()))
+            verb = "aggregate" if use.relation.only_aggregated else "read"
+            fields.setdefault((use.relation.resource.name, verb), set()).update(use.fields)
+    return tuple(Access(resource, verb, tuple(sorted(names))) for (resource, verb), names in sorted(fields.items()))

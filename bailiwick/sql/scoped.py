@@ -49,6 +49,11 @@ class ScopedRelation:
         self._pieces: dict[tuple[object, ...], Piece[Node]] = {}
         self.columns: dict[str, ShownColumn] = {column.name: column for column in shown}
 
+    @property
+    def only_aggregated(self) -> bool:
+        """Whether this is what aggregates see of a relation whose rows may not be read."""
+        return self.scope.aggregate is not None and bool(self.scope.reads)
+
     def _visible(self, name: str) -> bool:
         return not self.is_held(name) and any(name in grant.fields for grant in self.scope.reads)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node, RangeVar
 
-from bailiwick.sql import table_functions
+from bailiwick.sql import aggregates, table_functions
 from bailiwick.sql.environment import (
     NOTHING,
     Columns,
@@ -69,7 +69,7 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
         cte = level.cte(relation.relname)
         if cte is not None:
             return _of_cte(relation, cte)
-    scoped = scoped_relation(relation, walk)
+    scoped = aggregates.relation(relation, walk) or scoped_relation(relation, walk)
     if not relation.inh and isinstance(scoped, ScopedRelation) and scoped.through:
         refuse("syntax_not_supported", "ONLY is not supported here: relations are views", "without ONLY")
     alias = relation.alias.aliasname or relation.relname
@@ -165,7 +165,8 @@ def scoped_relation(relation: RangeVar, walk: Walk) -> ScopedRelation | SystemVi
         view = walk.system[place]
         if view is not None:
             return view
-    readable = sorted({scoped.relation.name for scoped in walk.relations.values() if scoped.columns})
+    known = [*walk.relations.values(), *walk.aggregates.values()]
+    readable = sorted({scoped.relation.name for scoped in known if scoped.columns})
     refuse(
         "resource_unknown",
         f"relation `{name}` is not in the scope of this session",

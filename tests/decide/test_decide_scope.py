@@ -311,12 +311,42 @@ class TestIdentity:
         )
 
 
-def test_aggregates_give_nothing_yet() -> None:
-    assert scope_of(policy(allow("tickets:read", aggregate=10))).resources == {}
-
-
 def test_a_write_through_the_queue_is_in_scope_and_needs_no_gate() -> None:
     queue, direct = allow("tickets:delete", id="q", through="queue"), allow("tickets:delete", id="d")
     assert of("tickets", queue).held == {}
     assert of("tickets", queue, direct).held == {}
     assert of("tickets", direct).held == {"delete": "delete"}
+
+
+class TestAggregatesOnly:
+    def test_they_let_nothing_be_read(self) -> None:
+        found = scope_of(policy(allow("tickets:read", aggregate=10))).resources["tickets"]
+        assert found.reads == ()
+        assert found.aggregate is not None
+        assert (found.aggregate.min_group, found.aggregate.groupings) == (10, 20)
+
+    def test_the_strictest_bounds_of_several_hold(self) -> None:
+        grants = (
+            allow("tickets:read", aggregate=5, groupings=7),
+            allow("tickets:read", id="b", aggregate=12, groupings=9),
+        )
+        found = scope_of(policy(*grants)).resources["tickets"].aggregate
+        assert found is not None
+        assert (len(found.grants), found.min_group, found.groupings) == (2, 12, 7)
+
+    def test_a_read_beside_them_is_what_counts(self) -> None:
+        found = scope_of(policy(allow("tickets:read", aggregate=10), allow("tickets:read", id="r", fields=("status",))))
+        assert found.resources["tickets"].aggregate is None
+        assert [sorted(read.fields) for read in found.resources["tickets"].reads] == [["status"]]
+
+    def test_nothing_may_be_aggregated_that_may_be_written(self) -> None:
+        for action in ("tickets:create", "tickets:update", "tickets:delete"):
+            found = scope_of(policy(allow("tickets:read", aggregate=10), allow(action)))
+            assert found.resources["tickets"].aggregate is None
+
+    def test_of_every_verb_only_the_read_is_given(self) -> None:
+        found = scope_of(policy(allow("tickets:*", aggregate=10))).resources["tickets"]
+        assert (found.updates, found.creates, found.deletes) == ((), (), ())
+
+    def test_a_deny_takes_them_away(self) -> None:
+        assert scope_of(policy(allow("tickets:read", aggregate=10), deny("tickets:read"))).resources == {}

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bailiwick.gateway.changes import DryRunner, Told
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
+from bailiwick.gateway.told import SessionGroupings, Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.model.change import Asked, Refused
 from bailiwick.model.decision import Allow, Decision, Denial, Request
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
 from bailiwick.mounts.postgres.translate import Planner
+from bailiwick.sql.groupings import Cells, Grouping
 from bailiwick.sql.plan import Plan, StatementKind
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -83,6 +85,7 @@ class Ledger:
     refused: list[str] = field(default_factory=list[str])
     keep: bool = True
     underway: Underway = field(default_factory=Underway)
+    groupings: SessionGroupings = field(default_factory=SessionGroupings)
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         if token != self.token:
@@ -112,6 +115,16 @@ class Ledger:
         found = await run()
         denial = found.denial if isinstance(found, Refused) else Denial("queued", f"held, {found.rows} rows")
         return Told(denial, self._write("hold", call, None, lambda _: None))
+
+    def group(
+        self, live: LiveSession, groupings: Sequence[Grouping], told: Sequence[Cells], durable: Durable
+    ) -> Telling | Denial:
+        asked = self.groupings.ask(groupings, told)
+        if isinstance(asked, Telling):
+            self.waiting.append(durable)
+            if self.instant:
+                self.flush(self.works)
+        return asked
 
     def flush(self, ok: bool = True) -> None:
         """Make everything durable that waits."""

@@ -23,7 +23,7 @@ def test_every_key_without_effect_is_refused_at_its_place() -> None:
         named = message.split("`")[1].split(":")[0]
         assert named in lines[line - 1] or named in ("big", "more"), message
     starts = [message.split(" of ")[0].removesuffix(" is not enforced yet") for _, message in found]
-    grants = ["`aggregate`", "`actions` over time", "`rows` over time", "`cost`"]
+    grants = ["`actions` over time", "`rows` over time", "`cost`"]
     grants += ["`limits`", "`limits`"]  # of a role and of an agent
     sessions = ["`actions` in `session`", "`cost` in `session`"]
     rules = ["gate `big`", "elevation `more`", "flow `out`", "flow `never`", "flow `aims`", "`review`", "`retention`"]

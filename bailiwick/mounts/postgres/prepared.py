@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.told import Telling
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Hold
 from bailiwick.mounts.postgres import codec
@@ -29,6 +30,7 @@ class Prepared:
 
     __slots__ = (
         "_reads",
+        "asked",
         "call",
         "ceilings",
         "described",
@@ -55,11 +57,13 @@ class Prepared:
         self.parsed = b""
         """Of one that is to be held: the Parse, as it was sent."""
         self.purpose = call.request.purpose
-        self._reads = plan.kind == "READ" and plan.cacheable and not plan.copy and not plan.checked
+        self._reads = plan.kind == "READ" and plan.cacheable and not (plan.copy or plan.checked or plan.groupings)
         self.sql = plan.sql.encode()
         self.unnamed = b""
         """The Parse of the unnamed statement with no types declared, once it was needed."""
         self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
+        self.asked: Telling | None = None
+        """What it is about to tell of relations that may only be aggregated; see `told`."""
         self.values: bytes | None = None
         """The bound values on the wire, once known, when they never change in this session."""
         self.described = b"" if kin is None else kin.described
@@ -83,14 +87,15 @@ class Prepared:
     def same_statement(self, plan: Plan) -> bool:
         """Return whether that plan runs the very same statement."""
         mine = self.plan
-        return (mine.sql, mine.kind, mine.bound, mine.first, mine.checked, mine.returns) == (
-            plan.sql,
+        return (mine.kind, mine.bound, mine.first, mine.checked, mine.returns, mine.template, mine.groupings) == (
             plan.kind,
             plan.bound,
             plan.first,
             plan.checked,
             plan.returns,
-        )
+            plan.template,
+            plan.groupings,
+        ) and (mine.sql == plan.sql or bool(plan.groupings))
 
     def may_declare(self, types: bytes) -> bool:
         """Return whether the agent may declare its parameters so; `types` as on the wire: a count, then an oid each."""

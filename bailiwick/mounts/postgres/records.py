@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+from bailiwick.gateway.told import Telling
+from bailiwick.model.decision import Denial
+from bailiwick.sql.groupings import Cells, Grouping
 
 
 class Records:
@@ -24,6 +27,14 @@ class Records:
         """Record a whole call; return the record's id."""
         self.outstanding += 1
         return self._enforcer.call(self._live, call, outcome, self._durable)
+
+    def group(self, groupings: Sequence[Grouping], told: Sequence[Cells]) -> Telling | Denial:
+        """Take up groupings; what they tell waits, as for a record, until they are stored."""
+        self.outstanding += 1
+        asked = self._enforcer.group(self._live, groupings, told, self._durable)
+        if isinstance(asked, Denial):
+            self.outstanding -= 1
+        return asked
 
     def intend(self, call: Call) -> str:
         """Record an intent; return its id."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Outcome
+from bailiwick.gateway.told import TOO_CLOSE
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
@@ -30,11 +31,14 @@ from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, says_outside,
 from bailiwick.mounts.postgres.exchange import Answer
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.records import Records
+from bailiwick.mounts.postgres.told import refused
 from bailiwick.mounts.postgres.translate import Names
+from bailiwick.sql.groupings import REFUSED
 
 _ROW, _COPY = ord("D"), ord("d")
 _BOUND = b"2\x00\x00\x00\x04"
 _MISMATCH = "the server's reply does not answer what was asked"
+_NEVER_RAN = "never ran"
 _LONGEST_CHECKED = 16 * 1024 * 1024
 
 
@@ -271,6 +275,7 @@ class Replies:
         for step in self.steps:
             if isinstance(step, Execution) and step.intent:
                 self._settle(step, code)
+            _untold(step)
         self.settle_writes(code)
         self.steps.clear()
 
@@ -387,7 +392,8 @@ class Replies:
     def _parsed(self, _: bytes) -> bytes | None:
         step = self._step(PARSE)
         if step.quiet:
-            self.names.statements.pop(b"", None)
+            if not step.name:
+                self.names.statements.pop(b"", None)
             return b""
         if step.prepared is not None:
             self.names.statements[step.name] = step.prepared
@@ -403,13 +409,16 @@ class Replies:
         self.names.portals[step.name] = step.portal
         return None
 
-    def _closed(self, _: bytes) -> None:
+    def _closed(self, _: bytes) -> bytes | None:
         step = self._step(CLOSE)
+        if step.quiet:
+            return b""
         kind, name = step.name[:1], step.name[1:]
         if kind == b"S":
             self.names.statements.pop(name, None)
         else:
             self.names.portals.pop(name, None)
+        return None
 
     def _parameters(self, raw: bytes) -> bytes | None:
         if not self.steps or self.steps[0].kind != DESCRIBE_STATEMENT:
@@ -453,6 +462,8 @@ class Replies:
             self.purpose = plan.purpose
         if kind == "CONTROL":
             self.settle_done()
+        if step.prepared.asked is not None:
+            step.prepared.asked.tell()
         self._record(step, "")
         return codec.message(b"C", plan.answered.encode() + b"\0") if plan.answered else None
 
@@ -477,6 +488,8 @@ class Replies:
         step = self._executed()
         self._end_reached()
         if self.broken is not step:
+            if step.prepared.asked is not None:
+                step.prepared.asked.tell()
             self._record(step, "")
 
     def _copying(self, _: bytes) -> None:
@@ -498,9 +511,10 @@ class Replies:
             if step.prepared.plan.kind == "WRITE" and says_outside(raw):
                 self.erred = state = OUT_OF_SCOPE.code
                 error = denied(OUT_OF_SCOPE, self._intent(step))
-            self._fail_step(step, state)
+            error = self._fail_step(step, state) or error
+            _untold(step, state)
         while self.steps and self.steps[0].kind != SYNC:
-            self.steps.popleft()
+            _untold(self.steps.popleft(), _NEVER_RAN)
         return error
 
     def _intent(self, failed: Step) -> str:
@@ -508,12 +522,18 @@ class Replies:
         found = (step.intent for step in self.steps if isinstance(step, Execution) and step.prepared is failed.prepared)
         return next(found, "")
 
-    def _fail_step(self, step: Step, state: str) -> None:
+    def _fail_step(self, step: Step, state: str) -> bytes:
+        """Record the failure; return what the client is told instead of the server's error, if anything."""
         prepared = step.prepared
         if isinstance(step, Execution):
+            if prepared is not None and prepared.asked is not None and state == REFUSED and not step.intent:
+                step.settled = True
+                record = self._records.call(refused(step.call), self._outcome(step, TOO_CLOSE.code))
+                return denied(TOO_CLOSE, record)
             self._record(step, state)
         elif prepared is not None and prepared.plan.kind != "WRITE":
             self._records.call(prepared.call, Outcome(code=state))
+        return b""
 
     def _parameter(self, raw: bytes) -> bytes:
         return reported_parameter(raw, self._agent)
@@ -556,3 +576,15 @@ class Replies:
             if not 4 <= size <= codec.MAX_REPLY:
                 raise ProtocolError(f"the server sent a message of {size} bytes")
             self._need = size + 1
+
+
+def _untold(step: Step, state: str = "") -> None:
+    """A step is over that did not complete. What has run may have told something, be it by its failure; what the guard
+    has stopped, or what never ran, has not."""
+    asked = None if step.prepared is None else step.prepared.asked
+    if asked is None:
+        return
+    if isinstance(step, Execution) and (step.rows or state not in (REFUSED, _NEVER_RAN)):
+        asked.tell()
+    else:
+        asked.fail()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
-from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres import codec, told
 from bailiwick.mounts.postgres.batch import (
     CLOSE,
     DESCRIBE_PORTAL,
@@ -43,11 +43,13 @@ _NOTHING = Plan(kind="EMPTY", sql="", first=1)
 class Names:
     """Statements and portals as the server knows them, and those that the current batch is about to make."""
 
-    __slots__ = ("fresh_portals", "fresh_statements", "portals", "statements")
+    __slots__ = ("declared", "fresh_portals", "fresh_statements", "portals", "statements")
 
     def __init__(self) -> None:
         self.statements: dict[bytes, Prepared] = {}
         self.portals: dict[bytes, Portal] = {}
+        self.declared: dict[bytes, bytes] = {}
+        """Types that were declared for parameters, of statements over what may only be aggregated."""
         self.fresh_statements: dict[bytes, Prepared] = {}
         self.fresh_portals: dict[bytes, Portal] = {}
 
@@ -128,6 +130,9 @@ class Translator:
     def parse(self, raw: bytes) -> None:
         """Take a Parse."""
         name, text, types = codec.read_parse(raw)
+        if name == told.OWN:
+            self._misused(Misuse("42P05", "this name of a prepared statement is the gateway's own"))
+            return
         if len(name) > codec.MAX_NAME:
             self._misused(Misuse("42622", "the name of a prepared statement is longer than 63 bytes"))
             return
@@ -151,6 +156,8 @@ class Translator:
         if prepared.bounded:
             prepared.parsed = sent
         self.names.fresh_statements[name] = prepared
+        if prepared.plan.groupings:
+            self.names.declared[name] = types
         self.batch.add(sent, Step(PARSE, prepared, name))
 
     def bind(self, raw: bytes) -> None:
@@ -168,6 +175,12 @@ class Translator:
             return
         if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
             return
+        if prepared.plan.groupings:
+            composed = self._composed(prepared, raw, pos, self.names.declared.get(statement, b"\0\0"))
+            if composed is None:
+                return
+            raw = told.without_given(prepared, raw, pos, name)
+            prepared, statement, pos = composed, told.OWN, codec.read_bind(raw)[2]
         sent = prepared.bind(raw, name, statement, pos, self.values(prepared))
         if isinstance(sent, Misuse):
             self._misused(sent)
@@ -241,7 +254,10 @@ class Translator:
 
     def query(self, found: list[Prepared]) -> None:
         """Take the statements of a Query."""
-        for prepared in found:
+        for each in found:
+            prepared = self._told_now(each, {}) if each.plan.groupings else each
+            if prepared is None:
+                return
             sent = prepared.parse(b"", b"\0\0")
             if isinstance(sent, Misuse) or (prepared.plan.bound and prepared.plan.first != 1):
                 self._misused(Misuse("42P02", "there are no parameters in the simple protocol"))
@@ -350,6 +366,34 @@ class Translator:
         denial = Denial("statement_not_allowed", text, remedy="prepare the statement again")
         self.refuse(denial, prepared.plan.statement, prepared.call.request)
 
+    # --- what may only be aggregated ---
+
+    def _composed(self, prepared: Prepared, raw: bytes, pos: int, types: bytes) -> Prepared | None:
+        """Make the statement anew for what the session has been told by now; None when it is refused."""
+        values = told.given_values(prepared, raw, pos, types)
+        if values is None:
+            self.refuse(_VALUE_NOT_READ, prepared.plan.statement, prepared.call.request)
+            return None
+        made = self._told_now(prepared, values)
+        if made is None:
+            return None
+        sent = made.parse(told.OWN, told.declared(prepared, types))
+        if isinstance(sent, Misuse):
+            self._misused(sent)
+            return None
+        self.batch.add(_CLOSE_OWN, Step(CLOSE, name=b"S" + told.OWN, quiet=True))
+        self.batch.add(sent, Step(PARSE, made, told.OWN, quiet=True))
+        return made
+
+    def _told_now(self, prepared: Prepared, values: told.Values) -> Prepared | None:
+        plan = prepared.plan
+        wanted = told.told_of(prepared, values)
+        asked = wanted if isinstance(wanted, Denial) else self._records.group(plan.groupings, wanted)
+        if isinstance(asked, Denial):
+            self.refuse(asked, plan.statement, prepared.call.request)
+            return None
+        return told.as_composed(prepared, asked, values)
+
     # --- executing ---
 
     def _add_execute(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
@@ -373,7 +417,7 @@ class Translator:
         old = prepared.call
         request = Request(old.request.mount, old.request.accesses, self.purpose)
         decision: Decision = old.decision
-        prepared.call = Call(old.mount, old.statement, request, decision)
+        prepared.call = Call(old.mount, old.statement, request, decision, old.detail)
         prepared.purpose = self.purpose
 
     def values(self, prepared: Prepared) -> bytes:
@@ -394,6 +438,13 @@ def _must_be_counted(decision: Decision) -> bool:
     return not isinstance(decision, Allow) or (decision.ceilings is not None and decision.ceilings.batch is not None)
 
 
+_VALUE_NOT_READ = Denial(
+    "value_not_granted",
+    "a parameter that filters what may only be aggregated has a type or form that cannot be read exactly",
+    "numbers, texts, booleans, uuids, dates and timestamps",
+    "write the value as a literal of the statement",
+)
+_CLOSE_OWN = codec.message(b"C", b"S" + told.OWN + b"\0")
 _TYPE_NOT_ALLOWED = Denial(
     "function_not_allowed",
     "a parameter is declared with a type that is not allowed",
