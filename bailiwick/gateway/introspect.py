@@ -111,6 +111,17 @@ WHERE x.indisunique OR x.indisexclusion
 ORDER BY p.root, columns
 """
 
+_DERIVES = """
+WITH RECURSIVE parts(root, oid) AS (
+    SELECT r.oid, r.oid FROM unnest($1::int8[]) AS r(oid)
+  UNION
+    SELECT p.root, i.inhrelid::int8 FROM parts AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent = p.oid::oid
+)
+SELECT DISTINCT p.root FROM parts AS p
+WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = p.oid::oid AND a.attgenerated <> '')
+  OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = p.oid::oid AND t.tgtype::int4 & 2 = 2)
+"""
+
 _RESULTS = """
 SELECT f.schema, f.name, min(f.columns) AS columns
 FROM (
@@ -181,6 +192,8 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         leakproof = await connection.fetch(_LEAKPROOF)
         relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
         uniques = await _uniques(connection, [relation.oid for relation in relations.values()])
+        oids = [relation.oid for relation in relations.values()]
+        derives = {int(row["root"]) for row in await connection.fetch(_DERIVES, oids)}
         types = await _types(connection, [row for rows in live.values() for row in rows])
         rows = sorted({row.type_oid for rows in live.values() for row in rows if row.type_kind == "c"})
         composites = await connection.fetch(_COMPOSITES, rows)
@@ -188,7 +201,7 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
         relations={
-            key: replace(relation, uniques=uniques.get(relation.oid, ()))
+            key: replace(relation, uniques=uniques.get(relation.oid, ()), derives=relation.oid in derives)
             for key, relation in relations.items()
             if relation.columns
         },

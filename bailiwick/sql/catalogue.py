@@ -33,6 +33,8 @@ class Relation:
     uniques: tuple[tuple[str, ...], ...] | None = None
     """Columns of each key that rows must not share, also of its partitions; an empty one for a key that is not made of
     columns alone. None when not read from a live database."""
+    derives: bool = False
+    """Whether the database itself makes values of rows that are written: by generated columns or triggers before."""
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name."""

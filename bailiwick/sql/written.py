@@ -178,4 +178,6 @@ def _needs_check(target: ScopedRelation, fields: Sequence[str], grants: Sequence
             f"several grants limit this update of `{target.resource.name}` by what it changes",
             "changing these columns one at a time",
         )
+    if target.relation.derives and limiting != {None}:
+        return True
     return bool(changed & limiting) or any(name in grant.set for grant in grants for name in changed)

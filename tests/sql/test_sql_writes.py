@@ -11,7 +11,7 @@ from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Equal
 from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter
 from bailiwick.sql.plan import Plan
-from tests.sql.writes_rig import ITEMS, MINE, SCRIPT, SHOWN, Bench, Said, grant, read, shop
+from tests.sql.writes_rig import ITEMS, MINE, MOVED, SCRIPT, SHOWN, STOCK, Bench, Said, grant, read, shop
 from tests.support.postgres import Server
 
 
@@ -356,3 +356,16 @@ def test_counts_that_the_server_never_takes_are_missing(bench: Bench) -> None:
     inner = "WITH x AS (DELETE FROM shop.orders WHERE id = 1)"
     assert bench.run(f"{inner} UPDATE shop.items SET n = 1 WHERE false").code == "uncounted"
     assert bench.run(f"{inner} UPDATE shop.items SET n = 1 WHERE id = 90").inner == (1,)
+
+
+@pytest.mark.parametrize("table", ["stock", "moved"])
+def test_a_row_that_the_database_itself_moves_out_of_the_scope_is_not_changed(bench: Bench, table: str) -> None:
+    here = RowFilter((("zone", Equal(1)),))
+    fields = ("id", "place", "zone", "n")
+    resource = {"stock": STOCK, "moved": MOVED}[table]
+    scope = ResourceScope(resource, (read(fields, here),), (grant(("place", "n")),))
+    rewriter = bench.rewriter_of({table: scope})
+    moved = bench.run(f"UPDATE shop.{table} SET place = 25 WHERE id = 1", rewriter=rewriter)
+    assert moved.code == "row_out_of_scope"
+    within = bench.run(f"UPDATE shop.{table} SET place = 15 WHERE id = 1 RETURNING id, zone", rewriter=rewriter)
+    assert within.rows == (("1", "1"),)

@@ -32,6 +32,12 @@ CREATE TABLE shop.parts (region text NOT NULL, id int NOT NULL, n int, PRIMARY K
   PARTITION BY LIST (region);
 CREATE TABLE shop.parts_eu PARTITION OF shop.parts FOR VALUES IN ('eu');
 CREATE TABLE shop.parts_us PARTITION OF shop.parts FOR VALUES IN ('us');
+CREATE TABLE shop.stock (id int PRIMARY KEY, place int, zone int GENERATED ALWAYS AS (place / 10) STORED, n int);
+CREATE TABLE shop.moved (id int PRIMARY KEY, place int, zone int, n int);
+CREATE FUNCTION shop.rezone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.zone := NEW.place / 10; RETURN NEW; END';
+CREATE TRIGGER rezone BEFORE UPDATE ON shop.moved FOR EACH ROW EXECUTE FUNCTION shop.rezone();
+INSERT INTO shop.stock (id, place, n) VALUES (1, 11, 1), (2, 12, 2), (3, 21, 3);
+INSERT INTO shop.moved VALUES (1, 11, 1, 1), (2, 12, 1, 2), (3, 21, 2, 3);
 INSERT INTO shop.items VALUES
   (7, 1, 10, 'a', 5, 'first', 'CANARY_1'), (7, 2, 10, 'b', 6, 'second', 'CANARY_2'),
   (7, 3, 11, 'a', 7, 'CANARY_other', 'CANARY_3'), (8, 1, 10, 'a', 0, 'CANARY_foreign', 'CANARY_4'),
@@ -46,6 +52,8 @@ VALUES: dict[tuple[str, ...], str] = {("tenant",): "7", ("owner",): "10", ("regi
 ITEMS = Resource("items", "crm", "shop", "items", ("tenant", "id"), "tenant")
 ORDERS = Resource("orders", "crm", "shop", "orders", ("id",))
 LOG = Resource("log", "crm", "shop", "log", ("line",), "tenant")
+STOCK = Resource("stock", "crm", "shop", "stock", ("id",))
+MOVED = Resource("moved", "crm", "shop", "moved", ("id",))
 PARTS = Resource("parts", "crm", "shop", "parts", ("region", "id"))
 MINE = RowFilter((("owner", Equal(Ref(("owner",)))),))
 SHOWN = ("tenant", "id", "owner", "kind", "n", "note")
@@ -103,7 +111,7 @@ class Bench:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        resources = {each.name: each for each in (ITEMS, ORDERS, LOG, PARTS)}
+        resources = {each.name: each for each in (ITEMS, ORDERS, LOG, PARTS, STOCK, MOVED)}
         self.mount = Mount("crm", "postgres", SecretRef("${URL}"), resources, sql=True)
         locked = asyncio.run(read_tables(database.url(), {(each.schema, each.table) for each in resources.values()}))
         self.catalogue = asyncio.run(read_catalogue(database.url(), self.mount, locked))
