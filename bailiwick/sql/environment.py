@@ -181,6 +181,8 @@ class Level:
     ctes: dict[str, Cte] = field(default_factory=dict[str, Cte])
     top: bool = False
     """The statement itself: only there a WITH query may write."""
+    locking: SelectStmt | None = None
+    """The query, where it locks the rows of the one relation that it may read; see `locks`."""
 
     def inner(self) -> Level:
         """A query within this one that sees its columns (a sub-query of an expression, LATERAL)."""
@@ -229,6 +231,14 @@ class Replacement:
     column: str
 
 
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A relation whose rows a query locks: it stays the real one, and `select` is limited after the walk."""
+
+    use: Use
+    select: SelectStmt
+
+
 @dataclass(eq=False, slots=True)
 class Block:
     """A query that groups a relation under aggregates only; see `aggregates`."""
@@ -262,6 +272,7 @@ class Walk:
     blocks: list[Block] = field(default_factory=list[Block])
     uses: list[Use] = field(default_factory=list[Use])
     replacements: list[Replacement] = field(default_factory=list[Replacement])
+    locked: list[Locked] = field(default_factory=list[Locked])
     leaks: frozenset[Use] = frozenset()
     """Relations whose values reached a leaky expression so far, at whatever place; see `correlated`."""
     by_value: bool = False
@@ -269,6 +280,11 @@ class Walk:
     parameters: int = 0
     """Highest `$n` of the agent."""
     depth: int = 0
+
+    @property
+    def read(self) -> list[Use]:
+        """The relations that are read, those whose rows are locked among them."""
+        return [*self.uses, *(locked.use for locked in self.locked)]
 
     def values(self, nodes: Iterable[Node], level: Level) -> list[Fact]:
         """Walk several expressions; an absent one passes."""

@@ -8,7 +8,8 @@ from functools import partial
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import CommonTableExpr, Node, SelectStmt, WithClause
 
-from bailiwick.sql import aggregates, grouping
+from bailiwick.model.scope import RowFilter
+from bailiwick.sql import aggregates, grouping, locks
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
 from bailiwick.sql.environment import UNTYPED, Columns, Cte, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
@@ -125,7 +126,11 @@ def _values(rows: Sequence[Node], level: Level, walk: Walk) -> Columns:
 
 
 def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
+    level.locking = select if locks.is_direct(select) else None
     from_clause(select.from_clause, level, walk)
+    level.locking = None
+    if level.sources and level.sources[0].target:
+        locks.write_out_stars(select, level)
     _refuse_catalogue_product(select, level)
     condition(select.where_clause, level, walk)
     implied = grouping.keyed(level) if select.group_clause else []
@@ -207,6 +212,20 @@ def _locking(select: SelectStmt, level: Level) -> None:
             relation = source.use.relation
             if not isinstance(relation, ScopedRelation) or not relation.scope.updates:
                 refuse("action_not_granted", f"locking rows of `{source.alias}` needs the right to update them")
+            if "update" in relation.scope.held:
+                refuse("needs_approval", f"locking rows of `{source.alias}` needs an approval, as updating them does")
+            if not (source.target or relation.through or _updates_all(relation)):
+                refuse(
+                    "syntax_not_supported",
+                    f"not all rows of `{source.alias}` that can be read can be updated",
+                    "locking rows in a query over this table alone",
+                )
+
+
+def _updates_all(relation: ScopedRelation) -> bool:
+    """Whether every row that can be read can be updated."""
+    filters = [grant.filter for grant in relation.scope.updates]
+    return RowFilter() in filters or all(grant.filter in filters for grant in relation.scope.reads)
 
 
 def _copy_conjuncts(where: Node, level: Level, walk: Walk) -> None:

@@ -13,7 +13,7 @@ from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
 
 from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
-from bailiwick.sql import aggregates, statements, writes
+from bailiwick.sql import aggregates, locks, statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
@@ -223,10 +223,12 @@ class Rewriter:
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(walk.parameters + 1, inline)
+        for replacement in walk.replacements:
+            self._put_column(replacement, parameters)
         self._replace(walk, parameters)
         aggregates.give_sources(walk.blocks, parameters)
-        made = self._finished(node, plan, statement, _reads(walk.uses), parameters)
-        return made if isinstance(made, Denial) else aggregates.finish(made, walk.blocks, walk.uses)
+        made = self._finished(node, plan, statement, _reads(walk.read), parameters)
+        return made if isinstance(made, Denial) else aggregates.finish(made, walk.blocks, walk.read)
 
     def _write(self, node: Node, walk: Walk, plan: Plan, found: list[Write], statement: str) -> Plan | Denial:
         """`found`: every write of the statement, those within it in their order."""
@@ -242,7 +244,7 @@ class Rewriter:
         inner = [write for write in found if write.inner]
         count(node, [write.inner for write in inner])
         own = dict.fromkeys(access for write in found for access in write.accesses)
-        reads = _reads([*walk.uses, *(use for write in found for use in write.uses)])
+        reads = _reads([*walk.read, *(use for write in found for use in write.uses)])
         made = replace(plan, inner=tuple(write.accesses for write in inner))
         return self._finished(node, made, statement, (*own, *reads), parameters)
 
@@ -278,6 +280,8 @@ class Rewriter:
             for name in names:
                 place.range_subselect.alias.colnames.add().string.sval = name
             use.node.CopyFrom(place)
+        for locked in reversed(walk.locked):  # the inner ones first: a limit copies the condition that they stand in
+            locks.limit(locked, parameters)
 
     def _show(self, use: Use, place: Node, parameters: Parameters) -> None:
         """Make `place` the scoped form of a relation as a FROM item."""

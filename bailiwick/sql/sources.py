@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node, RangeVar
 
-from bailiwick.sql import aggregates, table_functions
+from bailiwick.sql import aggregates, locks, table_functions
 from bailiwick.sql.environment import (
     NOTHING,
     Columns,
@@ -69,9 +69,13 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
         cte = level.cte(relation.relname)
         if cte is not None:
             return _of_cte(relation, cte)
-    scoped = aggregates.relation(relation, walk) or scoped_relation(relation, walk)
+    guarded = aggregates.relation(relation, walk)
+    scoped = guarded or scoped_relation(relation, walk)
     if not relation.inh and isinstance(scoped, ScopedRelation) and scoped.through:
         refuse("syntax_not_supported", "ONLY is not supported here: relations are views", "without ONLY")
+    direct = level.locking is not None and guarded is None
+    if direct and isinstance(scoped, ScopedRelation) and not scoped.through:
+        return locks.open_locked(node, relation, scoped, level, walk)
     alias = relation.alias.aliasname or relation.relname
     use = Use(node, alias, scoped, only=not relation.inh)
     walk.uses.append(use)
