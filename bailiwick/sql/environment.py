@@ -279,6 +279,8 @@ class Walk:
     """Whether the value of a literal was looked at (not only its class): see `literals`."""
     parameters: int = 0
     """Highest `$n` of the agent."""
+    declared: tuple[str, ...] = ()
+    """Types of the first of them, where the statement itself declares them (PREPARE); '' unknown."""
     depth: int = 0
 
     @property

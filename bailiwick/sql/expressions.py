@@ -77,7 +77,7 @@ def _parameter(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  #
     if not 1 <= number <= 30_000:
         refuse("syntax_not_supported", f"there is no parameter ${number}")
     walk.parameters = max(walk.parameters, number)
-    return UNTYPED
+    return Fact(walk.declared[number - 1]) if number <= len(walk.declared) else UNTYPED
 
 
 def operator_name(parts: Sequence[Node]) -> str:

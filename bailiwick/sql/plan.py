@@ -21,12 +21,21 @@ To count on it: clear it before the statement (`set_config('bailiwick.rows', '',
 and before the Sync (`current_setting('bailiwick.rows', true)`), and undo the statement when it is still empty."""
 
 StatementKind = Literal["READ", "WRITE", "CONTROL", "SESSION", "EMPTY"]
-"""READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT; no effect. WRITE: INSERT, UPDATE, DELETE, MERGE,
-and a SELECT whose WITH queries write. CONTROL: BEGIN,
-COMMIT, ROLLBACK, SAVEPOINT, … SESSION: harmless SET, SHOW, RESET, DISCARD, DEALLOCATE. EMPTY: no statement."""
+"""READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT, FETCH; no effect. WRITE: INSERT, UPDATE, DELETE, MERGE, and a
+SELECT whose WITH queries write. CONTROL: BEGIN, COMMIT, ROLLBACK, SAVEPOINT, … SESSION: harmless SET, SHOW, RESET,
+DISCARD; DECLARE, CLOSE, PREPARE, EXECUTE, DEALLOCATE (see `Act`). EMPTY: no statement."""
 
-Source = Ref | Literal["now", "mask.inner", "mask.outer"]
-"""Where a bound value comes from: the session, the gateway's clock, or the two pads of the mask key (HMAC)."""
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that the agent wrote as an argument of EXECUTE, as its type's input reads it. None: NULL."""
+
+    text: str | None
+
+
+Source = Ref | Constant | Literal["now", "mask.inner", "mask.outer"]
+"""Where a bound value comes from: the session, the agent's EXECUTE, the gateway's clock, or the two pads of the mask
+key (HMAC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,55 @@ class Plan:
     """With `groupings`: what `groupings.composed` makes the text from that runs. `sql` itself then tells nothing."""
     groupings: tuple[Grouping, ...] = ()
     """Uses of relations that may only be aggregated."""
+    act: Act | None = None
+    """What it does to the names of its connection, when it makes, uses or drops one."""
     tag: str = ""
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
     answered: str = ""
     """SESSION: the command tag that the agent is told in place of the server's, when another statement runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """DECLARE … CURSOR: the plan's `sql` and `bound` are the declaration's own, with the query in it rewritten."""
+
+    name: str
+    hold: bool
+    """WITH HOLD: it outlives its transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """FETCH and MOVE: a READ whose accesses are those of the cursor, which the mount knows."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """PREPARE: and the plan of the statement in it."""
+
+    name: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """EXECUTE: the mount binds the prepared statement of that name. The plan's own `sql` is never sent."""
+
+    name: str
+    arguments: tuple[Constant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """CLOSE, DEALLOCATE, DISCARD ALL: `name` is None for all of them."""
+
+    cursors: bool
+    statements: bool
+    name: str | None = None
+
+
+Act = Declare | Fetch | Prepare | Run | Drop
+"""What a statement does to the names of its connection. Cursors share theirs with portals of the protocol, prepared
+statements theirs with its statements, as in PostgreSQL."""

@@ -13,7 +13,7 @@ from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
 
 from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
-from bailiwick.sql import aggregates, locks, statements, writes
+from bailiwick.sql import aggregates, locks, named, statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
 from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
@@ -46,10 +46,12 @@ _SIMPLE = {
     "transaction_stmt": statements.control,
     "variable_set_stmt": statements.variable_set,
     "variable_show_stmt": statements.variable_show,
-    "discard_stmt": statements.discard,
-    "deallocate_stmt": statements.deallocate,
-    "close_portal_stmt": statements.close,
     "unlisten_stmt": statements.unlisten,
+    "discard_stmt": named.discard,
+    "deallocate_stmt": named.deallocate,
+    "close_portal_stmt": named.close,
+    "fetch_stmt": named.fetch,
+    "explain_stmt": named.explain,
 }
 _FORMS = 4096
 _LONGEST_FORM = 2048
@@ -143,7 +145,13 @@ class Rewriter:
         self._by_value = False
         plans = on_stack(sql, lambda: self._rewrite(sql, None))
         plan = plans[0]
-        if len(plans) != 1 or isinstance(plan, Denial) or plan.kind not in ("READ", "WRITE") or self._by_value:
+        if (
+            len(plans) != 1
+            or isinstance(plan, Denial)
+            or plan.kind not in ("READ", "WRITE")
+            or plan.act
+            or self._by_value
+        ):
             return None
         made = form(plan.sql, len(found.literals))
         return None if made is None else (plan, made)
@@ -169,14 +177,21 @@ class Rewriter:
         except RecursionError:
             return Denial("statement_too_large", "the statement nests too deeply")
 
-    def _plan(self, node: Node, statement: str, inline: Inline | None) -> Plan | Denial:
+    def _plan(self, node: Node, statement: str, inline: Inline | None, declared: tuple[str, ...] = ()) -> Plan | Denial:
         kind = node.WhichOneof("node") or ""
         within: list[Write] = []
         walk = self._walk(within)
+        walk.declared, walk.parameters = declared, len(declared)
         tag = resets_everything(node) if self._native else ""
         if tag:
             return Plan(
-                "SESSION", reset_what_agents_set(tag), returns=False, statement=statement, tag=tag, answered=tag
+                "SESSION",
+                reset_what_agents_set(tag),
+                returns=False,
+                statement=statement,
+                act=named.everything(tag),
+                tag=tag,
+                answered=tag,
             )
         if kind in _SIMPLE:
             return self._finished(node, _SIMPLE[kind](node, walk), statement)
@@ -196,12 +211,30 @@ class Rewriter:
             write, _ = writes.written(node, Level(top=True), walk)
             plan = Plan("WRITE", "", checked=write.checked, returns=write.returns, tag=write.tag)
             return self._write(node, walk, plan, [write, *within], statement)
+        if kind == "declare_cursor_stmt":
+            plan = named.declaration(node)
+            query(node.declare_cursor_stmt.query.select_stmt, Level(), walk)
+            return named.declared(self._query(node, walk, plan, statement, None))
+        if kind == "prepare_stmt":
+            return self._prepare(node, walk)
+        if kind == "execute_stmt":
+            return named.execute(node)
         name = kind.removesuffix("_stmt").replace("_", " ") or "this statement"
         return Denial(
             "statement_not_allowed",
             f"`{name}` is not allowed",
-            "SELECT, INSERT, UPDATE, DELETE, MERGE, transactions, SET and SHOW of harmless settings",
+            "SELECT, INSERT, UPDATE, DELETE, MERGE, cursors, PREPARE, transactions, SET and SHOW of harmless settings",
         )
+
+    def _prepare(self, node: Node, walk: Walk) -> Plan | Denial:
+        """Plan PREPARE: the statement in it, then the whole around that."""
+        stmt = node.prepare_stmt
+        declared, statement = named.declared_types(stmt, walk), named.inner_statement(stmt)
+        plan = self._plan(stmt.query, statement, None, declared)
+        if isinstance(plan, Denial):
+            return plan
+        named.declare_all(stmt, plan)
+        return self._finished(node, named.prepared(stmt, plan), f'PREPARE "{stmt.name}" AS {statement}', plan.accesses)
 
     def _walk(self, within: list[Write]) -> Walk:
         walk = Walk(
@@ -345,6 +378,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.inner,
         plan.template,
         plan.groupings,
+        plan.act,
         plan.tag,
         plan.answered,
     )

@@ -99,22 +99,6 @@ def variable_show(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signat
     return Plan("SESSION", "", tag="SHOW")
 
 
-def discard(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table
-    """Let DISCARD pass: what it resets are the settings that we pinned at start-up, to just these."""
-    names = {
-        pb.DISCARD_ALL: "ALL",
-        pb.DISCARD_PLANS: "PLANS",
-        pb.DISCARD_SEQUENCES: "SEQUENCES",
-        pb.DISCARD_TEMP: "TEMP",
-    }
-    return Plan("SESSION", "", returns=False, tag=f"DISCARD {names.get(node.discard_stmt.target, 'ALL')}")
-
-
-def deallocate(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table
-    """Let DEALLOCATE pass: prepared statements are the client's own."""
-    return Plan("SESSION", "", returns=False, tag="DEALLOCATE ALL" if node.deallocate_stmt.isall else "DEALLOCATE")
-
-
 def copy_query(node: Node) -> Node:
     """Check COPY … TO STDOUT and return its query as a node of the tree.."""
     stmt = node.copy_stmt
@@ -128,16 +112,6 @@ def copy_query(node: Node) -> Node:
     if stmt.HasField("relation") or not stmt.query.HasField("select_stmt"):
         refuse("statement_not_allowed", "only a query can be copied", "COPY (SELECT …) TO STDOUT")
     return stmt.query
-
-
-def close(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table
-    """Let CLOSE pass: cursors are the client's own."""
-    return Plan(
-        "SESSION",
-        "",
-        returns=False,
-        tag="CLOSE CURSOR ALL" if not node.close_portal_stmt.portalname else "CLOSE CURSOR",
-    )
 
 
 def unlisten(node: Node, walk: Walk) -> Plan:  # noqa: ARG001  # the signature of the table

@@ -242,6 +242,29 @@ def test_rows_are_counted_over_a_portal_that_is_read_in_parts(gate: Desk) -> Non
     asyncio.run(run())
 
 
+def test_rows_are_counted_over_all_of_a_cursor(connection: Connection) -> None:
+    with connection.transaction():
+        connection.execute("DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT id FROM items")
+        assert len(connection.execute("FETCH 60 FROM c").fetchall()) == 60
+    with pytest.raises(errors.InsufficientPrivilege) as refused:
+        connection.execute("FETCH 60 FROM c")
+    assert "rows_exceeded" in told(refused)
+    connection.execute("DECLARE d CURSOR WITH HOLD FOR SELECT id FROM items WHERE id < 20")
+    assert [len(connection.execute("FETCH 300 FROM d").fetchall()) for _ in range(3)] == [10, 0, 0]
+
+
+def test_what_is_executed_by_its_name_has_its_ceilings(connection: Connection, gate: Desk) -> None:
+    connection.execute("PREPARE r AS SELECT id FROM items WHERE id < $1")
+    assert len(connection.execute("EXECUTE r (200)").fetchall()) == 100
+    with pytest.raises(errors.InsufficientPrivilege):
+        connection.execute("EXECUTE r (210)")
+    connection.execute("PREPARE w AS UPDATE items SET note = 'x' WHERE id < $1")
+    with pytest.raises(errors.InsufficientPrivilege):
+        connection.execute("EXECUTE w (20)")
+    assert changed(gate) == 0
+    connection.execute("EXECUTE w (5)")
+
+
 def test_copy_counts_its_rows(connection: Connection) -> None:
     def copied(sql: str) -> bytes:
         with connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:

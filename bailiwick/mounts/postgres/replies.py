@@ -30,9 +30,11 @@ from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, says_outside, server_error, server_notice
 from bailiwick.mounts.postgres.exchange import Answer
 from bailiwick.mounts.postgres.metered import Metered
+from bailiwick.mounts.postgres.named import Part, completed
+from bailiwick.mounts.postgres.names import Names
+from bailiwick.mounts.postgres.prepared import Prepared
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.told import refused
-from bailiwick.mounts.postgres.translate import Names
 from bailiwick.sql.groupings import REFUSED
 
 _ROW, _COPY = ord("D"), ord("d")
@@ -417,7 +419,7 @@ class Replies:
         if kind == b"S":
             self.names.statements.pop(name, None)
         else:
-            self.names.portals.pop(name, None)
+            self.names.drop_portal(name)
         return None
 
     def _parameters(self, raw: bytes) -> bytes | None:
@@ -458,8 +460,8 @@ class Replies:
             step.rows = step.rows if told is None else told
             step.done = True
             return None
-        if kind == "SESSION" and plan.purpose is not None:
-            self.purpose = plan.purpose
+        if kind == "SESSION":
+            self._set(step.prepared)
         if kind == "CONTROL":
             self.settle_done()
         if step.prepared.asked is not None:
@@ -480,6 +482,12 @@ class Replies:
             elif code is not None and self.excess is not None:
                 self.excess = step.over(code)  # with the real count, which its rows alone did not tell
         return self.broken is step and self.excess is not None
+
+    def _set(self, prepared: Prepared) -> None:
+        if prepared.plan.purpose is not None:
+            self.purpose = prepared.plan.purpose
+        if isinstance(prepared, Part):
+            completed(prepared, self.names)
 
     def _completed_empty(self, _: bytes) -> None:
         self._executed()
@@ -545,7 +553,7 @@ class Replies:
         self._step(SYNC)
         self.status = raw[5]
         if self.status == ord("I"):
-            self.names.portals.clear()
+            self.names.end_transaction()
 
     def _unexpected(self, raw: bytes) -> bytes:
         raise ProtocolError(f"the server sent a message of kind `{chr(raw[0])}`, which was not asked for")

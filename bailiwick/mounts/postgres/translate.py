@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
-from bailiwick.mounts.postgres import codec, told
+from bailiwick.mounts.postgres import codec, named, told
 from bailiwick.mounts.postgres.batch import (
     CLOSE,
     DESCRIBE_PORTAL,
@@ -22,6 +22,8 @@ from bailiwick.mounts.postgres.batch import (
 )
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
+from bailiwick.mounts.postgres.named import Part, Running
+from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Account, Misuse, Portal, Prepared, check_value, is_held
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
@@ -38,46 +40,6 @@ _MOST_STATEMENTS = 8192
 _CACHED_TEXTS = 256
 _CACHED_LENGTH = 8192
 _NOTHING = Plan(kind="EMPTY", sql="", first=1)
-
-
-class Names:
-    """Statements and portals as the server knows them, and those that the current batch is about to make."""
-
-    __slots__ = ("declared", "fresh_portals", "fresh_statements", "portals", "statements")
-
-    def __init__(self) -> None:
-        self.statements: dict[bytes, Prepared] = {}
-        self.portals: dict[bytes, Portal] = {}
-        self.declared: dict[bytes, bytes] = {}
-        """Types that were declared for parameters, of statements over what may only be aggregated."""
-        self.fresh_statements: dict[bytes, Prepared] = {}
-        self.fresh_portals: dict[bytes, Portal] = {}
-
-    def statement(self, name: bytes) -> Prepared | None:
-        """Return what a message of the current batch means by that statement name."""
-        return self.fresh_statements.get(name) or self.statements.get(name)
-
-    def portal(self, name: bytes) -> Portal | None:
-        """Return what a message of the current batch means by that portal name."""
-        return self.fresh_portals.get(name) or self.portals.get(name)
-
-    def ran(self, portal: Portal, idle: bool, *, parsed: bool, quiet: bool) -> None:
-        """An exchange has made and run the unnamed portal, with `parsed` of a statement without a name as well."""
-        if quiet:
-            self.statements.pop(b"", None)
-        elif parsed:
-            self.statements[b""] = portal.prepared
-        if idle:
-            self.portals.clear()
-        elif quiet:
-            self.portals.pop(b"", None)
-        else:
-            self.portals[b""] = portal
-
-    def forget_fresh(self) -> None:
-        """The batch is over: what it made stands in the lasting maps, what failed was never made."""
-        self.fresh_statements.clear()
-        self.fresh_portals.clear()
 
 
 class Translator:
@@ -131,19 +93,19 @@ class Translator:
         """Take a Parse."""
         name, text, types = codec.read_parse(raw)
         if name == told.OWN:
-            self._misused(Misuse("42P05", "this name of a prepared statement is the gateway's own"))
+            self.misused(Misuse("42P05", "this name of a prepared statement is the gateway's own"))
             return
         if len(name) > codec.MAX_NAME:
-            self._misused(Misuse("42622", "the name of a prepared statement is longer than 63 bytes"))
+            self.misused(Misuse("42622", "the name of a prepared statement is longer than 63 bytes"))
             return
         if len(self.names.statements) >= _MOST_STATEMENTS and name not in self.names.statements:
-            self._misused(Misuse("54000", f"a connection may have {_MOST_STATEMENTS} prepared statements: close some"))
+            self.misused(Misuse("54000", f"a connection may have {_MOST_STATEMENTS} prepared statements: close some"))
             return
         found = self.statements(text)
         if found is None:
             return
         if len(found) != 1:
-            self._misused(Misuse("42601", "cannot insert multiple commands into a prepared statement"))
+            self.misused(Misuse("42601", "cannot insert multiple commands into a prepared statement"))
             return
         if len(types) > 2 and not found[0].may_declare(types):
             self.refuse(_TYPE_NOT_ALLOWED, found[0].plan.statement, found[0].call.request)
@@ -151,7 +113,7 @@ class Translator:
         prepared = found[0].alone() if is_held(found[0].call) else found[0]
         sent = prepared.parse(name, types)
         if isinstance(sent, Misuse):
-            self._misused(sent)
+            self.misused(sent)
             return
         if prepared.bounded:
             prepared.parsed = sent
@@ -165,16 +127,18 @@ class Translator:
         name, statement, pos = codec.read_bind(raw)
         prepared = self.names.statement(statement)
         if prepared is None:
-            self._misused(Misuse("26000", "there is no prepared statement of that name"))
+            self.misused(Misuse("26000", "there is no prepared statement of that name"))
             return
         if len(name) > codec.MAX_NAME:
-            self._misused(Misuse("42622", "the name of a portal is longer than 63 bytes"))
+            self.misused(Misuse("42622", "the name of a portal is longer than 63 bytes"))
             return
         if not prepared.plan.cacheable and statement not in self.names.fresh_statements:
             self._stale(prepared, "this statement holds values of the moment in which it was prepared")
             return
-        if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
-            return
+        if prepared.scope != self._live.scope.id:
+            prepared = self.current(prepared)
+            if prepared is None:
+                return
         if prepared.plan.groupings:
             composed = self._composed(prepared, raw, pos, self.names.declared.get(statement, b"\0\0"))
             if composed is None:
@@ -183,7 +147,7 @@ class Translator:
             prepared, statement, pos = composed, told.OWN, codec.read_bind(raw)[2]
         sent = prepared.bind(raw, name, statement, pos, self.values(prepared))
         if isinstance(sent, Misuse):
-            self._misused(sent)
+            self.misused(sent)
             return
         portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
         if prepared.bounded:
@@ -197,26 +161,35 @@ class Translator:
         if kind == 0x53:
             prepared = self.names.statement(name)
             if prepared is None:
-                self._misused(Misuse("26000", "there is no prepared statement of that name"))
+                self.misused(Misuse("26000", "there is no prepared statement of that name"))
+            elif isinstance(prepared, Part):
+                self._describe_part(raw, prepared)
             else:
                 self.batch.add(raw, Step(DESCRIBE_STATEMENT, prepared))
             return
         portal = self.names.portal(name)
         if portal is None:
-            self._misused(Misuse("34000", "there is no portal of that name"))
+            self.misused(Misuse("34000", "there is no portal of that name"))
         else:
             self.batch.add(raw, Step(DESCRIBE_PORTAL, portal.prepared))
+
+    def _describe_part(self, raw: bytes, part: Part) -> None:
+        found = self.current(part)
+        if found is not None:
+            self.batch.add(named.describe(found, raw), Step(DESCRIBE_STATEMENT, found))
 
     def execute(self, raw: bytes) -> None:
         """Take an Execute. A write runs to its end whatever was asked: a suspended one would be committed unchecked."""
         name, _ = codec.read_execute(raw)
         portal = self.names.portal(name)
         if portal is None:
-            self._misused(Misuse("34000", "there is no portal of that name"))
+            self.misused(Misuse("34000", "there is no portal of that name"))
             return
         prepared = portal.prepared
-        if prepared.scope != self._live.scope.id and not self._decide_anew(prepared):
-            return
+        if prepared.scope != self._live.scope.id:
+            prepared = self.current(prepared)
+            if prepared is None:
+                return
         sent = codec.execute(name) if prepared.plan.kind == "WRITE" else raw
         self._add_execute(sent, prepared, portal)
 
@@ -255,12 +228,14 @@ class Translator:
     def query(self, found: list[Prepared]) -> None:
         """Take the statements of a Query."""
         for each in found:
-            prepared = self._told_now(each, {}) if each.plan.groupings else each
+            prepared = each if each.scope else self.current(each)
+            if prepared is not None and prepared.plan.groupings:
+                prepared = self._told_now(prepared, {})
             if prepared is None:
                 return
             sent = prepared.parse(b"", b"\0\0")
             if isinstance(sent, Misuse) or (prepared.plan.bound and prepared.plan.first != 1):
-                self._misused(Misuse("42P02", "there are no parameters in the simple protocol"))
+                self.misused(Misuse("42P02", "there are no parameters in the simple protocol"))
                 return
             batch = self.batch
             batch.add(sent, Step(PARSE, prepared, quiet=True))
@@ -280,7 +255,8 @@ class Translator:
         call = Call(self._mount, statement, asked, Deny(denial))
         self._fail(denied(denial, self._records.call(call, Outcome(code=denial.code))))
 
-    def _misused(self, misuse: Misuse) -> None:
+    def misused(self, misuse: Misuse) -> None:
+        """Make the batch fail with a client's mistake."""
         self._fail(own_error(misuse.state, misuse.message))
 
     def _fail(self, error: bytes) -> None:
@@ -300,7 +276,7 @@ class Translator:
         if found is not None:
             return found
         found = self._decided(text, scope)
-        if found is not None and len(text) <= _CACHED_LENGTH and all(one.plan.cacheable for one in found):
+        if found is not None and len(text) <= _CACHED_LENGTH and all(one.scope and one.plan.cacheable for one in found):
             if len(self._cache) >= _CACHED_TEXTS:
                 del self._cache[next(iter(self._cache))]
             self._cache[text] = found
@@ -310,7 +286,7 @@ class Translator:
         try:
             readable = text.decode()
         except UnicodeDecodeError:
-            self._misused(Misuse("22021", "the statement is not valid UTF-8"))
+            self.misused(Misuse("22021", "the statement is not valid UTF-8"))
             return None
         plans = self._planner(readable, self._live, self._mount) or (_NOTHING,)
         for plan in plans:
@@ -326,15 +302,15 @@ class Translator:
             if kin is not None and kin.plan.accesses is plan.accesses and kin.purpose == self.purpose:
                 decided.append(Prepared(text, plan, scope, kin.call, kin))
                 continue
-            request = Request(self._mount, plan.accesses, self.purpose)
-            decision = self._enforcer.decide(self._live, request)
-            call = Call(self._mount, plan.statement, request, decision)
-            if not isinstance(decision, Allow) and not (is_held(call) and plan.kind == "WRITE"):
-                self._not_allowed(decision, plan, request)
+            call = self.call_of(plan)
+            if call is None:
                 return None
-            if plan.inner and _must_be_counted(decision):
-                self.refuse(_UNCOUNTED, plan.statement, request)
+            if plan.inner and _must_be_counted(call.decision):
+                self.refuse(_UNCOUNTED, plan.statement, call.request)
                 return None
+            if plan.act is not None:
+                decided.append(Part("itself", text, len(decided), plan, scope, call))
+                continue
             prepared = Prepared(text, plan, scope, call)
             decided.append(prepared)
             self._keep_kin(prepared)
@@ -345,10 +321,45 @@ class Translator:
             del self._kin[next(iter(self._kin))]
         self._kin[prepared.plan.statement] = prepared
 
+    def call_of(self, plan: Plan) -> Call | None:
+        """Decide on a plan; None when it is not allowed, and the batch then fails."""
+        request = Request(self._mount, plan.accesses, self.purpose)
+        decision = self._enforcer.decide(self._live, request)
+        call = Call(self._mount, plan.statement, request, decision)
+        if isinstance(decision, Allow) or (is_held(call) and plan.kind == "WRITE"):
+            return call
+        if is_held(call):
+            self.refuse(named.NOT_BY_NAME, plan.statement, request)
+        else:
+            self._not_allowed(decision, plan, request)
+        return None
+
     def _not_allowed(self, decision: Deny | Hold, plan: Plan, request: Request) -> None:
         call = Call(self._mount, plan.statement, request, decision)
         record = self._records.call(call, Outcome(code=decision.denial.code))
         self._fail(denied(decision.denial, record))
+
+    def scope_id(self) -> str:
+        """Return the id of the scope in force."""
+        return self._live.scope.id
+
+    def planned(self, text: bytes, index: int) -> Plan | None:
+        """Plan one statement of a text again; None when it is refused, and the batch then fails."""
+        plans = self._planner(text.decode(), self._live, self._mount)
+        for plan in plans:
+            if isinstance(plan, Denial):
+                self.refuse(plan, without_literals(text.decode()))
+                return None
+        plan = plans[index]
+        return None if isinstance(plan, Denial) else plan
+
+    def current(self, prepared: Prepared) -> Prepared | None:
+        """Return the statement as it stands under the policy in force; None when it may not run: the batch fails."""
+        if isinstance(prepared, Part):
+            return named.renewed(prepared, self)
+        if isinstance(prepared, Running):
+            return named.still(prepared, self)
+        return prepared if self._decide_anew(prepared) else None
 
     def _decide_anew(self, prepared: Prepared) -> bool:
         """The policy changed since the statement was prepared: it goes on only if nothing changes for it."""
@@ -379,7 +390,7 @@ class Translator:
             return None
         sent = made.parse(told.OWN, told.declared(prepared, types))
         if isinstance(sent, Misuse):
-            self._misused(sent)
+            self.misused(sent)
             return None
         self.batch.add(_CLOSE_OWN, Step(CLOSE, name=b"S" + told.OWN, quiet=True))
         self.batch.add(sent, Step(PARSE, made, told.OWN, quiet=True))
@@ -397,8 +408,8 @@ class Translator:
     # --- executing ---
 
     def _add_execute(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
-        if prepared.purpose != self.purpose:
-            self._claim(prepared)
+        if prepared.purpose != self.purpose and not self._claim(prepared):
+            return
         if prepared.bounded:
             self._add_bounded(sent, prepared, portal)
             return
@@ -406,19 +417,24 @@ class Translator:
 
     def _add_bounded(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.ceilings is not None:
-            sent, step = metered(sent, prepared, portal, prepared.ceilings)
+            counted = prepared.cursor or portal if isinstance(prepared, Part) else portal
+            sent, step = metered(sent, prepared, counted, prepared.ceilings)
             self.batch.add_metered(sent, step, segment_of(step))
         elif portal.account is not None and prepared.parsed:
             self.batch.add_held(Held(prepared, prepared.parsed, portal.account.bound, prepared.call))
         else:
-            self.refuse(_NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
+            self.refuse(named.NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
 
-    def _claim(self, prepared: Prepared) -> None:
+    def _claim(self, prepared: Prepared) -> bool:
+        """Put the agent's reason of the moment into the call. False: it may not run, and the batch fails."""
+        if isinstance(prepared, Part) and prepared.role == "itself":
+            return named.executing(prepared, self)
         old = prepared.call
         request = Request(old.request.mount, old.request.accesses, self.purpose)
         decision: Decision = old.decision
         prepared.call = Call(old.mount, old.statement, request, decision, old.detail)
         prepared.purpose = self.purpose
+        return True
 
     def values(self, prepared: Prepared) -> bytes:
         """Return the bound values of a statement as they go on the wire."""
@@ -450,12 +466,6 @@ _TYPE_NOT_ALLOWED = Denial(
     "a parameter is declared with a type that is not allowed",
     allowed="built-in types, and those of the columns in the scope",
     remedy="declare it as text",
-)
-_NOT_BY_NAME = Denial(
-    "statement_not_allowed",
-    "a write that waits for an approval cannot be executed as it was prepared",
-    allowed="the write itself, as a statement of its own",
-    remedy="prepare it again, or send it whole",
 )
 _UNCOUNTED = Denial(
     "statement_not_allowed",

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from bailiwick.model.session import Claim, Session
 from bailiwick.model.value import Ref, Scalar
 from bailiwick.mounts.postgres.codec import NULL_VALUE, pack_int32
-from bailiwick.sql.plan import Bound
+from bailiwick.sql.plan import Bound, Constant
 
 _types: dict[str, tuple[int, int]] = {
     "boolean": (16, 1000),
@@ -75,6 +75,8 @@ def _sized(value: bytes | None) -> bytes:
 def _value(one: Bound, session: Session, pads: MaskPads, now: datetime | None) -> bytes | None:
     if isinstance(one.source, Ref):
         return _text(session.value(one.source.path), one.type.endswith("[]"))
+    if isinstance(one.source, Constant):
+        return None if one.source.text is None else one.source.text.encode()
     if one.source == "now":
         return None if now is None else now.isoformat().encode()
     pad = pads.inner if one.source == "mask.inner" else pads.outer
