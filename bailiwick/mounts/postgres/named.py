@@ -118,7 +118,7 @@ def still(running: Running, by: Deciding) -> Prepared | None:
     if base is None:
         return None
     running.call = _like(base.call, running.call.statement, running.call.request.purpose)
-    running.scope, running.ceilings, running.bounded = base.scope, base.ceilings, base.bounded
+    running.scope, running.ceilings = base.scope, base.ceilings
     return running
 
 
@@ -206,7 +206,6 @@ def _decided_anew(part: Part, by: Deciding) -> Part | None:
     if call is None:
         return None
     part.call, part.ceilings = call, ceilings_of(plan, call)
-    part.bounded = part.ceilings is not None
     part.under = by.scope_id()
     if part.role != "itself":
         part.scope, part.purpose = part.under, call.request.purpose
