@@ -98,11 +98,3 @@ def test_reflection_builds_the_tables_of_the_scope(engine: Engine) -> None:
     tickets: Table = metadata.tables["tickets"]
     with engine.connect() as connection:
         assert len(connection.execute(select(tickets)).all()) == 3
-
-
-def test_a_declared_cursor_is_refused_and_says_so(desk: Desk) -> None:
-    engine = create_engine(desk.session.url(scheme="postgresql+psycopg"))
-    query = select(Ticket.ticket_id).order_by(Ticket.ticket_id)
-    with engine.connect() as connection, pytest.raises(exc.ProgrammingError, match="cursor"):
-        connection.execution_options(yield_per=2).execute(query)
-    engine.dispose()
