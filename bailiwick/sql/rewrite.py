@@ -214,6 +214,7 @@ class Rewriter:
         if kind == "declare_cursor_stmt":
             plan = named.declaration(node)
             query(node.declare_cursor_stmt.query.select_stmt, Level(), walk)
+            aggregates.refuse_in(walk.uses, "DECLARE")
             return named.declared(self._query(node, walk, plan, statement, None))
         if kind == "prepare_stmt":
             return self._prepare(node, walk)
