@@ -144,9 +144,11 @@ class LedgerWriter:
         batch: list[Entry] = []
         try:
             while self._gather(batch):
-                self._commit(batch)
+                nudged = not batch
+                if batch:
+                    self._commit(batch)
                 batch = []
-                if not batch or self._store.unindexed >= MOST_UNINDEXED:
+                if nudged or self._store.unindexed >= MOST_UNINDEXED:
                     self._catch_up()
             if batch:
                 self._commit(batch)
