@@ -90,3 +90,5 @@ class Visible:
     """Schemas in which unqualified names are looked up, in order."""
     database: str = ""
     """Shown as the database's name: the mount's name."""
+    longest: int = 0
+    """Milliseconds that a statement may take."""

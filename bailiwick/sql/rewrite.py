@@ -69,8 +69,11 @@ class Rewriter:
         functions: Iterable[str] = (),
         limit: int = MAX_STATEMENT,
         native: Mapping[str, str] | None = None,
+        longest: int = 0,
     ) -> None:
-        """`native`: schema of tables → schema of the views over them that the connection's role reaches, when it runs
+        """`longest`: milliseconds that a statement may take, up to which an agent may set a bound of its own.
+
+        `native`: schema of tables → schema of the views over them that the connection's role reaches, when it runs
         as a role of the native depth; only these are then there."""
         self.scope = scope
         self._catalogue = catalogue
@@ -84,7 +87,7 @@ class Rewriter:
             if each.resource.mount == mount and relation is not None:
                 self._relations[place] = ScopedRelation(each, relation)
         self._aggregates = aggregates.relations(self._relations.values(), catalogue)
-        self._visible = self._make_visible(mount)
+        self._visible = self._make_visible(mount, longest)
         self._native = native is not None
         if native is not None:
             views = {place: through_views(scoped, native) for place, scoped in self._relations.items()}
@@ -95,7 +98,7 @@ class Rewriter:
         """Whether the last statements' literals were looked at."""
         self._system_forms: dict[str, Node] = {}
 
-    def _make_visible(self, mount: str) -> Visible:
+    def _make_visible(self, mount: str, longest: int) -> Visible:
         found: list[VisibleRelation] = []
         for (schema, name), scoped in (self._relations | self._aggregates).items():
             shown = tuple(column for column in scoped.relation.columns if column.name in scoped.columns)
@@ -106,7 +109,7 @@ class Rewriter:
                     )
                 )
         schemas = sorted({each.schema for each in found}, key=lambda schema: (schema != "public", schema))
-        return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount)
+        return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount, longest)
 
     def rewrite(self, sql: str, inline: Inline | None = None) -> tuple[Plan | Denial, ...]:
         """Return a plan or a denial for each statement of the text; one EMPTY plan when there is none.

@@ -36,7 +36,8 @@ _DATE_WORDS = frozenset(
     }
 )
 _ZONE = re.compile(r"(?!/)[A-Za-z0-9_+\-/:<>,]{1,64}")
-_DURATION = re.compile(r"0*[1-9]\d{0,9} ?(us|ms|s|min|h|d)?")
+_DURATION = re.compile(r"0*([1-9]\d{0,9}) ?(us|ms|s|min|h|d)?")
+_MICROSECONDS = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6}
 _PRINTABLE = re.compile(r"[\x20-\x7e]{0,63}")
 
 
@@ -75,12 +76,15 @@ def search_path_unchanged(values: Sequence[str], search_path: Sequence[str]) -> 
     return bool(meant) and len(set(meant)) == len(meant) and set(meant) <= set(search_path)
 
 
-def timeout_shortened(values: Sequence[str]) -> bool:
-    """Whether `SET statement_timeout TO values` asks for a bound of its own.
+def milliseconds(values: Sequence[str]) -> int | None:
+    """Return what `SET statement_timeout TO values` asks for, rounded up; None unless that is a bound at all
+    (the server rounds half a millisecond down to none).
 
-    Such a statement must be answered without being run: the session's own bound is pinned upstream and stays.
+    One above the session's own bound must not be set: what is pinned upstream stays the most.
     """
-    return len(values) == 1 and _DURATION.fullmatch(values[0].strip()) is not None
+    found = _DURATION.fullmatch(values[0].strip()) if len(values) == 1 else None
+    asked = 0 if found is None else int(found[1]) * _MICROSECONDS[found[2] or "ms"]
+    return -(-asked // 1000) if asked >= 1000 else None
 
 
 def _one_of(*words: str) -> Check:
@@ -127,8 +131,9 @@ _SETTABLE: Mapping[str, Check] = {
 }
 RESETTABLE: frozenset[str] = frozenset(
     name for name in _SETTABLE if not name.startswith("transaction_") and name != "default_transaction_read_only"
-) | {"search_path"}
+) | {"search_path", "statement_timeout"}
 SHOWABLE: frozenset[str] = frozenset(_SETTABLE) | {
+    "statement_timeout",
     "default_table_access_method",
     "in_hot_standby",
     "integer_datetimes",

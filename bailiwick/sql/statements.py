@@ -54,9 +54,13 @@ def variable_set(node: Node, walk: Walk) -> Plan:
     if stmt.name == "search_path" and settings.search_path_unchanged(values, walk.visible.search_path):
         stmt.name = "bailiwick.search_path"  # names are resolved here: the server's own path stays pinned
         return plan
-    if stmt.name == "statement_timeout" and settings.timeout_shortened(values):
-        stmt.name = "bailiwick.statement_timeout"  # the session's own bound stays pinned
-        return plan
+    if stmt.name == "statement_timeout" and stmt.kind == pb.VAR_SET_VALUE:
+        asked = settings.milliseconds(values)
+        if asked is not None and asked > walk.visible.longest:
+            stmt.kind = pb.VAR_SET_DEFAULT  # no more than what was pinned at start-up
+            del stmt.args[:]
+        if asked is not None:
+            return plan
     resets = stmt.kind in (pb.VAR_RESET, pb.VAR_SET_DEFAULT)
     allowed = settings.reset_allowed(stmt.name) if resets else settings.set_allowed(stmt.name, values, scope)
     if not allowed or stmt.kind == pb.VAR_SET_CURRENT:

@@ -121,3 +121,25 @@ def test_a_wrong_token_and_a_wrong_user_are_refused(desk: Desk) -> None:
         psycopg.connect(desk.session.url(token="x" * 40))
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(desk.session.url(user="subquery-bot"))
+
+
+ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000)"
+
+
+def test_a_client_sets_itself_a_shorter_time(connection: Connection) -> None:
+    connection.execute("SET statement_timeout = '100ms'")
+    with pytest.raises(errors.QueryCanceled):
+        connection.execute(ENDLESS)
+    assert connection.execute("SHOW statement_timeout").fetchone() == ("100ms",)
+
+
+def test_a_client_gets_no_longer_time_than_the_session_has(connection: Connection) -> None:
+    (pinned,) = connection.execute("SHOW statement_timeout").fetchone() or ("",)
+    for asked in ("SET statement_timeout = '1h'", "SET statement_timeout TO DEFAULT", "RESET statement_timeout"):
+        connection.execute("SET statement_timeout = '7s'")
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
+        connection.execute(asked.encode())
+        assert connection.execute("SHOW statement_timeout").fetchone() == (pinned,) == ("1min",)
+    with connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = '10min'")
+        assert connection.execute("SHOW statement_timeout").fetchone() == (pinned,)

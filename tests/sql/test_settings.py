@@ -115,7 +115,7 @@ def test_other_settings_may_not_be_shown(name: str) -> None:
 def test_reset_restores_harmless_settings_only() -> None:
     assert reset_allowed("timezone")
     assert reset_allowed(REASON)
-    for name in ("role", "session_authorization", "row_security", "transaction_read_only", "statement_timeout"):
+    for name in ("role", "session_authorization", "row_security", "transaction_read_only"):
         assert not reset_allowed(name)
 
 

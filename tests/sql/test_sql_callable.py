@@ -13,10 +13,10 @@ from bailiwick.sql.functions import TEMPLATES, call_template
 from bailiwick.sql.functions_allowed import ALLOWED, ANSWERED
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
-from bailiwick.sql.settings import SHOWABLE, timeout_shortened
+from bailiwick.sql.settings import SHOWABLE, milliseconds
 from bailiwick.sql.types import INFORMATION_DOMAINS, SIGNATURE
 from tests.sql.catalogue_rig import Rig, make_rig
-from tests.sql.rewrite_samples import denial, plan
+from tests.sql.rewrite_samples import LOCK, MOUNT, denial, resources, snapshot
 from tests.support.installed import versions
 from tests.support.postgres import Cell, Server
 
@@ -131,15 +131,30 @@ def test_bpchar_without_a_length_keeps_its_length(rig: Rig, rewriter: Rewriter) 
     ]
 
 
-@pytest.mark.parametrize("value", ["'1s'", "'30 s'", "250", "'5min'"])
-def test_a_clients_own_timeout_leaves_the_sessions_bound_in_place(value: str) -> None:
-    assert plan(f"SET statement_timeout TO {value}").sql.startswith('SET "bailiwick.statement_timeout" TO')
+@pytest.mark.parametrize("value", ["'1s'", "'30 s'", "250", "'1min'", "60000", "'60000000us'", "'0060s'"])
+def test_a_client_may_set_a_shorter_timeout(value: str) -> None:
+    (made,) = bounded().rewrite(f"SET statement_timeout TO {value}")
+    assert isinstance(made, Plan)
+    assert made.sql.replace('"', "'") == f"SET statement_timeout TO {value}"
 
 
-@pytest.mark.parametrize("value", ["0", "'0'", "''", "-1", "DEFAULT", "'1s; x'", "'1 year'"])
+@pytest.mark.parametrize("value", ["60001", "'61s'", "'2min'", "'1h'", "'60000001us'", "'9999999999d'"])
+def test_a_longer_timeout_leaves_the_sessions_bound_in_place(value: str) -> None:
+    for scope in ("", "LOCAL "):
+        (made,) = bounded().rewrite(f"SET {scope}statement_timeout TO {value}")
+        assert isinstance(made, Plan)
+        assert made.sql == f"SET {scope}statement_timeout TO DEFAULT"
+
+
+@pytest.mark.parametrize("value", ["0", "'0'", "''", "-1", "'1s; x'", "'1 year'", "'1us'", "'999us'", "'0.1ms'"])
 def test_no_timeout_at_all_is_refused(value: str) -> None:
     assert denial(f"SET statement_timeout TO {value}")
-    assert not timeout_shortened((value,))
+    assert milliseconds((value.strip("'"),)) is None
+
+
+def bounded() -> Rewriter:
+    """Return a rewriter of a gateway whose statements may take a minute."""
+    return Rewriter(Scope("s", "bot", resources()), snapshot(MOUNT, LOCK), "crm", longest=60_000)
 
 
 def test_a_name_shown_as_text_compares_with_a_reg_value(rig: Rig, rewriter: Rewriter) -> None:

@@ -37,9 +37,9 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(postgres: Server) -> Iterator[Shop]:
     upstream = postgres.create((FOLDER / "sqlsmith.sql").read_text())
-    policy, bounds = (FOLDER / "sqlsmith.yaml").read_text(), "limits: {statement_time: 1s}\n"
+    policy = (FOLDER / "sqlsmith.yaml").read_text()
     own = upstream.url("smith", "smith")
-    with running_gateway(policy, {"SMITH_URL": own}, bounds) as gateway:
+    with running_gateway(policy, {"SMITH_URL": own}) as gateway:
         doors = [Door(gateway.open_session(name).url()) for name in ("narrow", "wide")]
         made = Shop(gateway, upstream, doors[0], doors[1], Door(own))
         yield made

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.config import GatewayConfig, PostgresListener
+from bailiwick.gateway.config import Ceilings, GatewayConfig, PostgresListener
 from bailiwick.gateway.enforce import Gateway, LiveSession
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
@@ -36,10 +36,10 @@ _gone = Denial("resource_unknown", "this mount is not in the policy any more", r
 class Planning:
     """Plans of texts under one policy in force: what was planned for a scope is kept for its other sessions."""
 
-    def __init__(self, ready: Ready, pads: MaskPads, longest_statement: int) -> None:
+    def __init__(self, ready: Ready, pads: MaskPads, limits: Ceilings) -> None:
         self._ready = ready
         self._pads = pads
-        self._longest_statement = longest_statement
+        self._limits = limits
         self._rewriters: OrderedDict[tuple[str, str], Rewriter] = OrderedDict()
         self._kept: OrderedDict[tuple[str, str, str], Plans] = OrderedDict()
 
@@ -73,7 +73,10 @@ class Planning:
             catalogue = self._ready.catalogues[mount]
             native = self._ready.natives.get(mount)
             schemas = None if native is None else native.made.schemas_of(live.scope)
-            found = Rewriter(live.scope, catalogue, mount, policy_mount.functions, self._longest_statement, schemas)
+            limits = self._limits
+            longest = int(limits.statement_time.total_seconds() * 1000)
+            functions = policy_mount.functions
+            found = Rewriter(live.scope, catalogue, mount, functions, limits.statement, schemas, longest)
             self._rewriters[key] = found
             if len(self._rewriters) > _most_rewriters:
                 self._rewriters.popitem(last=False)
@@ -156,7 +159,7 @@ class PostgresFront:
         targets = _targets(ready, self._mask)
         self._targets.clear()
         self._targets.update(targets)
-        self._planning = Planning(ready, self._pads, self._config.limits.statement)
+        self._planning = Planning(ready, self._pads, self._config.limits)
         if self._server is not None:
             self._server.recheck()
 
