@@ -133,7 +133,7 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         arguments = list(func.args)
         if any(argument.HasField("named_arg_expr") for argument in arguments) or _decorated(func):
             refuse("function_not_allowed", f"this form of `{name}` is not allowed")
-        put(node, template, arguments)
+        put(node, template, arguments, walk)
         return joined(facts, leaky=True)
     if name not in functions.ALLOWED:
         refuse("function_not_allowed", f"function `{name}` is not allowed", "built-in functions that only compute")
@@ -231,7 +231,7 @@ def value_function(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG00
     kind = pb.SQLValueFunctionOp.Name(op).removeprefix("SVFOP_")
     template = functions.value_function_template(kind, walk.visible)
     if template is not None:
-        put(node, template, ())
+        put(node, template, (), walk)
     return NOTHING
 
 

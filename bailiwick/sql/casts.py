@@ -127,7 +127,7 @@ def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.
     template = regtypes.reg_template(name, result, walk.catalogue, walk.visible)
     if template is None:
         refuse("function_not_allowed", f"type `{name}` is not allowed", "built-in types")
-    put(node, template, (arg,))
+    put(node, template, (arg,), walk)
     return joined((inner,), result, leaky=True)
 
 

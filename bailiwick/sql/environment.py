@@ -22,6 +22,9 @@ from bailiwick.sql.system import SystemView
 MAX_DEPTH = 200
 """Levels of expressions and queries within each other."""
 
+UNREPLACED = "bw:unreplaced"
+"""Name of a database that no text has which goes upstream: relations of the agent carry it until they are replaced."""
+
 
 class Refused(Exception):  # noqa: N818  # not an error: it carries a denial out of the recursion, and no further
     """Ends the walk over a statement. Only `rewrite` catches it, and returns the denial as the value that it is."""
@@ -50,6 +53,8 @@ class Use:
     """Its columns are named by their order: none may be left out."""
     sample: RangeTableSample | None = None
     """TABLESAMPLE: it stays with the real relation, inside the scoped form."""
+    also: list[Node] = field(default_factory=list[Node])
+    """Copies of `node`: what it stands in was copied, see `templates`."""
     copies: list[Node] = field(default_factory=list[Node])
     """Conjuncts of the agent that are leakproof over this relation alone: copied inside a fence."""
 

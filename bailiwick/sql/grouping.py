@@ -124,7 +124,7 @@ def extend(select: SelectStmt, sources: Sequence[Source], level: Level, walk: Wa
             if (id(source), name) in mentioned or name in added:
                 continue
             if node is not None and _is_uncompared((name, source.columns[name])):
-                put(node, "(pg_catalog.array_agg($1))[1]", (node,))
+                put(node, "(pg_catalog.array_agg($1))[1]", (node,), walk)
                 continue
             added.add(name)
         for name in sorted(added):

@@ -16,7 +16,7 @@ from bailiwick.model.scope import Scope
 from bailiwick.sql import aggregates, locks, named, statements, writes
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
-from bailiwick.sql.environment import Level, Refused, Replacement, Use, Walk
+from bailiwick.sql.environment import UNREPLACED, Level, Refused, Replacement, Use, Walk
 from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, Form, cut, form, twin
 from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
@@ -296,6 +296,8 @@ class Rewriter:
         sql = deparse(node)
         if isinstance(sql, Denial):
             return sql
+        if UNREPLACED in sql:  # INVARIANT: no relation is read but through its scoped form
+            return Denial("syntax_not_supported", "a relation stands in a place where it cannot be scoped")
         made = _with_sql(plan, sql)
         first, bound = (parameters.first, parameters.bound) if parameters else (1, ())
         return replace(
@@ -316,7 +318,8 @@ class Rewriter:
             place.range_subselect.alias.aliasname = use.alias
             for name in names:
                 place.range_subselect.alias.colnames.add().string.sval = name
-            use.node.CopyFrom(place)
+            for each in (use.node, *use.also):
+                each.CopyFrom(place)
         for locked in reversed(walk.locked):  # the inner ones first: a limit copies the condition that they stand in
             locks.limit(locked, parameters)
 

@@ -10,6 +10,7 @@ from postgast.pg_query_pb2 import Node, RangeVar
 from bailiwick.sql import aggregates, locks, table_functions
 from bailiwick.sql.environment import (
     NOTHING,
+    UNREPLACED,
     Columns,
     Cte,
     Fact,
@@ -79,6 +80,7 @@ def _relation(node: Node, level: Level, walk: Walk) -> Source:
     alias = relation.alias.aliasname or relation.relname
     use = Use(node, alias, scoped, only=not relation.inh)
     walk.uses.append(use)
+    relation.catalogname = UNREPLACED
     facts = column_facts(use, relation.relname, walk)
     schema = "" if relation.HasField("alias") else relation.schemaname or schema_of(scoped)
     source = source_of_columns(alias, renamed(facts, relation.alias), use, schema)
