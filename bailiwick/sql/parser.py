@@ -13,17 +13,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import postgast
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 from postgast import pg_query_pb2 as pb
 from postgast.errors import check_error
-from postgast.native import lib
+from postgast.native import PgQueryProtobuf, lib
 from postgast.pg_query_pb2 import Node, ParseResult, RawStmt
 
 from bailiwick.model.decision import Denial
+from bailiwick.sql.trees import has_pending
 
 T = TypeVar("T")
 
@@ -124,15 +125,28 @@ _PLACES = (
 
 
 class _Bare:
-    """Trees without places: read by a second schema that does not know them. All of it runs in C."""
+    """Trees without places: read by a second schema that does not know them. All of it runs in C.
+
+    There a node's kinds are extensions: the runtime visits every field that a message could have, and a node could
+    have 270. Enumerations are the numbers that they are sent as; a value that was not listed would be dropped.
+    """
 
     def __init__(self) -> None:
         schema = descriptor_pb2.FileDescriptorProto.FromString(pb.DESCRIPTOR.serialized_pb)
+        schema.syntax = "proto2"
         for message in schema.message_type:
             left_out = (*_PLACES, "version") if message.name == "ParseResult" else _PLACES
-            kept = [each for each in message.field if each.name not in left_out]
+            kept = [_plain(each) for each in message.field if each.name not in left_out]
             del message.field[:]
-            message.field.extend(kept)
+            if message.name != "Node":
+                message.field.extend(kept)
+                continue
+            del message.oneof_decl[:]
+            message.extension_range.add(start=1, end=1 << 29)
+            for each in kept:
+                each.ClearField("oneof_index")
+                each.extendee = ".pg_query.Node"
+            schema.extension.extend(kept)
         pool = descriptor_pool.DescriptorPool()
         pool.Add(schema)  # pyright: ignore[reportUnknownMemberType]  # the stubs leave its type out
         self._type = message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.ParseResult"))
@@ -142,6 +156,13 @@ class _Bare:
         bare = self._type.FromString(serialized)
         bare.DiscardUnknownFields()
         return bare.SerializeToString()
+
+
+def _plain(each: descriptor_pb2.FieldDescriptorProto) -> descriptor_pb2.FieldDescriptorProto:
+    if each.type == each.TYPE_ENUM:
+        each.type = each.TYPE_INT32
+        each.ClearField("type_name")
+    return each
 
 
 @lru_cache(maxsize=1)
@@ -166,20 +187,12 @@ def without_places(tree: ParseResult) -> bytes:
     return copy.SerializeToString()
 
 
-class _Serialized:
-    """A tree that was serialized already, as `postgast.deparse` takes it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def SerializeToString(self) -> bytes:  # noqa: N802  # the name in protobuf
-        """Return the bytes."""
-        return self._data
-
-
 def deparse(statement: Node) -> str | Denial:
     """Return the text of one statement, which parses back to the same tree, or a denial."""
-    tree = _within("stmts", ParseResult, _within("stmt", RawStmt, statement.SerializeToString()))
+    serialized = statement.SerializeToString()
+    if has_pending(serialized):
+        return Denial("syntax_not_supported", "the statement uses a form that cannot be limited to the scope")
+    tree = _within("stmts", ParseResult, _within("stmt", RawStmt, serialized))
     bare = _bare().read(tree)  # some forms of types are deparsed by their places
     sql = _reproduced(bare, bare, tree) or _reproduced(_guarded(bare), bare, tree)
     return sql or Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
@@ -199,7 +212,7 @@ def _reproduced(tried: bytes, bare: bytes, wanted: bytes) -> str:
     """Return the text of a serialized tree if it parses back to what is wanted, else nothing. `bare` is `wanted` as
     `_Bare` reads it: equal with places in the depths is equal all the more."""
     try:
-        sql = postgast.deparse(cast("ParseResult", _Serialized(tried)))
+        sql = _deparsed(tried)
         again = _serialized(sql)
     except (postgast.PgQueryError, UnicodeDecodeError):
         return ""
@@ -218,6 +231,18 @@ def _serialized(sql: str) -> bytes:
         return ctypes.string_at(result.parse_tree.data, result.parse_tree.len)
     finally:
         lib.pg_query_free_protobuf_parse_result(result)
+
+
+def _deparsed(tree: bytes) -> str:
+    """Return the text of a serialized tree: `postgast.deparse` without objects, and without copying."""
+    start = ctypes.cast(ctypes.c_char_p(tree), ctypes.c_void_p)
+    result = lib.pg_query_deparse_protobuf(PgQueryProtobuf(len=len(tree), data=start.value))
+    try:
+        check_error(result)
+        query: bytes = result.query
+        return query.decode()
+    finally:
+        lib.pg_query_free_deparse_result(result)
 
 
 _WEAK = ("a_expr", "bool_expr", "null_test", "boolean_test", "sub_link", "collate_clause")

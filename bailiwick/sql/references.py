@@ -10,6 +10,7 @@ from postgast.pg_query_pb2 import Node
 from bailiwick.sql.environment import NOTHING, Columns, Fact, Level, Replacement, Source, Walk, joined, refuse
 from bailiwick.sql.results import result_columns
 from bailiwick.sql.scoped import ScopedRelation
+from bailiwick.sql.trees import PENDING
 
 
 def column(node: Node, level: Level, walk: Walk) -> Fact:
@@ -63,6 +64,7 @@ def _found(node: Node, source: Source, name: str, walk: Walk) -> Fact:
     source.read((name,), node)
     if source.use is not None and source.target:
         walk.replacements.append(Replacement(node, source, name))
+        node.column_ref.location = PENDING
     return source.columns[name]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql.environment import Replacement, Use, Walk, refuse
@@ -31,7 +32,12 @@ class _Argument:
 
 @lru_cache(maxsize=512)
 def _parsed(template: str) -> Node:
-    return expression(template)
+    made = expression(template)
+    if not (made.HasField("bool_expr") and made.bool_expr.boolop == pb.AND_EXPR):
+        return made
+    whole = Node()  # one condition stays one: those that the agent joined by AND are told apart by their places
+    whole.coalesce_expr.args.append(made)
+    return whole
 
 
 def put(node: Node, template: str, arguments: Sequence[Node], walk: Walk) -> None:

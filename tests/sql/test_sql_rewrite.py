@@ -7,13 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bailiwick.model.decision import Access, Denial
+from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Equal
 from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter, WriteGrant
 from bailiwick.model.value import Ref
+from bailiwick.sql.parser import deparse, query_text
 from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.trees import PENDING, copied
 from tests.sql.rewrite_samples import (
     CUSTOMERS,
     MINE,
+    STATUS,
     TICKET_READ,
     TICKETS,
     denial,
@@ -375,3 +379,45 @@ def test_whatever_is_sent_is_planned_or_denied_and_names_nothing_hidden(words: l
         if isinstance(found, Plan):
             assert "bw.ssn" not in found.sql
             assert ".ssn" not in found.sql.replace("AS ssn", "")
+
+
+ANSWERED = [
+    "pg_typeof({})",
+    "pg_typeof(pg_typeof({}))",
+    "({})::regclass",
+    "({})::regtype::text",
+    "current_setting({})",
+    "has_table_privilege({}, 'select')",
+    "has_schema_privilege(({})::regtype::text, 'usage')",
+]
+"""Calls and casts that are answered from the scope: what stands in them is copied into the answer."""
+
+
+@pytest.mark.parametrize("answered", ANSWERED)
+def test_a_column_of_a_target_within_what_the_gateway_answers_is_masked_too(answered: str) -> None:
+    read = ReadGrant("g", MINE, {"ticket_id": None, "status": None, "subject": Mask("full")})
+    scopes = resources(tickets=ResourceScope(TICKETS, (read,), updates=(STATUS,)))
+    value = answered.format("subject")
+    for sql in (f"WHERE {value} IS NOT NULL", f"RETURNING {value}"):
+        found = plan(f"UPDATE tickets SET status = 'open' {sql}", scopes).sql
+        assert "'***'" in found
+        assert "tickets.subject" not in found
+        assert "tickets.subject" in plan(f"UPDATE tickets SET status = 'open' {sql}").sql
+
+
+def test_what_the_gateway_answers_stays_one_condition() -> None:
+    asked = "has_table_privilege('tickets', (1 / ticket_id)::text)"
+    found = plan(f"UPDATE tickets SET status = 'open' WHERE {asked} AND ticket_id > 0").sql
+    free, _, guarded = found.partition("CASE WHEN")
+    assert "/" not in free
+    assert "ticket_id > 0" in free
+    assert "1 / tickets.ticket_id" in guarded
+    assert found.count("CASE WHEN tickets.customer_id = $1") == 1
+
+
+def test_a_column_that_was_not_replaced_is_refused() -> None:
+    tree = query_text("SELECT t.subject FROM public.tickets t")
+    assert deparse(tree) == "SELECT t.subject FROM public.tickets t"
+    tree.select_stmt.target_list[0].res_target.val.column_ref.location = PENDING
+    assert isinstance(deparse(tree), Denial)
+    assert isinstance(deparse(copied(tree)), Denial)
