@@ -14,11 +14,21 @@ from bailiwick.decide.gates import held_by
 from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
 from bailiwick.decide.roles import grants_of
 from bailiwick.decide.subtract import Subtraction, subtract_rows, subtraction
+from bailiwick.decide.tools import tool_scopes
 from bailiwick.errors import PolicyError
 from bailiwick.match.condition import CelInput, compile_condition
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Narrowing, Policy, Resource
-from bailiwick.model.scope import AggregateReads, DenyRows, ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
+from bailiwick.model.scope import (
+    AggregateReads,
+    DenyRows,
+    ReadGrant,
+    ResourceScope,
+    RowFilter,
+    Scope,
+    ToolScope,
+    WriteGrant,
+)
 from bailiwick.model.session import Session
 
 WriteVerb = Literal["update", "create", "delete"]
@@ -27,8 +37,8 @@ WriteVerb = Literal["update", "create", "delete"]
 def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     """Return what the session may do. An unknown agent or task, or a task of other agents, may do nothing.
 
-    `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Grants whose way of
-    working is not in effect (`args`) give nothing. Equal ids mean equal scopes.
+    `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Of tools
+    it is evaluated for each call. Grants with `args` or `items` give nothing on tables. Equal ids mean equal scopes.
     """
     values = _session_values(session)
 
@@ -52,8 +62,13 @@ def scope_where(
     resources: dict[str, ResourceScope] = {}
     taking_part: dict[str, Grant] = {}
     passed: list[str] = []
+    tools: dict[str, ToolScope] = {}
     if agent is not None and narrowings is not None:
-        grants = _Index(grants_of(policy, agent.roles))
+        every = grants_of(policy, agent.roles)
+        grants = _Index(every)
+        tools = tool_scopes(policy, lock, every, narrowings)
+        calling = {each.grant for tool in tools.values() for each in (*tool.allows, *tool.denies)}
+        taking_part |= {grant.id: grant for grant in every if grant.id in calling}
         for mount in policy.mounts.values():
             for resource in mount.resources.values():
                 ground = ground_of(mount, resource, lock)
@@ -67,7 +82,7 @@ def scope_where(
                 if found is not None:
                     resources[resource.name] = found
     identity = digest(policy.version, lock, agent_name, task, sorted(passed), asked)
-    return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)))
+    return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)), tools)
 
 
 class _Index:
@@ -152,11 +167,16 @@ def _build(
 
 
 def _in_effect(grant: Grant) -> bool:
-    return grant.aggregate is None and grant.args is None
+    return grant.aggregate is None and not _is_of_tools(grant)
 
 
 def _is_direct(grant: Grant) -> bool:
-    return grant.through == "direct" and grant.args is None
+    return grant.through == "direct" and not _is_of_tools(grant)
+
+
+def _is_of_tools(grant: Grant) -> bool:
+    """Return whether a grant says what only tools have: then an allow means tools alone."""
+    return grant.args is not None or bool(grant.items)
 
 
 def _aggregate(ground: Ground, grants: Sequence[Grant], gone: Subtraction, within: _Within) -> AggregateReads | None:

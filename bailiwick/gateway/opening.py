@@ -175,13 +175,15 @@ class Opener:
     def _mounts(self, session: Session, wanted: Sequence[str]) -> tuple[str, ...] | Denial:
         force = self._sessions.force
         for name in wanted:
-            if name not in force.policy.mounts:
-                known = ", ".join(f"`{mount}`" for mount in force.policy.mounts)
+            if name not in force.policy.every_mount:
+                known = ", ".join(f"`{mount}`" for mount in force.policy.every_mount)
                 return Denial("resource_unknown", f"there is no mount `{name}`", remedy=f"the mounts are {known}")
         if wanted:
             return tuple(dict.fromkeys(wanted))
-        reached = {scope.resource.mount for scope in force.table(session).scope.resources.values()}
-        return tuple(sorted(reached or force.policy.mounts))
+        scope = force.table(session).scope
+        reached = {each.resource.mount for each in scope.resources.values()}
+        reached |= {each.mount for each in scope.tools.values()}
+        return tuple(sorted(reached or force.policy.every_mount))
 
     async def _refused(self, wanted: Wanted, denial: Denial) -> None:
         """Record a refusal. What was asked is the opener's word and is cut to a sane length."""

@@ -1,4 +1,4 @@
-"""Conditions (`when:`): CEL over `session` and `resource`, three-valued at evaluation.
+"""Conditions (`when:`): CEL over `session`, `resource` and, for tools, `args`; three-valued at evaluation.
 
 Owns the bounds that keep a condition cheap and the process alive. Never decides what an unknown means: the caller does
 (it counts against the agent).
@@ -29,7 +29,7 @@ longest = 4096
 """Bytes of a condition's text."""
 most_operators = 256
 deepest = 32
-names: tuple[str, ...] = ("session", "resource")
+names: tuple[str, ...] = ("session", "resource", "args")
 
 _macros = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _functions = frozenset(
@@ -61,11 +61,18 @@ class Condition:
     """Those of `names` that it reads."""
     _program: Program
 
-    def evaluate(self, session: Mapping[str, CelInput], resource: Mapping[str, CelInput]) -> bool | None:
+    def evaluate(
+        self,
+        session: Mapping[str, CelInput],
+        resource: Mapping[str, CelInput],
+        args: Mapping[str, CelInput] | None = None,
+    ) -> bool | None:
         """Return the truth of the condition; None when it fails in any way or yields something else than a bool."""
-        given = {"session": session, "resource": resource}
+        given = {"session": session, "resource": resource, "args": args}
+        if args is None and "args" in self.uses:
+            return None
         try:
-            result: object = self._program.execute({name: _mapping(given[name]) for name in self.uses})
+            result: object = self._program.execute({name: _mapping(given[name] or {}) for name in self.uses})
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             return None
         return result if isinstance(result, bool) else None
@@ -90,7 +97,7 @@ def compile_condition(text: str) -> Condition:
     free = [name for name in program.variables() if name not in bound and name not in _types]
     for name in free:
         if name not in names:
-            raise PolicyError(f"`{name}` is unknown in a condition", remedy="use `session` or `resource`")
+            raise PolicyError(f"`{name}` is unknown in a condition", remedy="use `session`, `resource` or `args`")
     for name in program.functions():
         if name.isidentifier() and not name.startswith("_") and name not in _functions:
             raise PolicyError(f"`{name}()` is not a function of conditions")

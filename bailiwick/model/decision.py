@@ -13,6 +13,7 @@ DenialCode = Literal[
     "resource_unknown",
     "field_not_granted",
     "value_not_granted",
+    "argument_not_granted",
     "row_out_of_scope",
     "function_not_allowed",
     "statement_not_allowed",
@@ -38,6 +39,8 @@ DenialCode = Literal[
     "context_missing",
     "ledger_unavailable",
     "backend_unavailable",
+    "tool_changed",
+    "result_withheld",
     "protocol_violation",
     "internal_error",
 ]

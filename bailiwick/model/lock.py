@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from bailiwick.model.tool import LockedTool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Lock:
     """Mount → (schema, table) → what was accepted."""
 
     mounts: Mapping[str, Mapping[tuple[str, str], LockedTable]]
+    tools: Mapping[str, Mapping[str, LockedTool]] = field(default_factory=dict[str, Mapping[str, LockedTool]])
+    """Mount of kind `mcp` → name of the tool → what was accepted."""
 
     def table(self, mount: str, schema: str, name: str) -> LockedTable | None:
         """Return the accepted table, or None: then it does not exist for agents."""

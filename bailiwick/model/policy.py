@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bailiwick.model.action import Action
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.value import ValueType
+
+if TYPE_CHECKING:
+    from bailiwick.model.tool import McpMount, ToolResource  # which is made of this module's limits and secrets
 
 Preview = Literal["rows", "count", "off"]
 """Rows before and after, and how many; only how many; nothing, so that nothing runs (triggers may reach outside)."""
@@ -107,6 +110,9 @@ class Grant:
     set: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
     """Written column → what may be written."""
     args: Mapping[str, Matcher] | None = None
+    """Argument of a tool → matcher; `*`: every other one. None: the tool is called without arguments."""
+    items: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    """Path in an item of a tool's result → matcher; other items are left out."""
     limits: tuple[Limit, ...] = ()
     through: Literal["direct", "queue"] = "direct"
     preview: Preview = "rows"
@@ -261,6 +267,8 @@ class Policy:
     retention: timedelta | None = None
     positions: Mapping[tuple[str, ...], Position] = field(default_factory=dict[tuple[str, ...], Position])
     """Path of a key, e.g. `("roles", "support", "grants", "0", "rows")` → where it stands. Not part of the content."""
+    mcp: Mapping[str, McpMount] = field(default_factory=dict[str, "McpMount"])
+    """The mounts of kind `mcp`. Their names, and those of their resources, are unique together with the others'."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""
@@ -268,3 +276,15 @@ class Policy:
             if name in mount.resources:
                 return mount.resources[name]
         return None
+
+    def tool_resource(self, name: str) -> ToolResource | None:
+        """Return the resource of that name that tools act on."""
+        for mount in self.mcp.values():
+            if name in mount.resources:
+                return mount.resources[name]
+        return None
+
+    @property
+    def every_mount(self) -> tuple[str, ...]:
+        """Return the names of the mounts of all kinds."""
+        return (*self.mounts, *self.mcp)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.policy import Grant, Resource
+from bailiwick.model.tool import LockedTool, Tool, ToolResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,43 @@ class ResourceScope:
 
 
 @dataclass(frozen=True, slots=True)
+class CallGrant:
+    """One grant's share in a tool: which calls it allows (or denies), and what it shows of their results."""
+
+    grant: str
+    args: Mapping[str, Matcher]
+    """Argument → matcher; `*`: every other one. Empty: a call without arguments (of a deny: every call)."""
+    when: str | None = None
+    """CEL over `args`, `session` and `resource`, evaluated for each call."""
+    items: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
+    """Path in an item → matcher; all must hold. Empty: every item."""
+    fields: tuple[str, ...] | None = None
+    """Paths in an item that are shown. None: every one that is not hidden."""
+    masks: Mapping[str, Mask] = field(default_factory=dict[str, Mask])
+    hidden: frozenset[str] = frozenset()
+    """Paths in an item that are taken away."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether results are shown as they are."""
+        return not self.items and self.fields is None and not self.masks and not self.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class ToolScope:
+    """What a session may do with one tool."""
+
+    mount: str
+    tool: Tool
+    resource: ToolResource
+    locked: LockedTool
+    allows: tuple[CallGrant, ...]
+    denies: tuple[CallGrant, ...] = ()
+    held: tuple[str, ...] = ()
+    """Gates that hold every call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """`id` is a hash over policy version, lock and shape: equal ids mean equal scopes."""
 
@@ -108,3 +146,5 @@ class Scope:
     passed: tuple[str, ...] = ()
     """`grant@resource` of every grant whose `when` held. Agent, task and this decide the scope (but for what an opener
     asked for): they are its shape."""
+    tools: Mapping[str, ToolScope] = field(default_factory=dict[str, ToolScope])
+    """By the name under which the agent sees the tool."""

@@ -181,7 +181,7 @@ def _narrowing(reading: Reading, entry: Entry) -> Narrowing:
     if found is None:
         return Narrowing()
     rows, fields, verbs = found.get("rows"), found.get("fields"), found.get("verbs")
-    known = {verb: verb for verb in data_verbs}
+    known = {verb: verb for verb in reading.tool_verbs.get(entry.key, data_verbs)}
     return Narrowing(
         rows=matchers(reading, rows.value, f"`rows` of {what}") if rows else {},
         fields=columns(report, fields.value, f"`fields` of {what}") if fields else None,

@@ -18,6 +18,7 @@ from bailiwick.model.scope import ResourceScope, WriteGrant
 from bailiwick.policy.covers import Grants, denied_still, uncovered_read, uncovered_write
 from bailiwick.policy.diff_rules import Note, rules_changed
 from bailiwick.policy.possible import Possible, lock_of_names, possible
+from bailiwick.policy.tool_covers import more_of_tool
 from bailiwick.policy.words import (
     aggregate_in_words,
     denied_in_words,
@@ -99,6 +100,22 @@ def _of_agent(before: Possible, after: Possible, before_lock: Lock, after_lock: 
                 if certain or widens:
                     text = ("now: " if widens else "no longer: ") + said.replace(_OTHER, _before if widens else _after)
                     yield Change(widens, text + ("" if certain else _UNSURE), after.agent, after.task, name, certain)
+    yield from _of_tools(before, after)
+
+
+def _of_tools(before: Possible, after: Possible) -> Iterator[Change]:
+    for name in dict.fromkeys((*after.scope.tools, *before.scope.tools)):
+        was, now = before.scope.tools.get(name), after.scope.tools.get(name)
+        for widens, mine, other in (
+            (True, (now, after.grants), (was, before.grants)),
+            (False, (was, before.grants), (now, after.grants)),
+        ):
+            for said, certain in more_of_tool(name, mine, other):
+                if certain or widens:
+                    text = ("now: " if widens else "no longer: ") + said + ("" if certain else _UNSURE)
+                    scope = now or was
+                    resource = scope.resource.name if scope else ""
+                    yield Change(widens, text, after.agent, after.task, resource, certain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.policy import ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
 from bailiwick.model.position import NOWHERE
+from bailiwick.model.tool import McpMount
 from bailiwick.policy.covers import session_rules_wider
 from bailiwick.policy.types import references
 from bailiwick.policy.words import duration_in_words, limit_in_words, listed
@@ -33,6 +34,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, mount in new.mounts.items():
         if name in old.mounts:
             yield from _mount(old.mounts[name], mount)
+    for name, server in new.mcp.items():
+        if name in old.mcp:
+            yield from _server(old.mcp[name], server)
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
@@ -61,7 +65,21 @@ def _mount(old: Mount, new: Mount) -> Iterator[Note]:
             yield Note(widens, f"{'now' if widens else 'no longer'}: calls function {name} (mount {new.name})")
 
 
-def _mount_limits(old: Mount, new: Mount) -> Iterator[Note]:
+def _server(old: McpMount, new: McpMount) -> Iterator[Note]:
+    """Yield what changed about where a mount's tools are, and what they are."""
+    if (old.command, old.url) != (new.command, new.url):
+        where = " ".join(new.command) if new.url is None else new.url.text
+        yield Note(True, f"mount {new.name} points elsewhere: {where}", certain=False)
+    if (old.env, old.headers) != (new.env, new.headers):
+        yield Note(True, f"mount {new.name} hands its server other values", certain=False)
+    for name in sorted(old.tools.keys() & new.tools.keys()):
+        was, now = old.tools[name], new.tools[name]
+        if (was.fixed, was.items, was.description) != (now.fixed, now.items, now.description):
+            yield Note(True, f"tool {name} of mount {new.name} is mapped in another way", certain=False)
+    yield from _mount_limits(old, new)
+
+
+def _mount_limits(old: Mount | McpMount, new: Mount | McpMount) -> Iterator[Note]:
     """Yield each ceiling on statements that is another one now."""
     was, now = ({limit.name: limit for limit in mount.limits} for mount in (old, new))
     for name in dict.fromkeys((*was, *now)):

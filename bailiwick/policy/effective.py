@@ -17,7 +17,7 @@ def unsupported(policy: Policy) -> tuple[Problem, ...]:
     """Return one problem for each use of a key that has no effect yet; empty: the policy can be served."""
     found = [
         Problem(where(policy, path), "not_enforced_yet", f"{what} is not enforced yet", _REMEDY)
-        for path, what in (*_of_roles(policy), *_of_agents(policy), *_of_rules(policy))
+        for path, what in (*_of_tools(policy), *_of_roles(policy), *_of_agents(policy), *_of_rules(policy))
     ]
     return tuple(sorted(found, key=lambda problem: (problem.position, problem.message)))
 
@@ -33,12 +33,17 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
                     place = (*at, "grants", str(index), "limits", limit.name)
                     over = "" if limit.per is None else " over time"
                     yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
-            used = {
-                "args": grant.args is not None,
-            }
-            for key, is_used in used.items():
-                if is_used:
-                    yield (*at, "grants", str(index), key), f"`{key}` of the grant `{grant.id}`"
+
+
+def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
+    for mount in policy.mcp.values():
+        yield ("mounts", mount.name), f"mount `{mount.name}` of kind `mcp`"
+        for tool in mount.tools.values():
+            at = ("mounts", mount.name, "tools", tool.name)
+            if tool.target:
+                yield (*at, "target"), f"`target` of tool `{tool.name}`"
+            if tool.cost is not None:
+                yield (*at, "cost"), f"`cost` of tool `{tool.name}`"
 
 
 def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:

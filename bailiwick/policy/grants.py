@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -13,13 +13,13 @@ from bailiwick.model.position import Position
 from bailiwick.policy.canonical import digest
 from bailiwick.policy.document import Block, Entry, Listing, Node
 from bailiwick.policy.expect import block, choice, columns, count, flag, listed, names, required, text, wrong
-from bailiwick.policy.matchers import masks, matchers, sql
+from bailiwick.policy.matchers import arguments, masks, matchers, sql
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import ActionUse, Reading
 from bailiwick.policy.values import action, grant_limits, limits
 
 role_keys = ("inherits", "grants", "limits")
-_SHARED = ("id", "reason", "rows", "sql", "when", "fields", "args")
+_SHARED = ("id", "reason", "rows", "sql", "when", "fields", "args", "items")
 _ALLOW_ONLY = ("mask", "set", "limits", "through", "preview", "aggregate", "override")
 grant_keys = ("allow", "deny", *_SHARED, *_ALLOW_ONLY)
 _VERBS_OF: Mapping[str, tuple[str, ...]] = {
@@ -31,6 +31,8 @@ _VERBS_OF: Mapping[str, tuple[str, ...]] = {
     "fields": ("read", "update", "create", "*"),
 }
 """Keys that mean something for some verbs of data only."""
+_OF_DATA = ("rows", "sql", "set", "through", "preview", "aggregate")
+_OF_TOOLS = ("args", "items")
 
 
 def role(reading: Reading, entry: Entry) -> Role | None:
@@ -77,7 +79,7 @@ def _grant(reading: Reading, node: Node, role_name: str) -> Grant | None:
     if granted is None:
         return None
     reading.actions.append(ActionUse(granted, at.value.position, f"`{at.key}`"))
-    _check_keys(report, found, effect, granted)
+    _check_keys(reading, found, effect, granted)
     grant = _with_rest(reading, found, _body(reading, found, effect, granted, role_name))
     _check_fields(reading, found, grant)
     if grant.override:
@@ -106,14 +108,20 @@ def _effect(report: Report, found: Block) -> tuple[Literal["allow", "deny"], Ent
     return None
 
 
-def _check_keys(report: Report, found: Block, effect: str, granted: Action) -> None:
-    """Report keys that have no meaning beside this effect or verb, and an allow without a reason."""
+def _check_keys(reading: Reading, found: Block, effect: str, granted: Action) -> None:
+    """Report keys that have no meaning beside this effect, resource or verb, and an allow without a reason."""
+    report = reading.report
+    of_tools, of_data = granted.resource in reading.tool_resources, granted.resource in reading.known
     if effect == "allow":
         required(report, found, "reason", f"the allow of {quoted(str(granted))}")
     for entry in found.entries.values():
         if effect == "deny" and entry.key in _ALLOW_ONLY:
             report.error(entry.position, "misplaced_key", f"`{entry.key}` has no meaning in a deny", "remove it")
-        elif entry.key in _VERBS_OF and granted.verb not in _VERBS_OF[entry.key]:
+        elif (of_tools and entry.key in _OF_DATA) or (of_data and entry.key in _OF_TOOLS):
+            message = f"`{entry.key}` has no meaning for {'tools' if of_tools else 'tables'}"
+            hint = "use `args` and `items`" if of_tools else "use `rows`"
+            report.error(entry.position, "misplaced_key", message, f"{hint}, or remove it")
+        elif not of_tools and entry.key in _VERBS_OF and granted.verb not in _VERBS_OF[entry.key]:
             verbs = " and ".join(f"`{verb}`" for verb in _VERBS_OF[entry.key] if verb != "*")
             message = f"`{entry.key}` has no meaning for `{granted.verb}`, only for {verbs}"
             report.error(entry.position, "misplaced_key", message, "remove it")
@@ -122,7 +130,7 @@ def _check_keys(report: Report, found: Block, effect: str, granted: Action) -> N
 def _body(reading: Reading, found: Block, effect: Literal["allow", "deny"], granted: Action, role_name: str) -> Grant:
     """Return the grant with its scope: rows, fields, masks and what may be written."""
     report, get = reading.report, found.get
-    rows, args, written = get("rows"), get("args"), get("set")
+    rows, args, written, items = get("rows"), get("args"), get("set"), get("items")
     fields, mask, predicate = get("fields"), get("mask"), get("sql")
     return Grant(
         id="",
@@ -134,7 +142,8 @@ def _body(reading: Reading, found: Block, effect: Literal["allow", "deny"], gran
         fields=columns(report, fields.value, "`fields`") if fields else None,
         mask=masks(reading, mask.value, granted.resource) if mask else {},
         set=matchers(reading, written.value, "`set`") if written else {},
-        args=matchers(reading, args.value, "`args`") if args else None,
+        args=arguments(reading, args.value, "`args`") if args else None,
+        items=matchers(reading, items.value, "`items`") if items else {},
         position=found.position,
     )
 
@@ -155,8 +164,8 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
         grant,
         id=(text(report, given.value, "`id`") or "") if given else "",
         reason=(text(report, reason.value, "`reason`") or "") if reason else "",
-        when=_condition(report, when.value) if when else None,
-        limits=_grant_limits(report, bounds, grant) if bounds else (),
+        when=_condition(report, when.value, grant.action, reading) if when else None,
+        limits=_grant_limits(report, bounds, grant, reading.tool_resources) if bounds else (),
         through=(choice(report, through.value, "`through`", paths) or "direct") if through else "direct",
         preview=(choice(report, preview.value, "`preview`", previews) or "rows") if preview else "rows",
         aggregate=smallest,
@@ -165,9 +174,15 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
     )
 
 
-def _grant_limits(report: Report, entry: Entry, grant: Grant) -> tuple[Limit, ...]:
+def _grant_limits(report: Report, entry: Entry, grant: Grant, tools: Collection[str]) -> tuple[Limit, ...]:
     found = limits(report, entry.value, "`limits`", grant_limits)
     verb = grant.action.verb
+    if grant.action.resource in tools:
+        for item in found:
+            if item.name == "batch":
+                message = "`batch` counts rows that are written; it has no meaning for tools"
+                report.error(entry.position, "misplaced_key", message, "remove it")
+        return found
     if verb == "read" and any(item.name == "batch" for item in found):
         message = "`batch` counts the rows that one statement writes; it has no meaning for `read`"
         report.error(entry.position, "misplaced_key", message, "use `rows: 1000`")
@@ -177,14 +192,17 @@ def _grant_limits(report: Report, entry: Entry, grant: Grant) -> tuple[Limit, ..
     return found
 
 
-def _condition(report: Report, node: Node) -> str | None:
+def _condition(report: Report, node: Node, granted: Action, reading: Reading) -> str | None:
     found = text(report, node, "`when`")
     if found is None:
         return None
+    tools = granted.resource in reading.tool_resources
     from bailiwick.match.condition import compile_condition  # most policies have no condition
 
     try:
-        compile_condition(found)
+        if "args" in compile_condition(found).uses and not tools:
+            message = "`when` looks at `args`, which only calls of tools have"
+            report.error(node.position, "bad_condition", message, "use `session` or `resource`")
     except PolicyError as error:
         report.error(node.position, "bad_condition", f"`when`: {error.message}", error.remedy)
     return found
@@ -205,6 +223,13 @@ def _check_fields(reading: Reading, found: Block, grant: Grant) -> None:
     """Report fields named in two ways, or masked and set without being granted."""
     report = reading.report
     part, at = grant.action.field, _position(found, grant.effect)
+    if part is not None and grant.action.resource in reading.tool_resources:
+        message = f"{quoted(str(grant.action))}: a tool's action has no third part"
+        report.error(at, "bad_action", message, f"write `{grant.action.resource}:{grant.action.verb}`")
+        return
+    if grant.action.resource in reading.tool_resources and any(mask.name == "sql" for mask in grant.mask.values()):
+        message = "a mask in SQL has no meaning for tools"
+        report.error(_position(found, "mask"), "misplaced_key", message, "use another mask")
     if part is not None and grant.action.verb in ("read", "delete", "*"):
         hint = f"write `{grant.action.resource}:{grant.action.verb}`" + (
             f" with `fields: [{part}]`" if grant.action.verb == "read" else ""

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from bailiwick.model.policy import Policy
+from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.position import Position
+from bailiwick.model.tool import McpMount
 from bailiwick.policy import rules
 from bailiwick.policy.agents import agent, task
 from bailiwick.policy.canonical import digest
 from bailiwick.policy.document import Block, Entry, Leaf, Node, places, read_document
 from bailiwick.policy.expect import block, name_is_good
 from bailiwick.policy.grants import role
+from bailiwick.policy.mcp import check_tool_names
 from bailiwick.policy.mounts import mount
 from bailiwick.policy.problem import Problem, Report, quoted
 from bailiwick.policy.reading import Reading
@@ -53,7 +55,10 @@ def load(files: Mapping[str, str]) -> Loaded:
     reading = Reading()
     merged = _merge(files, reading.report)
     named = merged.named
-    mounts = _section(reading, named["mounts"], "mount", mount)
+    every = _section(reading, named["mounts"], "mount", mount)
+    mounts = {name: each for name, each in every.items() if isinstance(each, Mount)}
+    servers = {name: each for name, each in every.items() if isinstance(each, McpMount)}
+    check_tool_names(reading, servers)
     roles = _section(reading, named["roles"], "role", role)
     agents = _section(reading, named["agents"], "agent", agent)
     tasks = _section(reading, named["tasks"], "task", task)
@@ -68,7 +73,9 @@ def load(files: Mapping[str, str]) -> Loaded:
     problems = reading.report.sorted()
     if any(problem.severity == "error" for problem in problems):
         return Loaded(None, problems)
-    policy = Policy("", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged))
+    policy = Policy(
+        "", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged), servers
+    )
     return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
 
 

@@ -9,6 +9,8 @@ from bailiwick.errors import PolicyError
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.policy.document import Block, Entry, Leaf, Listing, Node, read_document
 from bailiwick.policy.expect import block, flag, required, text, wrong
+from bailiwick.policy.lock_scalar import scalar_text
+from bailiwick.policy.locked_tools import read_tools, tool_lines, tools_diff
 from bailiwick.policy.problem import Report, quoted
 
 _HEADER = """\
@@ -16,7 +18,6 @@ _HEADER = """\
 # Written by `bailiwick accept`; review its changes like code, and keep it in git.
 """
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_UNSAFE = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "any"})
 _KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialised view", "f": "foreign table"}
 _COLUMN_KINDS = {
     "b": "base",
@@ -34,42 +35,30 @@ def render_lock(lock: Lock) -> str:
     lines = [_HEADER + "bailiwick-lock: 1", "mounts:" if lock.mounts else "mounts: {}"]
     for mount in sorted(lock.mounts):
         tables = lock.mounts[mount]
-        lines.append(f"  {_scalar(mount)}:" + ("" if tables else " {}"))
+        lines.append(f"  {scalar_text(mount)}:" + ("" if tables else " {}"))
         for schema, name in sorted(tables):
             lines.extend(_table(tables[(schema, name)]))
+    lines.extend(tool_lines(lock))
     return "\n".join(lines) + "\n"
 
 
 def _table(table: LockedTable) -> Iterator[str]:
-    yield f"    {_scalar(f'{_identifier(table.schema)}.{_identifier(table.name)}')}:"
+    yield f"    {scalar_text(f'{_identifier(table.schema)}.{_identifier(table.name)}')}:"
     yield f"      kind: {_KINDS[table.kind]}"
     if table.key:
-        yield f"      key: [{', '.join(_scalar(name) for name in table.key)}]"
+        yield f"      key: [{', '.join(scalar_text(name) for name in table.key)}]"
     yield "      columns:" + ("" if table.columns else " {}")
     for column in table.columns:
-        parts = [f"type: {_scalar(column.type)}"]
+        parts = [f"type: {scalar_text(column.type)}"]
         if column.kind != "b":
             parts.append(f"kind: {_COLUMN_KINDS[column.kind]}")
         if not column.nullable:
             parts.append("nullable: false")
-        yield f"        {_scalar(column.name)}: {{{', '.join(parts)}}}"
+        yield f"        {scalar_text(column.name)}: {{{', '.join(parts)}}}"
 
 
 def _identifier(name: str) -> str:
     return name if _BARE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
-
-
-def _scalar(found: str) -> str:
-    """Return text as a YAML scalar that every parser reads as that text."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*([. -][A-Za-z_][A-Za-z0-9_]*)*", found) and found.lower() not in _UNSAFE:
-        return found
-    return '"' + "".join(_escaped(c) for c in found) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def parse_lock(source: str, file: str = "bailiwick.lock") -> Lock:
@@ -86,7 +75,7 @@ def parse_lock(source: str, file: str = "bailiwick.lock") -> Lock:
 
 
 def _lock(report: Report, root: Node) -> Lock:
-    found = block(report, root, "the lock", ("bailiwick-lock", "mounts"))
+    found = block(report, root, "the lock", ("bailiwick-lock", "mounts", "tools"))
     if found is None:
         return Lock({})
     version, mounts = (
@@ -96,7 +85,8 @@ def _lock(report: Report, root: Node) -> Lock:
     if version and not (isinstance(version.value, Leaf) and version.value.text == "1"):
         report.error(version.position, "bad_version", "this lock was written by another version of bailiwick")
     inner = block(report, mounts.value, "`mounts`") if mounts else None
-    return Lock({entry.key: _mount(report, entry) for entry in inner.entries.values()} if inner else {})
+    tools = read_tools(report, found.get("tools"))
+    return Lock({entry.key: _mount(report, entry) for entry in inner.entries.values()} if inner else {}, tools)
 
 
 def _mount(report: Report, entry: Entry) -> dict[tuple[str, str], LockedTable]:
@@ -179,7 +169,7 @@ def lock_diff(old: Lock, new: Lock) -> list[str]:
                 lines.append(f"{where}: gone")
             elif was is not None:
                 lines.extend(f"{where}: {change}" for change in _changes(was, now))
-    return lines
+    return [*lines, *tools_diff(old, new)]
 
 
 def _changes(was: LockedTable, now: LockedTable) -> Iterator[str]:

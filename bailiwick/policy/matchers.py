@@ -10,6 +10,7 @@ from bailiwick.errors import PolicyError
 from bailiwick.model.mask import Mask, mask_names
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.position import Position
+from bailiwick.model.tool import EVERY_ARGUMENT
 from bailiwick.model.value import Operand, Ref
 from bailiwick.policy.document import Block, Broken, Entry, Leaf, Listing, Node
 from bailiwick.policy.expect import block, column, flag, text, wrong
@@ -36,6 +37,22 @@ def matchers(reading: Reading, node: Node, what: str) -> dict[str, Matcher]:
         if name is not None and matcher is not None:
             read[entry.key] = matcher
     return read
+
+
+def arguments(reading: Reading, node: Node, what: str) -> dict[str, Matcher]:
+    """Return argument → matcher. `any` in place of the mapping, like its key `*`, is every argument not named."""
+    if isinstance(node, Leaf) and node.plain and node.text == "any":
+        return {EVERY_ARGUMENT: Anything()}
+    return matchers(reading, node, what)
+
+
+def single_operand(reading: Reading, node: Node, what: str) -> Operand | None:
+    """Return one value or reference."""
+    found = _operand(reading, node, what)
+    if isinstance(found, Ref) and found.path == ("user", "groups"):
+        reading.report.error(node.position, "list_as_value", f"{what}: `$user.groups` is a list, not one value")
+        return None
+    return found
 
 
 def _matcher(reading: Reading, node: Node, what: str) -> Matcher | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bailiwick.model.action import data_verbs
@@ -10,6 +9,7 @@ from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.policy.possible import Possible, lock_of_names, possible
+from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import (
     conditions_in_words,
     limit_in_words,
@@ -66,25 +66,37 @@ def matrix(
     if task is not None:
         agents = [name for name in agents if template is not None and name in template.agents]
     names = [name for mount in policy.mounts.values() for name in mount.resources if resource in (None, name)]
+    acted_on = [name for mount in policy.mcp.values() for name in mount.resources if resource in (None, name)]
     known = lock if lock is not None else lock_of_names(policy)
     cells: list[Cell] = []
     for each in agents:
         most = possible(policy, known, each, task)
         cells += [_cell(policy, most, name, known, complete=lock is not None) for name in names]
+        cells += [_tool_cell(policy, most, name) for name in acted_on]
     notes = () if lock is not None else (NO_LOCK,)
-    return Matrix(task, tuple(agents), tuple(names), tuple(cells), notes)
+    return Matrix(task, tuple(agents), (*names, *acted_on), tuple(cells), notes)
 
 
 def _cell(policy: Policy, most: Possible, resource: str, lock: Lock, *, complete: bool) -> Cell:
     scope = most.scope.resources.get(resource)
     if scope is None:
-        return Cell(most.agent, resource, (), tuple(_pending(most.pending(resource))), None)
+        return Cell(most.agent, resource, (), (), None)
     words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
     words += [_denied(grant) for grant in most.conditional_denies(resource)]
     mount = policy.mounts.get(scope.resource.mount)
     words += [f"every statement: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
-    words += _pending(most.pending(resource))
     return Cell(most.agent, resource, verbs_of(scope), tuple(words), scope)
+
+
+def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
+    tools = {name: each for name, each in most.scope.tools.items() if each.resource.name == resource}
+    words = [line for name, each in tools.items() for line in tool_in_words(name, each, most.grants)]
+    if tools:
+        words += [_denied(grant) for grant in most.conditional_denies(resource)]
+        mount = policy.mcp.get(next(iter(tools.values())).mount)
+        words += [f"every call: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
+    verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
+    return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
 
 
 def verbs_of(scope: ResourceScope) -> tuple[str, ...]:
@@ -102,8 +114,3 @@ def _denied(grant: Grant) -> str:
     where = RowFilter(tuple(grant.rows.items()), grant.sql)
     rows = f" where {conditions_in_words(where)}" if where != RowFilter() else ""
     return f"never {what}{fields}{rows}{terms_in_words(grant)}"
-
-
-def _pending(grants: Iterable[Grant]) -> list[str]:
-    """Say what is granted in a way that is not in force yet."""
-    return [f"{grant.action.verb} with checked arguments: not in force yet" for grant in grants]

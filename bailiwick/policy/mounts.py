@@ -1,12 +1,12 @@
-"""Mounts and their resources: YAML → `model.policy.Mount`."""
+"""Mounts and their resources: YAML → `model.policy.Mount`; those of kind `mcp` are read in `mcp`."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-from bailiwick.model.label import levels
 from bailiwick.model.policy import Mount, Resource
+from bailiwick.model.tool import McpMount
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import (
     block,
@@ -19,19 +19,19 @@ from bailiwick.policy.expect import (
     several,
     text,
 )
+from bailiwick.policy.labels import labels
+from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import limits, secret_url, statement_limits, table
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-later_kinds = ("sql", "mcp", "http", "files", "email", "python")
-_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+later_kinds = ("sql", "http", "files", "email", "python")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
-_KNOWN_LABELS = (*levels, "pii", "untrusted")
 
 
-def mount(reading: Reading, entry: Entry) -> Mount | None:
+def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
     """Return one mount, or None when its kind is not supported or it is not usable."""
     report, what = reading.report, f"mount {quoted(entry.key)}"
     found = block(report, entry.value, what)
@@ -41,6 +41,8 @@ def mount(reading: Reading, entry: Entry) -> Mount | None:
     if not _kind_is_supported(report, kind, what):
         reading.foreign |= _foreign(found)
         return None
+    if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "mcp":
+        return mcp_mount(reading, entry, found)
     block(report, found, what, mount_keys)
     url = required(report, found, "url", what)
     address = secret_url(report, url.value, f"`url` of {what}") if url else None
@@ -78,12 +80,12 @@ def _kind_is_supported(report: Report, kind: Entry | None, what: str) -> bool:
     if kind is None:
         return True  # reported as missing; the rest is read as what is most likely meant
     found = text(report, kind.value, f"`kind` of {what}")
-    if found is None or found == "postgres":
+    if found is None or found in ("postgres", "mcp"):
         return True
     if found in later_kinds:
         report.error(kind.value.position, "unsupported_kind", f"kind {quoted(found)} is not supported yet")
         return False
-    hint = near(found, ("postgres", *later_kinds)) or "did you mean `postgres`?"
+    hint = near(found, ("postgres", "mcp", *later_kinds)) or "did you mean `postgres`?"
     report.error(kind.value.position, "unknown_kind", f"unknown kind {quoted(found)}", hint)
     return False
 
@@ -123,7 +125,7 @@ def _resource(reading: Reading, entry: Entry, mount_name: str) -> Resource | Non
     report, what = reading.report, f"resource {quoted(entry.key)}"
     found = block(report, entry.value, what, resource_keys)
     good = name_is_good(report, entry.key, entry.position, "resource")
-    first = reading.known.get(entry.key)
+    first = reading.known.get(entry.key) or reading.tool_resources.get(entry.key)
     if first is not None:
         message = f"{what} stands twice; first in mount {quoted(first.mount)}, line {first.position.line}"
         report.error(entry.position, "duplicate_resource", message, "names are unique over all mounts")
@@ -141,44 +143,12 @@ def _resource(reading: Reading, entry: Entry, mount_name: str) -> Resource | Non
         table=relation[1] if relation else entry.key,
         key=columns(report, key.value, f"`key` of {what}") if key else (),
         tenant=tenant_column.text if tenant_column else None,
-        labels=_labels(report, found.get("labels"), what),
+        labels=labels(report, found.get("labels"), what),
         groups=_groups(report, found.get("groups"), what),
         position=entry.position,
     )
     reading.known.setdefault(entry.key, resource)
     return resource if good else None
-
-
-def _labels(report: Report, entry: Entry | None, what: str) -> dict[str, frozenset[str]]:
-    found = block(report, entry.value, f"`labels` of {what}") if entry else None
-    read: dict[str, frozenset[str]] = {}
-    for item in found.entries.values() if found else ():
-        labels = frozenset(several(report, item.value, f"the labels of {quoted(item.key)}", _label, least=1))
-        if len(labels.intersection(levels)) > 1:
-            message = f"{quoted(item.key)} has two levels: " + " and ".join(sorted(labels.intersection(levels)))
-            report.error(item.position, "two_levels", message, "keep the higher one")
-        read[item.key] = labels
-    return read
-
-
-def _label(report: Report, node: Node, what: str) -> str | None:
-    found = text(report, node, what)
-    if found is None or found in _KNOWN_LABELS:
-        return found
-    if not _LABEL.fullmatch(found):
-        message = f"{quoted(found)} is not a label"
-        report.error(node.position, "bad_label", message, near(found.lower(), _KNOWN_LABELS) or "use small letters")
-        return None
-    if _looks_like_a_level(found):
-        # A mistyped level would silently be a free tag, and the field would count as `internal`.
-        report.error(node.position, "unknown_label", f"unknown label {quoted(found)}", near(found, _KNOWN_LABELS))
-    return found
-
-
-def _looks_like_a_level(found: str) -> bool:
-    from difflib import SequenceMatcher
-
-    return any(SequenceMatcher(None, found, known).ratio() >= 0.8 for known in (*levels, "untrusted"))
 
 
 def _groups(report: Report, entry: Entry | None, what: str) -> dict[str, tuple[str, ...]]:

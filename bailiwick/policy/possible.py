@@ -13,6 +13,8 @@ from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.policy import Grant, Policy, Resource
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
+from bailiwick.model.tool import LockedTool
+from bailiwick.policy.locked_tools import locked_tool
 
 OTHERS = "every other column"
 _START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -37,14 +39,6 @@ class Possible:
             grant
             for grant in self.grants.values()
             if grant.effect == "deny" and grant.when is not None and grant.action.resource in ("*", resource)
-        )
-
-    def pending(self, resource: str) -> tuple[Grant, ...]:
-        """Return the allows whose way of working is not in force, so that they give nothing yet."""
-        return tuple(
-            grant
-            for grant in self.grants.values()
-            if grant.effect == "allow" and grant.action.resource in ("*", resource) and grant.args is not None
         )
 
 
@@ -89,7 +83,15 @@ def lock_of_names(policy: Policy, *others: Policy) -> Lock:
         }
         for mount in policy.mounts.values()
     }
-    return Lock(mounts)
+    return Lock(mounts, tools_of_names(policy, *others))
+
+
+def tools_of_names(*policies: Policy) -> dict[str, dict[str, LockedTool]]:
+    """Return the first policy's tools for want of what was accepted: with the arguments that the policies name."""
+    grants = [grant for policy in policies for role in policy.roles.values() for grant in role.grants]
+    named: dict[str, object] = {name: {} for grant in grants for name in grant.args or ()}
+    schema = {"inputSchema": {"properties": named}}
+    return {mount.name: {name: locked_tool(name, schema) for name in mount.tools} for mount in policies[0].mcp.values()}
 
 
 def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bailiwick.model.action import Action
 from bailiwick.model.policy import Resource
 from bailiwick.model.position import Position
+from bailiwick.model.tool import ToolResource
 from bailiwick.model.value import Ref
 from bailiwick.policy.expect import Name
 from bailiwick.policy.problem import Report
@@ -51,6 +52,10 @@ class Reading:
     foreign: set[str] = field(default_factory=set[str])
     """Resources of mounts whose kind is not supported: known by name, otherwise not checked."""
     known: dict[str, Resource] = field(default_factory=dict[str, Resource])
+    tool_resources: dict[str, ToolResource] = field(default_factory=dict[str, ToolResource])
+    """Resources that tools act on."""
+    tool_verbs: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
+    """Resource that tools act on → the verbs of those tools."""
     task: str | None = None
     """The task that is being read."""
 

@@ -20,7 +20,7 @@ def check_references(
 ) -> None:
     """Report every use of a name that nothing has. `names` are the keys of each section, read or not."""
     report = reading.report
-    resources = {*reading.known, *reading.foreign}
+    resources = {*reading.known, *reading.foreign, *reading.tool_resources}
     _check_names(report, reading.roles, names["roles"], "role")
     _check_names(report, reading.agents, names["agents"], "agent")
     _check_names(report, reading.resources, resources, "resource")
@@ -28,6 +28,8 @@ def check_references(
         _check_action(reading, use, resources)
     for use in reading.refs:
         _check_ref(report, use, tasks)
+    for task in tasks.values():
+        _check_tool_use(reading, task)
     _check_sql(reading, mounts)
     _check_cycles(report, roles)
     _check_overrides(reading, roles)
@@ -49,6 +51,10 @@ def _check_action(reading: Reading, use: ActionUse, resources: Collection[str]) 
         message = f"{use.what} {quoted(str(action))}: unknown verb {quoted(action.verb)} for data"
         hint = near(action.verb, data_verbs) or "use `read`, `create`, `update` or `delete`"
         report.error(use.position, "unknown_verb", message, hint)
+    elif action.verb not in (*(verbs := reading.tool_verbs.get(action.resource, {})), "*") and verbs:
+        message = f"{use.what} {quoted(str(action))}: no tool is mapped to it"
+        listed = ", ".join(f"`{action.resource}:{verb}`" for verb in verbs)
+        report.error(use.position, "unknown_verb", message, near(action.verb, verbs) or f"there are {listed}")
 
 
 def _check_ref(report: Report, use: RefUse, tasks: Mapping[str, Task]) -> None:
@@ -68,6 +74,18 @@ def _check_ref(report: Report, use: RefUse, tasks: Mapping[str, Task]) -> None:
         whose = f"the task {quoted(use.task)} does not bring it" if use.task else "no task brings it"
         hint = near(head, brought) or "add it to `context` of a task"
         report.error(use.position, "unknown_reference", f"{quoted(str(use.ref))}: {whose}", hint)
+
+
+def _check_tool_use(reading: Reading, task: Task) -> None:
+    """Report what a task says of a resource that only tools act on, and that only tables have."""
+    for name, rule in task.context.items():
+        if rule.source in reading.tool_resources:
+            message = f"`from: {rule.source}` of context value {quoted(name)}: nothing can be looked up by a tool"
+            reading.report.error(task.position, "unknown_resource", message, "name a resource that is a table")
+    for name, narrowing in (task.only or {}).items():
+        if name in reading.tool_resources and (narrowing.rows or narrowing.fields is not None):
+            message = f"{quoted(name)} in `only` of task {quoted(task.name)} is for tools, which have no rows to narrow"
+            reading.report.error(task.position, "misplaced_key", message, "use `verbs`, or `{}`")
 
 
 def _check_sql(reading: Reading, mounts: Mapping[str, Mount]) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from bailiwick.model.action import Action
 from bailiwick.model.policy import ElevationRule, Flow, Gate, ReviewRule
+from bailiwick.model.tool import effects
 from bailiwick.policy.document import Block, Entry, Node
 from bailiwick.policy.expect import block, choice, listed, names, required, several, text
 from bailiwick.policy.matchers import matchers
@@ -18,8 +19,7 @@ gate_keys = ("on", "args", "approvers", "expires", "mode", "loosen", "reason")
 elevation_keys = ("role", "for", "max", "approvers")
 flow_keys = ("after", "hold", "deny", "targets")
 review_keys = ("every", "restricted", "unused_after")
-loosened_gates = ("delete", "restricted")
-later_gates = ("irreversible", "external", "access_control", "money")
+loosened_gates = ("delete", "restricted", *effects)
 _EFFECTS = {name: name for name in ("external", "irreversible", "access_control", "money")}
 
 
@@ -27,10 +27,6 @@ def gate(reading: Reading, entry: Entry) -> Gate | None:
     """Return a gate of the policy's own, or the loosening of a built-in one."""
     found = block(reading.report, entry.value, f"gate {quoted(entry.key)}", gate_keys)
     if found is None:
-        return None
-    if entry.key in later_gates:
-        message = f"the built-in gate {quoted(entry.key)} cannot be changed yet"
-        reading.report.error(entry.position, "unsupported_gate", message, "remove it")
         return None
     return _loosened(reading, entry, found) if entry.key in loosened_gates else _own(reading, entry, found)
 
@@ -42,7 +38,7 @@ def _loosened(reading: Reading, entry: Entry, found: Block) -> Gate:
             message = f"`{key.key}` has no meaning for {what}"
             report.error(key.position, "misplaced_key", message, "it takes `loosen` and `reason`")
     loosen, reason = required(report, found, "loosen", what), required(report, found, "reason", what)
-    verb = "delete" if entry.key == "delete" else "read"
+    verb = {"delete": "delete", "restricted": "read"}.get(entry.key)
     actions = several(report, loosen.value, "`loosen`", lambda _, n, w: _action(reading, n, w, verb)) if loosen else ()
     return Gate(
         name=entry.key,
@@ -52,11 +48,20 @@ def _loosened(reading: Reading, entry: Entry, found: Block) -> Gate:
     )
 
 
-def _action(reading: Reading, node: Node, what: str, verb: str) -> Action | None:
+def _action(reading: Reading, node: Node, what: str, verb: str | None) -> Action | None:
     found = action(reading.report, node, what)
     if found is None:
         return None
     reading.actions.append(ActionUse(found, node.position, what))
+    if verb is None:  # the gate of an effect: it holds calls of tools, whatever their verb
+        if found.resource != "*" and found.resource not in reading.tool_resources:
+            message = f"{what}: {quoted(str(found))} is nothing that this gate holds"
+            reading.report.error(node.position, "bad_action", message, "name the action of a tool")
+        return found
+    if found.resource in reading.tool_resources and found.field is not None:
+        message = f"{what}: {quoted(str(found))}: a tool's action has no third part"
+        reading.report.error(node.position, "bad_action", message, f"write `{found.resource}:{found.verb}`")
+        return found
     if found.verb != verb or (found.field is not None and verb == "delete"):
         message = f"{what}: {quoted(str(found))} is nothing that this gate holds"
         reading.report.error(node.position, "bad_action", message, f"write `{found.resource}:{verb}`")
@@ -67,7 +72,7 @@ def _own(reading: Reading, entry: Entry, found: Block) -> Gate:
     report, what = reading.report, f"gate {quoted(entry.key)}"
     loosen = found.get("loosen")
     if loosen:
-        message = f"`loosen` has no meaning for {what}, only for `delete` and `restricted`"
+        message = f"`loosen` has no meaning for {what}, only for built-in gates"
         report.error(loosen.position, "misplaced_key", message, "remove it")
     on, approvers = required(report, found, "on", what), required(report, found, "approvers", what)
     args, expires, mode, reason = found.get("args"), found.get("expires"), found.get("mode"), found.get("reason")

@@ -12,6 +12,8 @@ from bailiwick.model.label import levels
 from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
+from bailiwick.policy.rules import loosened_gates
+from bailiwick.policy.schema_tools import mcp_mount, tool_schemas
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
 
 Schema = Mapping[str, object]
@@ -179,7 +181,7 @@ def _mounts() -> dict[str, object]:
         "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
         "required": ["kind"],
     }
-    return {"mount": {"anyOf": [postgres, later]}, "resource": resource}
+    return {"mount": {"anyOf": [postgres, mcp_mount(), later]}, "resource": resource, **tool_schemas()}
 
 
 def _roles() -> dict[str, object]:
@@ -204,7 +206,11 @@ def _roles() -> dict[str, object]:
             "fields": _ref("fields", "Which fields. Omitted: the accepted columns labelled below confidential."),
             "mask": {"type": "object", "additionalProperties": _ref("mask"), "description": "Fields shown masked."},
             "set": _ref("matchers", "What may be written: column to matcher."),
-            "args": _ref("matchers", "Arguments of a call; any other argument is refused."),
+            "args": {
+                "description": "Arguments of a tool's call (`*`: every other one); none but these. `any`: all of them.",
+                "anyOf": [{"const": "any"}, _ref("matchers")],
+            },
+            "items": _ref("matchers", "Which items of a tool's result: path to matcher; all must hold."),
             "limits": _ref("grant_limits"),
             "through": _enum(("direct", "queue"), "How a write is done: at once, or held for people to approve."),
             "preview": _enum(("rows", "count", "off"), "With `through: queue`: what is found out beforehand."),
@@ -263,7 +269,7 @@ def _agents() -> dict[str, object]:
         {
             "rows": _ref("matchers", "Only these rows."),
             "fields": _ref("fields", "Only these fields."),
-            "verbs": _several(_enum(data_verbs, "A verb."), "Only these verbs.", 1),
+            "verbs": _several(_text("A verb: of data, or one that a tool is mapped to."), "Only these verbs.", 1),
         }
     )
     task = _object(
@@ -315,9 +321,9 @@ def _gates() -> Schema:
     )
     return {
         "type": ["object", "null"],
-        "properties": {"delete": loosened, "restricted": loosened},
+        "properties": dict.fromkeys(loosened_gates, loosened),
         "additionalProperties": _ref("gate"),
-        "description": "Rules that hold a request for people, and loosenings of the built-in `delete`, `restricted`.",
+        "description": "Rules that hold a request for people, and loosenings of the built-in ones.",
     }
 
 

@@ -219,6 +219,40 @@ def secret_url(report: Report, node: Node, what: str) -> SecretRef | None:
     return None
 
 
+def web_url(report: Report, node: Node, what: str) -> SecretRef | None:
+    """Return where a server is reached by HTTP. Without TLS only on this machine."""
+    found = text(report, node, what)
+    if found is None or _ENV.fullmatch(found) or (found.startswith(("file:", "vault:")) and found.split(":", 1)[1]):
+        return None if found is None else SecretRef(found)
+    advice = "use `https://…`, or a reference such as `${NAME}`"
+    bare = _ENV.sub("", found)
+    if _PASSWORD.search(bare) or "@" in bare.partition("://")[2].partition("/")[0]:
+        report.error(node.position, "secret_in_clear", f"{what} holds a credential in clear", advice)
+    elif not bare.startswith(("https://", "http://")) or not bare.isprintable() or " " in bare:
+        report.error(node.position, "bad_url", f"{what} must start with `https://`, or be a reference", advice)
+    else:
+        return SecretRef(found)
+    return None
+
+
+def secret_text(report: Report, node: Node, what: str, *, needed: bool) -> SecretRef | None:
+    """Return text that may hold references; with `needed` it must hold one, because its name says that it is secret."""
+    found = text(report, node, what)
+    if found is None:
+        return None
+    advice = "use `${NAME}` (environment) or `file:PATH`"
+    referring = found.startswith(("file:", "vault:")) or _ENV.search(found) is not None
+    if "$" in _ENV.sub("", found):
+        report.error(node.position, "bad_secret", f"{what}: a reference to the environment is `${{NAME}}`", advice)
+    elif not found.isprintable() or len(found) > 4096:
+        report.error(node.position, "bad_secret", f"{what} must be one line of text", advice)
+    elif needed and not referring:
+        report.error(node.position, "secret_in_clear", f"{what} looks like a secret in clear", advice)
+    else:
+        return SecretRef(found)
+    return None
+
+
 def table(report: Report, node: Node, what: str) -> tuple[str, str] | None:
     """Return schema and table. A bare name is in `public`; odd names stand in double quotes, as in SQL."""
     found = text(report, node, what)

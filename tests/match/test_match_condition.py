@@ -69,7 +69,7 @@ def test_a_condition_is_true_false_or_unknown(text: str, expected: bool | None) 
         ("1 +", "is not CEL"),
         ("", "is not CEL"),
         ("user.id == 'a'", "`user` is unknown"),
-        ("args.amount < 5", "`args` is unknown"),
+        ("item.amount < 5", "`item` is unknown"),
         ("frobnicate(session.agent)", "`frobnicate()` is not a function"),
         ("'" + "a" * 5000 + "' == ''", "longer than 4096 bytes"),
         ("1" + "+1" * 300 + " > 0", "more than 256 operators"),

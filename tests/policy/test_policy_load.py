@@ -27,7 +27,6 @@ def loaded(text: str) -> Policy:
 def test_the_design_s_example_has_no_problem_but_the_kinds_that_are_not_supported_yet() -> None:
     result = load({"policy.yaml": DESIGN})
     assert [(str(p.position), p.message) for p in result.problems] == [
-        ("policy.yaml:20:11", "kind `mcp` is not supported yet"),
         ("policy.yaml:26:11", "kind `email` is not supported yet"),
     ]
     assert result.policy is None

@@ -262,7 +262,7 @@ def test_mistakes_in_tasks_are_reported(task: str, code: str) -> None:
         ("gates: {delete: {loosen: [tickets:read], reason: x y}}", "bad_action"),
         ("gates: {restricted: {loosen: [tickets:delete], reason: x y}}", "bad_action"),
         ("gates: {delete: {loosen: [tikets:delete], reason: x y}}", "unknown_resource"),
-        ("gates: {money: {loosen: [tickets:delete], reason: x y}}", "unsupported_gate"),
+        ("gates: {money: {loosen: [tickets:delete], reason: x y}}", "bad_action"),
         ("gates: {mine: {on: tickets:update}}", "missing_key"),
         ("elevations: {e: {role: nil, for: [bot], max: 4h, approvers: [a]}}", "unknown_role"),
         ("flows: {f: {after: confidential}}", "missing_key"),

@@ -1,0 +1,287 @@
+"""Decisions on calls of tools: which grants admit a call with its arguments, and what its result will show.
+
+Pure. Arguments are closed: one grant must name every one of them; one that must equal a value is filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import cast
+
+from bailiwick.decide.denials import quoted
+from bailiwick.decide.limits import ceilings
+from bailiwick.decide.results import View
+from bailiwick.errors import PolicyError
+from bailiwick.match.condition import CelInput, compile_condition
+from bailiwick.match.evaluate import Resolve, all_of, holds
+from bailiwick.model.decision import Allow, Denial, Deny, Hold
+from bailiwick.model.matcher import Equal, Matcher
+from bailiwick.model.policy import Policy
+from bailiwick.model.scope import CallGrant, Scope, ToolScope
+from bailiwick.model.session import Claim
+from bailiwick.model.tool import EVERY_ARGUMENT
+from bailiwick.model.value import Operand, Ref
+
+Arguments = Mapping[str, object]
+_most_listed = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who calls, and when."""
+
+    policy: Policy
+    scope: Scope
+    resolve: Resolve
+    session: Mapping[str, CelInput]
+    """What conditions see as `session`."""
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that may be made: with exactly these arguments; of its result only the view is shown."""
+
+    tool: ToolScope
+    arguments: Arguments
+    view: View
+    allow: Allow
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that may not be made. `tool` is None when the session has no such tool."""
+
+    tool: ToolScope | None
+    decision: Deny | Hold
+
+
+def decide_call(asking: Asking, name: str, given: Arguments) -> Admitted | Refused:
+    """Decide a call by the name and with the arguments that the agent gives."""
+    tool = asking.scope.tools.get(name)
+    if tool is None:
+        return Refused(None, _unknown(asking.scope, name))
+    fixed = _fixed(asking, tool)
+    closed = _closed(tool, given)
+    if closed is None and fixed is None:
+        message = f"{quoted(name)} needs a value that this session does not have"
+        closed = Denial("context_missing", message, "", _owner(asking), _action(tool))
+    if closed is not None or fixed is None:
+        return Refused(tool, Deny(closed or _unreachable))
+    admitting: list[tuple[CallGrant, dict[str, object]]] = []
+    for grant in tool.allows:
+        completed = _completed(asking, tool, grant, given)
+        if completed is not None and _when(asking, tool, grant, completed) is True:
+            admitting.append((grant, {**completed, **fixed}))
+    if not admitting:
+        return Refused(tool, Deny(_not_admitted(asking, tool, given)))
+    arguments = admitting[0][1]
+    if any(other != arguments for _, other in admitting[1:]):
+        message = f"several grants admit this call of {quoted(name)}, with different values for what it leaves out"
+        denial = Denial("argument_not_granted", message, "", "give every argument", _action(tool))
+        return Refused(tool, Deny(denial))
+    return _less_denies(asking, tool, arguments, [grant for grant, _ in admitting])
+
+
+def _less_denies(
+    asking: Asking, tool: ToolScope, arguments: Arguments, grants: Sequence[CallGrant]
+) -> Admitted | Refused:
+    hidden, without = frozenset[str](), list[CallGrant]()
+    for deny in tool.denies:
+        if not _applies(asking, tool, deny, arguments):
+            continue
+        if not deny.items and not deny.hidden:
+            message = f"`{_action(tool)}` with these arguments is denied by the policy"
+            return Refused(
+                tool, Deny(Denial("action_not_granted", message, "", _owner(asking), _action(tool)), (deny.grant,))
+            )
+        if deny.items:  # with `fields` too: the whole item goes, which is the smaller scope
+            without.append(deny)
+        else:
+            hidden |= deny.hidden
+    ids = tuple(grant.grant for grant in grants)
+    mount = asking.policy.mcp.get(tool.mount)
+    known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
+    bounds = ceilings(known, () if mount is None else mount.limits, "read")
+    allow = Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds)
+    if tool.held:
+        gate = tool.held[0]
+        message = f"`{_action(tool)}` needs an approval: gate `{gate}` holds it"
+        advice = f"nobody can approve it yet: leave it out, or {_owner(asking)} to loosen gate `{gate}`"
+        return Refused(tool, Hold(gate, Denial("needs_approval", message, "", advice, _action(tool))))
+    return Admitted(tool, arguments, View(tool.tool.items, tuple(grants), tuple(without), hidden), allow)
+
+
+def _closed(tool: ToolScope, given: Arguments) -> Denial | None:
+    """Return why an argument cannot be given at all: it is the gateway's, or none that was accepted."""
+    for name in given:
+        if name in tool.tool.fixed:
+            message = f"argument {quoted(name)} is filled in by the gateway"
+            return Denial("argument_not_granted", message, "", "leave it out", _action(tool))
+    accepted = accepted_properties(tool.locked.definition)
+    unknown = [name for name in given if name not in accepted]
+    if unknown:
+        message = f"{quoted(unknown[0])} is not an argument of {quoted(tool.tool.name)}"
+        known = _names(name for name in accepted if name not in tool.tool.fixed)
+        return Denial("argument_not_granted", message, known, "leave it out", _action(tool))
+    return None
+
+
+@lru_cache(maxsize=4096)
+def accepted_properties(definition: str) -> Mapping[str, object]:
+    """Return the properties of the input schema of an accepted tool: no other argument is ever sent."""
+    found = cast("object", json.loads(definition))
+    schema = cast("dict[str, object]", found).get("inputSchema") if isinstance(found, dict) else None
+    properties = cast("dict[str, object]", schema).get("properties") if isinstance(schema, dict) else None
+    return cast("dict[str, object]", properties) if isinstance(properties, dict) else {}
+
+
+def matcher_of(grant: CallGrant, name: str) -> Matcher | None:
+    """Return what a grant says of an argument, None when it does not admit it."""
+    return grant.args.get(name, grant.args.get(EVERY_ARGUMENT))
+
+
+def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> dict[str, object] | None:
+    """Return the arguments that the grant admits, with what it fixes filled in; None when it does not admit them."""
+    found = dict(given)
+    properties = accepted_properties(tool.locked.definition)
+    for name, matcher in grant.args.items():
+        if name == EVERY_ARGUMENT or name in tool.tool.fixed:
+            continue
+        if isinstance(matcher, Equal):
+            value = as_json(_resolved(matcher.operand, asking.resolve), properties.get(name))
+            if value is None:
+                return None
+            if name not in found:
+                if name not in properties:
+                    return None
+                found[name] = value
+            if found[name] == value and type(found[name]) is type(value):
+                continue
+        if holds(matcher, found.get(name), asking.resolve, asking.now) is not True:
+            return None
+    for name, value in found.items():
+        if name not in grant.args:
+            rest = grant.args.get(EVERY_ARGUMENT)
+            if rest is None or holds(rest, value, asking.resolve, asking.now) is not True:
+                return None
+    return found
+
+
+def _fixed(asking: Asking, tool: ToolScope) -> dict[str, object] | None:
+    """Return the arguments that the policy fixes for the tool; None when the session lacks a value."""
+    properties = accepted_properties(tool.locked.definition)
+    found: dict[str, object] = {}
+    for name, operand in tool.tool.fixed.items():
+        value = as_json(_resolved(operand, asking.resolve), properties.get(name))
+        if value is None:
+            return None
+        found[name] = value
+    return found
+
+
+def as_json(value: Claim | None, schema: object = None) -> object:
+    """Return a value as JSON has it; as text where the schema takes only that. None: there is none."""
+    if value is None or isinstance(value, tuple):
+        return None
+    wants_text = isinstance(schema, dict) and cast("dict[str, object]", schema).get("type") == "string"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        whole = value == value.to_integral_value() and abs(value.adjusted()) < 20
+        return str(value) if wants_text else int(value) if whole else float(value)
+    if wants_text and not isinstance(value, str):
+        return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return value
+
+
+def _resolved(operand: Operand, resolve: Resolve) -> Claim | None:
+    return resolve(operand) if isinstance(operand, Ref) else operand
+
+
+def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Arguments) -> bool | None:
+    if grant.when is None:
+        return True
+    labels = tuple(sorted(tool.resource.labels.get("*", frozenset())))
+    facts: dict[str, CelInput] = {"name": tool.resource.name, "mount": tool.mount, "labels": labels}
+    try:
+        return compile_condition(grant.when).evaluate(asking.session, facts, cast("Mapping[str, CelInput]", arguments))
+    except PolicyError:
+        return None
+
+
+def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:
+    """Return whether a deny concerns the call: it does unless it is known not to."""
+    matched = all_of(
+        holds(matcher, arguments.get(name), asking.resolve, asking.now)
+        for name, matcher in deny.args.items()
+        if name != EVERY_ARGUMENT
+    )
+    return matched is not False and _when(asking, tool, deny, arguments) is not False
+
+
+def _unknown(scope: Scope, name: str) -> Deny:
+    message = f"{quoted(name)} is not a tool of this session"
+    return Deny(Denial("resource_unknown", message, _names(scope.tools), "see `tools/list`"))
+
+
+def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:
+    """Say what stands against a call, by the grant that comes nearest."""
+    best: tuple[int, list[str], CallGrant] | None = None
+    for grant in tool.allows:
+        against = list(_against(asking, tool, grant, given))
+        if best is None or len(against) < best[0]:
+            best = (len(against), against, grant)
+    wrong, near = ([], None) if best is None else (best[1], best[2])
+    action = _action(tool)
+    if near is None or not wrong:
+        message = f"`{action}` is not granted under the conditions of this call"
+        return Denial("argument_not_granted", message, "", _owner(asking), action)
+    message = f"`{action}` is not granted with this {_names(wrong)}"
+    return Denial("argument_not_granted", message, allowed_arguments(near), _owner(asking), action)
+
+
+def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> Iterable[str]:
+    for name in dict.fromkeys((*given, *grant.args)):
+        if name in tool.tool.fixed or name == EVERY_ARGUMENT:
+            continue
+        matcher = matcher_of(grant, name)
+        if matcher is None:
+            yield name
+        elif isinstance(matcher, Equal):
+            value = as_json(_resolved(matcher.operand, asking.resolve))
+            if value is None or (name in given and given[name] != value):
+                yield name
+        elif holds(matcher, given.get(name), asking.resolve, asking.now) is not True:
+            yield name
+
+
+def allowed_arguments(grant: CallGrant) -> str:
+    """Return which arguments a grant takes. Their bounds are in the tool's schema; no value of the session is said."""
+    named = [name for name in grant.args if name != EVERY_ARGUMENT]
+    if EVERY_ARGUMENT in grant.args:
+        return "any argument" + (f", with the bounds of the tool's schema on {_names(named)}" if named else "")
+    return f"{_names(named)}, within the bounds of the tool's schema" if named else "no arguments"
+
+
+def _action(tool: ToolScope) -> str:
+    return f"{tool.tool.action.resource}:{tool.tool.action.verb}"
+
+
+def _owner(asking: Asking) -> str:
+    agent = asking.policy.agents.get(asking.scope.agent)
+    return f"ask `{agent.owner}`, who owns `{asking.scope.agent}`" if agent else "ask the policy's owner"
+
+
+def _names(found: Iterable[str]) -> str:
+    names = [quoted(name) for name in found]
+    rest = f" and {len(names) - _most_listed} more" if len(names) > _most_listed else ""
+    return ", ".join(names[:_most_listed]) + rest
+
+
+_unreachable = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")

@@ -1,0 +1,125 @@
+"""The tools of a scope: which of them exist for a session, and under which grants.
+
+Pure. A tool that is not mapped, not accepted, or that no grant reaches does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from bailiwick.decide.ground import covers
+from bailiwick.model.label import Level, level_of, levels
+from bailiwick.model.lock import Lock
+from bailiwick.model.policy import Grant, Narrowing, Policy
+from bailiwick.model.scope import CallGrant, ToolScope
+from bailiwick.model.tool import McpMount, Tool, ToolResource
+
+_open_levels: tuple[Level, ...] = levels[: levels.index("confidential")]
+
+
+def tool_scopes(
+    policy: Policy, lock: Lock, grants: Sequence[Grant], narrowings: Sequence[Mapping[str, Narrowing]]
+) -> dict[str, ToolScope]:
+    """Return the tools, by the names that agents see, in the order of the policy."""
+    found: dict[str, ToolScope] = {}
+    for mount in policy.mcp.values():
+        for tool in mount.tools.values():
+            scope = _scope(policy, lock, mount, tool, grants) if _left(tool, narrowings) else None
+            if scope is not None:
+                found[mount.prefix + tool.name] = scope
+    return found
+
+
+def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
+    """Return whether task and opener leave the tool's action. One that narrows rows or fields leaves nothing."""
+    for each in narrowings:
+        narrow = each.get(tool.action.resource)
+        if narrow is None or narrow.rows or narrow.fields is not None:
+            return False
+        if narrow.verbs is not None and tool.action.verb not in narrow.verbs:
+            return False
+    return True
+
+
+def _scope(policy: Policy, lock: Lock, mount: McpMount, tool: Tool, grants: Sequence[Grant]) -> ToolScope | None:
+    locked = lock.tools.get(mount.name, {}).get(tool.name)
+    resource = mount.resources.get(tool.action.resource)
+    if locked is None or resource is None:
+        return None
+    reaching = [grant for grant in grants if covers(grant.action, tool.action.resource, tool.action.verb)]
+    denies = [grant for grant in reaching if grant.effect == "deny"]
+    allows = tuple(_allowed(grant, resource) for grant in reaching if grant.effect == "allow" and _is_of_tools(grant))
+    if not allows or any(_is_total(grant) for grant in denies):
+        return None
+    against = tuple(_denied(grant) for grant in denies)
+    held = tuple(dict.fromkeys(_held(policy, tool, resource, allows)))
+    return ToolScope(mount.name, tool, resource, locked, allows, against, held)
+
+
+def _is_of_tools(grant: Grant) -> bool:
+    """Return whether an allow says nothing that only tables have: then it means tables alone."""
+    of_data = grant.rows or grant.sql is not None or grant.set or grant.aggregate or grant.through != "direct"
+    return not of_data and grant.action.field is None and all(mask.name != "sql" for mask in grant.mask.values())
+
+
+def _is_total(grant: Grant) -> bool:
+    """Return whether a deny takes the tool away, whatever is asked. What it says of rows counts against the agent."""
+    return grant.when is None and not grant.args and grant.fields is None and not grant.items
+
+
+def _allowed(grant: Grant, resource: ToolResource) -> CallGrant:
+    fields, hidden = grant.fields, frozenset[str]()
+    if fields is None:
+        closed = frozenset(path for path in resource.labels if path != "*" and not _is_open(resource.labels[path]))
+        if _is_open(resource.labels.get("*", frozenset())):
+            hidden = closed - grant.mask.keys()
+        else:
+            plain = [path for path, marks in resource.labels.items() if path != "*" and marks & set(_open_levels)]
+            fields = tuple(dict.fromkeys([*plain, *grant.mask]))
+    return CallGrant(grant.id, grant.args or {}, grant.when, grant.items, fields, grant.mask, hidden)
+
+
+def _denied(grant: Grant) -> CallGrant:
+    hidden = frozenset(grant.fields or ())
+    return CallGrant(grant.id, grant.args or {}, grant.when, grant.items, None, {}, hidden)
+
+
+def _is_open(labels: frozenset[str]) -> bool:
+    return level_of(labels) in _open_levels
+
+
+def _held(policy: Policy, tool: Tool, resource: ToolResource, allows: Sequence[CallGrant]) -> Iterator[str]:
+    """Yield the gates that hold every call of a tool."""
+    for effect in sorted(tool.effects):
+        if not _loosened(policy, effect, tool):
+            yield effect
+    if tool.action.verb == "delete" and not _loosened(policy, "delete", tool):
+        yield "delete"
+    if _shows_restricted(resource, allows) and not _loosened(policy, "restricted", tool):
+        yield "restricted"
+    for gate in policy.gates.values():
+        # Until its arguments are evaluated, unknown counts against the agent: it holds its whole action.
+        if gate.on is not None and covers(gate.on, tool.action.resource, tool.action.verb):
+            yield gate.name
+
+
+def _shows_restricted(resource: ToolResource, allows: Sequence[CallGrant]) -> bool:
+    restricted = {path for path, marks in resource.labels.items() if level_of(marks) == "restricted"}
+    if not restricted:
+        return False
+    named = {path for grant in allows for path in grant.fields or () if path not in grant.masks}
+    return "*" in restricted or any(_meets(path, closed) for path in named for closed in restricted)
+
+
+def _meets(path: str, other: str) -> bool:
+    """Return whether one of the paths is the other, or leads into it."""
+    return path == other or path.startswith(other + ".") or other.startswith(path + ".")
+
+
+def _loosened(policy: Policy, gate: str, tool: Tool) -> bool:
+    rule = policy.gates.get(gate)
+    if rule is None or not rule.reason:
+        return False
+    return any(
+        covers(action, tool.action.resource, tool.action.verb) and action.field is None for action in rule.loosen
+    )

@@ -1,0 +1,83 @@
+"""Tools as a policy maps them: mounts of kind `mcp`, and what was accepted of their servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bailiwick.model.action import Action
+from bailiwick.model.policy import Limit, SecretRef
+from bailiwick.model.position import NOWHERE, Position
+from bailiwick.model.value import Operand
+
+Effect = Literal["external", "irreversible", "access_control", "money"]
+effects: tuple[Effect, ...] = ("external", "irreversible", "access_control", "money")
+"""What the policy says that a tool does; each has a built-in gate of its name."""
+EVERY_ARGUMENT = "*"
+"""In a grant's `args`: the matcher of every argument that it does not name."""
+BUILT_IN = ("my_permissions", "query")
+"""The gateway's own tools; no server's tool can have such a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool of a server, as an action."""
+
+    name: str
+    """As the server calls it."""
+    action: Action
+    description: str | None = None
+    """What agents read in place of the server's own words."""
+    fixed: Mapping[str, Operand] = field(default_factory=dict[str, Operand])
+    """Arguments that the gateway fills in. Agents neither see nor give them."""
+    items: tuple[str, ...] = ()
+    """Where the items of its result stand; empty: the result is the list of items, or is one."""
+    effects: frozenset[Effect] = frozenset()
+    target: tuple[str, ...] = ()
+    """Arguments that say whom or what it concerns."""
+    cost: Limit | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResource:
+    """A resource that tools act on. It exists by their actions; the mount may label what they tell of it."""
+
+    name: str
+    mount: str
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Path in a result (dots between the keys; lists are passed through) → labels; `*` labels the resource itself."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class McpMount:
+    """An enforcement point in front of one MCP server: a command, or a URL."""
+
+    name: str
+    command: tuple[str, ...]
+    url: SecretRef | None
+    tools: Mapping[str, Tool]
+    """By the server's name of the tool."""
+    resources: Mapping[str, ToolResource]
+    env: Mapping[str, SecretRef] = field(default_factory=dict[str, SecretRef])
+    """Environment of the command, beside what every process needs."""
+    headers: Mapping[str, SecretRef] = field(default_factory=dict[str, SecretRef])
+    """Sent with each request to the URL."""
+    prefix: str = ""
+    """Put before the names of its tools, so that two servers may have tools of one name."""
+    limits: tuple[Limit, ...] = ()
+    """Ceilings on every call, beside those of the grants."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTool:
+    """A tool as it was accepted."""
+
+    name: str
+    definition: str
+    """What the server says of it, as canonical JSON."""
+    fingerprint: str
+    """`sha256:` of the definition."""

@@ -1,0 +1,71 @@
+"""The part of the policy's JSON Schema that is about mounts of kind `mcp`."""
+
+from __future__ import annotations
+
+from bailiwick.model.tool import effects
+
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+
+
+def mcp_mount() -> dict[str, object]:
+    """Return the schema of one such mount."""
+    properties: dict[str, object] = {
+        "kind": {"const": "mcp", "description": "An MCP server."},
+        "command": {**_TEXTS, "description": "The program that is the server, and its arguments."},
+        "url": {**_TEXT, "description": "Where the server is reached by HTTP: `https://…`, `${ENV}`, `file:PATH`."},
+        "env": _secrets("Environment of the command; values may hold `${ENV}`, or be `file:PATH`."),
+        "headers": _secrets("Headers of each request to the URL; values may hold `${ENV}`, or be `file:PATH`."),
+        "tools": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/tool"},
+            "description": "The server's tools, as actions. What is not mapped does not exist for agents.",
+        },
+        "resources": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/tool_resource"},
+            "description": "Labels of what the tools act on.",
+        },
+        "prefix": {**_TEXT, "description": "Put before the names of its tools."},
+        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every call."},
+    }
+    return _object(properties, ["kind"])
+
+
+def tool_schemas() -> dict[str, object]:
+    """Return the definitions that it refers to."""
+    scalar = {"type": ["string", "number", "boolean"]}
+    tool: dict[str, object] = {
+        "action": {"$ref": "#/$defs/action", "description": "What calling it is, e.g. `billing:refund`."},
+        "description": {**_TEXT, "description": "What agents read in place of the server's words."},
+        "fixed": {
+            "type": "object",
+            "additionalProperties": scalar,
+            "description": "Arguments that the gateway fills in, and agents neither see nor give.",
+        },
+        "items": {**_TEXT, "description": "Path to the list of items in its result; without it the result itself."},
+        "effects": {
+            "anyOf": [{"enum": list(effects)}, {"type": "array", "items": {"enum": list(effects)}}],
+            "description": "What it does; each has a built-in gate.",
+        },
+        "target": {**_TEXTS, "description": "Arguments that say whom or what it concerns."},
+        "cost": {**_TEXT, "description": "What one call costs, e.g. `0.01 USD`."},
+    }
+    label = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+    labels: dict[str, object] = {
+        "labels": {
+            "type": "object",
+            "additionalProperties": label,
+            "description": "Path in a result (or `*` for the rest) to its labels.",
+        }
+    }
+    return {"tool": _object(tool, ["action"]), "tool_resource": _object(labels, [])}
+
+
+def _secrets(description: str) -> dict[str, object]:
+    return {"type": "object", "additionalProperties": _TEXT, "description": description}
+
+
+def _object(properties: dict[str, object], required: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {**found, "required": required} if required else found

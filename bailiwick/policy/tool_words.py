@@ -1,0 +1,56 @@
+"""What a session may do with tools, in words that somebody reads who decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bailiwick.model.matcher import Anything
+from bailiwick.model.policy import Grant
+from bailiwick.model.scope import CallGrant, ToolScope
+from bailiwick.model.tool import EVERY_ARGUMENT
+from bailiwick.policy.words import listed, mask_in_words, matcher_in_words, operand_in_words, terms_in_words
+
+
+def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | None = None) -> tuple[str, ...]:
+    """Return one line for each grant and deny of a tool, e.g. `calls refund with amount at most 500 …`."""
+    known = grants or {}
+    gate = f"; needs approval (gate {scope.held[0]})" if scope.held else ""
+    fixed = [f"{key} is always {operand_in_words(value)}" for key, value in scope.tool.fixed.items()]
+    said = f"; {', '.join(fixed)}" if fixed else ""
+    lines = [
+        f"calls {name} {_arguments(each)}{said}{_result(each)}{terms_in_words(known.get(each.grant))}{gate}"
+        for each in scope.allows
+    ]
+    return (*lines, *(_denied(name, each) for each in scope.denies))
+
+
+def _arguments(grant: CallGrant) -> str:
+    named = {key: matcher for key, matcher in grant.args.items() if key != EVERY_ARGUMENT}
+    bounds = [
+        f"any {key}" if isinstance(matcher, Anything) else matcher_in_words(key, matcher)
+        for key, matcher in named.items()
+    ]
+    if EVERY_ARGUMENT in grant.args:
+        bounds.append("any other argument" if bounds else "any argument")
+    return f"with {listed(bounds)}" if bounds else "without arguments"
+
+
+def _result(grant: CallGrant) -> str:
+    parts: list[str] = []
+    if grant.items:
+        parts.append("only items where " + " and ".join(matcher_in_words(*each) for each in grant.items.items()))
+    if grant.fields is not None:
+        parts.append(f"shows {', '.join(grant.fields) or 'nothing'}")
+    parts += [f"{path} {mask_in_words(mask)}" for path, mask in grant.masks.items()]
+    if grant.hidden:
+        parts.append(f"without {', '.join(sorted(grant.hidden))}")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _denied(name: str, deny: CallGrant) -> str:
+    what = f"never {', '.join(sorted(deny.hidden))} of {name}" if deny.hidden else f"never {name}"
+    if deny.items:
+        what = f"never items of {name} where " + " and ".join(matcher_in_words(*each) for each in deny.items.items())
+    named = [matcher_in_words(key, matcher) for key, matcher in deny.args.items() if key != EVERY_ARGUMENT]
+    when = f" when `{' '.join(deny.when.split())}`" if deny.when is not None else ""
+    return what + (f" with {listed(named)}" if named else "") + when
