@@ -17,6 +17,7 @@ from bailiwick.sql.parser import conjoin
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.plan import OUTSIDE
 from bailiwick.sql.predicates import RelationText, condition
+from bailiwick.sql.trees import become, copied
 from bailiwick.sql.written import PG18, Act, Write
 
 CHECK = "bw_check"
@@ -56,18 +57,16 @@ def limit(where: Node, inside: str, leaky: Iterable[int]) -> None:
     if where.WhichOneof("node") is not None:
         places = frozenset(leaky)
         for place, each in enumerate(conjuncts(where)):
-            copy = Node()
-            copy.CopyFrom(each)
-            (guarded if place in places else free).append(copy)
+            (guarded if place in places else free).append(copied(each))
     limited = parsed(f"({inside})")
     if guarded:
         agent = Node()
         branch = agent.case_expr.args.add().case_when
-        branch.expr.CopyFrom(limited)
+        become(branch.expr, limited)
         conjoin(branch.result, guarded)
-        agent.case_expr.defresult.CopyFrom(parsed("FALSE"))
+        become(agent.case_expr.defresult, parsed("FALSE"))
         free.append(agent)
-    where.CopyFrom(limited)
+    become(where, limited)
     if free:
         conjoin(where, free)
 
@@ -121,7 +120,7 @@ def check(clause: ReturningClause, write: Write, text: RelationText) -> None:
         else:
             item = clause.exprs.add().res_target
             item.name = CHECK
-            item.val.CopyFrom(parsed(after))
+            become(item.val, parsed(after))
     elif write.inner and not clause.exprs:
         clause.exprs.add().res_target.val.CopyFrom(parsed("TRUE"))  # to be counted
 

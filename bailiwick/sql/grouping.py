@@ -14,6 +14,7 @@ from postgast.pg_query_pb2 import Node, SelectStmt
 from bailiwick.sql.environment import Level, Source, Walk, refuse
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.templates import put
+from bailiwick.sql.trees import copied
 
 _UNCOMPARED = frozenset({"json", "xml", "point", "lseg", "path", "box", "polygon", "line", "circle", "jsonpath"})
 """Types that cannot be grouped by."""
@@ -83,9 +84,7 @@ def write_out_stars(select: SelectStmt, sources: Sequence[Source], level: Level)
             source = level.find(fields[-2].string.sval) if len(fields) > 1 else level.sources[0]
         alone = len(fields) > 1 or len(level.sources) == 1
         if source is None or not alone or source not in sources or not any(map(_is_uncompared, source.columns.items())):
-            copy = Node()
-            copy.CopyFrom(item)
-            targets.append(copy)
+            targets.append(copied(item))
         else:
             targets += [_target(source, name) for name in source.columns]
     del select.target_list[:]

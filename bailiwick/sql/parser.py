@@ -24,7 +24,7 @@ from postgast.native import PgQueryProtobuf, lib
 from postgast.pg_query_pb2 import Node, ParseResult, RawStmt
 
 from bailiwick.model.decision import Denial
-from bailiwick.sql.trees import has_pending
+from bailiwick.sql.trees import become, copied, has_pending, tag, within
 
 T = TypeVar("T")
 
@@ -187,25 +187,18 @@ def without_places(tree: ParseResult) -> bytes:
     return copy.SerializeToString()
 
 
+_STATEMENTS, _STATEMENT = tag(ParseResult, "stmts"), tag(RawStmt, "stmt")
+
+
 def deparse(statement: Node) -> str | Denial:
     """Return the text of one statement, which parses back to the same tree, or a denial."""
     serialized = statement.SerializeToString()
     if has_pending(serialized):
         return Denial("syntax_not_supported", "the statement uses a form that cannot be limited to the scope")
-    tree = _within("stmts", ParseResult, _within("stmt", RawStmt, serialized))
+    tree = within(_STATEMENTS, within(_STATEMENT, serialized))
     bare = _bare().read(tree)  # some forms of types are deparsed by their places
     sql = _reproduced(bare, bare, tree) or _reproduced(_guarded(bare), bare, tree)
     return sql or Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
-
-
-def _within(name: str, kind: type[Message], data: bytes) -> bytes:
-    """Return the serialized message of a kind with this one field. Copying the tree into one takes much longer."""
-    size, digits = len(data), bytearray()
-    while size > 0x7F:
-        digits.append(size & 0x7F | 0x80)
-        size >>= 7
-    digits.append(size)
-    return bytes((kind.DESCRIPTOR.fields_by_name[name].number << 3 | 2, *digits)) + data
 
 
 def _reproduced(tried: bytes, bare: bytes, wanted: bytes) -> str:
@@ -314,31 +307,47 @@ def normalized(sql: str) -> str:
 
 def expression(sql: str) -> Node:
     """Parse the text of one expression *of ours*. Raises ValueError when it is not exactly one."""
-    tree = postgast.parse("SELECT " + sql)
-    if len(tree.stmts) != 1 or len(tree.stmts[0].stmt.select_stmt.target_list) != 1:
-        raise ValueError(f"not one expression: {sql}")
-    return tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val
+    return Node.FromString(_kept_expression(sql) if len(sql) <= _LONGEST_KEPT else _expression(sql))
 
 
 def query_text(sql: str) -> Node:
     """Parse the text of one query *of ours*. Raises ValueError when it is not exactly one."""
+    return Node.FromString(_kept_query(sql) if len(sql) <= _LONGEST_KEPT else _query(sql))
+
+
+_LONGEST_KEPT = 2048
+"""Characters of a text of ours whose tree is kept: it may hold names of the agent, and there are many of them."""
+
+
+def _expression(sql: str) -> bytes:
+    tree = postgast.parse("SELECT " + sql)
+    if len(tree.stmts) != 1 or len(tree.stmts[0].stmt.select_stmt.target_list) != 1:
+        raise ValueError(f"not one expression: {sql}")
+    return tree.stmts[0].stmt.select_stmt.target_list[0].res_target.val.SerializeToString()
+
+
+def _query(sql: str) -> bytes:
     tree = postgast.parse(sql)
     if len(tree.stmts) != 1:
         raise ValueError(f"not one query: {sql}")
-    return tree.stmts[0].stmt
+    return tree.stmts[0].stmt.SerializeToString()
+
+
+_kept_expression = lru_cache(maxsize=1024)(_expression)
+_kept_query = lru_cache(maxsize=256)(_query)
 
 
 def conjoin(node: Node, more: Iterable[Node]) -> None:
     """AND further conditions to `node`, in the shape in which the parser itself would have built it."""
     found = list(more)
     if node.WhichOneof("node") is None and len(found) == 1:
-        node.CopyFrom(found[0])
+        become(node, found[0])
         return
     if not (node.HasField("bool_expr") and node.bool_expr.boolop == pb.AND_EXPR):
-        first = Node()
-        first.CopyFrom(node)
+        first = copied(node)
         node.Clear()
         node.bool_expr.boolop = pb.AND_EXPR
         if first.WhichOneof("node") is not None:  # a condition of nothing crashes the deparser
-            node.bool_expr.args.add().CopyFrom(first)
-    node.bool_expr.args.extend(found)
+            become(node.bool_expr.args.add(), first)
+    for each in found:
+        become(node.bool_expr.args.add(), each)

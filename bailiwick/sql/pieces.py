@@ -1,12 +1,10 @@
 """Parsed pieces of scoped forms, kept: a column as it is shown, a relation with its filter. Each is parsed once for a
-scope and then copied; what differs from statement to statement is only how its parameters are numbered.
+scope and is then bytes to put together; what differs between statements is only how parameters are numbered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Iterator
 
 from google.protobuf.message import Message
 from postgast.pg_query_pb2 import ParamRef
@@ -14,61 +12,57 @@ from postgast.pg_query_pb2 import ParamRef
 from bailiwick.sql.plan import Bound
 from bailiwick.sql.predicates import Parameters
 
-M = TypeVar("M", bound=Message)
-_Path = tuple[str | int, ...]
+_NUMBERINGS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Piece(Generic[M]):
-    """A tree whose parameters are numbered from 1, in the order of `bound`."""
+class Piece:
+    """A serialized tree, in each numbering of its parameters that was asked for."""
 
-    tree: M
-    bound: tuple[Bound, ...]
-    places: tuple[tuple[_Path, int], ...]
-    """Where its parameters are, and the place of each in `bound`."""
+    __slots__ = ("_first", "_kind", "_known", "bound")
+
+    def __init__(self, tree: Message, bound: tuple[Bound, ...]) -> None:
+        """`tree`: its parameters are numbered from 1, in the order of `bound`."""
+        self.bound = bound
+        self._kind = type(tree)
+        self._first = tree.SerializeToString()
+        self._known: dict[tuple[int, ...], bytes] = {tuple(range(1, len(bound) + 1)): self._first}
 
     def reserve(self, parameters: Parameters) -> None:
         """Number the piece's parameters among those of the statement, if they are not yet."""
         for each in self.bound:
             parameters.number(each)
 
-    def put(self, target: M, parameters: Parameters) -> None:
-        """Copy the piece to `target`, its parameters numbered among those of the statement."""
-        target.CopyFrom(self.tree)
-        numbers = [parameters.number(each) for each in self.bound]
-        for path, place in self.places:
-            _at(target, path).number = numbers[place]
+    def serialized(self, parameters: Parameters) -> bytes:
+        """Return the tree, its parameters numbered among those of the statement."""
+        numbers = tuple([parameters.number(each) for each in self.bound])
+        found = self._known.get(numbers)
+        if found is None:
+            if len(self._known) >= _NUMBERINGS:
+                self._known.clear()
+            found = self._known[numbers] = self._numbered(numbers)
+        return found
+
+    def _numbered(self, numbers: tuple[int, ...]) -> bytes:
+        tree = self._kind.FromString(self._first)
+        for each in _parameters(tree):
+            each.number = numbers[each.number - 1]
+        return tree.SerializeToString()
 
 
-def piece(make: Callable[[Parameters], M], parameters: Parameters) -> Piece[M]:
+def piece(make: Callable[[Parameters], Message], parameters: Parameters) -> Piece:
     """Return what `make` makes, as a piece. With inline `parameters` it holds literals instead: not to be kept."""
     own = parameters if parameters.inline else Parameters(1)
     tree = make(own)
-    bound = () if parameters.inline else own.bound
-    places = tuple((path, number - 1) for path, number in _parameters(tree)) if bound else ()
-    return Piece(tree, bound, places)
+    return Piece(tree, () if parameters.inline else own.bound)
 
 
-def _at(tree: Message, path: _Path) -> ParamRef:
-    found: object = tree
-    for step in path:
-        found = cast("list[object]", found)[step] if isinstance(step, int) else getattr(found, step)
-    return cast("ParamRef", found)
-
-
-def _parameters(tree: Message) -> list[tuple[_Path, int]]:
-    found: list[tuple[_Path, int]] = []
-    stack: list[tuple[Message, _Path]] = [(tree, ())]
+def _parameters(tree: Message) -> Iterator[ParamRef]:
+    stack = [tree]
     while stack:
-        message, path = stack.pop()
+        message = stack.pop()
         if isinstance(message, ParamRef):
-            found.append((path, message.number))
+            yield message
             continue
         for field, value in message.ListFields():
-            if field.message_type is None:
-                continue
-            if field.is_repeated:
-                stack.extend((each, (*path, field.name, place)) for place, each in enumerate(value))
-            else:
-                stack.append((value, (*path, field.name)))
-    return found
+            if field.message_type is not None:
+                stack.extend(value if field.is_repeated else [value])

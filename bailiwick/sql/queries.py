@@ -20,6 +20,7 @@ from bailiwick.sql.references import composite_star, star
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import from_clause
 from bailiwick.sql.system import SystemView
+from bailiwick.sql.trees import copied
 
 
 def query(select: SelectStmt, level: Level, walk: Walk) -> Columns:
@@ -236,9 +237,7 @@ def _copy_conjuncts(where: Node, level: Level, walk: Walk) -> None:
     for node in where.bool_expr.args if is_and else (where,):
         use = _single_comparison(node, level, walk)
         if use is not None:
-            copy = Node()
-            copy.CopyFrom(node)
-            use.copies.append(copy)
+            use.copies.append(copied(node))
 
 
 def _single_comparison(node: Node, level: Level, walk: Walk) -> Use | None:

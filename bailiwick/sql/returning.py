@@ -13,6 +13,7 @@ from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.queries import target_list
 from bailiwick.sql.quote import ident
 from bailiwick.sql.references import star
+from bailiwick.sql.trees import copied
 from bailiwick.sql.written import PG18, Write, since
 
 Item = tuple[str, Node]
@@ -30,9 +31,7 @@ def returning(clause: ReturningClause, write: Write, level: Level, walk: Walk, o
     items: list[Node] = []
     for item in clause.exprs:
         if not item.res_target.val.HasField("column_ref") or star(item.res_target.val, level) is None:
-            copy = Node()
-            copy.CopyFrom(item)
-            items.append(copy)
+            items.append(copied(item))
         else:
             items += [_named(name, value) for name, value in _starred(item, write, level, others)]
     del clause.exprs[:]

@@ -39,6 +39,7 @@ from bailiwick.sql.preview import DryRun, dry_run
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
+from bailiwick.sql.trees import become
 from bailiwick.sql.types import own_types
 from bailiwick.sql.written import Write
 
@@ -96,7 +97,7 @@ class Rewriter:
         self._forms: dict[str, tuple[Plan, Form] | None] = {}
         self._by_value = False
         """Whether the last statements' literals were looked at."""
-        self._system_forms: dict[str, Node] = {}
+        self._system_forms: dict[str, bytes] = {}
 
     def _make_visible(self, mount: str, longest: int) -> Visible:
         found: list[VisibleRelation] = []
@@ -307,19 +308,19 @@ class Rewriter:
     def _replace(self, walk: Walk, parameters: Parameters) -> None:
         """Put the scoped form in the place of every relation that the agent named."""
         for use in walk.uses:
-            alias = use.node.range_var.alias
-            names = [part.string.sval for part in alias.colnames]
-            place = Node()
+            names = [part.string.sval for part in use.node.range_var.alias.colnames]
+            place = use.node
             self._show(use, place, parameters)
             if use.copies and (use.fenced or isinstance(use.relation, SystemView)):
                 _copy_inside(place, use)
             if use.sample is not None:
                 _sample_inside(place, use.sample)
-            place.range_subselect.alias.aliasname = use.alias
+            alias = place.range_subselect.alias
+            alias.aliasname = use.alias
             for name in names:
-                place.range_subselect.alias.colnames.add().string.sval = name
-            for each in (use.node, *use.also):
-                each.CopyFrom(place)
+                alias.colnames.add().string.sval = name
+            for each in use.also:
+                become(each, place)
         for locked in reversed(walk.locked):  # the inner ones first: a limit copies the condition that they stand in
             locks.limit(locked, parameters)
 
@@ -329,8 +330,8 @@ class Rewriter:
             sql = use.relation.sql
             if sql not in self._system_forms:
                 tree = query_text(f"SELECT * FROM ({sql}) AS bw")  # noqa: S608  # ours
-                self._system_forms[sql] = tree.select_stmt.from_clause[0]
-            place.CopyFrom(self._system_forms[sql])
+                self._system_forms[sql] = tree.select_stmt.from_clause[0].SerializeToString()
+            place.ParseFromString(self._system_forms[sql])
         else:
             use.relation.put(place, parameters, _wanted(use), only=use.only, fenced=use.fenced)
 
@@ -339,7 +340,7 @@ class Rewriter:
         use = replacement.source.use
         if use is not None and isinstance(use.relation, ScopedRelation):
             text = RelationText(use.relation.relation, use.alias, parameters, direct=False)
-            replacement.node.CopyFrom(parsed(use.relation.field(text, replacement.column)))
+            become(replacement.node, parsed(use.relation.field(text, replacement.column)))
 
 
 _NEXT: dict[DenialCode, str] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from postgast.pg_query_pb2 import Node
+from google.protobuf.message import Message
+from postgast.pg_query_pb2 import Node, RangeSubselect, SelectStmt
 
 from bailiwick.model.mask import Mask
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, WriteGrant
@@ -14,11 +15,14 @@ from bailiwick.sql.parser import query_text
 from bailiwick.sql.pieces import Piece, piece
 from bailiwick.sql.predicates import Parameters, RelationText, base_type
 from bailiwick.sql.quote import ident
+from bailiwick.sql.trees import tag, within
 
 INNER = "bw"
 """Alias of the real relation inside its scoped form; nothing of the agent's stands there."""
 _RAISING = ("sql", "year", "round")
 """Masks that can raise an error over some value."""
+_ITEM, _QUERY = tag(Node, "range_subselect"), tag(RangeSubselect, "subquery")
+_SELECT, _TARGET = tag(Node, "select_stmt"), tag(SelectStmt, "target_list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class ScopedRelation:
         )
         probe = RelationText(relation, INNER, Parameters(1), direct=True)
         shown = (self._column(probe, column.name) for column in relation.columns if self._visible(column.name))
-        self._pieces: dict[tuple[object, ...], Piece[Node]] = {}
+        self._pieces: dict[tuple[object, ...], Piece] = {}
         self.columns: dict[str, ShownColumn] = {column.name: column for column in shown}
 
     @property
@@ -126,14 +130,12 @@ class ScopedRelation:
         rows = self._piece(("rows", only, fenced), lambda own: self._rows(own, only=only, fenced=fenced), parameters)
         for column in columns:
             column.reserve(parameters)  # parameters are numbered in the order in which the text shows them
-        rows.put(place, parameters)
-        targets = place.range_subselect.subquery.select_stmt.target_list
-        for column in columns:
-            column.put(targets.add(), parameters)
+        parts = [rows.serialized(parameters)]
+        parts += [within(_TARGET, column.serialized(parameters)) for column in columns]
+        select = within(_SELECT, b"".join(parts))
+        place.ParseFromString(within(_ITEM, within(_QUERY, select)))
 
-    def _piece(
-        self, key: tuple[object, ...], make: Callable[[Parameters], Node], parameters: Parameters
-    ) -> Piece[Node]:
+    def _piece(self, key: tuple[object, ...], make: Callable[[Parameters], Message], parameters: Parameters) -> Piece:
         if parameters.inline:
             return piece(make, parameters)
         if key not in self._pieces:
@@ -144,11 +146,10 @@ class ScopedRelation:
         text = RelationText(self.relation, INNER, parameters, direct=True)
         return query_text(f"SELECT {self._shown(text, name)[0]} AS {ident(name)}").select_stmt.target_list[0]
 
-    def _rows(self, parameters: Parameters, *, only: bool, fenced: bool) -> Node:
+    def _rows(self, parameters: Parameters, *, only: bool, fenced: bool) -> SelectStmt:
         where = self.admits(RelationText(self.relation, INNER, parameters, direct=True))
-        sql = (
+        return query_text(
             f"SELECT FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # composed of quoted names of the policy
             + (f" WHERE {where}" if where != "TRUE" else "")
             + (" OFFSET 0" if fenced else "")
-        )
-        return query_text(f"SELECT * FROM ({sql}) AS bw").select_stmt.from_clause[0]  # noqa: S608  # ours
+        ).select_stmt

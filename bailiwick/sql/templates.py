@@ -16,6 +16,7 @@ from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql.environment import Replacement, Use, Walk, refuse
 from bailiwick.sql.parser import expression
+from bailiwick.sql.trees import become, copied
 
 _Path = tuple[tuple[str, int | None], ...]
 """Names of fields, with the place in those that hold several."""
@@ -31,22 +32,22 @@ class _Argument:
 
 
 @lru_cache(maxsize=512)
-def _parsed(template: str) -> Node:
+def _parsed(template: str) -> bytes:
     made = expression(template)
     if not (made.HasField("bool_expr") and made.bool_expr.boolop == pb.AND_EXPR):
-        return made
+        return made.SerializeToString()
     whole = Node()  # one condition stays one: those that the agent joined by AND are told apart by their places
     whole.coalesce_expr.args.append(made)
-    return whole
+    return whole.SerializeToString()
 
 
 def put(node: Node, template: str, arguments: Sequence[Node], walk: Walk) -> None:
     """Replace `node` by the template. The arguments, which were walked before, may be parts of `node`."""
     given = [_argument(argument, walk) for argument in arguments]
-    node.CopyFrom(_parsed(template))
+    node.ParseFromString(_parsed(template))
     for place in list(_places(node)):
         argument = given[place.param_ref.number - 1]
-        place.CopyFrom(argument.copy)
+        become(place, argument.copy)
         for path, use in argument.uses:
             use.also.append(_at(place, path))
         for path, known in argument.columns:
@@ -54,8 +55,7 @@ def put(node: Node, template: str, arguments: Sequence[Node], walk: Walk) -> Non
 
 
 def _argument(argument: Node, walk: Walk) -> _Argument:
-    made = _Argument(Node())
-    made.copy.CopyFrom(argument)
+    made = _Argument(copied(argument))
     if argument.WhichOneof("node") in ("a_const", "param_ref"):
         return made
     uses = [(place, use) for use in walk.uses for place in (use.node, *use.also)]

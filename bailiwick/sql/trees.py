@@ -25,6 +25,27 @@ def has_pending(serialized: bytes) -> bool:
     return _PENDING in serialized
 
 
+def tag(kind: type[Message], name: str) -> bytes:
+    """Return what stands in front of the field of that name, a message, in a serialized message of the kind."""
+    return _varint(kind.DESCRIPTOR.fields_by_name[name].number << 3 | 2)
+
+
+def within(tagged: bytes, serialized: bytes) -> bytes:
+    """Return the serialized message that holds another one in the field of that tag. Copying it takes much longer."""
+    return tagged + _varint(len(serialized)) + serialized
+
+
+def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
 def become(place: M, tree: M) -> None:
     """Make `place` a copy of `tree`, which may be a part of it."""
     place.ParseFromString(tree.SerializeToString())
