@@ -7,21 +7,24 @@ index only finds them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_schema import APPLICATION_ID, SELECT_ACCESSES, SELECT_FACTS
+from bailiwick.gateway.ledger_journal import read_areas
+from bailiwick.gateway.ledger_schema import APPLICATION_ID, select_accesses, select_facts
 from bailiwick.gateway.ledger_store import read_subtrees
-from bailiwick.ledger.checkpoint import Proof, parse_checkpoint
+from bailiwick.ledger.checkpoint import Checkpoint, Proof, parse_checkpoint
 from bailiwick.ledger.encode import moment
 from bailiwick.ledger.facts import Facts
+from bailiwick.ledger.frame import Tail, follow
 from bailiwick.ledger.leaves import Row
-from bailiwick.ledger.merkle import Subtree, inclusion_proof
-from bailiwick.ledger.verify import Evidence, Tail
+from bailiwick.ledger.merkle import Frontier, Subtree, frontier_of, inclusion_proof
+from bailiwick.ledger.verify import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Query:
 
 
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
+_RECORDS = "(SELECT seq, body FROM main.records UNION ALL SELECT seq, body FROM temp.late_records)"
 _FACTS = "(SELECT * FROM main.facts UNION ALL SELECT * FROM temp.late_facts)"
 _ACCESSES = "(SELECT * FROM main.accesses UNION ALL SELECT * FROM temp.late_accesses)"
 
@@ -84,25 +88,25 @@ class LedgerReader:
     def query(self, query: Query) -> list[Stored]:
         """Return the records that match, oldest first; of more than `limit` the newest."""
         where, values = _conditions(query)
-        self._add_late()
         statement = (
-            f"SELECT r.seq, r.body FROM {_FACTS} f JOIN main.records r ON r.seq = f.seq"  # noqa: S608 -- constants; values are bound
+            f"SELECT r.seq, r.body FROM {_FACTS} f JOIN {_RECORDS} r ON r.seq = f.seq"  # noqa: S608 -- constants; values are bound
             f" WHERE {' AND '.join(where)} ORDER BY f.seq DESC LIMIT ?"
         )
-        rows = self._rows(statement, (*values, query.limit))
+        with self._with_the_tail():
+            rows = self._rows(statement, (*values, query.limit))
         return [Stored(cast(int, seq), _bytes(body)) for seq, body in reversed(rows)]
 
     def at(self, seq: int) -> Stored | None:
         """Return the record of that sequence number."""
-        rows = self._rows("SELECT seq, body FROM records WHERE seq = ?", (seq,))
+        with self._with_the_tail():
+            rows = self._rows(f"SELECT seq, body FROM {_RECORDS} WHERE seq = ?", (seq,))  # noqa: S608 -- a constant
         return Stored(cast(int, rows[0][0]), _bytes(rows[0][1])) if rows else None
 
     def prove(self, seq: int) -> Proof:
         """Return the proof that a record is in the tree of the signed head."""
         self._connection.execute("BEGIN")
         try:
-            note = self.checkpoint()
-            head = parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
+            note, head = self.checkpoint(), self._signed()
             if head is None or not 0 <= seq < head.size:
                 raise LedgerError(
                     f"the signed head does not reach record {seq}", remedy="run `bailiwick ledger verify`"
@@ -115,28 +119,32 @@ class LedgerReader:
 
     def begin_evidence(self) -> Evidence:
         """Return all that verification needs, as it was at one moment; read its rows before closing the reader."""
+        areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
         self._connection.execute("BEGIN")
-        indexed = self._rows("SELECT coalesce(max(seq), -1) + 1 FROM facts")
+        head = self._signed()
         return Evidence(
             rows=self._evidence_rows(),
+            indexed=0 if head is None else head.size,
             count=cast(int, self._rows("SELECT count(*) FROM records")[0][0]),
-            indexed=cast(int, indexed[0][0]),
             subtrees=[
                 Subtree(cast(int, level), cast(int, index), _bytes(root))
                 for level, index, root in self._rows("SELECT level, idx, root FROM subtrees")
             ],
             head=self.checkpoint(),
-            tail=self._tail(),
+            tail=self._tail(areas),
             retained=[
                 (cast(int, size), _string(note))
                 for size, note in self._rows("SELECT size, note FROM checkpoints ORDER BY size")
             ],
         )
 
-    def _tail(self) -> Tail:
-        rows = self._rows("SELECT size, root, code FROM head")
-        size, root, code = rows[0] if rows else (-1, b"", b"")
-        return Tail(size if isinstance(size, int) else -1, _bytes(root), _bytes(code))
+    def _tail(self, areas: Sequence[bytes]) -> Tail:
+        """Return what the journal holds beyond the file; nothing where the file is not whole."""
+        head = self._signed()
+        try:
+            return follow(areas, Frontier() if head is None else frontier_of(head.size, self._subtrees))
+        except LookupError:
+            return Tail(0, Frontier())
 
     def _evidence_rows(self) -> Iterator[Row]:
         members = ", ".join(f'f."{name}"' for name in Facts._fields)
@@ -156,17 +164,29 @@ class LedgerReader:
             facts = None if values[3] is None else Facts(*(_string(value) for value in values[4:]))
             yield Row(seq, _bytes(values[1]), _bytes(values[2]), facts, None if facts is None else tuple(actions))
 
-    def _add_late(self) -> None:
-        """Fill the temporary tables with the facts of the records that are not indexed yet."""
+    @contextmanager
+    def _with_the_tail(self) -> Generator[None]:
+        """Read at one moment, with the journal's records in the temporary tables."""
+        areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
         execute = self._connection.execute
-        execute("DELETE FROM temp.late_facts")
-        execute("DELETE FROM temp.late_accesses")
         execute("BEGIN")
-        first = cast(int, self._rows("SELECT coalesce(max(seq), -1) + 1 FROM facts")[0][0])
-        last = cast(int, self._rows("SELECT coalesce(max(seq), -1) FROM records")[0][0])
-        execute(f"INSERT INTO temp.late_facts {SELECT_FACTS}", (first, last))
-        execute(f"INSERT INTO temp.late_accesses {SELECT_ACCESSES}", (first, last))
-        execute("COMMIT")
+        try:
+            tail = self._tail(areas)
+            for table in ("late_records", "late_facts", "late_accesses"):
+                execute(f"DELETE FROM temp.{table}")  # noqa: S608 -- constants
+            rows = list(enumerate(tail.bodies, tail.first))
+            if rows:
+                self._connection.executemany("INSERT INTO temp.late_records (seq, body) VALUES (?, ?)", rows)
+                bounds = (tail.first, tail.size)
+                execute(f"INSERT INTO temp.late_facts {select_facts('temp.late_records')}", bounds)
+                execute(f"INSERT INTO temp.late_accesses {select_accesses('temp.late_records')}", bounds)
+            yield
+        finally:
+            execute("COMMIT")
+
+    def _signed(self) -> Checkpoint | None:
+        """Return what the head says, whoever signed it."""
+        return parse_checkpoint(self.checkpoint().rpartition("\n\n")[0] + "\n")
 
     def _subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
         return read_subtrees(self._connection, level, start, count)
@@ -216,6 +236,7 @@ def open_reader(path: Path) -> LedgerReader:
         connection.execute("PRAGMA trusted_schema = OFF")
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise LedgerError(f"`{path}` is not a ledger", remedy="name it with `--ledger PATH`")
+        connection.execute("CREATE TEMP TABLE late_records (seq INTEGER PRIMARY KEY, body BLOB)")
         connection.execute("CREATE TEMP TABLE late_facts AS SELECT * FROM main.facts LIMIT 0")
         connection.execute("CREATE TEMP TABLE late_accesses AS SELECT * FROM main.accesses LIMIT 0")
     except sqlite3.Error as error:

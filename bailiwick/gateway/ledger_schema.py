@@ -1,10 +1,7 @@
 """The SQLite file of a ledger: its tables, and the statements that writer and readers share.
 
-`records`, `subtrees`, `checkpoints` and `head` are the evidence, written together in one transaction for each batch.
-The note of `head` is signed every few milliseconds; `size`, `root` and `code` are of the last batch, vouched for with
-the signing key (`Signer.vouch`).
-`facts` and `accesses` are an index over it, filled later and in larger pieces, because keeping ten B-trees up to date
-in every commit would double the time that each statement waits. Readers add what is not indexed yet.
+`records`, `subtrees`, `checkpoints` and `head` (a signed note) are the evidence; `facts` and `accesses` are an index
+over it. All are written together in one transaction, with what the journal gathered meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from bailiwick.ledger.facts import Facts
 
 APPLICATION_ID = 0x42414C45
 """Marks the file as a ledger (`BALE`)."""
-FORMAT = 2
+FORMAT = 3
 
 SCHEMA = f"""
 CREATE TABLE log (
@@ -38,10 +35,7 @@ CREATE TABLE checkpoints (
 ) STRICT;
 CREATE TABLE head (
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  note TEXT NOT NULL,
-  size INTEGER NOT NULL,
-  root BLOB NOT NULL,
-  code BLOB NOT NULL
+  note TEXT NOT NULL
 ) STRICT;
 CREATE TABLE facts (
   seq INTEGER PRIMARY KEY,
@@ -52,15 +46,12 @@ CREATE TABLE accesses (
   seq INTEGER NOT NULL,
   PRIMARY KEY (action, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX accesses_by_seq ON accesses (seq);
 CREATE INDEX facts_by_id ON facts (id);
 CREATE INDEX facts_by_at ON facts (at);
 CREATE INDEX facts_by_agent ON facts (agent);
 CREATE INDEX facts_by_user ON facts ("user");
 CREATE INDEX facts_by_session ON facts (session);
 CREATE INDEX facts_by_task ON facts (task);
-CREATE INDEX facts_by_kind ON facts (kind);
-CREATE INDEX facts_by_decision ON facts (decision);
 CREATE INDEX facts_by_code ON facts (code) WHERE code <> '';
 CREATE INDEX facts_by_refers ON facts (refers) WHERE refers <> '';
 """
@@ -75,10 +66,19 @@ TRIGGERS = "".join(
 )
 
 _members = ", ".join(f"coalesce(j.doc ->> '$.{name}', '')" for name in Facts._fields)
-_DOCUMENTS = """(
-  SELECT seq, CAST(body AS TEXT) AS doc FROM main.records
-  WHERE seq BETWEEN ? AND ? AND json_valid(CAST(body AS TEXT))
-) j"""
-SELECT_FACTS = f"SELECT j.seq, {_members} FROM {_DOCUMENTS}"  # noqa: S608 -- constants of this module only
-"""The facts of the records from one sequence number to another, read from their bytes."""
-SELECT_ACCESSES = f"SELECT DISTINCT a.value, j.seq FROM {_DOCUMENTS}, json_each(j.doc, '$.actions') a"  # noqa: S608 -- constants only
+
+
+def select_facts(records: str) -> str:
+    """Return the query for the facts of the records of a table from one number to another, read from their bytes."""
+    return f"SELECT j.seq, {_members} FROM {_documents(records)}"  # noqa: S608 -- names of our own
+
+
+def select_accesses(records: str) -> str:
+    """Return the query for their actions."""
+    documents = _documents(records)
+    return f"SELECT DISTINCT a.value, j.seq FROM {documents}, json_each(j.doc, '$.actions') a"  # noqa: S608 -- likewise
+
+
+def _documents(records: str) -> str:
+    text = "CAST(body AS TEXT)"
+    return f"(SELECT seq, {text} AS doc FROM {records} WHERE seq BETWEEN ? AND ? AND json_valid({text})) j"  # noqa: S608 -- likewise

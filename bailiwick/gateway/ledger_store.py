@@ -1,17 +1,18 @@
-"""The ledger's file as its only writer sees it: append batches durably, sign heads, recover, refuse what is off.
+"""The ledger's file as its only writer sees it: append durably, sign heads, recover, refuse what is off.
 
-The file is opened by one process at a time (a lock file beside it says so). Everything here blocks; the gateway calls
-it from the thread of `ledger_writer`. Readers use `ledger_reader` and never disturb the writer.
+A commit goes to the journal first, and from there to the file with others (`drain`). The file is opened by one process
+at a time (a lock file beside it says so). Readers use `ledger_reader` and never disturb the writer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -19,20 +20,20 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_schema import APPLICATION_ID, FORMAT, SCHEMA, SELECT_ACCESSES, SELECT_FACTS, TRIGGERS
+from bailiwick.gateway.ledger_journal import Journal, journal_of
+from bailiwick.gateway.ledger_schema import APPLICATION_ID, FORMAT, SCHEMA, TRIGGERS, select_accesses, select_facts
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint
 from bailiwick.ledger.encode import Stamped, encode, moment
+from bailiwick.ledger.frame import Tail, follow, frame_bytes
 from bailiwick.ledger.merkle import Frontier, Subtree, extend, frontier_of, leaf_hash
+from bailiwick.ledger.report import span
 from bailiwick.model.record import Record
 
-MAX_BATCH = 128
-"""Records that one `append` takes: its statement binds three parameters for each."""
-SIGN_AFTER = 0.02
-"""Seconds for which a signature may stand for what came after it as well; until then the head is vouched for."""
+_MOST_ROWS = 128
+"""Records that one statement inserts: it binds three parameters for each."""
 RETAIN_RECORDS = 1_000
 RETAIN_AFTER = timedelta(seconds=60)
 """A signed head is kept as a checkpoint after so many records or so much time."""
-INDEX_CHUNK = 64
 
 
 def _utc_now() -> datetime:
@@ -40,23 +41,32 @@ def _utc_now() -> datetime:
 
 
 class LedgerStore:
-    """An open ledger. Make one with `open_store`; not safe for use by two threads at once."""
+    """An open ledger. Make one with `open_store`.
 
-    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection, now: Callable[[], datetime]) -> None:
+    For one thread at a time, except that one may call `drain` while another calls `try_append`.
+    """
+
+    def __init__(
+        self, path: Path, lock: int, connection: sqlite3.Connection, journal: Journal, now: Callable[[], datetime]
+    ) -> None:
         self._path = path
+        self._place = str(path)
         self._lock = lock
         self._connection = connection
+        self._journal = journal
         self._now = now
         self._inode = os.stat(path).st_ino
         self._signer: Signer | None = None
+        self._turning = threading.Lock()
+        """Held while what is not yet in the file is added to, or taken."""
         self._frontier = Frontier()
+        self._rows: list[tuple[int, bytes, bytes]] = []
+        """Durable in the journal and not yet in the file: number, hash and bytes of each record."""
+        self._subtrees: list[Subtree] = []
         self._sound = False
+        self._signed = 0
         self._retained = 0
         self._retained_at = now()
-        self._signed = Frontier()
-        """The tree that the signed head is for."""
-        self._signed_at = 0.0
-        self._indexed = 0
 
     @property
     def size(self) -> int:
@@ -64,9 +74,9 @@ class LedgerStore:
         return self._frontier.size
 
     @property
-    def unindexed(self) -> int:
-        """Records that queries do not find through the index yet (readers add them)."""
-        return self._frontier.size - self._indexed
+    def undrained(self) -> int:
+        """Records that are in the journal only (readers find them there)."""
+        return len(self._rows)
 
     @property
     def verifier_key(self) -> str:
@@ -75,121 +85,139 @@ class LedgerStore:
 
     def checkpoint(self) -> str:
         """Sign the newest state and return the note, to be kept elsewhere."""
-        self.tidy()
+        self.drain()
         return self._head()
 
     def limit_pages(self, pages: int) -> None:
-        """Let the file grow to no more than so many pages of 4 KiB; appending beyond fails like on a full disk."""
+        """Let the file grow to no more than so many pages of 4 KiB; draining beyond fails like on a full disk."""
         self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
 
-    def append(self, records: Sequence[Record | Stamped]) -> None:
-        """Append at most `MAX_BATCH` records in one durable transaction; LedgerError, and nothing written, if not.
+    def append(self, records: Sequence[Record | Stamped]) -> bool:
+        """Append records durably, all or none, and return True; LedgerError, and nothing written, if not.
 
         After a failure the next call first checks the file against its signed head again, so a full disk that has
         room again, or a failed write, needs nobody's hand.
         """
-        if not records:
-            return
-        try:
-            if not self._sound:
+        if not self._sound:
+            with self._guarded():
                 self._recover()
-            if os.stat(self._path).st_ino != self._inode:
-                raise LedgerError(f"the ledger `{self._path}` was replaced under the gateway", remedy="restart it")
-            self._write(records)
-        except (sqlite3.Error, OSError) as error:
-            self._undo()
-            raise LedgerError(f"the ledger `{self._path}` cannot be written: {error}", remedy=_remedy(error)) from error
+        if self.try_append(records):
+            return True
+        self.drain()
+        if not self.try_append(records):
+            self._append_past_the_journal(records)
+        return True
 
-    def _write(self, records: Sequence[Record | Stamped]) -> None:
+    def try_append(self, records: Sequence[Record | Stamped]) -> bool:
+        """Append records as long as the journal has room for them; False, and nothing written, if it has not.
+
+        LedgerError as by `append`. What a failure left is for `append` to mend: until then the answer is False.
+        """
+        if not records:
+            return True
+        with self._turning, self._guarded():
+            return self._sound and self._write(records)
+
+    def _write(self, records: Sequence[Record | Stamped]) -> bool:
+        if os.stat(self._place).st_ino != self._inode:
+            raise LedgerError(f"the ledger `{self._path}` was replaced under the gateway", remedy="restart it")
         first = self._frontier.size
-        values: list[object] = []
-        hashes: list[bytes] = []
-        for seq, record in enumerate(records, first):
-            body = encode(record, seq)
-            digest = leaf_hash(body)
-            hashes.append(digest)
-            values += (seq, digest, body)
+        bodies = [encode(record, seq) for seq, record in enumerate(records, first)]
+        hashes = [leaf_hash(body) for body in bodies]
         frontier, subtrees = extend(self._frontier, hashes)
         size, root = frontier.size, frontier.root()
-        vouched = (size, root, self._signing().vouch(size, root))
-        due = time.monotonic() - self._signed_at > SIGN_AFTER or size - self._retained >= RETAIN_RECORDS
-        note = self._sign(frontier) if due else ""
+        if not self._journal.write(frame_bytes(first, bodies, root, self._signing().vouch(size, root))):
+            return False
+        self._keep(frontier, zip(range(first, size), hashes, bodies, strict=True), subtrees)
+        return True
+
+    def _keep(self, frontier: Frontier, rows: Iterable[tuple[int, bytes, bytes]], subtrees: Iterable[Subtree]) -> None:
+        self._frontier = frontier
+        self._rows += rows
+        self._subtrees += subtrees
+
+    def _append_past_the_journal(self, records: Sequence[Record | Stamped]) -> None:
+        """Append what is too large for the journal to the file itself. The journal must be empty."""
+        first = self._frontier.size
+        bodies = [encode(record, seq) for seq, record in enumerate(records, first)]
+        hashes = [leaf_hash(body) for body in bodies]
+        frontier, subtrees = extend(self._frontier, hashes)
+        self._keep(frontier, zip(range(first, frontier.size), hashes, bodies, strict=True), subtrees)
+        self.drain()
+
+    def drain(self, *, retain: bool = False) -> None:
+        """Take up into the file what the journal holds, sign it, keep a checkpoint if one is due (or `retain`).
+
+        LedgerError when the file cannot be written: what is in the journal stays there, and `append` begins anew.
+        """
+        with self._turning:
+            if not self._sound:
+                return
+            rows, subtrees, frontier = self._rows, self._subtrees, self._frontier
+            self._rows, self._subtrees = [], []
+            if rows:
+                self._journal.turn()
+        with self._guarded():
+            self._take_up(rows, subtrees, frontier, retain=retain)
+
+    def _take_up(
+        self, rows: Sequence[tuple[int, bytes, bytes]], subtrees: Sequence[Subtree], frontier: Frontier, *, retain: bool
+    ) -> None:
+        moment_due = self._due(frontier, at_once=retain)
+        if frontier.size == self._signed and moment_due is None:
+            return
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        execute(_insert_records(len(hashes)), values)
-        if subtrees:
-            self._keep_subtrees(subtrees)
-        execute("UPDATE head SET size = ?, root = ?, code = ?", vouched)
-        retained = self._keep_note(frontier, note) if note else None
+        for at in range(0, len(rows), _MOST_ROWS):
+            chunk = rows[at : at + _MOST_ROWS]
+            execute(_insert_records(len(chunk)), list(itertools.chain.from_iterable(chunk)))
+        if rows:
+            self._connection.executemany(
+                "INSERT INTO subtrees (level, idx, root) VALUES (?, ?, ?)",
+                [(subtree.level, subtree.index, subtree.root) for subtree in subtrees],
+            )
+            bounds = (rows[0][0], rows[-1][0])
+            execute(f"INSERT INTO facts {select_facts('main.records')}", bounds)
+            execute(f"INSERT INTO accesses {select_accesses('main.records')}", bounds)
+        note = self._sign(frontier)
+        execute("UPDATE head SET note = ?", (note,))
+        if moment_due is not None:
+            row = (frontier.size, moment(moment_due), note)
+            execute("INSERT INTO checkpoints (size, at, note) VALUES (?, ?, ?)", row)
         execute("COMMIT")
-        self._frontier = frontier
-        if note:
-            self._signed, self._signed_at = frontier, time.monotonic()
-        if retained is not None:
-            self._retained, self._retained_at = frontier.size, retained
+        self._signed = frontier.size
+        if moment_due is not None:
+            self._retained, self._retained_at = frontier.size, moment_due
 
-    def _keep_note(self, frontier: Frontier, note: str, *, at_once: bool = False) -> datetime | None:
-        """Make a note the signed head, and a checkpoint if one is due; return the moment if it was."""
-        self._connection.execute("UPDATE head SET note = ?", (note,))
-        return self._retain(frontier, note, at_once=at_once)
-
-    def _keep_subtrees(self, subtrees: Sequence[Subtree]) -> None:
-        rows = [(subtree.level, subtree.index, subtree.root) for subtree in subtrees]
-        self._connection.executemany("INSERT INTO subtrees (level, idx, root) VALUES (?, ?, ?)", rows)
-
-    def _retain(self, frontier: Frontier, note: str, *, at_once: bool = False) -> datetime | None:
-        """Keep the head as a checkpoint when it is due; return the moment if it was."""
+    def _due(self, frontier: Frontier, *, at_once: bool) -> datetime | None:
+        """Return the moment if the head is to be kept as a checkpoint now."""
         now = self._now()
         grown = frontier.size - self._retained
         due = grown >= RETAIN_RECORDS or (grown > 0 and (at_once or now - self._retained_at >= RETAIN_AFTER))
-        if not due:
-            return None
-        row = (frontier.size, moment(now), note)
-        self._connection.execute("INSERT INTO checkpoints (size, at, note) VALUES (?, ?, ?)", row)
-        return now
+        return now if due else None
 
-    def _undo(self) -> None:
-        """Leave no transaction open, and trust nothing in memory until it was checked against the file."""
-        self._sound = False
-        with contextlib.suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    def tidy(self, *, retain: bool = False) -> int:
-        """Sign the head, index a piece of what is not yet indexed, keep a checkpoint if one is due (or `retain`).
-
-        Return how many records are still to be indexed. For quiet moments: it is a transaction of its own.
-        """
-        if not self._sound:
-            return 0
-        last = min(self._indexed + INDEX_CHUNK, self._frontier.size) - 1
-        execute = self._connection.execute
+    @contextlib.contextmanager
+    def _guarded(self) -> Generator[None]:
+        """If what is done fails leave no transaction open, and trust nothing in memory until it was read again."""
         try:
-            execute("BEGIN IMMEDIATE")
-            if last >= self._indexed:
-                execute(f"INSERT INTO facts {SELECT_FACTS}", (self._indexed, last))
-                execute(f"INSERT INTO accesses {SELECT_ACCESSES}", (self._indexed, last))
-            if self._signed == self._frontier:
-                retained = self._retain(self._frontier, self._head(), at_once=retain)
-            else:
-                retained = self._keep_note(self._frontier, self._sign(self._frontier), at_once=retain)
-            execute("COMMIT")
-        except sqlite3.Error as error:
-            self._undo()
-            raise LedgerError(f"the ledger `{self._path}` cannot be written: {error}", remedy=_remedy(error)) from error
-        self._indexed = last + 1
-        self._signed, self._signed_at = self._frontier, time.monotonic()
-        if retained is not None:
-            self._retained, self._retained_at = self._frontier.size, retained
-        return self.unindexed
+            yield
+        except (sqlite3.Error, OSError, LedgerError) as error:
+            self._sound = False
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            if isinstance(error, LedgerError):
+                raise
+            text = f"the ledger `{self._path}` cannot be written: {error}"
+            raise LedgerError(text, remedy=_remedy(error)) from error
 
     def close(self) -> None:
-        """Index the rest, keep a last checkpoint, close the file and let go of the lock."""
+        """Take up the rest, keep a last checkpoint, close the files and let go of the lock."""
         try:
-            with contextlib.suppress(LedgerError):  # a full disk: the signed head is on disk all the same
-                while self.tidy(retain=True):
-                    pass
+            with contextlib.suppress(LedgerError):  # a full disk: the journal holds it all the same
+                self.drain(retain=True)
             self._connection.close()
+            self._journal.close()
         finally:
             os.close(self._lock)
 
@@ -212,44 +240,47 @@ class LedgerStore:
             f"PRAGMA user_version = {FORMAT};"
         )
         self._connection.execute("INSERT INTO log (one, origin) VALUES (1, ?)", (signer.name,))
-        root = Frontier().root()
-        values = (head, root, signer.vouch(0, root))
-        self._connection.execute("INSERT INTO head (one, note, size, root, code) VALUES (1, ?, 0, ?, ?)", values)
+        self._connection.execute("INSERT INTO head (one, note) VALUES (1, ?)", (head,))
         self._connection.execute("COMMIT")
 
     def _recover(self) -> None:
-        """Take up the tree from the file; LedgerError unless it is the one that the head was signed for."""
+        """Take up the tree from the file, and what the journal has beyond it.
+
+        LedgerError unless the one is what the head was signed for, and the other vouched for.
+        """
         head = open_checkpoint(self._head(), self._signing().verifier)
         if head is None:
             raise self._mismatch("its head was not signed with this gateway's key")
         last = self._one("SELECT coalesce(max(seq), -1) FROM records")
-        size, root = self._vouched(head)
-        if last != size - 1:
-            raise self._mismatch(f"its head was signed for {size} records and it holds {last + 1}")
+        if last != head.size - 1:
+            raise self._mismatch(f"its head was signed for {head.size} records and it holds {last + 1}")
         try:
-            frontier = frontier_of(size, self._subtrees)
+            frontier = frontier_of(head.size, self._read_subtrees)
         except LookupError as error:
             raise self._mismatch(str(error)) from error
-        if frontier.root() != root:
+        if frontier.root() != head.root:
             raise self._mismatch("its hashes do not give the root that was signed")
-        self._frontier = frontier
-        self._signed = frontier if size == head.size else Frontier()
-        self._signed_at = 0.0
+        self._signed = head.size
         self._retained = self._one("SELECT coalesce(max(size), 0) FROM checkpoints")
-        self._indexed = self._one("SELECT coalesce(max(seq), -1) + 1 FROM facts")
+        tail = self._checked(follow(self._journal.areas(), frontier))
+        self._rows, self._subtrees = [], []
+        rows = zip(range(tail.first, tail.size), tail.hashes, tail.bodies, strict=True)
+        self._take_up(list(rows), tail.subtrees, tail.frontier, retain=False)
+        self._frontier = tail.frontier
+        self._journal.turn()
         self._sound = True
 
-    def _vouched(self, head: Checkpoint) -> tuple[int, bytes]:
-        """Return size and root of the last batch: what was signed, or what has been vouched for since."""
-        row = self._connection.execute("SELECT size, root, code FROM head").fetchone()
-        size, root, code = cast("tuple[int, bytes, bytes]", row)
-        if size == head.size:
-            return head.size, head.root
-        if size < head.size or not self._signing().vouched(size, root, code):
-            raise self._mismatch("what came after its last signature was not written by this gateway")
-        return size, root
+    def _checked(self, tail: Tail) -> Tail:
+        """Return what the journal holds, if nobody but this gateway can have written it."""
+        if tail.missing is not None:
+            raise self._mismatch(f"{span(*tail.missing)}: neither in it nor in its journal")
+        if tail.changed is not None:
+            raise self._mismatch(f"{span(*tail.changed)}: changed in its journal")
+        if tail.bodies and not self._signing().vouched(tail.size, tail.frontier.root(), tail.code):
+            raise self._mismatch("what its journal holds was not written by this gateway")
+        return tail
 
-    def _subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
+    def _read_subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
         return read_subtrees(self._connection, level, start, count)
 
     def _mismatch(self, what: str) -> LedgerError:
@@ -291,7 +322,8 @@ def open_store(
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=160)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
-        store = LedgerStore(path, lock, connection, now)
+        journal = Journal(journal_of(path))
+        store = LedgerStore(path, lock, connection, journal, now)
         store.prepare(key, origin)
     except (sqlite3.Error, OSError) as error:
         os.close(lock)

@@ -1,8 +1,8 @@
 """Appending from the event loop: what one turn of the loop appends is committed together.
 
-While the disk is quick the loop commits by itself: what arrives meanwhile gathers in the sockets and shares the next
-commit (natural batching), and no thread has to be woken. A disk that takes longer than `SLOW`, a long queue and the
-search index belong to the thread, so that nobody waits for a disk who need not.
+While the disk is quick the loop commits to the journal by itself: what arrives meanwhile gathers in the sockets and
+shares the next commit (natural batching), and no thread has to be woken. A disk that takes longer than `SLOW`, a long
+queue and the taking up of the journal belong to the thread, so that nobody waits for a disk who need not.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_store import MAX_BATCH, RETAIN_AFTER, LedgerStore
+from bailiwick.gateway.ledger_store import RETAIN_AFTER, LedgerStore
 from bailiwick.ledger.encode import Stamped
 from bailiwick.model.record import Record
 
 Durable = Callable[[bool], None]
 Entry = tuple[Record | Stamped, Durable]
+Append = Callable[[Sequence[Record | Stamped]], bool]
 MAX_PENDING = 8_192
-MOST_UNINDEXED = 2_048
-"""Records that may wait for their place in the search index while there is no quiet; readers find them all the same."""
+MAX_BATCH = 128
+"""Records that share a commit."""
 PATIENCE = 0.001
 """Most seconds for which records wait for others that are expected to share their commit."""
 SLOW = 0.001
 """A commit that takes more seconds leaves the next one to the thread."""
-QUIET = 0.05
-"""Seconds without a record after which indexing is caught up."""
+DRAIN_AFTER = 0.1
+"""Seconds after a commit in which what the journal holds is taken up into the ledger's file."""
 
 
 class LedgerWriter:
@@ -55,11 +56,12 @@ class LedgerWriter:
         self._left: list[Entry] = []
         """The thread's own: handed over, but beyond the batch before."""
         self._using = threading.Lock()
-        """Held by whoever uses the store: the thread, or the loop while the thread has nothing to commit."""
+        """Held by whoever appends to the store: the thread, or the loop while the thread has nothing to commit."""
         self._slow = False
         """Whether the last commit took too long for the loop to wait for the next one."""
         self._nudged = False
-        """Whether the thread was asked to put the store in order."""
+        """Whether the thread was asked to drain the store, or soon will be."""
+        self._drained_at = time.monotonic()
         self._pending = 0
         self._closed = False
         self._ended = False
@@ -118,18 +120,23 @@ class LedgerWriter:
 
     def _commit_here(self, batch: list[Entry]) -> None:
         """Commit on the loop, `_using` being held; if something unforeseen happens, this writer has ended."""
-        done = None
+        done: bool | None = False
+        ended = True
         try:
-            done = self._committed(batch)
+            done = self._committed(batch, self._store.try_append)
+            ended = False
         finally:
             self._using.release()
-            self._ended = self._ended or done is None
-            self._deliver(iter([durable for _, durable in batch]), done is True)
+            self._ended = self._ended or ended
+            if done is None:
+                self._queue.put(batch)
+            else:
+                self._deliver(iter([durable for _, durable in batch]), done)
             if not self._nudged:
                 self._nudged = True
-                self._loop.call_later(QUIET, self._nudge)
+                self._loop.call_later(DRAIN_AFTER, self._wake)
 
-    def _nudge(self) -> None:
+    def _wake(self) -> None:
         self._queue.put([])
 
     async def close(self) -> None:
@@ -144,12 +151,12 @@ class LedgerWriter:
         batch: list[Entry] = []
         try:
             while self._gather(batch):
-                nudged = not batch
+                due = not batch or time.monotonic() - self._drained_at > DRAIN_AFTER
                 if batch:
                     self._commit(batch)
                 batch = []
-                if nudged or self._store.unindexed >= MOST_UNINDEXED:
-                    self._catch_up()
+                if due:
+                    self._drain()
             if batch:
                 self._commit(batch)
                 batch = []
@@ -175,41 +182,35 @@ class LedgerWriter:
         return False
 
     def _wait(self) -> list[Entry] | None:
-        """Return the next entries; put the store in order when there are none for a while."""
-        patience = QUIET
-        while True:
-            try:
-                return self._queue.get(timeout=patience)
-            except queue.Empty:
-                patience = RETAIN_AFTER.total_seconds() if not self._tidy() else 0.001
-
-    def _catch_up(self) -> None:
-        """Sign, and index while there is nothing to commit, piece by piece: the loop may go between."""
-        self._nudged = False
-        while self._queue.empty() and self._tidy():
-            pass
-
-    def _tidy(self) -> int:
+        """Return the next entries, none of them when it is time to drain."""
         try:
-            with self._using:
-                return self._store.tidy()
+            return self._queue.get(timeout=DRAIN_AFTER if self._store.undrained else RETAIN_AFTER.total_seconds())
+        except queue.Empty:
+            return []
+
+    def _drain(self) -> None:
+        self._nudged = False
+        self._drained_at = time.monotonic()
+        try:
+            self._store.drain()
         except LedgerError as error:
             self._failure = str(error)
-            return 0
 
     def _commit(self, batch: list[Entry]) -> None:
         with self._using:
-            done = self._committed(batch)
-        self._answer(batch, done)
+            done = self._committed(batch, self._store.append)
+        self._answer(batch, done is True)
 
-    def _committed(self, batch: list[Entry]) -> bool:
-        """Return whether a batch is on disk now."""
+    def _committed(self, batch: list[Entry], append: Append) -> bool | None:
+        """Return whether a batch is on disk now; None if that is for the thread to do."""
         began = time.perf_counter()
         try:
-            self._store.append([record for record, _ in batch])
+            done = append([record for record, _ in batch])
         except LedgerError as error:
             self._failure = str(error)
             return False
+        if not done:
+            return None
         self._slow = time.perf_counter() - began > SLOW
         self._failure = ""
         return True

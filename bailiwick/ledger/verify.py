@@ -9,21 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint
+from bailiwick.ledger.frame import Tail
 from bailiwick.ledger.leaves import Row, findings_of, place
 from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, subtree_root
 from bailiwick.ledger.replay import Anchor, Replay
 from bailiwick.ledger.report import Finding, Report, span
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """Size and root of the newest state, and the code that vouches for it until it is signed (`Signer.vouch`)."""
-
-    size: int
-    root: bytes
-    code: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class Evidence:
     head: str
     """The signed head, a note."""
     tail: Tail
-    """What the last batch made of the tree."""
+    """What the journal holds beyond the rows, which is vouched for until it is signed (`Signer.vouch`)."""
     retained: Sequence[tuple[int, str]]
     """Kept checkpoints: the size in whose place each stands, and the note."""
 
@@ -54,9 +47,10 @@ def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = (), s
     if head is None:
         findings.append(Finding("checkpoint", "the ledger's signed head is not a checkpoint signed with this key"))
     anchors = _own_anchors(evidence, head, key, findings) + _external_anchors(external, head, key, findings)
-    anchors += _tail_anchor(evidence.tail, head, signer, findings)
+    tail = _tail_anchor(evidence.tail, head, signer, findings)
+    anchors += tail
     limit = max((anchor.size for anchor in anchors), default=evidence.count)
-    leaves = place(evidence.rows, limit, evidence.indexed)
+    leaves = place(chain(evidence.rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed)
     findings += findings_of(leaves)
     findings += _gone(leaves.missing(), limit)
     tiles = {subtree.index: subtree.root for subtree in evidence.subtrees if subtree.level == TILE_HEIGHT}
@@ -93,20 +87,29 @@ def _own_anchors(
 
 
 def _tail_anchor(tail: Tail, head: Checkpoint | None, signer: Signer | None, findings: list[Finding]) -> list[Anchor]:
-    """Return the anchor of what was written since the head was signed, if there is something and it is vouched for."""
-    if head is None or tail.size == head.size:
+    """Return the anchor of what the journal holds, if it holds something and that is vouched for."""
+    if tail.missing is not None:
+        text = f"{span(*tail.missing)}: removed; the journal goes on behind them"
+        findings.append(Finding("removed", text, *tail.missing))
+    if tail.changed is not None:
+        text = f"{span(*tail.changed)}: changed in the journal; they do not give the hash beside them"
+        findings.append(Finding("changed", text, *tail.changed))
+    if head is None or not tail.bodies:
         return []
-    if tail.size > head.size and signer is not None and signer.vouched(tail.size, tail.root, tail.code):
-        return [Anchor(tail.size, tail.root)]
-    first, last = sorted((head.size, tail.size))
-    text = f"{span(first, last - 1)}: "
-    if tail.size > head.size and signer is None:
-        text += "not signed yet; a running gateway signs in a moment, another when it is started again"
-        findings.append(Finding("unprovable", text, first, last - 1))
-    else:
-        text += "the newest state was not written by the holder of this key"
-        findings.append(Finding("checkpoint", text, first, last - 1))
-    return []
+    root, first, last = tail.frontier.root(), tail.first, tail.size - 1
+    if signer is None:
+        text = f"{span(first, last)}: not signed yet; a running gateway signs in a moment, another when it is started"
+        findings.append(Finding("unprovable", text, first, last))
+        return []
+    if not signer.vouched(tail.size, root, tail.code):
+        text = f"{span(first, last)}: in the journal, and not written by the holder of this key"
+        findings.append(Finding("checkpoint", text, first, last))
+        return []
+    return [Anchor(tail.size, root)]
+
+
+def _rows_of(tail: Tail) -> Iterable[Row]:
+    return (Row(*each) for each in zip(range(tail.first, tail.size), tail.hashes, tail.bodies, strict=True))
 
 
 def _external_anchors(

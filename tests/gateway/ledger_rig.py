@@ -58,10 +58,10 @@ def new_store(path: Path, now: Callable[[], datetime] = fixed_now) -> LedgerStor
 
 
 def fill(store: LedgerStore, records: Sequence[Record], batch: int = 100) -> None:
-    """Append records in batches."""
+    """Append records in batches, each of them taken up by the file."""
     for at in range(0, len(records), batch):
         store.append(records[at : at + batch])
-    store.tidy()
+        store.drain()
 
 
 def checked(path: Path, external: Sequence[str] = ()) -> Report:

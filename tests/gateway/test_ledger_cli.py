@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from bailiwick.cli.ledger import app
 from bailiwick.errors import LedgerError
+from bailiwick.gateway.ledger_journal import journal_of
 from bailiwick.gateway.ledger_store import LedgerStore
 from bailiwick.ledger.checkpoint import open_checkpoint, parse_proof
 from bailiwick.ledger.encode import encode
@@ -110,7 +111,7 @@ def test_verify_passes_and_says_what_it_checked(path: Path) -> None:
 
 
 def test_verify_names_the_changed_record_and_fails(store: LedgerStore, path: Path) -> None:
-    store.tidy()
+    store.drain()
     with intruding(path) as intruder:
         intruder.forge(7, hashed=False)
     result = ledger(path, "verify")
@@ -134,8 +135,9 @@ def test_verify_against_a_checkpoint_held_elsewhere(store: LedgerStore, path: Pa
     newer.write_bytes(ledger(path, "checkpoint").output.encode())
     assert ledger(path, "verify", "--checkpoint", str(held), "--checkpoint", str(newer)).exit_code == 0
     with intruding(path) as intruder:
-        intruder.run("UPDATE head SET note = ?, size = 32", held.read_text())
+        intruder.run("UPDATE head SET note = ?", held.read_text())
         intruder.cut(32)
+    journal_of(path).unlink()
     assert ledger(path, "verify", "--checkpoint", str(held)).exit_code == 0
     result = ledger(path, "verify", "--checkpoint", str(newer))
     assert result.exit_code == 1
