@@ -53,10 +53,11 @@ def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = (), s
     leaves = place(chain(evidence.rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed)
     findings += findings_of(leaves)
     findings += _gone(leaves.missing(), limit)
-    tiles = {subtree.index: subtree.root for subtree in evidence.subtrees if subtree.level == TILE_HEIGHT}
+    subtrees = [*evidence.subtrees, *(evidence.tail.subtrees if tail else ())]
+    tiles = {subtree.index: subtree.root for subtree in subtrees if subtree.level == TILE_HEIGHT}
     if anchors:
         findings += Replay(leaves, tiles, anchors).run()
-        findings += _check_subtrees(evidence.subtrees, limit)
+        findings += _check_subtrees(subtrees, limit)
     return Report(
         records=leaves.rows,
         size=None if head is None else max(head.size, limit),
