@@ -65,6 +65,8 @@ class Mount:
     """Whether `sql:` predicates and SQL masks are switched on."""
     functions: tuple[str, ...] = ()
     """Further functions, `schema.name`, that agents may call."""
+    extensions: tuple[str, ...] = ()
+    """Extensions whose functions, operators and types agents may use."""
     plaintext: bool = False
     """Whether clients may connect without TLS from beyond loopback."""
     limits: tuple[Limit, ...] = ()

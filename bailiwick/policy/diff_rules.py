@@ -57,6 +57,9 @@ def _mount(old: Mount, new: Mount) -> Iterator[Note]:
         told = "inside the database too" if new.enforce == "both" else "by rewriting alone"
         yield Note(new.enforce == "rewrite", f"mount {new.name} is enforced {told}")
     yield from _mount_limits(old, new)
+    for name in sorted(set(new.extensions) ^ set(old.extensions)):
+        widens = name in new.extensions
+        yield Note(widens, f"{'now' if widens else 'no longer'}: uses extension {name} (mount {new.name})")
     for widens, names in (
         (True, set(new.functions) - set(old.functions)),
         (False, set(old.functions) - set(new.functions)),

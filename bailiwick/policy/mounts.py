@@ -24,8 +24,9 @@ from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import limits, secret_url, statement_limits, table
+from bailiwick.sql.extensions import REVIEWED
 
-mount_keys = ("kind", "url", "resources", "sql", "functions", "plaintext", "limits", "enforce")
+mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
 later_kinds = ("sql", "http", "files", "email", "python")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
@@ -51,6 +52,8 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
     switched = bool(flag(report, sql.value, f"`sql` of {what}")) if sql else False
     plain = bool(flag(report, plaintext.value, f"`plaintext` of {what}")) if plaintext else False
     callable_ = several(report, functions.value, f"`functions` of {what}", _function) if functions else ()
+    opened = found.get("extensions")
+    extensions = several(report, opened.value, f"`extensions` of {what}", _extension) if opened else ()
     bounds = found.get("limits")
     ceilings = limits(report, bounds.value, f"`limits` of {what}", statement_limits) if bounds else ()
     for one in ceilings:
@@ -69,6 +72,7 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
         resources,
         sql=switched,
         functions=callable_,
+        extensions=extensions,
         plaintext=plain,
         limits=ceilings,
         enforce=enforce or "rewrite",
@@ -165,4 +169,13 @@ def _function(report: Report, node: Node, what: str) -> str | None:
     if found is None or _FUNCTION.fullmatch(found):
         return found
     report.error(node.position, "bad_function", f"{what}: {quoted(found)} is not a function", "write `schema.name`")
+    return None
+
+
+def _extension(report: Report, node: Node, what: str) -> str | None:
+    found = text(report, node, what)
+    if found is None or found in REVIEWED:
+        return found
+    remedy = near(found, tuple(REVIEWED)) or "name its functions in `functions`, one by one"
+    report.error(node.position, "bad_extension", f"{what}: {quoted(found)} cannot be opened as a whole", remedy)
     return None

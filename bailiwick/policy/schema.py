@@ -15,6 +15,7 @@ from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import loosened_gates
 from bailiwick.policy.schema_tools import mcp_mount, tool_schemas
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
+from bailiwick.sql.extensions import REVIEWED
 
 Schema = Mapping[str, object]
 _DURATION = "^[1-9][0-9]{0,5}[smhdwy]$"
@@ -169,6 +170,9 @@ def _mounts() -> dict[str, object]:
             },
             "sql": {"type": "boolean", "description": "Whether `sql:` predicates and masks are switched on."},
             "functions": _several({"type": "string"}, "Further functions, `schema.name`, that agents may call."),
+            "extensions": _several(
+                {"enum": sorted(REVIEWED)}, "Extensions whose functions, operators and types agents may use."
+            ),
             "plaintext": {"type": "boolean", "description": "Whether clients beyond loopback may do without TLS."},
             "limits": _ref("statement_limits", "Ceilings on every statement."),
             "enforce": _enum(("rewrite", "both"), "`both`: inside PostgreSQL too, by the compiled native depth."),

@@ -104,7 +104,8 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
     if func.HasField("over"):
         window(func.over, level, walk)
     if name is None:
-        fact = joined(facts, leaky=True)
+        made = ".".join(part.string.sval for part in func.funcname)
+        fact = joined(facts, made if made in walk.catalogue.opened else "", leaky=True)
         own = func.funcname[0].string.sval == "information_schema"
         return Fact("record", fact.uses, fact.leaky, _EXPANDED) if own else fact
     return _builtin(node, name, facts, walk)
@@ -137,6 +138,10 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         return joined(facts, leaky=True)
     if name not in functions.ALLOWED:
         refuse("function_not_allowed", f"function `{name}` is not allowed", "built-in functions that only compute")
+    own = _of_extension(name, facts, walk)
+    if own:
+        _qualify(func, own, name)
+        return joined(facts, leaky=True)
     if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
         _qualify(func, "pg_catalog", name)
     kind = _result(name, facts)
@@ -146,6 +151,15 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         walk.leaks = walk.leaks.union(*(fact.uses for fact in facts))
         return Fact(kind)
     return joined(facts, kind, leaky=True)
+
+
+def _of_extension(name: str, facts: Sequence[Fact], walk: Walk) -> str:
+    """Return the schema of an opened extension that has a function of a built-in one's name for its own type, as citext
+    has: the better match."""
+    kinds = [fact.type for fact in facts if fact.type in walk.catalogue.opened]
+    schemas = {kind.rpartition(".")[0] for kind in kinds}
+    found = [schema for schema in schemas if f"{schema}.{name}" in walk.catalogue.functions]
+    return found[0] if len(found) == 1 else ""
 
 
 def _result(name: str, facts: Sequence[Fact]) -> str:

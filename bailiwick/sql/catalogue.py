@@ -58,13 +58,21 @@ class Catalogue:
     results: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
     """(schema, function) → columns of its result, for the functions that the policy adds and that return rows; not
     here when its overloads differ in them."""
+    functions: frozenset[str] = frozenset()
+    """`schema.name` of the functions of the extensions that the policy opens."""
+    operators: Mapping[str, tuple[tuple[str, str, str], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[str, str, str], ...]"]
+    )
+    """Operator → (schema, left type, right type) of those of these extensions."""
     composites: Mapping[str, tuple[tuple[str, str], ...]] = field(
         default_factory=dict[str, "tuple[tuple[str, str], ...]"]
     )
     """Printed name of a composite type (no relation's row) of an accepted column → its fields, with their types."""
     types: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """Printed type (as in `Column.type`) of a column whose type is not PostgreSQL's own → oid of that type, then
-    those of its element, array and base types."""
+    those of its element, array and base types. And those of the extensions that the policy opens."""
+    opened: frozenset[str] = frozenset()
+    """Printed names of the types of these extensions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ A handler takes (node, level, walk), may change the node in place, and returns t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node
 
-from bailiwick.sql import json_calls
+from bailiwick.sql import extensions, json_calls
 from bailiwick.sql.calls import call, value_function
 from bailiwick.sql.casts import cast, printed, reg_type, type_name
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
@@ -80,20 +81,24 @@ def _parameter(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  #
     return Fact(walk.declared[number - 1]) if number <= len(walk.declared) else UNTYPED
 
 
-def operator_name(parts: Sequence[Node]) -> str:
-    """Return an operator's name. Only built-in ones exist: search_path upstream is pg_catalog alone."""
+def operator_name(parts: Sequence[Node], walk: Walk) -> str:
+    """Return an operator's name. Only built-in ones exist, and those of opened extensions: search_path upstream is
+    pg_catalog alone."""
     names = [part.string.sval for part in parts]
     if len(names) == 1 or (len(names) == 2 and names[0] == "pg_catalog"):
+        return names[-1]
+    opened = walk.catalogue.operators.get(names[-1], ())
+    if len(names) == 2 and any(schema == names[0] for schema, _, _ in opened):
         return names[-1]
     refuse("function_not_allowed", f"operator `{'.'.join(names)}` is not allowed", "built-in operators")
 
 
-def _operators(expr: pb.A_Expr) -> tuple[str, ...]:
+def _operators(expr: pb.A_Expr, walk: Walk) -> tuple[str, ...]:
     if expr.kind in (pb.AEXPR_BETWEEN, pb.AEXPR_NOT_BETWEEN, pb.AEXPR_BETWEEN_SYM, pb.AEXPR_NOT_BETWEEN_SYM):
         return (">=", "<=")
     if expr.kind in (pb.AEXPR_DISTINCT, pb.AEXPR_NOT_DISTINCT, pb.AEXPR_NULLIF):
         return ("=",)
-    return (operator_name(expr.name),)
+    return (operator_name(expr.name, walk),)
 
 
 def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
@@ -120,17 +125,25 @@ def _sides(expr: pb.A_Expr, operators: Sequence[str], level: Level, walk: Walk) 
 
 def _operation(node: Node, level: Level, walk: Walk) -> Fact:
     expr = node.a_expr
-    operators = _operators(expr)
+    operators = _operators(expr, walk)
     if (
         expr.kind == pb.AEXPR_OP
         and operators == ("||",)
         and expr.lexpr.WhichOneof("node")
         and expr.rexpr.WhichOneof("node")
     ):
-        return joined((printed(expr.lexpr, level, walk), printed(expr.rexpr, level, walk)), "text", leaky=True)
+        sides = printed(expr.lexpr, level, walk), printed(expr.rexpr, level, walk)
+        opened = _opened(expr, "||", sides[0], sides[1:], walk)
+        if opened:
+            extensions.qualify(node, opened)
+        return joined(sides, "" if opened else "text", leaky=True)
     left, rights = _sides(expr, operators, level, walk)
-    proof = expr.lexpr.WhichOneof("node") is not None and all(
-        is_leakproof(walk, operator, left, right) for operator in operators for right in rights
+    opened = "" if not walk.catalogue.operators else _opened(expr, operators[0], left, rights, walk)
+    proof = (
+        not opened
+        and not _is_foreign(expr)
+        and expr.lexpr.WhichOneof("node") is not None
+        and all(is_leakproof(walk, operator, left, right) for operator in operators for right in rights)
     )
     if expr.kind == pb.AEXPR_OP:
         boolean = operators[0] in (
@@ -153,7 +166,26 @@ def _operation(node: Node, level: Level, walk: Walk) -> Fact:
         result = "boolean" if boolean else "text" if operators[0] in ("||", "->>", "#>>") else ""
     else:
         result = "" if expr.kind == pb.AEXPR_NULLIF else "boolean"
+    if opened:
+        extensions.qualify(node, opened)
     return joined((left, *rights), result, leaky=not proof)
+
+
+def _is_foreign(expr: pb.A_Expr) -> bool:
+    return len(expr.name) > 1 and expr.name[0].string.sval != "pg_catalog"
+
+
+def _opened(expr: pb.A_Expr, operator: str, left: Fact, rights: Sequence[Fact], walk: Walk) -> str:
+    """Return the schema of the extension's operator that is meant by a bare name; empty when a built-in one is."""
+    if len(expr.name) > 1:
+        return ""  # written with its schema
+    arrays = expr.kind in (pb.AEXPR_OP_ANY, pb.AEXPR_OP_ALL)
+    for right in rights:
+        element = replace(right, type=right.type.removesuffix("[]")) if arrays else right
+        found = extensions.schema_of(operator, left, element, walk.catalogue)
+        if found:
+            return found
+    return ""
 
 
 def _boolean(node: Node, level: Level, walk: Walk) -> Fact:
@@ -169,6 +201,8 @@ def _case(node: Node, level: Level, walk: Walk) -> Fact:
         when = expression(branch.case_when.expr, level, walk)
         if subject is not NOTHING:
             compared = compared or not is_leakproof(walk, "=", subject, when)
+            if extensions.schema_of("=", subject, when, walk.catalogue):
+                refuse("syntax_not_supported", "CASE x WHEN is not supported over this type", "CASE WHEN x = …")
         facts += [when, expression(branch.case_when.result, level, walk)]
     facts.append(optional(case.defresult, level, walk))
     return joined(facts, leaky=compared)
@@ -231,7 +265,7 @@ def _indirection(node: Node, level: Level, walk: Walk) -> Fact:
 def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:
     link = node.sub_link
     test = optional(link.testexpr, level, walk)
-    operator = operator_name(link.oper_name) if link.oper_name else "="
+    operator = operator_name(link.oper_name, walk) if link.oper_name else "="
     if not link.subselect.HasField("select_stmt"):
         refuse("syntax_not_supported", "only a query can be a sub-query")
     select = link.subselect.select_stmt
@@ -244,6 +278,12 @@ def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:
     if link.sub_link_type == pb.EXISTS_SUBLINK:
         return Fact("boolean", around, bool(around))
     proof = len(columns) == 1 and is_leakproof(walk, operator, test, columns[0][1])
+    opened = extensions.schema_of(operator, test, columns[0][1], walk.catalogue) if len(columns) == 1 else ""
+    if len(link.oper_name) > 1 and link.oper_name[0].string.sval != "pg_catalog":
+        proof = False
+    if opened and len(link.oper_name) < 2:
+        extensions.qualify_link(link, opened)
+        proof = False
     fact = joined((test, Fact("", uses, leaky)), "boolean", leaky=not proof)
     fence(fact)  # it may become a join, whose condition may then be evaluated before any filter
     return fact

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node, RangeVar
 
-from bailiwick.sql import aggregates, locks, table_functions
+from bailiwick.sql import aggregates, extensions, locks, table_functions
 from bailiwick.sql.environment import (
     NOTHING,
     UNREPLACED,
@@ -248,6 +248,7 @@ def _equal(name: str, left: Sequence[Source], right: Sequence[Source], walk: Wal
         for source in found:
             source.read((name,))
         facts.append(found[0].columns[name])
+    extensions.check_equality(name, facts, walk.catalogue)
     fence(joined(facts, "boolean", leaky=not is_leakproof(walk, "=", facts[0], facts[1])))
 
 

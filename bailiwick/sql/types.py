@@ -129,7 +129,7 @@ def user_types(catalogue: Catalogue) -> frozenset[tuple[str, str]]:
     columns = [column for relation in catalogue.relations.values() for column in relation.columns]
     kinds = [column.type for column in columns if column.kind in "edrmb"]
     nested = [kind for fields in catalogue.composites.values() for _, kind in fields]
-    return _named(frozenset((*kinds, *catalogue.composites, *nested)))
+    return _named(frozenset((*kinds, *catalogue.composites, *nested, *catalogue.opened)))
 
 
 @lru_cache(maxsize=16)
