@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from bailiwick.errors import BackendError
+from bailiwick.gateway.extensions import read_brought
 from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.model.policy import Mount
 from bailiwick.sql.catalogue import Catalogue, Column, Relation
-from bailiwick.sql.extensions import REVIEWED
 from bailiwick.sql.system_reach import FIRST_USER_OID
 
 CONNECT_SECONDS = 10
@@ -123,37 +123,6 @@ WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = p.oi
   OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = p.oid::oid AND t.tgtype::int4 & 2 = 2)
 """
 
-_EXTENSIONS = r"""
-WITH member AS (
-    SELECT e.extname::text AS extension, d.classid, d.objid
-    FROM pg_catalog.pg_extension AS e
-    JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
-    WHERE d.deptype = 'e' AND e.extname = ANY ($1::text[])
-)
-SELECT 'function' AS what, m.extension, n.nspname::text AS schema, p.proname::text AS name, '' AS "left", '' AS "right"
-FROM member AS m JOIN pg_catalog.pg_proc AS p ON m.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = m.objid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE p.prokind <> 'p' AND NOT p.prosecdef AND NOT EXISTS (
-    SELECT FROM pg_catalog.pg_type AS t WHERE t.oid = ANY (array_append(p.proargtypes::oid[], p.prorettype))
-    AND (t.typname IN ('internal', 'cstring', 'trigger') OR t.typname LIKE '%\_handler'))
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc AS o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname
-                  AND o.oid NOT IN (SELECT w.objid FROM member AS w WHERE w.classid = m.classid))
-UNION ALL
-SELECT 'operator', m.extension, n.nspname, o.oprname, pg_catalog.format_type(o.oprleft, NULL),
-       pg_catalog.format_type(o.oprright, NULL)
-FROM member AS m JOIN pg_catalog.pg_operator AS o ON m.classid = 'pg_catalog.pg_operator'::regclass AND o.oid = m.objid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_operator AS other
-                  WHERE other.oprnamespace = o.oprnamespace AND other.oprname = o.oprname
-                  AND other.oid NOT IN (SELECT w.objid FROM member AS w WHERE w.classid = m.classid))
-UNION ALL
-SELECT 'type', m.extension, n.nspname, pg_catalog.format_type(t.oid, NULL), t.oid::text, t.typarray::text
-FROM member AS m JOIN pg_catalog.pg_type AS t ON m.classid = 'pg_catalog.pg_type'::regclass AND t.oid = m.objid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-WHERE t.typtype IN ('b', 'd', 'e', 'r') AND t.typcategory <> 'A'
-"""
-"""What extensions bring; nothing under a name that somebody else uses in the same schema too."""
-
 _RESULTS = """
 SELECT f.schema, f.name, min(f.columns) AS columns
 FROM (
@@ -229,7 +198,8 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         types = await _types(connection, [row for rows in live.values() for row in rows])
         rows = sorted({row.type_oid for rows in live.values() for row in rows if row.type_kind == "c"})
         composites = await connection.fetch(_COMPOSITES, rows)
-        brought = _brought(await connection.fetch(_EXTENSIONS, list(policy_mount.extensions)))
+        near = {oid for around in types.values() for oid in around}
+        brought = await read_brought(connection.fetch, policy_mount.extensions, near)
         results = await connection.fetch(_RESULTS, [*policy_mount.functions, *sorted(brought.functions)])
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
@@ -248,29 +218,6 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         composites={row["type"]: tuple(zip(row["names"], row["types"], strict=True)) for row in composites},
         results={(row["schema"], row["name"]): tuple(row["columns"]) for row in results},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Brought:
-    """What the opened extensions bring."""
-
-    functions: frozenset[str]
-    operators: Mapping[str, tuple[tuple[str, str, str], ...]]
-    types: Mapping[str, tuple[int, ...]]
-
-
-def _brought(rows: Sequence[Mapping[str, str]]) -> _Brought:
-    functions: set[str] = set()
-    operators: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    types: dict[str, tuple[int, ...]] = {}
-    for row in rows:
-        if row["what"] == "type":
-            types[row["name"]] = tuple(int(oid) for oid in (row["left"], row["right"]) if oid != "0")
-        elif row["what"] == "operator":
-            operators[row["name"]].append((row["schema"], row["left"], row["right"]))
-        elif row["name"] not in REVIEWED.get(row["extension"], ()):
-            functions.add(f"{row['schema']}.{row['name']}")
-    return _Brought(frozenset(functions), {name: tuple(found) for name, found in operators.items()}, types)
 
 
 async def refused_statements(url: str, statements: Sequence[str]) -> Mapping[str, str]:

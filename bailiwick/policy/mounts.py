@@ -24,7 +24,7 @@ from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import limits, secret_url, statement_limits, table
-from bailiwick.sql.extensions import REVIEWED
+from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")

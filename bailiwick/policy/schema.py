@@ -15,7 +15,7 @@ from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import loosened_gates
 from bailiwick.policy.schema_tools import mcp_mount, tool_schemas
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
-from bailiwick.sql.extensions import REVIEWED
+from bailiwick.sql.extension_lists import REVIEWED
 
 Schema = Mapping[str, object]
 _DURATION = "^[1-9][0-9]{0,5}[smhdwy]$"

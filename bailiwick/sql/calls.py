@@ -13,6 +13,7 @@ from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
 from bailiwick.sql import functions, settings
 from bailiwick.sql.casts import printed
 from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
+from bailiwick.sql.extension_lists import ONE_ARGUMENT
 from bailiwick.sql.results import LEXEMES
 from bailiwick.sql.templates import put
 from bailiwick.sql.types import BUILT_IN
@@ -66,6 +67,12 @@ _EXPANDED = (("x", NOTHING), ("n", Fact("integer")))
 """The fields of what `information_schema._pg_expandarray` returns."""
 _PRINTING = frozenset({"concat", "concat_ws", "format"})
 _POPULATING = ("json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset")
+_TEXT_FUNCTIONS = """
+    btrim chr concat concat_ws format initcap left lpad ltrim md5 overlay quote_ident quote_literal regexp_replace
+    regexp_substr repeat replace reverse right rpad rtrim split_part string_agg substr substring to_char to_hex
+    translate
+""".split()  # noqa: SIM905  # a list of names reads better as text
+"""Functions that give a text, or of bytes and bits give such."""
 _TYPES = {
     "count": "bigint",
     "length": "integer",
@@ -104,8 +111,10 @@ def call(node: Node, level: Level, walk: Walk) -> Fact:
     if func.HasField("over"):
         window(func.over, level, walk)
     if name is None:
-        made = ".".join(part.string.sval for part in func.funcname)
-        fact = joined(facts, made if made in walk.catalogue.opened else "", leaky=True)
+        added = ".".join(part.string.sval for part in func.funcname)
+        if added in walk.catalogue.functions and func.funcname[-1].string.sval in ONE_ARGUMENT and len(facts) != 1:
+            refuse("function_not_allowed", f"this form of `{added}` is not allowed", f"`{added}` of one argument")
+        fact = joined(facts, walk.catalogue.functions.get(added, ""), leaky=True)
         own = func.funcname[0].string.sval == "information_schema"
         return Fact("record", fact.uses, fact.leaky, _EXPANDED) if own else fact
     return _builtin(node, name, facts, walk)
@@ -141,7 +150,7 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
     own = _of_extension(name, facts, walk)
     if own:
         _qualify(func, own, name)
-        return joined(facts, leaky=True)
+        return joined(facts, walk.catalogue.functions[f"{own}.{name}"], leaky=True)
     if name != "unnest":  # `unnest(a, b)` of FROM is a form of the grammar, which knows it by its bare name only
         _qualify(func, "pg_catalog", name)
     kind = _result(name, facts)
@@ -168,6 +177,8 @@ def _result(name: str, facts: Sequence[Fact]) -> str:
         return LEXEMES if facts[0].type == "tsvector" else facts[0].type[:-2] if facts[0].type.endswith("[]") else ""
     if name in _POPULATING and facts:
         return facts[0].type
+    if name in _TEXT_FUNCTIONS and not (facts and facts[0].type in ("bytea", "bit", "bit varying", "")):
+        return "text"
     return _TYPES.get(name, "")
 
 

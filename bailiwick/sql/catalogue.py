@@ -58,21 +58,22 @@ class Catalogue:
     results: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
     """(schema, function) → columns of its result, for the functions that the policy adds and that return rows; not
     here when its overloads differ in them."""
-    functions: frozenset[str] = frozenset()
-    """`schema.name` of the functions of the extensions that the policy opens."""
-    operators: Mapping[str, tuple[tuple[str, str, str], ...]] = field(
-        default_factory=dict[str, "tuple[tuple[str, str, str], ...]"]
+    functions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`schema.name` of each function of the opened extensions → type of its result, empty where overloads differ."""
+    operators: Mapping[str, tuple[tuple[str, str, str, str], ...]] = field(
+        default_factory=dict[str, "tuple[tuple[str, str, str, str], ...]"]
     )
-    """Operator → (schema, left type, right type) of those of these extensions."""
+    """Operator → (schema, left type, right type, type of the result) of those of these extensions."""
     composites: Mapping[str, tuple[tuple[str, str], ...]] = field(
         default_factory=dict[str, "tuple[tuple[str, str], ...]"]
     )
     """Printed name of a composite type (no relation's row) of an accepted column → its fields, with their types."""
     types: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """Printed type (as in `Column.type`) of a column whose type is not PostgreSQL's own → oid of that type, then
-    those of its element, array and base types. And those of the extensions that the policy opens."""
+    those of its element, array and base types. And those of the opened extensions: the policy's,
+    and those that types of accepted columns belong to."""
     opened: frozenset[str] = frozenset()
-    """Printed names of the types of these extensions."""
+    """Printed names of the types of the opened extensions."""
 
 
 @dataclass(frozen=True, slots=True)

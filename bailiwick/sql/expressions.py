@@ -6,7 +6,6 @@ A handler takes (node, level, walk), may change the node in place, and returns t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node
@@ -87,8 +86,7 @@ def operator_name(parts: Sequence[Node], walk: Walk) -> str:
     names = [part.string.sval for part in parts]
     if len(names) == 1 or (len(names) == 2 and names[0] == "pg_catalog"):
         return names[-1]
-    opened = walk.catalogue.operators.get(names[-1], ())
-    if len(names) == 2 and any(schema == names[0] for schema, _, _ in opened):
+    if len(names) == 2 and any(each[0] == names[0] for each in walk.catalogue.operators.get(names[-1], ())):
         return names[-1]
     refuse("function_not_allowed", f"operator `{'.'.join(names)}` is not allowed", "built-in operators")
 
@@ -99,6 +97,10 @@ def _operators(expr: pb.A_Expr, walk: Walk) -> tuple[str, ...]:
     if expr.kind in (pb.AEXPR_DISTINCT, pb.AEXPR_NOT_DISTINCT, pb.AEXPR_NULLIF):
         return ("=",)
     return (operator_name(expr.name, walk),)
+
+
+_TRUTHS = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*", "^@"})
+"""Operators that give a boolean."""
 
 
 def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
@@ -126,66 +128,30 @@ def _sides(expr: pb.A_Expr, operators: Sequence[str], level: Level, walk: Walk) 
 def _operation(node: Node, level: Level, walk: Walk) -> Fact:
     expr = node.a_expr
     operators = _operators(expr, walk)
-    if (
-        expr.kind == pb.AEXPR_OP
-        and operators == ("||",)
-        and expr.lexpr.WhichOneof("node")
-        and expr.rexpr.WhichOneof("node")
-    ):
-        sides = printed(expr.lexpr, level, walk), printed(expr.rexpr, level, walk)
-        opened = _opened(expr, "||", sides[0], sides[1:], walk)
-        if opened:
-            extensions.qualify(node, opened)
-        return joined(sides, "" if opened else "text", leaky=True)
-    left, rights = _sides(expr, operators, level, walk)
-    opened = "" if not walk.catalogue.operators else _opened(expr, operators[0], left, rights, walk)
+    if expr.kind == pb.AEXPR_OP and operators == ("||",) and _has_both(expr):
+        left, rights = printed(expr.lexpr, level, walk), [printed(expr.rexpr, level, walk)]
+    else:
+        left, rights = _sides(expr, operators, level, walk)
+    opened = extensions.meant(expr, operators[0], left, rights, walk.catalogue) if walk.catalogue.operators else None
     proof = (
-        not opened
-        and not _is_foreign(expr)
+        opened is None
+        and not extensions.is_written_out(expr.name)
         and expr.lexpr.WhichOneof("node") is not None
         and all(is_leakproof(walk, operator, left, right) for operator in operators for right in rights)
     )
+    if opened is not None:
+        result = opened.result if expr.kind == pb.AEXPR_OP else left.type if expr.kind == pb.AEXPR_NULLIF else "boolean"
+        extensions.qualify(node, opened, walk)
+        return joined((left, *rights), result, leaky=True)
     if expr.kind == pb.AEXPR_OP:
-        boolean = operators[0] in (
-            "=",
-            "<>",
-            "<",
-            ">",
-            "<=",
-            ">=",
-            "~~",
-            "!~~",
-            "~~*",
-            "!~~*",
-            "~",
-            "!~",
-            "~*",
-            "!~*",
-            "^@",
-        )
-        result = "boolean" if boolean else "text" if operators[0] in ("||", "->>", "#>>") else ""
+        result = "boolean" if operators[0] in _TRUTHS else "text" if operators[0] in ("||", "->>", "#>>") else ""
     else:
         result = "" if expr.kind == pb.AEXPR_NULLIF else "boolean"
-    if opened:
-        extensions.qualify(node, opened)
     return joined((left, *rights), result, leaky=not proof)
 
 
-def _is_foreign(expr: pb.A_Expr) -> bool:
-    return len(expr.name) > 1 and expr.name[0].string.sval != "pg_catalog"
-
-
-def _opened(expr: pb.A_Expr, operator: str, left: Fact, rights: Sequence[Fact], walk: Walk) -> str:
-    """Return the schema of the extension's operator that is meant by a bare name; empty when a built-in one is."""
-    if len(expr.name) > 1:
-        return ""  # written with its schema
-    arrays = expr.kind in (pb.AEXPR_OP_ANY, pb.AEXPR_OP_ALL)
-    for right in rights:
-        element = replace(right, type=right.type.removesuffix("[]")) if arrays else right
-        found = extensions.schema_of(operator, left, element, walk.catalogue)
-        if found:
-            return found
-    return ""
+def _has_both(expr: pb.A_Expr) -> bool:
+    return expr.lexpr.WhichOneof("node") is not None and expr.rexpr.WhichOneof("node") is not None
 
 
 def _boolean(node: Node, level: Level, walk: Walk) -> Fact:
@@ -196,16 +162,26 @@ def _case(node: Node, level: Level, walk: Walk) -> Fact:
     case = node.case_expr
     subject = optional(case.arg, level, walk)
     facts = [subject]
+    results: list[Fact] = []
     compared = False
     for branch in case.args:
         when = expression(branch.case_when.expr, level, walk)
         if subject is not NOTHING:
             compared = compared or not is_leakproof(walk, "=", subject, when)
-            if extensions.schema_of("=", subject, when, walk.catalogue):
+            if extensions.operator_of("=", subject, when, walk.catalogue):
                 refuse("syntax_not_supported", "CASE x WHEN is not supported over this type", "CASE WHEN x = …")
         facts += [when, expression(branch.case_when.result, level, walk)]
-    facts.append(optional(case.defresult, level, walk))
-    return joined(facts, leaky=compared)
+        results.append(facts[-1])
+    if case.defresult.WhichOneof("node"):
+        facts.append(expression(case.defresult, level, walk))
+        results.append(facts[-1])
+    return joined(facts, _common_type(results), leaky=compared)
+
+
+def _common_type(facts: Iterable[Fact]) -> str:
+    """Return the type of what is one of several; empty where they are of several types."""
+    kinds = {fact.type for fact in facts if fact.type != "unknown"}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def _collate(node: Node, level: Level, walk: Walk) -> Fact:
@@ -246,7 +222,8 @@ def _coalesce(node: Node, level: Level, walk: Walk) -> Fact:
 
 
 def _min_max(node: Node, level: Level, walk: Walk) -> Fact:
-    return joined(expressions(node.min_max_expr.args, level, walk), leaky=True)
+    facts = expressions(node.min_max_expr.args, level, walk)
+    return joined(facts, _common_type(facts), leaky=True)
 
 
 def _indirection(node: Node, level: Level, walk: Walk) -> Fact:
@@ -278,11 +255,7 @@ def _sub_link(node: Node, level: Level, walk: Walk) -> Fact:
     if link.sub_link_type == pb.EXISTS_SUBLINK:
         return Fact("boolean", around, bool(around))
     proof = len(columns) == 1 and is_leakproof(walk, operator, test, columns[0][1])
-    opened = extensions.schema_of(operator, test, columns[0][1], walk.catalogue) if len(columns) == 1 else ""
-    if len(link.oper_name) > 1 and link.oper_name[0].string.sval != "pg_catalog":
-        proof = False
-    if opened and len(link.oper_name) < 2:
-        extensions.qualify_link(link, opened)
+    if extensions.is_written_out(link.oper_name) or extensions.qualify_link(link, test, columns, walk.catalogue):
         proof = False
     fact = joined((test, Fact("", uses, leaky)), "boolean", leaky=not proof)
     fence(fact)  # it may become a join, whose condition may then be evaluated before any filter

@@ -78,7 +78,7 @@ class Rewriter:
         as a role of the native depth; only these are then there."""
         self.scope = scope
         self._catalogue = catalogue
-        self._functions = frozenset(functions) | catalogue.functions
+        self._functions = frozenset(functions).union(catalogue.functions)
         self._own_types = own_types(catalogue)
         self._limit = limit
         self._relations: dict[tuple[str, str], ScopedRelation] = {}
