@@ -125,6 +125,13 @@ _reading = (
         "published articles, no drafts",
     ),
     Step(
+        "says what people usually pay",
+        "SELECT count(*) AS payments, round(avg(amount)) AS usual FROM payments WHERE amount > 100",
+        Rows(1, ("payments", "usual")),
+        "ALLOWED",
+        "counts and averages of the tenant's payments; no row of them is ever shown",
+    ),
+    Step(
         "takes every column there is",
         "SELECT * FROM customers",
         Rows(1, ("customer_id", "name", "email", "region", "tier")),
@@ -134,9 +141,9 @@ _reading = (
     Step(
         "lists the tables",
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name",
-        Rows(8, first={"table_name": "customers"}),
+        Rows(9, first={"table_name": "customers"}),
         "FILTERED",
-        "8 of 14: the catalogue holds the scope and nothing else",
+        "9 of 14: the catalogue holds the scope and nothing else",
     ),
 )
 
@@ -163,6 +170,20 @@ _attacks = (
         "FILTERED",
         "customer 2 exists, in another tenant; from here it does not",
         (2,),
+    ),
+    Step(
+        "looks at single payments",
+        "SELECT amount, paid_at FROM payments LIMIT 1",
+        Refused("action_not_granted"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "corners one payment with an average",
+        "SELECT count(*), avg(amount) FROM payments WHERE paid_at = '2000-01-01' OR amount > 100.5",
+        Refused("group_too_small"),
+        "DENIED",
+        "",
     ),
     Step(
         "appends secrets by UNION",
@@ -232,6 +253,27 @@ _writing = (
         "the tenant is filled in by the gateway",
         (TICKET,),
         chapter="it writes",
+    ),
+    Step(
+        "corrects its answer",
+        "UPDATE messages SET body = 'A pair in 42 is on its way, by courier.' WHERE author = 'agent'",
+        Done("UPDATE 1"),
+        "ALLOWED",
+        "one message, as many as it may change at once",
+    ),
+    Step(
+        "rewrites the whole conversation",
+        "UPDATE messages SET body = ''",
+        Refused("batch_exceeded"),
+        "DENIED",
+        "",
+    ),
+    Step(
+        "takes the order back",
+        "UPDATE orders SET status = 'returned' WHERE order_id = 112",
+        Refused("queued"),
+        "HELD",
+        "",
     ),
     Step(
         "answers in somebody else's ticket",
