@@ -67,14 +67,13 @@ def _live(policy: Policy, path: Path) -> Lock:
     import asyncio
     import os
 
+    from bailiwick.gateway.backends import place_of, read_tables
     from bailiwick.gateway.config import policy_folder
-    from bailiwick.gateway.introspect import read_tables
-    from bailiwick.gateway.secrets import resolve
     from bailiwick.model.lock import Lock
 
     async def read(mount: Mount) -> Mapping[tuple[str, str], LockedTable]:
-        url = resolve(mount.url, os.environ, policy_folder(path)).reveal()
-        return await read_tables(url, [(found.schema, found.table) for found in mount.resources.values()])
+        place = place_of(mount, os.environ, policy_folder(path)).reveal()
+        return await read_tables(mount, place, [(found.schema, found.table) for found in mount.resources.values()])
 
     async def read_all() -> Lock:
         return Lock({name: await read(mount) for name, mount in policy.mounts.items()})

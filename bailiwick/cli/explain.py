@@ -137,12 +137,11 @@ def _catalogue(policy: Policy, lock: Lock, mount: str, path: Path, *, connect: b
     import asyncio
     import os
 
+    from bailiwick.gateway.backends import place_of, read_catalogue
     from bailiwick.gateway.config import policy_folder
-    from bailiwick.gateway.introspect import read_catalogue
-    from bailiwick.gateway.secrets import resolve
 
-    url = resolve(policy.mounts[mount].url, os.environ, policy_folder(path)).reveal()
-    return asyncio.run(read_catalogue(url, policy.mounts[mount], lock.mounts.get(mount, {})))
+    place = place_of(policy.mounts[mount], os.environ, policy_folder(path)).reveal()
+    return asyncio.run(read_catalogue(place, policy.mounts[mount], lock.mounts.get(mount, {})))
 
 
 def _action(policy: Policy, scope: Scope, parts: Sequence[str]) -> Explained:

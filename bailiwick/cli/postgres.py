@@ -157,7 +157,7 @@ def _mount(policy: Path, mount: str | None) -> str:
     from bailiwick.errors import PolicyError
     from bailiwick.gateway.ready import read_force
 
-    mounts = [*read_force(policy)[0].mounts]
+    mounts = [name for name, mount in read_force(policy)[0].mounts.items() if mount.kind == "postgres"]
     if mount is None and len(mounts) == 1:
         return mounts[0]
     if mount is None or mount not in mounts:

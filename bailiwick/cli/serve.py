@@ -51,8 +51,9 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
 
     def started(gateway: Running) -> None:
         for front in gateway.fronts:
-            host, port = front.address
-            typer.echo(f"{front.name}: {host}:{port}")
+            if front.address is not None:
+                host, port = front.address
+                typer.echo(f"{front.name}: {host}:{port}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
     await run_until_told(policy, config, os.environ, [PostgresFront(config)], started)

@@ -95,7 +95,7 @@ async def demonstrate(
         rows = await load(database, datetime.now(UTC))
         watcher.progress(f"loaded a support desk: 16 tables, {rows:,} rows, 3 tenants, secrets among them")
         async with _gateway(home, database, front) as gateway:
-            host, port = gateway.fronts[0].address
+            host, port = gateway.addresses()["postgres"]
             watcher.progress(f"the gateway serves {home / 'policy.yaml'} on {host}:{port}")
             expected = await _script(gateway, watcher)
             if until is not None:
@@ -124,7 +124,7 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
         f"opened a session: agent {AGENT}, user {USER}, task {TASK}, tenant {TENANT},"
         f" ticket_id {TICKET}; looked up: customer_id {session.context['customer_id']}"
     )
-    host, port = gateway.fronts[0].address
+    host, port = gateway.addresses()["postgres"]
     connection = await asyncpg.connect(
         host=host, port=port, user=AGENT, password=opened.token, database=opened.mounts[0], ssl=False
     )
@@ -162,7 +162,7 @@ async def _open(gateway: Gateway) -> Opened:
 async def _keep(gateway: Gateway, home: Path) -> Kept:
     """Open a session for a person with psql."""
     opened = await _open(gateway)
-    host, port = gateway.fronts[0].address
+    host, port = gateway.addresses()["postgres"]
     service = home / "pg_service.conf"
     service.touch(0o600)
     lines: Sequence[str] = (

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.errors import PolicyError
+from bailiwick.gateway.backends import place_of
 from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.files import lock_path, read_lock, read_policy
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.introspect import refused_statements
-from bailiwick.gateway.native import Native, compiled, in_force, place_of
-from bailiwick.gateway.secrets import Secret, resolve
+from bailiwick.gateway.native import Native, compiled, in_force
+from bailiwick.gateway.native import place_of as native_place
+from bailiwick.gateway.secrets import Secret
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.policy.effective import unsupported
@@ -86,6 +88,8 @@ def read_force(path: Path) -> tuple[Policy, Lock]:
 
 async def check_own_sql(policy: Policy, mount: Mount, url: Secret) -> tuple[Problem, ...]:
     """Return what the mount's database does not understand of the policy's own SQL. Raises BackendError."""
+    if mount.kind != "postgres":
+        return ()  # nowhere else can `sql:` be switched on
     own, problems = statements(policy, mount)
     if problems or not own:
         return problems
@@ -99,7 +103,7 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
     """Return the policy at `path`, ready. Raises PolicyError, ConfigError (secrets) or BackendError."""
     policy, lock = await asyncio.to_thread(read_force, path)  # a large policy takes its time
     base = policy_folder(path)
-    urls = {name: resolve(mount.url, environ, base) for name, mount in policy.mounts.items()}
+    urls = {name: place_of(mount, environ, base) for name, mount in policy.mounts.items()}
     catalogues = {
         name: await read_catalogue(urls[name].reveal(), mount, lock.mounts.get(name, {}))
         for name, mount in policy.mounts.items()
@@ -108,7 +112,7 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
     if wrong:
         raise PolicyRefusedError(wrong)
     natives = {
-        name: await in_force(urls[name].reveal(), compiled(policy, lock, place_of(name, urls[name].reveal())))
+        name: await in_force(urls[name].reveal(), compiled(policy, lock, native_place(name, urls[name].reveal())))
         for name, mount in policy.mounts.items()
         if mount.enforce == "both"
     }

@@ -16,14 +16,13 @@ from typing import Protocol
 
 import bailiwick
 from bailiwick.gateway.admin import AdminServer
+from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.introspect import read_catalogue
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
-from bailiwick.gateway.lookup import PostgresLookup
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.opening import Opener
 from bailiwick.gateway.ready import Ready, make_ready
@@ -47,8 +46,8 @@ class Front(Protocol):
         ...
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that clients connect to; known after `start`."""
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that clients connect to; known after `start`. None: agents reach it through another front."""
         ...
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
@@ -91,9 +90,8 @@ class Running:
         ulids = Ulids()
         tokens = Tokens(keys.signing, config.issuer)
         self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
-        self.opener = Opener(
-            self.sessions, tokens, PostgresLookup(lambda mount: self.ready.urls[mount]), config.sessions, ulids
-        )
+        lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
+        self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
         self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
         self.reloader: Reloader | None = None
         self._admin: AdminServer | None = None
@@ -117,8 +115,9 @@ class Running:
         for front in fronts:
             await front.start(self.gateway, self.keys, self.ready)
             self.fronts = (*self.fronts, front)
-            _log.info("%s clients connect to %s:%d", front.name, *front.address)
-        desk = Desk(self.sessions, self.opener, self.reloader, self._addresses, self.gateway.changes)
+            if front.address is not None:
+                _log.info("%s clients connect to %s:%d", front.name, *front.address)
+        desk = Desk(self.sessions, self.opener, self.reloader, self.addresses, self.gateway.changes)
         self._admin = AdminServer(self.config.admin_socket, desk.answer)
         await self._admin.start()
         self._watching = asyncio.create_task(self.reloader.watch())
@@ -137,8 +136,9 @@ class Running:
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
 
-    def _addresses(self) -> Mapping[str, tuple[str, int]]:
-        return {front.name: front.address for front in self.fronts}
+    def addresses(self) -> Mapping[str, tuple[str, int]]:
+        """Return where clients connect, by the name of the front."""
+        return {front.name: front.address for front in self.fronts if front.address is not None}
 
     def _install(self, ready: Ready) -> None:
         """Put a policy in force everywhere, in one turn of the event loop."""

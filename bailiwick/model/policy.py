@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Preview = Literal["rows", "count", "off"]
 """Rows before and after, and how many; only how many; nothing, so that nothing runs (triggers may reach outside)."""
+Engine = Literal["sqlite", "duckdb", "mariadb", "mysql", "trino"]
+"""What stands behind a mount of kind `sql`."""
 DEFAULT_GROUPINGS = 20
 """How many different groupings one session may ask for, unless the policy says otherwise."""
 
@@ -58,8 +60,9 @@ class Mount:
     """An enforcement point in front of one backend."""
 
     name: str
-    kind: Literal["postgres"]
+    kind: Literal["postgres", "sql"]
     url: SecretRef
+    """Where it is; for `sqlite` and `duckdb` the path of a file."""
     resources: Mapping[str, Resource]
     sql: bool = False
     """Whether `sql:` predicates and SQL masks are switched on."""
@@ -73,6 +76,8 @@ class Mount:
     """Ceilings on every statement, beside those of the grants."""
     enforce: Literal["rewrite", "both"] = "rewrite"
     """`both`: the gateway's connections also run as the compiled roles of the native depth."""
+    engine: Engine | None = None
+    """Of kind `sql`."""
     position: Position = NOWHERE
 
 

@@ -49,6 +49,8 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
 
 
 def _mount(old: Mount, new: Mount) -> Iterator[Note]:
+    if (old.kind, old.engine) != (new.kind, new.engine):
+        yield Note(True, f"mount {new.name} is another kind of backend: {new.engine or new.kind}", certain=False)
     if old.url != new.url:
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
     if old.plaintext != new.plaintext:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bailiwick.model.policy import Policy
+from bailiwick.model.policy import Engine, Grant, Policy
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.rules import loosened_gates
 from bailiwick.policy.values import statement_limits
 from bailiwick.policy.where import Path, where
 
+built_engines: frozenset[Engine] = frozenset()
 _REMEDY = "remove it until a later version enforces it"
 
 
@@ -17,9 +18,33 @@ def unsupported(policy: Policy) -> tuple[Problem, ...]:
     """Return one problem for each use of a key that has no effect yet; empty: the policy can be served."""
     found = [
         Problem(where(policy, path), "not_enforced_yet", f"{what} is not enforced yet", _REMEDY)
-        for path, what in (*_of_tools(policy), *_of_roles(policy), *_of_agents(policy), *_of_rules(policy))
+        for path, what in (
+            *_of_mounts(policy),
+            *_of_tools(policy),
+            *_of_roles(policy),
+            *_of_agents(policy),
+            *_of_rules(policy),
+        )
     ]
     return tuple(sorted(found, key=lambda problem: (problem.position, problem.message)))
+
+
+def _of_mounts(policy: Policy) -> Iterator[tuple[Path, str]]:
+    for mount in policy.mounts.values():
+        if mount.kind == "sql" and mount.engine not in built_engines:
+            yield ("mounts", mount.name, "engine"), f"engine `{mount.engine}` of mount `{mount.name}`"
+
+
+def _beyond_postgres(policy: Policy, grant: Grant) -> Iterator[str]:
+    """Yield the keys of a grant that have no effect on a mount of kind `sql`, where the grant is about one."""
+    for mount in policy.mounts.values():
+        named = grant.action.resource in mount.resources or grant.action.resource == "*"
+        if mount.kind == "sql" and named and grant.effect == "allow":
+            if grant.through == "queue":
+                yield "through"
+            if grant.aggregate is not None:
+                yield "aggregate"
+            return
 
 
 def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
@@ -33,6 +58,8 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
                     place = (*at, "grants", str(index), "limits", limit.name)
                     over = "" if limit.per is None else " over time"
                     yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
+            for key in _beyond_postgres(policy, grant):
+                yield (*at, "grants", str(index), key), f"`{key}` of the grant `{grant.id}` beyond PostgreSQL"
 
 
 def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:

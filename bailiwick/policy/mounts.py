@@ -23,12 +23,13 @@ from bailiwick.policy.labels import labels
 from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
-from bailiwick.policy.values import limits, secret_url, statement_limits, table
+from bailiwick.policy.sql_mounts import default_schema, sql_mount
+from bailiwick.policy.values import mount_limits, secret_url, table
 from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-later_kinds = ("sql", "http", "files", "email", "python")
+later_kinds = ("http", "files", "email", "python")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
@@ -44,6 +45,8 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
         return None
     if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "mcp":
         return mcp_mount(reading, entry, found)
+    if _is_sql(kind):
+        return sql_mount(reading, entry, found, _resources(reading, found, entry.key, default_schema(found)))
     block(report, found, what, mount_keys)
     url = required(report, found, "url", what)
     address = secret_url(report, url.value, f"`url` of {what}") if url else None
@@ -54,12 +57,7 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
     callable_ = several(report, functions.value, f"`functions` of {what}", _function) if functions else ()
     opened = found.get("extensions")
     extensions = several(report, opened.value, f"`extensions` of {what}", _extension) if opened else ()
-    bounds = found.get("limits")
-    ceilings = limits(report, bounds.value, f"`limits` of {what}", statement_limits) if bounds else ()
-    for one in ceilings:
-        if bounds and one.per is not None:
-            message = f"`{one.name}` of a mount is a ceiling on one statement, so it has no period"
-            report.error(bounds.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
+    ceilings = mount_limits(report, found, what)
     depth = found.get("enforce")
     depths: dict[str, Literal["rewrite", "both"]] = {"rewrite": "rewrite", "both": "both"}
     enforce = choice(report, depth.value, f"`enforce` of {what}", depths) if depth else None
@@ -84,14 +82,18 @@ def _kind_is_supported(report: Report, kind: Entry | None, what: str) -> bool:
     if kind is None:
         return True  # reported as missing; the rest is read as what is most likely meant
     found = text(report, kind.value, f"`kind` of {what}")
-    if found is None or found in ("postgres", "mcp"):
+    if found is None or found in ("postgres", "sql", "mcp"):
         return True
     if found in later_kinds:
         report.error(kind.value.position, "unsupported_kind", f"kind {quoted(found)} is not supported yet")
         return False
-    hint = near(found, ("postgres", "mcp", *later_kinds)) or "did you mean `postgres`?"
+    hint = near(found, ("postgres", "sql", "mcp", *later_kinds)) or "did you mean `postgres`?"
     report.error(kind.value.position, "unknown_kind", f"unknown kind {quoted(found)}", hint)
     return False
+
+
+def _is_sql(kind: Entry | None) -> bool:
+    return kind is not None and isinstance(kind.value, Leaf) and kind.value.text == "sql"
 
 
 def _foreign(found: Block) -> set[str]:
@@ -108,13 +110,14 @@ def _foreign(found: Block) -> set[str]:
     return names
 
 
-def _resources(reading: Reading, found: Block, mount_name: str) -> dict[str, Resource]:
+def _resources(reading: Reading, found: Block, mount_name: str, schema: str | None = "public") -> dict[str, Resource]:
+    """Return the resources of a mount; `schema` is that of a bare table name (None: it must be named)."""
     entry = found.get("resources")
     inner = block(reading.report, entry.value, f"`resources` of mount {quoted(mount_name)}") if entry else None
     read: dict[str, Resource] = {}
     tables: dict[tuple[str, str], str] = {}
     for item in inner.entries.values() if inner else ():
-        resource = _resource(reading, item, mount_name)
+        resource = _resource(reading, item, mount_name, schema)
         if resource is None:
             continue
         read[item.key] = resource
@@ -125,7 +128,7 @@ def _resources(reading: Reading, found: Block, mount_name: str) -> dict[str, Res
     return read
 
 
-def _resource(reading: Reading, entry: Entry, mount_name: str) -> Resource | None:
+def _resource(reading: Reading, entry: Entry, mount_name: str, schema: str | None) -> Resource | None:
     report, what = reading.report, f"resource {quoted(entry.key)}"
     found = block(report, entry.value, what, resource_keys)
     good = name_is_good(report, entry.key, entry.position, "resource")
@@ -137,7 +140,7 @@ def _resource(reading: Reading, entry: Entry, mount_name: str) -> Resource | Non
         reading.foreign.add(entry.key)
         return None
     source = required(report, found, "table", what)
-    relation = table(report, source.value, f"`table` of {what}") if source else None
+    relation = table(report, source.value, f"`table` of {what}", schema) if source else None
     key, tenant = found.get("key"), found.get("tenant")
     tenant_column = column(report, tenant.value, f"`tenant` of {what}") if tenant else None
     resource = Resource(

@@ -14,6 +14,7 @@ from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import loosened_gates
 from bailiwick.policy.schema_tools import mcp_mount, tool_schemas
+from bailiwick.policy.sql_mounts import file_engines, url_engines
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
 from bailiwick.sql.extension_lists import REVIEWED
 
@@ -142,7 +143,7 @@ def _mounts() -> dict[str, object]:
     label = _text("`" + "` < `".join(levels) + "`, or a free tag such as `pii` or `untrusted`.")
     resource = _object(
         {
-            "table": _text("`schema.table`; a bare name is in `public`."),
+            "table": _text("`schema.table`; a bare name is in `public`, of a file in `main`."),
             "key": _several({"type": "string"}, "Columns that identify a row.", 1),
             "tenant": _text("Column that must always equal the session's tenant."),
             "labels": {
@@ -158,16 +159,17 @@ def _mounts() -> dict[str, object]:
         },
         "table",
     )
+    resources = {
+        "type": "object",
+        "propertyNames": {"pattern": _NAME},
+        "additionalProperties": _ref("resource"),
+        "description": "What agents know of it, by name. What is not mapped does not exist for them.",
+    }
     postgres = _object(
         {
             "kind": {"const": "postgres", "description": "What kind of backend it is."},
             "url": _text("Where it is: `${ENV}`, `file:PATH`, `vault:PATH`, or a URL without a password in it."),
-            "resources": {
-                "type": "object",
-                "propertyNames": {"pattern": _NAME},
-                "additionalProperties": _ref("resource"),
-                "description": "What agents know of it, by name. What is not mapped does not exist for them.",
-            },
+            "resources": resources,
             "sql": {"type": "boolean", "description": "Whether `sql:` predicates and masks are switched on."},
             "functions": _several({"type": "string"}, "Further functions, `schema.name`, that agents may call."),
             "extensions": _several(
@@ -180,12 +182,30 @@ def _mounts() -> dict[str, object]:
         "kind",
         "url",
     )
+    engines = [
+        _object(
+            {
+                "kind": {"const": "sql", "description": "Another database; agents reach it through the tool `query`."},
+                "engine": _enum(names, "Which one."),
+                key: place,
+                "resources": resources,
+                "limits": _ref("statement_limits", "Ceilings on every statement."),
+            },
+            "kind",
+            "engine",
+            key,
+        )
+        for key, names, place in (
+            ("file", file_engines, _text("Path of the database's file, from the policy's folder; `${ENV}` is read.")),
+            ("url", url_engines, _text("Where it is: `${ENV}`, `file:PATH`, or a URL without a password in it.")),
+        )
+    ]
     later: Schema = {
         "type": "object",
         "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
         "required": ["kind"],
     }
-    return {"mount": {"anyOf": [postgres, mcp_mount(), later]}, "resource": resource, **tool_schemas()}
+    return {"mount": {"anyOf": [postgres, *engines, mcp_mount(), later]}, "resource": resource, **tool_schemas()}
 
 
 def _roles() -> dict[str, object]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from bailiwick.model.action import Action, data_verbs
 from bailiwick.model.policy import Hours, Limit, SecretRef
 from bailiwick.model.value import Operand, Ref
-from bailiwick.policy.document import Leaf, Node
+from bailiwick.policy.document import Block, Leaf, Node
 from bailiwick.policy.expect import block, text, wrong
 from bailiwick.policy.problem import Report, near, quoted
 
@@ -199,7 +199,20 @@ def operand(report: Report, node: Node, what: str) -> Operand | None:
     return found
 
 
-def secret_url(report: Report, node: Node, what: str) -> SecretRef | None:
+def mount_limits(report: Report, found: Block, what: str) -> tuple[Limit, ...]:
+    """Return the ceilings on every statement of a mount."""
+    bounds = found.get("limits")
+    ceilings = limits(report, bounds.value, f"`limits` of {what}", statement_limits) if bounds else ()
+    for one in ceilings:
+        if bounds and one.per is not None:
+            message = f"`{one.name}` of a mount is a ceiling on one statement, so it has no period"
+            report.error(bounds.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
+    return ceilings
+
+
+def secret_url(
+    report: Report, node: Node, what: str, schemes: tuple[str, ...] = ("postgresql", "postgres")
+) -> SecretRef | None:
     """Return where a backend is. A password in clear is refused: secrets stand in references only."""
     found = text(report, node, what)
     if found is None:
@@ -212,8 +225,8 @@ def secret_url(report: Report, node: Node, what: str) -> SecretRef | None:
         report.error(node.position, "bad_secret", f"{what}: a reference to the environment is `${{NAME}}`", advice)
     elif _PASSWORD.search(bare):
         report.error(node.position, "secret_in_clear", f"{what} holds a password in clear", advice)
-    elif not found.startswith(("postgresql://", "postgres://")):
-        report.error(node.position, "bad_url", f"{what} must start with `postgresql://`, or be a reference", advice)
+    elif not found.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        report.error(node.position, "bad_url", f"{what} must start with `{schemes[0]}://`, or be a reference", advice)
     else:
         return SecretRef(found)
     return None
@@ -253,17 +266,20 @@ def secret_text(report: Report, node: Node, what: str, *, needed: bool) -> Secre
     return None
 
 
-def table(report: Report, node: Node, what: str) -> tuple[str, str] | None:
-    """Return schema and table. A bare name is in `public`; odd names stand in double quotes, as in SQL."""
+_SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast", "mysql", "performance_schema", "sys")
+
+
+def table(report: Report, node: Node, what: str, default: str | None = "public") -> tuple[str, str] | None:
+    """Return schema and table. A bare name is in `default`; odd names stand in double quotes, as in SQL."""
     found = text(report, node, what)
     if found is None:
         return None
     match = _TABLE.fullmatch(found)
-    if match is None:
+    if match is None or (match[1] is None and default is None):
         report.error(node.position, "bad_table", f"{what} {quoted(found)} is not a table", "write `schema.table`")
         return None
-    schema, relation = (_unquoted(part) for part in (match[1] or "public", match[2]))
-    if schema.lower() in ("pg_catalog", "information_schema", "pg_toast"):
+    schema, relation = (_unquoted(part) for part in (match[1] or default or "", match[2]))
+    if schema.lower() in _SYSTEM_SCHEMAS or relation.lower().startswith("sqlite_"):
         report.error(node.position, "system_table", f"{quoted(found)} belongs to the database system, not to agents")
         return None
     return schema, relation

@@ -178,6 +178,8 @@ class PostgresFront:
 def _targets(ready: Ready, mask_key: bytes) -> Mapping[str, Target]:
     targets: dict[str, Target] = {}
     for name, mount in ready.force.policy.mounts.items():
+        if mount.kind != "postgres":
+            continue
         native = ready.natives.get(name)
         depth = None if native is None else Depth(native.made, session_key(mask_key, name))
         targets[name] = Target(read_url(ready.urls[name].reveal()), mount.plaintext, depth)

@@ -1,0 +1,77 @@
+"""Mounts of kind `sql`: which keys they have, where their database is, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bailiwick.model.policy import Policy
+from bailiwick.policy.effective import unsupported
+from bailiwick.policy.load import Loaded, load
+
+HEAD = "bailiwick: 1\nmounts:\n  shop:\n    kind: sql\n"
+SQLITE = HEAD + "    engine: sqlite\n    file: shop.db\n    resources: {orders: {table: orders, key: id}}\n"
+GRANT = "roles:\n  r:\n    grants:\n      - {{allow: orders:{}, reason: of course{}}}\n"
+
+
+def read(text: str) -> Loaded:
+    return load({"policy.yaml": text})
+
+
+def policy(text: str) -> Policy:
+    found = read(text)
+    assert found.policy is not None, found.problems
+    return found.policy
+
+
+def test_a_sqlite_mount_is_a_file_whose_bare_tables_are_in_main() -> None:
+    mount = policy(SQLITE).mounts["shop"]
+    assert (mount.kind, mount.engine, mount.url.text) == ("sql", "sqlite", "shop.db")
+    assert mount.resources["orders"].schema == "main"
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "trino"])
+def test_a_server_s_tables_are_named_with_their_schema(engine: str) -> None:
+    text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
+    mount = policy(text).mounts["shop"]
+    assert (mount.engine, mount.url.text, mount.resources["orders"].schema) == (engine, "${SHOP}", "shop")
+    assert "write `schema.table`" in str(read(text.replace("shop.orders", "orders")).problems)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (SQLITE.replace("engine: sqlite\n", "engine: oracle\n"), "unknown_value"),
+        (SQLITE.replace("    engine: sqlite\n", ""), "missing_key"),
+        (SQLITE.replace("file: shop.db", "url: ${SHOP}"), "unknown_key"),
+        (SQLITE.replace("file: shop.db", "file: ':memory:'"), "bad_file"),
+        (SQLITE.replace("file: shop.db", "file: file:shop.db"), "bad_file"),
+        (SQLITE + "    enforce: both\n", "unknown_key"),
+        (SQLITE + "    sql: true\n", "unknown_key"),
+        (SQLITE.replace("table: orders", "table: sqlite_master"), "system_table"),
+        (HEAD + "    engine: mysql\n    url: mysql://u:secret@h/d\n", "secret_in_clear"),
+        (HEAD + "    engine: mysql\n    url: postgresql://h/d\n", "bad_url"),
+    ],
+)
+def test_what_is_wrong_is_said(wrong: str, code: str) -> None:
+    found = read(wrong)
+    assert found.policy is None
+    assert code in {problem.code for problem in found.problems}, found.problems
+
+
+def test_sql_of_the_policy_s_own_cannot_be_used_there() -> None:
+    assert "sql" in str(read(SQLITE + GRANT.format("read", ", sql: 'id > 1'")).problems)
+    assert read(SQLITE + GRANT.format("read", ", rows: {id: {over: 1}}")).policy is not None
+
+
+@pytest.mark.parametrize(
+    ("verb", "key"), [("delete", "through: queue"), ("read", "aggregate: {min_group: 5}"), ("*", "through: queue")]
+)
+def test_what_only_postgres_has_is_refused_there(verb: str, key: str) -> None:
+    found = unsupported(policy(SQLITE + GRANT.format(verb, f", {key}")))
+    assert [key.partition(":")[0] in problem.message for problem in found if "beyond" in problem.message] == [True]
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "trino"])
+def test_an_engine_that_is_not_built_is_not_served(engine: str) -> None:
+    text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
+    assert [f"engine `{engine}`" in problem.message for problem in unsupported(policy(text))] == [True]
