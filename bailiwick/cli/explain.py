@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bailiwick.model.ceilings import Ceilings
-    from bailiwick.model.decision import Access, Decision
+    from bailiwick.model.decision import Access, Decision, Denial
     from bailiwick.model.lock import Lock
     from bailiwick.model.policy import Policy
     from bailiwick.model.scope import Scope
@@ -157,15 +157,42 @@ def _action(policy: Policy, scope: Scope, parts: Sequence[str]) -> Explained:
 def _statements(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: str) -> Iterator[Explained]:
     from bailiwick.decide.decide import decide
     from bailiwick.model.decision import Denial, Deny, Request
-    from bailiwick.sql.rewrite import Rewriter
 
-    rewriter = Rewriter(scope, catalogue, mount, policy.mounts[mount].functions)
-    for plan in rewriter.rewrite(sql, inline=lambda bound: f"<{bound.source}>::{bound.type}"):
+    for plan in _plans(policy, scope, catalogue, mount, sql):
         if isinstance(plan, Denial):
             yield Explained(sql, Deny(plan))
         else:
             decision = decide(policy, scope, Request(mount, plan.accesses))
             yield Explained(plan.statement or sql, decision, plan.accesses, plan)
+
+
+def _plans(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: str) -> Sequence[Plan | Denial]:
+    """Return what the mount would run for each statement, or why it would not."""
+    engine = policy.mounts[mount].engine
+    if engine is None:
+        from bailiwick.sql.rewrite import Rewriter
+
+        rewriter = Rewriter(scope, catalogue, mount, policy.mounts[mount].functions)
+        return rewriter.rewrite(sql, inline=lambda bound: f"<{bound.source}>::{bound.type}")
+    from bailiwick.model import decision
+    from bailiwick.sql.engines.rewrite import EngineRewriter
+    from bailiwick.sql.plan import Bound, Plan
+
+    found = EngineRewriter(scope, catalogue, mount, engine).rewrite(sql)
+    if isinstance(found, decision.Denial):
+        return (found,)
+    checked = found.target is not None and found.target.verb != "delete"
+    bound = tuple(Bound(each.source, each.type) for each in found.bound)
+    plan = Plan(
+        found.kind,
+        found.sql,
+        found.accesses,
+        first=found.parameters + 1,
+        bound=bound,
+        checked=checked,
+        statement=found.statement,
+    )
+    return (plan,)
 
 
 def _json(each: Explained, scope: Scope) -> dict[str, object]:

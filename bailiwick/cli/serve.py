@@ -48,6 +48,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
 
     from bailiwick.gateway.run import run_until_told
     from bailiwick.mounts.postgres.front import PostgresFront
+    from bailiwick.mounts.sql.front import SqlMounts
 
     def started(gateway: Running) -> None:
         for front in gateway.fronts:
@@ -56,4 +57,4 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
                 typer.echo(f"{front.name}: {host}:{port}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
-    await run_until_told(policy, config, os.environ, [PostgresFront(config)], started)
+    await run_until_told(policy, config, os.environ, [PostgresFront(config), SqlMounts(config)], started)

@@ -196,7 +196,7 @@ def _example(names: Mapping[TableName, str], tables: Sequence[LockedTable]) -> s
 
 
 def _sayable(name: str) -> bool:
-    return name.isprintable() and len(name.encode(errors="replace")) <= 63
+    return bool(name.strip()) and name.isprintable() and len(name.encode(errors="replace")) <= 63
 
 
 def _identifier(name: str) -> str:

@@ -1,0 +1,120 @@
+"""The way of one allowed statement: intent (of a write), engine, outcome; what it brought is released at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bailiwick.decide.limits import exceeded
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.sql.results import Answer, Denied, Failed, Result, typed
+from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written
+from bailiwick.sql.engines.plan import EnginePlan
+
+NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
+OUT_OF_SCOPE = Denial(
+    "row_out_of_scope",
+    "a row written would be outside of what this session may write",
+    allowed="rows that the write and the read scope admit, before and after the change",
+    remedy="ask for a grant whose `rows` and `set` admit the values",
+)
+_STOPPED = Denial("internal_error", "the statement was stopped before it was done", remedy="send it again")
+
+
+async def recorded(start: Callable[[Durable], str]) -> tuple[str, bool]:
+    """Return the id of a record, and whether it is durable."""
+    done = asyncio.get_running_loop().create_future()
+
+    def settled(durable: bool) -> None:
+        if not done.done():
+            done.set_result(durable)
+
+    record = start(settled)
+    durable: bool = await done
+    return record, durable
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One allowed statement of a session."""
+
+    gateway: Enforcer
+    live: LiveSession
+    call: Call
+    plan: EnginePlan
+    ceilings: Ceilings
+    """What holds for it: no larger than what the gateway itself allows."""
+
+    async def done(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
+        """Run it and return its answer, when that is on record."""
+        if self.plan.kind == "READ":
+            began = time.perf_counter()
+            answer = self._released(await run())
+            outcome = _outcome(answer, began)
+            record, durable = await recorded(lambda told: self.gateway.call(self.live, self.call, outcome, told))
+            return _with_record(answer, record) if durable else Denied(NO_LEDGER)
+        return await self._written(run)
+
+    async def _written(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
+        intent, durable = await recorded(lambda told: self.gateway.intend(self.live, self.call, told))
+        if not durable:
+            return Denied(self.live.blocked() or NO_LEDGER)
+        began = time.perf_counter()
+        answer: Answer = Denied(_STOPPED)
+        try:
+            answer = self._answer(await run())
+        finally:  # also when it was the program that failed: the intent never stays without an outcome
+            outcome = _outcome(answer, began)
+            kept = await recorded(lambda told: self._settle(intent, outcome, told))
+        return _with_record(answer, intent) if kept[1] else Denied(NO_LEDGER)
+
+    def _settle(self, intent: str, outcome: Outcome, durable: Durable) -> str:
+        self.gateway.settle(self.live, intent, self.call, outcome, durable)
+        return intent
+
+    def _released(self, ran: Ran) -> Answer:
+        """Return what a query brought, unless the session has ended meanwhile."""
+        blocked = self.live.blocked()
+        return self._answer(ran) if blocked is None else Denied(blocked)
+
+    def _answer(self, ran: Ran) -> Answer:
+        if isinstance(ran, Failed):
+            return ran
+        if isinstance(ran, Stopped):
+            return Denied(exceeded("timeout_exceeded", self.ceilings, 0, self._action) if ran.late else _STOPPED)
+        if isinstance(ran, Written):
+            if ran.verdict == "batch_exceeded":
+                return Denied(exceeded("batch_exceeded", self.ceilings, ran.rows, self._action))
+            return Denied(OUT_OF_SCOPE) if ran.verdict else Result(affected=ran.rows)
+        return self._result(ran)
+
+    def _result(self, ran: Rows) -> Result:
+        known = self.plan.columns or tuple((name, "") for name in ran.names)
+        ended = exceeded(ran.ended, self.ceilings, 0, self._action) if ran.ended else None
+        return Result(typed(known, ran.rows), ran.rows, ended=ended, size=ran.size)
+
+    @property
+    def _action(self) -> str:
+        first = self.plan.accesses[0] if self.plan.accesses else None
+        return "" if first is None else f"{first.resource}:{first.verb}"
+
+
+def _outcome(answer: Answer, began: float) -> Outcome:
+    spent = int((time.perf_counter() - began) * 1_000_000)
+    if isinstance(answer, Failed):
+        return Outcome(answer.code, duration_us=spent)
+    if isinstance(answer, Denied):
+        return Outcome(answer.denial.code, duration_us=spent)
+    rows = len(answer.rows) if answer.affected is None else answer.affected
+    return Outcome("" if answer.ended is None else answer.ended.code, rows, answer.size, spent)
+
+
+def _with_record(answer: Answer, record: str) -> Answer:
+    if isinstance(answer, Failed):
+        return Failed(answer.code, answer.message, record)
+    return Denied(answer.denial, record) if isinstance(answer, Denied) else answer.recorded(record)

@@ -1,0 +1,231 @@
+"""The mounts of kind `sql` of a gateway: for the policy in force, what their databases are and how they are asked.
+
+It does not listen. Whoever admits agents (the MCP front) gives it a live session, a mount and a statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bailiwick.decide.limits import strictest
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession
+from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.ready import Ready
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.model.policy import Mount
+from bailiwick.model.record import JsonValue
+from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
+from bailiwick.mounts.sql.results import Answer, Denied
+from bailiwick.mounts.sql.running import Bounds, Engine, Job, Ran, Stop
+from bailiwick.mounts.sql.sqlite import SQLiteFile
+from bailiwick.mounts.sql.values import bound_values, given_values
+from bailiwick.sql.engines.plan import EnginePlan
+
+if TYPE_CHECKING:
+    from bailiwick.sql.engines.rewrite import EngineRewriter
+
+_most_rewriters = 256
+_most_plans = 4096
+_longest_kept = 8192
+_THREADS = 8
+_NO_MOUNT = Denial("resource_unknown", "there is no such database in this session", remedy="ask for a new session")
+_FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One mount under the policy in force."""
+
+    mount: Mount
+    engine: Engine
+
+
+class SqlMounts:
+    """All mounts of kind `sql`; a `Front` without an address."""
+
+    name = "sql"
+    address = None
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._limits = config.limits
+        self._places: dict[str, _Place] = {}
+        self._ready: Ready | None = None
+        self._gateway: Enforcer | None = None
+        self._mask_key = b""
+        self._rewriters: OrderedDict[tuple[str, str], EngineRewriter] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, str, str], EnginePlan | Denial] = OrderedDict()
+        self._threads = ThreadPoolExecutor(_THREADS, "bailiwick-sql")
+        self._stops: set[Stop] = set()
+        self._running: set[asyncio.Task[Answer]] = set()
+
+    # --- as a front ---
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Take up the policy's mounts."""
+        self._gateway = gateway
+        self._mask_key = keys.mask
+        self.install(ready)
+
+    def check(self, ready: Ready) -> None:
+        """Raise ConfigError for a policy that `install` could not take."""
+        for mount in ready.force.policy.mounts.values():
+            if mount.kind == "sql":
+                _engine(mount, ready)
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy from now on."""
+        mounts = [mount for mount in ready.force.policy.mounts.values() if mount.kind == "sql"]
+        places = {mount.name: _Place(mount, _engine(mount, ready)) for mount in mounts}
+        for old in self._places.values():
+            old.engine.close()
+        self._ready, self._places = ready, places
+        self._rewriters.clear()
+        self._plans.clear()
+
+    async def stop(self) -> None:
+        """Stop what runs, and wait for its records."""
+        for stop in tuple(self._stops):
+            stop.tell()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._threads.shutdown(wait=True)
+        for place in self._places.values():
+            place.engine.close()
+
+    # --- for whoever admits agents ---
+
+    def names(self, live: LiveSession) -> tuple[str, ...]:
+        """Return the mounts in which the session can do something."""
+        reached = {each.resource.mount for each in live.scope.resources.values()}
+        return tuple(name for name in self._places if name in reached)
+
+    def describe(self, live: LiveSession, mount: str) -> str:
+        """Return the engine, and the tables and columns that the session sees, in words for an agent."""
+        rewriter = self._rewriter(live, mount)
+        if rewriter is None:
+            return ""
+        tables = [
+            f"{scoped.relation.name}({', '.join(f'{each.name} {each.type}' for each in scoped.columns.values())})"
+            for scoped in rewriter.relations.values()
+            if scoped.columns
+        ]
+        return f"{rewriter.dialect.engine}: {'; '.join(tables) or 'no tables'}"
+
+    async def query(
+        self, live: LiveSession, mount: str, sql: str, parameters: Sequence[JsonValue] = (), *, purpose: str = ""
+    ) -> Answer:
+        """Do one statement of a session, or say why not. On record, durably, when this returns.
+
+        `parameters` stand for the `?` of the text. When the caller is cancelled, the statement is stopped and undone.
+        """
+        stop = Stop(self._limits.statement_time.total_seconds())
+        task = asyncio.create_task(self._whole(live, mount, sql, parameters, purpose, stop))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.tell()
+            raise
+
+    async def _whole(
+        self, live: LiveSession, mount: str, sql: str, parameters: Sequence[JsonValue], purpose: str, stop: Stop
+    ) -> Answer:
+        place, gateway = self._places.get(mount), self._gateway
+        if gateway is None:
+            return Denied(_NO_MOUNT)
+        blocked = live.blocked()
+        if blocked is not None:
+            return await self._refused(gateway, live, _call(mount, "", Request(mount, (), purpose), Deny(blocked)))
+        plan = await self._plan(live, mount, sql)
+        if place is None or isinstance(plan, Denial):
+            denial = plan if isinstance(plan, Denial) else _NO_MOUNT
+            return await self._refused(gateway, live, _call(mount, "", Request(mount, (), purpose), Deny(denial)))
+        request = Request(mount, plan.accesses, purpose)
+        decision = gateway.decide(live, request)
+        values = given_values(parameters)
+        if isinstance(decision, Allow) and (values is None or len(values) != plan.parameters):
+            decision = Deny(_parameters(plan, parameters))
+        call = _call(mount, plan.statement, request, decision)
+        if not isinstance(decision, Allow) or values is None:
+            return await self._refused(gateway, live, call)
+        ceilings = self._ceilings(decision.ceilings or Ceilings())
+        stop.shorten(ceilings.timeout or 1)
+        bounds = Bounds(ceilings.rows, ceilings.bytes or 0, ceilings.batch)
+        bound = bound_values(plan.bound, live.session, datetime.now(UTC))
+        job = Job(plan, (*values, *bound), bounds, self._mask_key)
+        return await Execution(gateway, live, call, plan, ceilings).done(lambda: self._run(place, job, stop))
+
+    def _ceilings(self, found: Ceilings) -> Ceilings:
+        """Return the ceilings of a statement under those that hold for every statement of this gateway."""
+        seconds = max(int(self._limits.statement_time.total_seconds()), 1)
+        own = Ceilings(None, None, self._limits.result, seconds)
+        return strictest(found, own) or own
+
+    async def _run(self, place: _Place, job: Job, stop: Stop) -> Ran:
+        self._stops.add(stop)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, place.engine.run, job, stop)
+        finally:
+            self._stops.discard(stop)
+
+    async def _refused(self, gateway: Enforcer, live: LiveSession, call: Call) -> Answer:
+        decision = call.decision
+        denial = decision.denial if isinstance(decision, Deny | Hold) else _FAILED
+        record, durable = await recorded(lambda done: gateway.call(live, call, Outcome(), done))
+        return Denied(denial, record) if durable else Denied(NO_LEDGER)
+
+    async def _plan(self, live: LiveSession, mount: str, sql: str) -> EnginePlan | Denial:
+        """Return the plan of a text; what was planned for a scope is kept for its other sessions."""
+        rewriter = self._rewriter(live, mount)
+        if rewriter is None:
+            return _NO_MOUNT
+        key = (live.scope.id, mount, sql)
+        kept = self._plans.get(key)
+        if kept is None:
+            kept = await asyncio.get_running_loop().run_in_executor(self._threads, rewriter.rewrite, sql)
+            if len(sql) <= _longest_kept and self._rewriters.get(key[:2]) is rewriter:
+                self._plans[key] = kept
+                if len(self._plans) > _most_plans:
+                    self._plans.popitem(last=False)
+        return kept
+
+    def _rewriter(self, live: LiveSession, mount: str) -> EngineRewriter | None:
+        key, place, ready = (live.scope.id, mount), self._places.get(mount), self._ready
+        found = self._rewriters.get(key)
+        if found is None and place is not None and ready is not None and place.mount.engine is not None:
+            from bailiwick.sql.engines.rewrite import EngineRewriter  # sqlglot costs start-up time
+
+            found = EngineRewriter(live.scope, ready.catalogues[mount], mount, place.mount.engine)
+            self._rewriters[key] = found
+            if len(self._rewriters) > _most_rewriters:
+                self._rewriters.popitem(last=False)
+        return found
+
+
+def _engine(mount: Mount, ready: Ready) -> Engine:
+    if mount.engine != "sqlite":
+        message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet"
+        raise ConfigError(message, remedy="use `sqlite`, or remove the mount")
+    return SQLiteFile(ready.urls[mount.name].reveal())
+
+
+def _call(mount: str, statement: str, request: Request, decision: Decision) -> Call:
+    return Call(mount, statement, request, decision)
+
+
+def _parameters(plan: EnginePlan, given: Sequence[JsonValue]) -> Denial:
+    if len(given) != plan.parameters:
+        message = f"the statement has {plan.parameters} parameters, {len(given)} are given"
+    else:
+        message = "a parameter is neither text, nor a number, a truth value or null"
+    return Denial("statement_unparsable", message, remedy="give one plain value for each `?`")

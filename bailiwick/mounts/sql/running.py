@@ -1,0 +1,115 @@
+"""What an engine is given to run, and what it says of it. The running itself stands in a module for each engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bailiwick.mounts.sql.results import Failed, Row
+from bailiwick.mounts.sql.values import Value
+from bailiwick.sql.engines.plan import EnginePlan
+
+
+class Stop:
+    """Tells what runs in a thread to end: because it took too long, or because nobody may have its result."""
+
+    def __init__(self, seconds: float) -> None:
+        self._told = threading.Event()
+        self._deadline = time.monotonic() + seconds
+        self._interrupt: Callable[[], None] | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether it was told to end."""
+        return self._told.is_set()
+
+    @property
+    def late(self) -> bool:
+        """Whether its time is over."""
+        return time.monotonic() >= self._deadline
+
+    @property
+    def due(self) -> bool:
+        """Whether it has to end."""
+        return self.told or self.late
+
+    def shorten(self, seconds: float) -> None:
+        """Have its time be over in so many seconds, if that is sooner."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(self._deadline - time.monotonic(), 0.0)
+
+    def tell(self) -> None:
+        """Have it end. What it did is undone."""
+        self._told.set()
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def on_tell(self, interrupt: Callable[[], None] | None) -> None:
+        """Have something called, in the thread of whoever tells."""
+        self._interrupt = interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Up to where a statement runs."""
+
+    rows: int | None
+    bytes: int
+    batch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a query returned: no more than its bounds."""
+
+    names: tuple[str, ...]
+    rows: tuple[Row, ...] = ()
+    size: int = 0
+    ended: Literal["", "rows_exceeded", "bytes_exceeded"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did: done when `verdict` is empty, undone otherwise."""
+
+    rows: int
+    verdict: Literal["", "batch_exceeded", "row_out_of_scope"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """It was told to end, or its time was over; nothing of it is left."""
+
+    late: bool
+
+
+Ran = Rows | Written | Stopped | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One statement to run."""
+
+    plan: EnginePlan
+    values: Sequence[Value]
+    bounds: Bounds
+    mask_key: bytes = field(repr=False)
+
+
+class Engine(Protocol):
+    """Runs statements of one mount. Blocking: called in threads of its own, several at once."""
+
+    def run(self, job: Job, stop: Stop) -> Ran:
+        """Run a statement. Never raises for what the database says."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...

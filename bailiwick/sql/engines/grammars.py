@@ -1,0 +1,22 @@
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+"""sqlglot's dialects, with functions left plain calls of their names: it would translate those that it knows.
+
+Its tables of parsers have no types, hence the first line.
+"""
+
+from __future__ import annotations
+
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.parsers.sqlite import SQLiteParser
+
+
+class _PlainSQLite(SQLite):
+    class Parser(SQLiteParser):
+        FUNCTIONS = {}  # noqa: RUF012  # here and below: sqlglot's own way to be configured
+        FUNCTION_PARSERS = {"CAST": SQLiteParser.FUNCTION_PARSERS["CAST"]}  # noqa: RUF012
+        NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
+        NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+
+
+GRAMMARS: dict[str, Dialect] = {"sqlite": _PlainSQLite()}

@@ -1,0 +1,69 @@
+"""What a mount of kind `sql` executes for one allowed statement. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bailiwick.model.decision import Access
+from bailiwick.model.value import Ref
+
+Source = Ref | Literal["now"]
+"""Where a bound value comes from: the session, or the gateway's clock. The mask key is the mount's own matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A parameter that the gateway appends behind the agent's own."""
+
+    source: Source
+    type: str
+    """As in `LockedColumn.type`; with `[]` a list of them. A value that is missing, or is none of the type, is bound as
+    NULL: it then matches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What one generated name reads: only these columns of this relation."""
+
+    schema: str
+    relation: str
+    columns: frozenset[str]
+    view: bool = False
+    """The relation is a view of the database itself, which reads what it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a write changes."""
+
+    schema: str
+    relation: str
+    verb: Literal["create", "update", "delete"]
+    written: frozenset[str]
+    looked_at: frozenset[str]
+    """Columns that our own conditions on the real rows use."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """One statement, decided and rewritten. `sql` is text that we generated from a tree that we understood."""
+
+    kind: Literal["READ", "WRITE"]
+    sql: str
+    accesses: tuple[Access, ...]
+    statement: str
+    """The agent's text with its literals replaced by `$n`, for the ledger."""
+    parameters: int = 0
+    """How many the agent has to give; the gateway's own stand behind them."""
+    bound: tuple[Bound, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    """Name and type of each column that a READ returns; type '' where only the values tell. Empty: not known."""
+    reads: Mapping[str, Reached] = field(default_factory=dict[str, Reached])
+    """Generated name → what may be read under it. For the second layer of engines that have one."""
+    functions: frozenset[str] = frozenset()
+    """Every function that the statement calls, ours among them, in lower case."""
+    target: Target | None = None
+    """WRITE: its rows are counted by the rows that it returns, each of which is one boolean: whether the row that was
+    written lies in the scope. One that does not undoes the statement."""

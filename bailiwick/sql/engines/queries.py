@@ -1,0 +1,238 @@
+"""Queries: every FROM item becomes a generated name, every name is resolved against the scope.
+
+The tree is changed in place. What is not known here denies.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from bailiwick.sql.engines.environment import Columns, Cte, Level, Source, Walk
+from bailiwick.sql.engines.expressions import expression, name_of
+from bailiwick.sql.engines.refusal import refuse
+from bailiwick.sql.engines.scoped import folded
+from bailiwick.sql.engines.tree import Node, argument, child, children, identifier
+
+
+def query(node: Node, level: Level, walk: Walk) -> Columns:
+    """Walk a query whose names are `level`'s. Returns its columns."""
+    level.ctes = named_queries(node, level, walk)
+    if isinstance(node, exp.Select):
+        return _select(node, level, walk)
+    if isinstance(node, exp.SetOperation):
+        return _combined(node, level, walk)
+    if isinstance(node, exp.Subquery) and not argument(node, "alias"):
+        inner = child(node, "this")
+        if isinstance(inner, exp.Query):
+            return query(inner, Level(level.outer, level.ctes), walk)
+    if isinstance(node, exp.Values) and not argument(node, "alias"):
+        return _values(node, level, walk)
+    refuse("syntax_not_supported", "this kind of query is not supported here", "SELECT")
+
+
+def named_queries(node: Node, level: Level, walk: Walk) -> dict[str, Cte]:
+    """Walk the WITH queries of a node; each sees those before it, and itself where it is recursive."""
+    known = dict(level.ctes)
+    found = child(node, "with_")
+    if found is None:
+        return known
+    for each in children(found, "expressions"):
+        alias, inner = child(each, "alias"), child(each, "this")
+        name = name_of(child(alias, "this")) if alias is not None else ""
+        if alias is None or not isinstance(inner, exp.Query):
+            refuse("syntax_not_supported", "a WITH query can only be a SELECT here")
+        own = Cte(walk.new_name(), ())
+        titles = [name_of(title) for title in children(alias, "columns")]
+        inside = dict(known)
+        if argument(found, "recursive") and isinstance(inner, exp.Union):
+            own.columns = _titled(_anchor(inner, Level(level.outer, known), walk), titles)
+            inside[folded(name)] = own
+        columns = _titled(query(inner, Level(level.outer, inside), walk), titles)
+        own.columns = columns
+        known[folded(name)] = own
+        alias.set("this", identifier(own.name))
+    return known
+
+
+def _anchor(union: Node, level: Level, walk: Walk) -> Columns:
+    """Return the columns of the first query of a recursive one, before it is walked in earnest."""
+    first = union
+    while isinstance(first, exp.SetOperation):
+        first = child(first, "this") or first
+    trial = Walk(walk.dialect, walk.relations, walk.prefix)
+    return query(first.copy(), Level(level.outer, level.ctes), trial)
+
+
+def _titled(columns: Columns, titles: list[str]) -> Columns:
+    if not titles:
+        return columns
+    if len(titles) != len(columns):
+        refuse("statement_unparsable", f"{len(titles)} columns are named, the query has {len(columns)}")
+    return tuple((title, kind) for title, (_, kind) in zip(titles, columns, strict=True))
+
+
+def _select(node: Node, level: Level, walk: Walk) -> Columns:
+    _from(node, level, walk)
+    for window in children(node, "windows"):
+        level.windows.add(folded(name_of(child(window, "this"))))
+    columns = tuple(column for each in children(node, "expressions") for column in _output(each, level, walk))
+    for part in ("where", "group"):
+        _parts(node, part, level, walk)
+    level.outputs = {folded(name): kind for name, kind in columns}
+    for window in children(node, "windows"):
+        for each in (*children(window, "partition_by"), child(window, "order"), child(window, "spec")):
+            if each is not None:
+                expression(each, level, walk)
+    for part in ("distinct", "group", "having", "order", "limit", "offset"):
+        _parts(node, part, level, walk, again=part == "group")
+    return columns
+
+
+def _parts(node: Node, part: str, level: Level, walk: Walk, *, again: bool = False) -> None:
+    found = child(node, part)
+    if found is not None and not again:
+        if part == "group":  # it may name an output, which is not known yet: the aliases are added for it alone
+            before = level.outputs
+            level.outputs = {folded(name_of(child(each, "alias"))): "" for each in _aliases(node)}
+            expression(found, level, walk)
+            level.outputs = before
+        else:
+            expression(found, level, walk)
+
+
+def _aliases(node: Node) -> list[Node]:
+    return [each for each in children(node, "expressions") if isinstance(each, exp.Alias)]
+
+
+def _output(node: Node, level: Level, walk: Walk) -> Columns:
+    """Walk one item of a select list."""
+    if isinstance(node, exp.Star):
+        return _everything(level.sources)
+    if isinstance(node, exp.Column) and isinstance(child(node, "this"), exp.Star):
+        alias = name_of(child(node, "table"))
+        found = [source for source in level.sources if folded(source.alias) == folded(alias)]
+        if not found or argument(node, "db"):
+            refuse("resource_unknown", f"`{alias}` is not in the FROM clause")
+        return _everything(found)
+    if isinstance(node, exp.Alias):
+        inner = child(node, "this")
+        kind = "" if inner is None else expression(inner, level, walk)
+        return ((name_of(child(node, "alias")), kind),)
+    kind = expression(node, level, walk)
+    return ((_title(node), kind),)
+
+
+def _title(node: Node) -> str:
+    """Return the name of an output that has no alias: the column's, the function's, or none."""
+    while isinstance(node, exp.Window | exp.Filter | exp.Paren | exp.Cast):
+        node = child(node, "this") or exp.Null()
+    if isinstance(node, exp.Column):
+        return name_of(child(node, "this"))
+    return folded(str(argument(node, "this"))) if isinstance(node, exp.Anonymous) else ""
+
+
+def _everything(sources: list[Source]) -> Columns:
+    if not sources:
+        refuse("statement_unparsable", "`*` needs a FROM clause")
+    for source in sources:
+        for name, _ in source.columns:
+            source.read(name)
+    return tuple(column for source in sources for column in source.columns)
+
+
+def _from(node: Node, level: Level, walk: Walk) -> None:
+    found = child(node, "from_")
+    joins = children(node, "joins")
+    first = None if found is None else child(found, "this")
+    if first is not None:
+        level.sources.append(_source(first, level, walk))
+    for join in joins:
+        item = child(join, "this")
+        if item is None:
+            refuse("syntax_not_supported", "this join is not supported here")
+        level.sources.append(_source(item, level, walk))
+    for join in joins:
+        on = child(join, "on")
+        if on is not None:
+            expression(on, level, walk)
+        for each in children(join, "using"):
+            _shared(name_of(each), level.sources)
+        if argument(join, "method") is not None:  # NATURAL: whatever they share
+            for name in {folded(column) for source in level.sources for column, _ in source.columns}:
+                if sum(source.find(name) is not None for source in level.sources) > 1:
+                    _shared(name, level.sources)
+
+
+def _shared(name: str, sources: list[Source]) -> None:
+    found = [(source, column) for source in sources if (column := source.find(name)) is not None]
+    if len(found) < 2:
+        refuse("field_not_granted", f"`{name}` is not a column that both sides of the join show")
+    for source, column in found:
+        source.read(column[0])
+
+
+def _source(node: Node, level: Level, walk: Walk) -> Source:
+    """Walk one item of a FROM clause."""
+    alias = child(node, "alias")
+    if isinstance(node, exp.Table):
+        return _table(node, alias, level, walk)
+    name = "" if alias is None else name_of(child(alias, "this"))
+    titles = [] if alias is None else [name_of(each) for each in children(alias, "columns")]
+    if isinstance(node, exp.Values):
+        return Source(name, _titled(_values(node, level.beside(), walk), titles))
+    inner = child(node, "this")
+    if isinstance(node, exp.Subquery) and isinstance(inner, exp.Query):
+        return Source(name, _titled(query(inner, level.beside(), walk), titles))
+    refuse("syntax_not_supported", "this item of a FROM clause is not supported here", "a table or a sub-query")
+
+
+def _table(node: Node, alias: Node | None, level: Level, walk: Walk) -> Source:
+    name_node = child(node, "this")
+    if isinstance(name_node, exp.Anonymous):
+        refuse("function_not_allowed", "functions cannot be asked for rows here", "tables and sub-queries")
+    if alias is not None and children(alias, "columns"):
+        refuse("syntax_not_supported", "a table's columns cannot be renamed here", "aliases in the select list")
+    name, schema = name_of(name_node), name_of(child(node, "db"))
+    shown = name if alias is None else name_of(child(alias, "this"))
+    cte = level.ctes.get(folded(name)) if not schema else None
+    if cte is not None:
+        source = Source(shown, cte.columns)
+        generated = cte.name
+    else:
+        scoped = walk.relation(schema, name)
+        use = walk.use(scoped)
+        if not scoped.columns:
+            action = f"{scoped.resource.name}:read"
+            refuse("action_not_granted", f"`{action}` is not granted", action=action)
+        columns = tuple((each.name, each.type) for each in scoped.columns.values())
+        source = Source(shown, columns, use, scoped.relation.schema if alias is None else "")
+        generated = use.name
+    node.set("this", identifier(generated))
+    node.set("db", None)
+    node.set("alias", exp.TableAlias(this=identifier(shown)))
+    return source
+
+
+def _values(node: Node, level: Level, walk: Walk) -> Columns:
+    rows = children(node, "expressions")
+    for row in rows:
+        expression(row, level, walk)
+    first = rows[0] if rows else None
+    width = len(children(first, "expressions")) if isinstance(first, exp.Tuple) else 1
+    return tuple((f"column{place + 1}", "") for place in range(width))
+
+
+def _combined(node: Node, level: Level, walk: Walk) -> Columns:
+    """Walk a UNION, EXCEPT or INTERSECT."""
+    columns: Columns = ()
+    for side in ("expression", "this"):
+        inner = child(node, side)
+        if not isinstance(inner, exp.Select | exp.SetOperation):
+            refuse("syntax_not_supported", "brackets around a part of a UNION are not supported here", "a sub-query")
+        columns = query(inner, Level(level.outer, level.ctes), walk)
+    level.outputs = {folded(name): kind for name, kind in columns}
+    for part in ("order", "limit", "offset"):
+        found = child(node, part)
+        if found is not None:
+            expression(found, level, walk)
+    return columns
