@@ -45,7 +45,7 @@ class SQLite:
     casts = frozenset({"INT", "BIGINT", "TEXT", "VARCHAR", "DOUBLE", "FLOAT"})
     fence = "LIMIT -1"
     loud = frozenset({"DPipe"})
-    rows = ("rowid", "_rowid_", "oid")
+    rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""
