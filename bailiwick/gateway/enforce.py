@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.call import Call, Outcome
@@ -32,6 +32,9 @@ from bailiwick.model.session import Session
 from bailiwick.sql.groupings import Cells, Grouping
 
 _log = logging.getLogger("bailiwick.enforce")
+
+Result = TypeVar("Result")
+Given = TypeVarTuple("Given")
 
 Durable = Callable[[bool], None]
 """Called once, on the event loop: True when the record is durable, False when it cannot be (then: no action)."""
@@ -105,6 +108,21 @@ class Enforcer(Protocol):
 _FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 _most_facts = 4096
+
+
+def attempt(
+    what: str, run: Callable[[*Given], Result], *given: *Given, passing: tuple[type[Exception], ...] = ()
+) -> Result | Denial:
+    """Return what `run(*given)` returns, or, when it raises anything but `passing`, a denial that tells nothing of why.
+
+    For what mounts work out about a request before it is decided. The log says `what` failed, and where."""
+    try:
+        return run(*given)
+    except passing:
+        raise
+    except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+        _log.error("%s failed inside the gateway: %s", what, _kind(error))
+        return _FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 
+from bailiwick.gateway.enforce import LiveSession
 from bailiwick.model.decision import Denial, Deny, Hold
+from bailiwick.model.session import User
+from bailiwick.model.value import Ref
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.translate import POISON_PARSE
-from bailiwick.sql.plan import OUTSIDE, Plan
-from tests.mounts.fakes import planned
+from bailiwick.sql.plan import OUTSIDE, Bound, Plan
+from tests.mounts.fakes import passing, planned
 from tests.mounts.playbook import (
     BOUND,
     CLOSED,
@@ -346,6 +352,39 @@ def test_a_denial_fails_the_batch_where_it_stands_and_is_recorded_first() -> Non
     assert (error["C"], error["S"], error["H"]) == ("42501", "ERROR", "ask the owner")
     assert error["D"] == "allowed: `items:read`\ncode action_not_granted, decision rec_1"
     assert [one.call.statement for one in play.ledger.written] == ["SELECT * FROM secret WHERE x = $1", "SELECT 1"]
+
+
+def _breaking(text: str, live: LiveSession, mount: str) -> tuple[Plan | Denial, ...]:
+    if "breaks" in text:
+        raise KeyError("CANARY")
+    return passing(text, live, mount)
+
+
+@pytest.mark.parametrize("sent", [query("SELECT breaks"), codec.parse(b"", b"SELECT breaks") + codec.SYNC])
+def test_a_failure_of_the_rewriter_is_a_denial_and_the_connection_goes_on(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = Playbook(_breaking)
+    assert play.client(sent) == POISON_PARSE + codec.SYNC
+    error = error_of(play.server(SYNTAX_ERROR, READY))
+    assert (error["C"], error["S"]) == ("XX000", "ERROR")
+    assert "code internal_error, decision rec_1" in error["D"]
+    assert play.ledger.outcomes() == [("call", "internal_error", None)]
+    assert "planning a statement failed inside the gateway: KeyError at test_postgres_frontend.py" in caplog.text
+    assert "CANARY" not in caplog.text + str(error)
+    assert play.client(select(), codec.SYNC) == select() + codec.SYNC
+    assert kinds(play.server(PARSED, BOUND, a_row(), READY)) == "12TDCZ"
+
+
+def test_a_failure_to_bind_is_a_denial_and_the_connection_goes_on() -> None:
+    play = Playbook(planned({"x": Plan("READ", "SELECT $1", bound=(Bound(Ref(("user", "breaks")), "text"),))}))
+    play.live.session = replace(play.live.session, user=cast("User", 7))
+    play.client(codec.parse(b"s", b"x"), codec.SYNC)
+    play.server(PARSED, READY)
+    assert play.client(bind_values(b"s"), EXECUTE, codec.SYNC) == POISON_PARSE + codec.SYNC
+    assert error_of(play.server(SYNTAX_ERROR, READY))["C"] == "XX000"
+    assert play.client(query("SELECT 1")) != b""
+    assert not play.edge.closed
 
 
 def test_a_text_of_several_statements_is_refused_whole() -> None:

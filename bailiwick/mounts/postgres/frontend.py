@@ -12,10 +12,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome
+from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome, attempt
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
@@ -38,6 +38,8 @@ from bailiwick.mounts.postgres.replies import Replies, ResultTooLargeError
 from bailiwick.mounts.postgres.translate import DESCRIBE_AND_EXECUTE, POISON_PARSE, Planner, Translator
 from bailiwick.mounts.postgres.values import MaskPads
 
+Result = TypeVar("Result")
+Given = TypeVarTuple("Given")
 Phase = Literal["GATHERING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
 
 HELD = 64 * 1024
@@ -54,6 +56,8 @@ _GRACE = 5.0
 _AHEAD = 64 * 1024
 """With this much received ahead, the client is not read until its batch is done."""
 
+_MALFORMED = (ProtocolError, struct.error, IndexError)
+"""What is raised over a message that cannot be read."""
 _BIND = ord("B")
 _longest: dict[int, int] = {
     ord("Q"): MAX_MESSAGE,
@@ -218,8 +222,8 @@ class Frontend:
             data = bytes(self._ahead)
             self._ahead.clear()
         if not (self._busy or self._skipping or self._translator.batch.steps or self._replies.held):
-            exchange = asked(data, self._translator)
-            if exchange is not None and self._begin(exchange):
+            exchange = attempt("a message", asked, data, self._translator)
+            if isinstance(exchange, Exchange) and self._begin(exchange):
                 return
         self._unread = data
         self._work()
@@ -303,7 +307,7 @@ class Frontend:
         try:
             while self._advance():
                 pass
-        except (ProtocolError, struct.error, IndexError) as error:
+        except _MALFORMED as error:
             text = error.message if isinstance(error, ProtocolError) else "a message is malformed"
             self._give_up(own_error("08P01", text, fatal=True), "08P01")
         finally:
@@ -356,15 +360,23 @@ class Frontend:
                 continue
             take = takes.get(kind)
             if take is not None:
-                take(data[pos:after])
+                self._try(take, data[pos:after])
                 pos = after
-                if kind == _BIND and data.startswith(DESCRIBE_AND_EXECUTE, pos) and translator.run_bound():
+                if kind == _BIND and data.startswith(DESCRIBE_AND_EXECUTE, pos) and self._try(translator.run_bound):
                     pos += len(DESCRIBE_AND_EXECUTE)
                 if batch.size > _BATCH_BYTES or batch.steps > _BATCH_STEPS:
                     self._dispatch(b"")
             elif self._take_other(kind, data[pos:after]):
                 pos = after
         return self._keep(data, pos)
+
+    def _try(self, take: Callable[[*Given], Result], *given: *Given) -> Result | None:
+        """Have the translator take something. What it cannot is refused in its place, and the connection goes on."""
+        found = attempt("a message", take, *given, passing=_MALFORMED)
+        if isinstance(found, Denial):
+            self._translator.refuse(found)
+            return None
+        return found
 
     def _keep(self, data: bytes, pos: int) -> bool:
         """Put away what is not used yet. True: a batch has been dispatched."""
@@ -404,10 +416,11 @@ class Frontend:
     def _take_query(self, text: bytes) -> bool:
         found = self._translator.statements(text)
         if found is not None:
-            exchange = None if len(found) != 1 or self._replies.held else asked_in_text(found[0], self._translator)
-            if exchange is not None and self._begin(exchange):
+            alone = len(found) == 1 and not self._replies.held
+            exchange = attempt("a query", asked_in_text, found[0], self._translator) if alone else None
+            if isinstance(exchange, Exchange) and self._begin(exchange):
                 return True
-            self._translator.query(found)
+            self._try(self._translator.query, found)
         self._dispatch(codec.SYNC)
         return True
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bailiwick.gateway.enforce import Enforcer, LiveSession
+from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
 from bailiwick.model.change import Asked, Previewed, Refused
 from bailiwick.model.decision import Denial, Hold, Queued
 from bailiwick.mounts.postgres import codec
@@ -67,7 +67,9 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
     def values(bound: tuple[Bound, ...]) -> bytes:
         return bound_values(bound, live.session, around.pads, datetime.now(UTC))
 
-    made = around.dry_runs(held.prepared.plan, live, call.mount)
+    made = attempt("a dry run", around.dry_runs, held.prepared.plan, live, call.mount)
+    if isinstance(made, Denial):
+        return denied(made, "")
     if made is None:
         queued = replace(queued, preview="count")  # so that it is looked at, and refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.mounts.postgres import codec, named, told
 from bailiwick.mounts.postgres.batch import (
@@ -288,12 +288,16 @@ class Translator:
         except UnicodeDecodeError:
             self.misused(Misuse("22021", "the statement is not valid UTF-8"))
             return None
-        plans = self._planner(readable, self._live, self._mount) or (_NOTHING,)
+        plans = self._plans(readable) or (_NOTHING,)
         for plan in plans:
             if isinstance(plan, Denial):
                 self.refuse(plan, without_literals(readable))
                 return None
         return self._allowed(text, [plan for plan in plans if isinstance(plan, Plan)], scope)
+
+    def _plans(self, text: str) -> tuple[Plan | Denial, ...]:
+        plans = attempt("planning a statement", self._planner, text, self._live, self._mount)
+        return (plans,) if isinstance(plans, Denial) else plans
 
     def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
         decided: list[Prepared] = []
@@ -345,7 +349,7 @@ class Translator:
 
     def planned(self, text: bytes, index: int) -> Plan | None:
         """Plan one statement of a text again; None when it is refused, and the batch then fails."""
-        plans = self._planner(text.decode(), self._live, self._mount)
+        plans = self._plans(text.decode())
         for plan in plans:
             if isinstance(plan, Denial):
                 self.refuse(plan, without_literals(text.decode()))
