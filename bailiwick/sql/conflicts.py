@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import NoReturn
 
 from postgast import pg_query_pb2 as pb
-from postgast.pg_query_pb2 import InferClause, InsertStmt, Node
+from postgast.pg_query_pb2 import InferClause, InsertStmt
 
 from bailiwick.sql.checks import agents_condition
 from bailiwick.sql.environment import Fact, Level, Source, Walk, refuse
-from bailiwick.sql.filling import assigned, set_columns
-from bailiwick.sql.parser import query_text
+from bailiwick.sql.filling import assigned, named_source, set_columns
 from bailiwick.sql.pins import hold, pins
 from bailiwick.sql.predicates import RelationText
-from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.written import Write, act, refuse_through_views
 
 _BY_COLUMNS = "ON CONFLICT (columns of the key)"
-_ROWS = "bw_rows"
 
 
 def on_conflict(stmt: InsertStmt, write: Write, level: Level, walk: Walk) -> None:
@@ -103,21 +100,10 @@ def hold_to_scope(stmt: InsertStmt, write: Write, text: RelationText) -> None:
         return
     select = stmt.select_stmt.select_stmt
     if not select.values_lists or select.HasField("with_clause"):
-        _name_columns(stmt)
+        named_source(stmt, write.target.relation)
         select = stmt.select_stmt.select_stmt
     rows = [row.list.items for row in select.values_lists] or [[item.res_target.val for item in select.target_list]]
     for row in rows:
         for place, name, operand in held:
             if place < len(row):
                 hold(row[place], name, operand, text)
-
-
-def _name_columns(stmt: InsertStmt) -> None:
-    """Put a query around the one that the rows come from, in which every column has a name."""
-    names = [f"c{place}" for place in range(len(stmt.cols))]
-    columns = ", ".join(f"{_ROWS}.{ident(name)}" for name in names)
-    outer = query_text(f"SELECT {columns} FROM (SELECT 1) AS {_ROWS} ({', '.join(names)})")  # noqa: S608  # ours
-    inner = Node()
-    inner.CopyFrom(stmt.select_stmt)
-    outer.select_stmt.from_clause[0].range_subselect.subquery.CopyFrom(inner)
-    stmt.select_stmt.CopyFrom(outer)

@@ -8,14 +8,54 @@ from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import InsertStmt, Node, SelectStmt
 
 from bailiwick.model.value import Ref
+from bailiwick.sql.catalogue import Relation
 from bailiwick.sql.environment import Level, Walk, refuse
 from bailiwick.sql.expressions import expression
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.parser import query_text
 from bailiwick.sql.pins import held
-from bailiwick.sql.predicates import Parameters, parameter_type
+from bailiwick.sql.predicates import Parameters, base_type, parameter_type
+from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.written import Write
+
+_ROWS = "bw_rows"
+SIZED = frozenset({"character", "bit"})
+"""Types whose bare name has a length: nothing can be cast to them without one."""
+
+
+def cast_to(relation: Relation, name: str) -> str:
+    """Return the type that values can be cast to before they are assigned to the column; empty when there is none."""
+    column = relation.column(name)
+    kind = "" if column is None else base_type(column.type)
+    return "" if kind.removesuffix("[]") in SIZED else kind
+
+
+def named_source(stmt: InsertStmt, relation: Relation) -> None:
+    """Put a query around the one that the rows come from, in which every column has a name."""
+    names = [f"c{place}" for place in range(len(stmt.cols))]
+    columns = ", ".join(f"{_ROWS}.{ident(name)}" for name in names)
+    outer = query_text(f"SELECT {columns} FROM (SELECT 1) AS {_ROWS} ({', '.join(names)})")  # noqa: S608  # ours
+    inner = Node()
+    inner.CopyFrom(stmt.select_stmt)
+    targets = inner.select_stmt.target_list
+    if len(targets) == len(names):
+        for item, target in zip(targets, stmt.cols, strict=True):
+            _keep_untyped(item.res_target.val, cast_to(relation, target.res_target.name))
+    outer.select_stmt.from_clause[0].range_subselect.subquery.CopyFrom(inner)
+    stmt.select_stmt.CopyFrom(outer)
+
+
+def _keep_untyped(value: Node, type_name: str) -> None:
+    """Give a literal or parameter without a type the one that it would get where it is assigned: within a query it
+    would be text."""
+    const = value.a_const
+    if type_name and (
+        value.HasField("param_ref") or (value.HasField("a_const") and (const.isnull or const.HasField("sval")))
+    ):
+        typed = parsed(f"NULL::{type_name}")
+        typed.type_cast.arg.CopyFrom(value)
+        value.CopyFrom(typed)
 
 
 def set_columns(targets: Iterable[Node]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from postgast.pg_query_pb2 import MergeStmt, MergeWhenClause, Node
 from bailiwick.sql.checks import agents_condition, both, conjuncts, limit
 from bailiwick.sql.environment import Columns, Level, Walk, refuse
 from bailiwick.sql.filling import assigned, inserted_columns, set_columns, tenant_value
+from bailiwick.sql.foresight import foresee_update
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.pins import hold, pins
 from bailiwick.sql.predicates import RelationText
@@ -173,6 +174,8 @@ def _fill(clause: MergeWhenClause, write: Write, text: RelationText) -> None:
 def _limited(clause: MergeWhenClause, write: Write, text: RelationText, inside: str) -> list[MergeWhenClause]:
     """Limit what is done to existing rows. One that the WHEN is for, but its grants do not reach, is left alone."""
     done = _act(clause, write.target)
+    if done is not None and done.verb == "update":
+        foresee_update(clause.target_list, write, done, text)
     reach = "TRUE" if done is None else text.some(grant.filter for grant in done.grants)  # `inside` has the rest
     by_source = clause.match_kind == pb.MERGE_WHEN_NOT_MATCHED_BY_SOURCE
     whole = inside if by_source else "TRUE"  # what is matched was limited by the join

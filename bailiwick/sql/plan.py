@@ -80,6 +80,9 @@ class Plan:
     inner: tuple[tuple[Access, ...], ...] = ()
     """WRITE: what each of its WITH queries writes (a MERGE or an upsert in several ways), in the order of `COUNTS`; the
     command tag does not count these rows."""
+    blind: bool = False
+    """WRITE: an error over a key that another row has may tell of a row outside of the scope, where the new row is
+    outside, too: the mount says `row_out_of_scope` in its place."""
     template: str = ""
     """With `groupings`: what `groupings.composed` makes the text from that runs. `sql` itself then tells nothing."""
     groupings: tuple[Grouping, ...] = ()

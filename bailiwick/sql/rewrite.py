@@ -283,7 +283,8 @@ class Rewriter:
         count(node, [write.inner for write in inner])
         own = dict.fromkeys(access for write in found for access in write.accesses)
         reads = _reads([*walk.read, *(use for write in found for use in write.uses)])
-        made = replace(plan, inner=tuple(write.accesses for write in inner))
+        blind = any(write.blind for write in found)
+        made = replace(plan, inner=tuple(write.accesses for write in inner), blind=blind)
         return self._finished(node, made, statement, (*own, *reads), parameters)
 
     def _finished(
@@ -384,6 +385,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.purpose,
         plan.own_types,
         plan.inner,
+        plan.blind,
         plan.template,
         plan.groupings,
         plan.act,

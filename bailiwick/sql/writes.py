@@ -15,6 +15,7 @@ from bailiwick.sql import conflicts, merges
 from bailiwick.sql.checks import agents_condition, both, check, limit, reached
 from bailiwick.sql.environment import Columns, Fact, Level, Walk, refuse
 from bailiwick.sql.filling import assigned, fill_tenant, inserted_columns, set_columns
+from bailiwick.sql.foresight import foresee_insert, foresee_update
 from bailiwick.sql.predicates import Parameters, RelationText
 from bailiwick.sql.queries import named_columns, with_clause
 from bailiwick.sql.returning import returning
@@ -116,6 +117,7 @@ def finish(write: Write, parameters: Parameters) -> None:
     match write.tag:
         case "UPDATE":
             _limit(write.node.update_stmt.where_clause, write, text)
+            foresee_update(write.node.update_stmt.target_list, write, write.acts[0], text)
             check(write.node.update_stmt.returning_clause, write, text)
         case "DELETE":
             _limit(write.node.delete_stmt.where_clause, write, text)
@@ -125,8 +127,10 @@ def finish(write: Write, parameters: Parameters) -> None:
             check(write.node.merge_stmt.returning_clause, write, text)
         case _:
             stmt = write.node.insert_stmt
-            if write.of("update"):
+            foresee_insert(write, text)
+            for update in write.of("update"):
                 _limit(stmt.on_conflict_clause.where_clause, write, text)
+                foresee_update(stmt.on_conflict_clause.target_list, write, update, text)
             conflicts.hold_to_scope(stmt, write, text)
             fill_tenant(stmt, write, text.parameters)
             check(stmt.returning_clause, write, text)

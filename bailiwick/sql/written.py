@@ -55,6 +55,9 @@ class Write:
     returns: bool = False
     pins: Pins = ()
     """What new rows must hold so that a conflict tells nothing; see `pins`."""
+    blind: bool = False
+    """Whether a key that it writes may hold what is known to be outside of the scope only once it is written; see
+    `foresight`."""
     inner: str = ""
     """The name of the WITH query that this write is."""
     version: int = 0

@@ -287,6 +287,18 @@ def test_a_write_that_fails_by_its_own_check_is_out_of_scope() -> None:
     assert play.ledger.outcomes() == [("outcome", "row_out_of_scope", 0)]
 
 
+@pytest.mark.parametrize("state", ["23505", "23P01"])
+@pytest.mark.parametrize(("blind", "told"), [(True, "42501"), (False, "")])
+def test_a_conflict_of_keys_is_told_only_where_it_tells_nothing_of_hidden_rows(
+    state: str, blind: bool, told: str
+) -> None:
+    play = Playbook(planned({"INSERT": Plan("WRITE", "INSERT", returns=False, blind=blind)}))
+    play.client(query("INSERT"))
+    error = error_of(play.server(PARSED, BOUND, codec.NO_DATA, failed(state), READY))
+    assert error["C"] == (told or state)
+    assert play.ledger.outcomes() == [("outcome", "row_out_of_scope" if blind else state, 0)]
+
+
 def test_another_failure_of_such_a_write_is_the_server_s() -> None:
     play = Playbook(planned({"WITH inner": Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT")}))
     play.client(select(text=b"WITH inner"), codec.SYNC)

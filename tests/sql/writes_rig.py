@@ -147,7 +147,8 @@ def execute(raw: pq.abc.PGconn, plan: Plan, values: Sequence[str] = ()) -> Said:
     if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
         message = result.error_message.decode()
         state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-        return Said("row_out_of_scope" if OUTSIDE in message else state, message=f"{message}\n{plan.sql}")
+        outside = OUTSIDE in message or (plan.blind and state == "23505")
+        return Said("row_out_of_scope" if outside else state, message=f"{message}\n{plan.sql}")
     width = result.nfields - plan.checked
     if plan.checked and any(result.get_value(row, width) != b"t" for row in range(result.ntuples)):
         return Said("row_out_of_scope", message=plan.sql)

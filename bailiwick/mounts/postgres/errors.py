@@ -80,6 +80,9 @@ _by_class: dict[str, str] = {
     "58": "the database has a problem with its system",
 }
 
+_taken = frozenset({"23505", "23P01"})
+"""Another row has the key."""
+
 _notices: dict[str, str] = {
     "25P01": "there is no transaction in progress",
     "25001": "there is already a transaction in progress",
@@ -162,9 +165,10 @@ def error_text(raw: bytes) -> tuple[str, str]:
     return state, _sentence(state)
 
 
-def says_outside(raw: bytes) -> bool:
-    """Whether a write failed by the check that is part of it (`plan.OUTSIDE`)."""
-    return OUTSIDE in error_fields(raw).get("M", "")
+def says_outside(raw: bytes, *, blind: bool) -> bool:
+    """Whether a write failed by the check that is part of it (`plan.OUTSIDE`), or, where `plan.blind`, could have."""
+    fields = error_fields(raw)
+    return OUTSIDE in fields.get("M", "") or (blind and fields.get("C", "") in _taken)
 
 
 def server_notice(raw: bytes) -> bytes:

@@ -516,7 +516,7 @@ class Replies:
         if isinstance(step, PoisonStep):
             error = step.error
         elif step.prepared is not None and self.excess is None:
-            if step.prepared.plan.kind == "WRITE" and says_outside(raw):
+            if step.prepared.plan.kind == "WRITE" and says_outside(raw, blind=step.prepared.plan.blind):
                 self.erred = state = OUT_OF_SCOPE.code
                 error = denied(OUT_OF_SCOPE, self._intent(step))
             error = self._fail_step(step, state) or error
