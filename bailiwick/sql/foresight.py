@@ -49,10 +49,11 @@ _PLAIN = frozenset(
         "func_call",
     }
 )
-_STEADY = frozenset(
-    ("abs", "btrim", "concat", "date_trunc", "left", "length", "lower", "make_date", "md5", "now", "replace", "right")
-    + ("round", "statement_timestamp", "substring", "transaction_timestamp", "upper")
-)
+_FUNCTIONS = """
+abs btrim concat date_trunc left length lower make_date md5 now replace right round statement_timestamp substring
+transaction_timestamp upper
+"""
+_STEADY = frozenset(_FUNCTIONS.split())
 """Functions with the same result throughout a statement."""
 
 

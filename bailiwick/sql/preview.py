@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from postgast.pg_query_pb2 import DeleteStmt, InsertStmt, MergeStmt, Node, UpdateStmt
+from postgast import pg_query_pb2 as pb
+from postgast.pg_query_pb2 import DeleteStmt, InsertStmt, Node, SelectStmt, UpdateStmt
 
 from bailiwick.model.decision import Denial
 from bailiwick.sql.parser import deparse, on_stack, parse, query_text
@@ -15,7 +16,7 @@ from bailiwick.sql.predicates import Parameters, RelationText
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import INNER, ScopedRelation
 
-_KEY = "bw_key"
+_KEY, _REST = "bw_key", "bw_rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,8 @@ class DryRun:
     """Number of keys → the query for their rows."""
 
 
-def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun | None:
-    """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it.
-
-    None for what writes within a WITH query: its command tag does not count that, so nobody could say what it does.
-    """
-    if on_stack(plan.sql, lambda: _writes_within(plan.sql)):
-        return None
+def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
+    """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it."""
     alone = DryRun(plan.sql, 0, "", lambda _: None)
     writes = [access for access in plan.accesses if access.verb != "read"]
     if relation is None or len(writes) != 1 or writes[0].resource != relation.resource.name:
@@ -60,37 +56,52 @@ def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun | None:
     return DryRun(sql, len(keys), writes[0].verb, lambda count: _rows(relation, keys, count))
 
 
-def _writes_within(sql: str) -> bool:
-    tree = parse(sql)
-    if isinstance(tree, Denial) or len(tree.stmts) != 1:
-        return True
-    node = tree.stmts[0].stmt
-    kind = node.WhichOneof("node") or ""
-    if kind not in ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
-        return True
-    statement: InsertStmt | UpdateStmt | DeleteStmt | MergeStmt = getattr(node, kind)
-    return any(not each.common_table_expr.ctequery.HasField("select_stmt") for each in statement.with_clause.ctes)
-
-
 def _with_keys(plan: Plan, keys: Sequence[str]) -> str | None:
     tree = parse(plan.sql)
     if isinstance(tree, Denial) or len(tree.stmts) != 1:
         return None
     node = tree.stmts[0].stmt
+    if node.HasField("select_stmt"):
+        done = _return_written(node.select_stmt, keys)
+    else:
+        done = not plan.inner and _return_keys(node, keys, behind=1 if plan.checked else 0)
+    sql = deparse(node) if done else None
+    return sql if isinstance(sql, str) else None
+
+
+def _return_keys(node: Node, keys: Sequence[str], *, behind: int) -> bool:
+    """Have a write return keys as well, before its last `behind` columns. False: it is not one that can."""
     kind = node.WhichOneof("node") or ""
     if kind not in ("insert_stmt", "update_stmt", "delete_stmt"):
-        return None
-    statement = {"insert_stmt": node.insert_stmt, "update_stmt": node.update_stmt, "delete_stmt": node.delete_stmt}[
-        kind
-    ]
+        return False
+    statement: InsertStmt | UpdateStmt | DeleteStmt = getattr(node, kind)
     alias = statement.relation.alias.aliasname or statement.relation.relname
     clause = statement.returning_clause
     own = [_copy(item) for item in clause.exprs]
-    behind = [own.pop()] if plan.checked else []
+    place = len(own) - behind
+    made = (_key(alias, name, number) for number, name in enumerate(keys))
     del clause.exprs[:]
-    clause.exprs.extend([*own, *(_key(alias, name) for name in keys), *behind])
-    sql = deparse(node)
-    return None if isinstance(sql, Denial) else sql
+    clause.exprs.extend([*own[:place], *made, *own[place:]])
+    return True
+
+
+def _return_written(select: SelectStmt, keys: Sequence[str]) -> bool:
+    """Have a query return the keys of the rows that its one WITH query writes, in place of what it is about."""
+    writes = [each.common_table_expr for each in select.with_clause.ctes]
+    writes = [cte for cte in writes if not cte.ctequery.HasField("select_stmt")]
+    if len(writes) != 1 or not _return_keys(writes[0].ctequery, keys, behind=0):
+        return False
+    name = ident(writes[0].ctename)
+    columns = ", ".join(f"{name}.{ident(f'{_KEY}{number}')}" for number in range(len(keys)))
+    alone = query_text(f"SELECT {columns} FROM {name}").select_stmt  # noqa: S608  # composed of quoted names
+    alone.with_clause.CopyFrom(select.with_clause)
+    select.ClearField("with_clause")
+    rest = alone.with_clause.ctes.add().common_table_expr  # never run, but it gives parameters their types
+    rest.ctename = _REST
+    rest.ctematerialized = pb.CTEMaterializeDefault
+    rest.ctequery.select_stmt.CopyFrom(select)
+    select.CopyFrom(alone)
+    return True
 
 
 def _copy(node: Node) -> Node:
@@ -99,9 +110,9 @@ def _copy(node: Node) -> Node:
     return copy
 
 
-def _key(alias: str, name: str) -> Node:
+def _key(alias: str, name: str, number: int) -> Node:
     node = Node()
-    node.res_target.name = _KEY
+    node.res_target.name = f"{_KEY}{number}"
     node.res_target.val.CopyFrom(parsed(f"{ident(alias)}.{ident(name)}::text"))
     return node
 

@@ -127,8 +127,8 @@ class Rewriter:
         plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
         return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
 
-    def dry_run(self, plan: Plan) -> DryRun | None:
-        """Return what a dry run of a write's plan executes; None when it cannot be told what the plan writes."""
+    def dry_run(self, plan: Plan) -> DryRun:
+        """Return what a dry run of a write's plan executes."""
         resources = {access.resource for access in plan.accesses if access.verb != "read"}
         found = [each for each in self._relations.values() if each.resource.name in resources]
         return dry_run(plan, found[0] if len(found) == 1 else None)

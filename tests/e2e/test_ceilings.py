@@ -120,6 +120,33 @@ def test_a_write_beyond_its_batch_is_undone_and_the_denial_has_the_real_count(
     assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
+def test_what_a_with_query_writes_is_counted(connection: Connection, gate: Desk) -> None:
+    within = "WITH x AS (UPDATE items SET note = 'a' WHERE id < %s RETURNING id)"
+    assert connection.execute(f"{within} SELECT count(*) FROM x".encode(), [11]).fetchall() == [(5,)]
+    assert changed(gate) == 5
+    for statement in (f"{within} SELECT id FROM x WHERE id = 1", f"{within} UPDATE items SET note = 'b' WHERE id = 21"):
+        limit = 15 if "SELECT" in statement else 11
+        with pytest.raises(errors.InsufficientPrivilege) as error:
+            connection.execute(statement.encode(), [limit])
+        said = told(error)
+        assert ("7 rows" if "SELECT" in statement else "6 rows") in said
+        assert "at most 5" in said
+    assert changed(gate) == 5
+
+
+def test_with_queries_are_counted_in_transactions_and_pipelines(connection: Connection, gate: Desk) -> None:
+    within = "WITH x AS (UPDATE items SET note = 'a' WHERE id < {} RETURNING id) SELECT id FROM x"
+    with connection.transaction():
+        assert len(connection.execute(within.format(11).encode()).fetchall()) == 5
+        with pytest.raises(errors.InsufficientPrivilege, match="7 rows"), connection.transaction():
+            connection.execute(within.format(15).encode())
+        connection.execute(within.format(5).encode())
+    assert changed(gate) == 5
+    with connection.pipeline():
+        found = [connection.execute(within.format(limit).encode(), prepare=True) for limit in (5, 3, 11)]
+    assert [len(each.fetchall()) for each in found] == [2, 1, 5]
+
+
 def test_returning_is_held_back_until_the_count_is_known(connection: Connection, gate: Desk) -> None:
     with pytest.raises(errors.InsufficientPrivilege, match="7 rows"):
         connection.execute("UPDATE items SET note = 'a' WHERE id < 15 RETURNING id")

@@ -134,6 +134,31 @@ def test_parameters_are_kept_and_the_count_is_exact_beyond_what_is_shown(connect
     assert change["shown"][0]["after"]["note"] == "it's"
 
 
+def test_a_write_in_a_with_query_is_held_with_its_rows(connection: Connection, gate: Desk) -> None:
+    sql = (
+        "WITH x AS (UPDATE items SET note = 'w' || id WHERE id < %s RETURNING id) SELECT count(*) FROM x WHERE id > %s"
+    )
+    change = held(connection, gate, sql, [6, 3])
+    assert change["rows"] == 3
+    assert [(each["key"], each["before"]["note"], each["after"]["note"]) for each in change["shown"]] == [
+        (["1"], "n1", "w1"),
+        (["3"], "n3", "w3"),
+        (["5"], "n5", "w5"),
+    ]
+
+
+def test_several_writes_of_a_statement_are_held_with_their_count(connection: Connection, gate: Desk) -> None:
+    first = "WITH x AS (UPDATE items SET note = 'w' WHERE id < 6 RETURNING id)"
+    change = held(connection, gate, f"{first} UPDATE items SET note = 'y' WHERE id IN (7, 9)")
+    assert (change["rows"], change["shown"]) == (5, [])
+    with pytest.raises(errors.InsufficientPrivilege, match="32 rows, but it may write at most 30"):
+        connection.execute(f"{first} UPDATE items SET note = 'y' WHERE id BETWEEN 11 AND 68")
+    with pytest.raises(errors.InsufficientPrivilege, match="outside of what this session may write"):
+        connection.execute(
+            "WITH x AS (INSERT INTO items (id, owner, note) VALUES (901, 0, 'a') RETURNING id) SELECT id FROM x"
+        )
+
+
 def test_a_delete_has_rows_before_only_and_an_insert_after_only(connection: Connection, gate: Desk) -> None:
     gone = held(connection, gate, "DELETE FROM items WHERE id = 7 RETURNING note")
     assert (gone["rows"], gone["shown"][0]["before"]["note"], gone["shown"][0]["after"]) == (1, "n7", None)

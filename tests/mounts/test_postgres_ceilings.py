@@ -162,14 +162,65 @@ def test_parts_of_a_portal_are_added_up(asked: int) -> None:
     assert kinds(book.to_server()).endswith("PH")
 
 
-def test_what_a_with_query_writes_is_not_let_past_a_batch() -> None:
-    inner = Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT", inner=((Access("items", "delete"),),))
-    book = Playbook(planned({"WITH inner": inner}))
-    book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(batch=2))
-    assert kinds(book.client(query("WITH inner"))) == "PS"
-    assert "one after the other" in error_of(book.server(POISONED, READY))["H"]
-    book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(rows=2))
-    assert kinds(book.client(query("WITH inner"))) == "PBDEH"
+INNER = Plan("WRITE", "WITH …", statement="WITH inner", tag="SELECT", inner=((Access("items", "delete"),),) * 2)
+CLEARED = codec.message(b"3", b"") + PARSED + BOUND + row(b"") + done("SELECT 1") + codec.message(b"3", b"")
+ASIDE = "CPBEC"
+
+
+def counts(*told: str | None) -> bytes:
+    cells = [None if each is None else each.encode() for each in told]
+    return codec.message(b"3", b"") + PARSED + BOUND + row(*cells) + done("SELECT 1") + codec.message(b"3", b"")
+
+
+def counted(**most: int) -> Playbook:
+    book = Playbook(planned({"WITH inner": INNER}))
+    book.ledger.deciding = lambda _: Allow(("grant",), ceilings=Ceilings(**most) if most else None)
+    assert kinds(book.client(query("WITH inner"))) == f"PBD{ASIDE}E{ASIDE}H"
+    return book
+
+
+@pytest.mark.parametrize("most", [{"batch": 5}, {"rows": 9}, {}])
+def test_what_with_queries_write_is_counted(most: dict[str, int]) -> None:
+    book = counted(**most)
+    assert book.server(OPENED, CLEARED, row(b"1"), done("SELECT 1"), counts("3,2")) == b""
+    assert book.to_server() == codec.SYNC
+    assert kinds(book.server(READY)) == "TDCZ"
+    assert book.ledger.outcomes() == [("outcome", "", 5)]
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "hint"),
+    [
+        ("3,3", "batch_exceeded", "narrow its condition"),
+        ("", "statement_not_allowed", "one after the other"),
+        ("5", "statement_not_allowed", "one after the other"),
+        (None, "statement_not_allowed", "one after the other"),
+    ],
+)
+def test_with_queries_that_write_too_much_or_are_not_counted_are_undone(told: str | None, code: str, hint: str) -> None:
+    book = counted(batch=5)
+    assert book.server(OPENED, CLEARED, row(b"1"), done("SELECT 1"), counts(told)) == b""
+    assert kinds(book.to_server()) == "PH"
+    book.server(POISONED)
+    reply = book.server(READY)
+    assert kinds(reply) == "TEZ"
+    assert hint in error_of(reply)["H"]
+    assert [(kind, found) for kind, found, _ in book.ledger.outcomes()] == [("outcome", code)]
+
+
+def test_a_failure_beside_a_counted_write_is_one_of_the_write() -> None:
+    book = counted(batch=5)
+    book.server(OPENED, codec.message(b"3", b""), PARSED, BOUND, failed("25P02"))
+    assert book.to_server() == codec.SYNC
+    assert kinds(book.server(READY)) == "TEZ"
+    assert book.ledger.outcomes() == [("outcome", "25P02", 0)]
+
+
+@pytest.mark.parametrize("name", [b"bailiwick rows", b"bailiwick told"])
+def test_names_of_the_gateways_own_are_not_the_clients(name: bytes) -> None:
+    book = Playbook()
+    assert kinds(book.client(codec.parse(name, b"SELECT 1"), codec.SYNC)) == "PS"
+    assert error_of(book.server(POISONED, READY))["C"] == "42P05"
 
 
 def test_a_result_that_is_too_long_ends_a_query_that_is_alone() -> None:

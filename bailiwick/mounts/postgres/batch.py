@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -159,10 +159,20 @@ class Batch:
             self.writes.append(step)
             self._last.checked = self._last.checked or step.checked
 
-    def add_metered(self, data: bytes, step: Execution, segment: MeteredSegment) -> None:
-        """Append an execution under ceilings, in that segment of its own; what follows stands in one behind it."""
+    def add_metered(
+        self,
+        data: bytes,
+        step: Execution,
+        segment: MeteredSegment,
+        around: Callable[[MeteredSegment], None] | None = None,
+    ) -> None:
+        """Append an execution under ceilings, in that segment of its own; what follows stands in one behind it.
+
+        `around` puts what the gateway asks beside it around it."""
         self._open(segment)
         self.add(data, step)
+        if around is not None:
+            around(segment)
         segment.executions.append(step)
         if step.prepared.plan.kind == "WRITE":
             self.writes.append(step)

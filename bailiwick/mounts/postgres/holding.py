@@ -134,7 +134,7 @@ def _settings(on: Database, queued: Queued) -> dict[str, str]:
 _UNKNOWN = Denial(
     "statement_not_allowed",
     "it cannot be told what this statement would write, so it cannot wait for an approval",
-    allowed="INSERT, UPDATE, DELETE and MERGE without writes in WITH queries",
-    remedy="send the writes one after the other",
+    allowed="INSERT, UPDATE, DELETE and MERGE",
+    remedy="ask for a new session",
 )
 _GONE = Denial("resource_unknown", "this mount is not in the policy any more", remedy="ask for a new session")

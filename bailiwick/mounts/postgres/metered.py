@@ -20,7 +20,7 @@ _COPY_FRAME = 2
 class Metered(Execution):
     """EXECUTE under ceilings. Its rows are looked at one by one (`checked`)."""
 
-    __slots__ = ("account", "ceilings")
+    __slots__ = ("account", "ceilings", "completion", "counted", "told")
 
     def __init__(self, prepared: Prepared, passed: bytes, ceilings: Ceilings, account: Account) -> None:
         super().__init__(prepared, passed)
@@ -28,6 +28,12 @@ class Metered(Execution):
         self.ceilings = ceilings
         self.account = account
         """Counts the rows of all executions of a portal."""
+        self.told: int | None = None
+        """What its command tag counts."""
+        self.counted: int | None = None
+        """With WITH queries that write: all that it wrote, once that is known."""
+        self.completion = b""
+        """Its CommandComplete, until then."""
 
     @property
     def streams(self) -> bool:
@@ -54,6 +60,8 @@ class Metered(Execution):
         """Return the ceiling that the whole statement breaks, by what its CommandComplete tells."""
         plan = self.prepared.plan
         batch = self.ceilings.batch
+        if plan.inner and not self.completion:
+            return None  # the command tag does not count that
         if plan.kind == "WRITE":
             # INVARIANT: a write whose count is not told is not known to keep its ceiling.
             return "batch_exceeded" if batch is not None and (told is None or told > batch) else None

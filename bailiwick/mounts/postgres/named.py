@@ -11,13 +11,15 @@ from typing import Literal, Protocol
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.model.decision import Denial, Request
-from bailiwick.mounts.postgres import codec, told
+from bailiwick.mounts.postgres import codec, counted, told
 from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, ceilings_of, is_held
 from bailiwick.sql.plan import Bound, Declare, Drop, Fetch, Plan, Prepare, Run
 
 MOST = 1000
 """Cursors that a connection may have at a time, and statements that it may PREPARE."""
+OWN_NAMES = frozenset({told.OWN, counted.OWN})
+"""Of statements and portals of the gateway's own; no client may use them."""
 _ASKED_ANEW = "\0"
 """A purpose that no agent can claim: with it, every execution of a statement passes `executing`."""
 
@@ -130,7 +132,7 @@ def executing(part: Part, by: Deciding) -> bool:
     if isinstance(act, Declare | Prepare):
         counted = names.portals if isinstance(act, Declare) else names.statements
         name = act.name.encode()
-        if name == told.OWN:
+        if name in OWN_NAMES:
             by.misused(Misuse("42P05", "this name is the gateway's own"))
             return False
         if len(counted) >= MOST and name not in counted:

@@ -193,7 +193,10 @@ class Account:
 def ceilings_of(plan: Plan, call: Call) -> Ceilings | None:
     """Return what an execution of the plan must keep to; transactions and settings have no ceilings."""
     decision = call.decision
-    return decision.ceilings if isinstance(decision, Allow) and plan.kind in ("READ", "WRITE") else None
+    if not isinstance(decision, Allow) or plan.kind not in ("READ", "WRITE"):
+        return None
+    counts = Ceilings() if plan.inner else None  # what WITH queries write is counted anyway, for the ledger
+    return counts if decision.ceilings is None else decision.ceilings
 
 
 def is_held(call: Call) -> bool:

@@ -18,7 +18,8 @@ from bailiwick.model.decision import Denial, Queued
 from bailiwick.mounts.postgres import codec, upstream
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import Framer, int16_at, int32_at, pack_int16, pack_int32
-from bailiwick.mounts.postgres.errors import error_text
+from bailiwick.mounts.postgres.counted import CLEAR, READ, counted
+from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, error_text, says_outside
 from bailiwick.mounts.postgres.upstream import Address, Upstream
 from bailiwick.mounts.postgres.values import type_oid
 from bailiwick.sql.plan import Bound
@@ -57,10 +58,11 @@ class Dry:
 class _FailedError(Exception):
     """The server refused something."""
 
-    def __init__(self, state: str, text: str) -> None:
-        super().__init__(state)
-        self.state = state
-        self.text = text
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        """The server's own message."""
+        self.state, self.text = error_text(raw)
+        super().__init__(self.state)
 
 
 class _Server:
@@ -104,7 +106,7 @@ class _Server:
         elif kind == b"C":
             self._tag = codec.tag_rows(codec.message(kind, body))
         elif kind == b"E" and self._failed is None:
-            self._failed = _FailedError(*error_text(codec.message(kind, body)))
+            self._failed = _FailedError(codec.message(kind, body))
         elif kind == b"Z":
             self._end(None)
 
@@ -165,6 +167,8 @@ async def preview(dry: Dry, address: Address, settings: Mapping[str, str], take:
         async with asyncio.timeout(_SLOWEST), _connected(address, {**settings, **limits}, take) as server:
             return await _dry_run(server, dry)
     except _FailedError as error:
+        if says_outside(error.raw, blind=dry.held.prepared.plan.blind):
+            return Refused(OUT_OF_SCOPE)
         return Refused(Denial("preview_failed", f"a dry run of it failed: {error.text}", "", _NOT_HELD), error.state)
     except (BackendError, ProtocolError, OSError, TimeoutError):
         text = "the database could not be reached for a dry run"
@@ -189,7 +193,7 @@ async def _dry_run(server: _Server, dry: Dry) -> Previewed | Refused:
     # One snapshot for all, so that before, after and the change itself are of the same rows.
     await server.command(b"BEGIN ISOLATION LEVEL REPEATABLE READ")
     await server.command(b"SAVEPOINT bailiwick_before")
-    told = await server.run(*_as_bound(dry, made.sql if keys else plan.sql), written.take)
+    told = await _write(server, dry, made.sql if keys else plan.sql, written)
     refused = _refused(dry, written, told)
     if refused is not None:
         return refused
@@ -204,11 +208,23 @@ async def _dry_run(server: _Server, dry: Dry) -> Previewed | Refused:
     return Previewed(told, seen, written.digest())
 
 
+async def _write(server: _Server, dry: Dry, sql: str, written: _Written) -> int | None:
+    """Do the write; return how many rows it wrote."""
+    plan = dry.held.prepared.plan
+    if not plan.inner or sql != plan.sql:  # with keys, it returns every row that it writes
+        return await server.run(*_as_bound(dry, sql), written.take)
+    found: list[Cell] = []
+    await server.command(CLEAR)
+    tag = await server.run(*_as_bound(dry, sql), written.take)
+    await server.run(codec.parse(b"", READ), codec.bind(b"", b""), lambda row: found.append(row[0]))
+    return counted(found[0] or b"" if found else b"", plan, tag)
+
+
 def _refused(dry: Dry, written: _Written, told: int | None) -> Refused | None:
     """Return why the change may not even be held, by what it did. It is rolled back with its connection."""
     queued, plan = dry.queued, dry.held.prepared.plan
     if written.outside:
-        return Refused(_OUT_OF_SCOPE, rows=told)
+        return Refused(OUT_OF_SCOPE, rows=told)
     if told is None:
         return Refused(Denial("preview_failed", "a dry run of it tells no count", remedy=_NOT_HELD))
     most = None if queued.ceilings is None else queued.ceilings.batch
@@ -279,9 +295,3 @@ def _short(text: str) -> str:
 
 
 _NOT_HELD = "nothing has been changed, and nothing is held: correct it and send it again"
-_OUT_OF_SCOPE = Denial(
-    "row_out_of_scope",
-    "a row written would be outside of what this session may write",
-    allowed="rows that the write and the read scope admit, before and after the change",
-    remedy="ask for a grant whose `rows` and `set` admit the values",
-)

@@ -15,6 +15,7 @@ from bailiwick.gateway.told import TOO_CLOSE
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
+    BIND,
     CLOSE,
     DESCRIBE_PORTAL,
     DESCRIBE_STATEMENT,
@@ -27,6 +28,7 @@ from bailiwick.mounts.postgres.batch import (
     Step,
 )
 from bailiwick.mounts.postgres.codec import NO_DATA, int32_at, skip_rows
+from bailiwick.mounts.postgres.counted import UNCOUNTED, Aside
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, says_outside, server_error, server_notice
 from bailiwick.mounts.postgres.exchange import Answer
 from bailiwick.mounts.postgres.metered import Metered
@@ -324,6 +326,9 @@ class Replies:
 
     def _checked_row(self, raw: bytes) -> bytes:
         step = self._executing(_ROW)
+        if isinstance(step, Aside):
+            step.take(raw)
+            return b""
         if step.mark < 0:
             step.mark = len(self.out)
         if isinstance(step, Metered) and not self._within(step, raw):
@@ -403,6 +408,8 @@ class Replies:
 
     def _bound(self, _: bytes) -> bytes | None:
         step = self.steps.popleft() if self.steps else None
+        if step is not None and step.kind == BIND and step.quiet and step.name:
+            return b""
         if not isinstance(step, BindStep):
             raise ProtocolError(_MISMATCH)
         if step.quiet:
@@ -451,6 +458,8 @@ class Replies:
 
     def _completed(self, raw: bytes) -> bytes | None:
         step = self._executed()
+        if isinstance(step, Aside):
+            return self._counted(step.write) if step.last else b""
         plan = step.prepared.plan
         kind = plan.kind
         if step.checked and self._ended(step, raw):
@@ -459,6 +468,9 @@ class Replies:
             told = codec.tag_rows(raw)
             step.rows = step.rows if told is None else told
             step.done = True
+            if plan.inner and isinstance(step, Metered):
+                step.told, step.completion = told, raw
+                return b""
             return None
         if kind == "SESSION":
             self._set(step.prepared)
@@ -482,6 +494,15 @@ class Replies:
             elif code is not None and self.excess is not None:
                 self.excess = step.over(code)  # with the real count, which its rows alone did not tell
         return self.broken is step and self.excess is not None
+
+    def _counted(self, write: Metered) -> bytes:
+        """What a write's WITH queries wrote is known: it is over, and stands or is to be undone."""
+        write.rows = write.rows if write.counted is None else write.counted
+        code = write.broken_by_end(write.counted)
+        if code is not None and self.broken is None:
+            self.excess = UNCOUNTED if write.counted is None else write.over(code)
+            self._break(write)
+        return write.completion
 
     def _set(self, prepared: Prepared) -> None:
         if prepared.plan.purpose is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
@@ -20,9 +21,10 @@ from bailiwick.mounts.postgres.batch import (
     PoisonStep,
     Step,
 )
+from bailiwick.mounts.postgres.counted import surround
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
-from bailiwick.mounts.postgres.named import Part, Running
+from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Account, Misuse, Portal, Prepared, check_value, is_held
 from bailiwick.mounts.postgres.records import Records
@@ -92,7 +94,7 @@ class Translator:
     def parse(self, raw: bytes) -> None:
         """Take a Parse."""
         name, text, types = codec.read_parse(raw)
-        if name == told.OWN:
+        if name in OWN_NAMES:
             self.misused(Misuse("42P05", "this name of a prepared statement is the gateway's own"))
             return
         if len(name) > codec.MAX_NAME:
@@ -309,9 +311,6 @@ class Translator:
             call = self.call_of(plan)
             if call is None:
                 return None
-            if plan.inner and _must_be_counted(call.decision):
-                self.refuse(_UNCOUNTED, plan.statement, call.request)
-                return None
             if plan.act is not None:
                 decided.append(Part("itself", text, len(decided), plan, scope, call))
                 continue
@@ -423,7 +422,8 @@ class Translator:
         if prepared.ceilings is not None:
             counted = prepared.cursor or portal if isinstance(prepared, Part) else portal
             sent, step = metered(sent, prepared, counted, prepared.ceilings)
-            self.batch.add_metered(sent, step, segment_of(step))
+            around = partial(surround, write=step) if prepared.plan.inner else None
+            self.batch.add_metered(sent, step, segment_of(step), around)
         elif portal.account is not None and prepared.parsed:
             self.batch.add_held(Held(prepared, prepared.parsed, portal.account.bound, prepared.call))
         else:
@@ -453,11 +453,6 @@ class Translator:
         return values
 
 
-def _must_be_counted(decision: Decision) -> bool:
-    """Whether it matters how many rows a statement writes: for a ceiling, or for those who are to approve it."""
-    return not isinstance(decision, Allow) or (decision.ceilings is not None and decision.ceilings.batch is not None)
-
-
 _VALUE_NOT_READ = Denial(
     "value_not_granted",
     "a parameter that filters what may only be aggregated has a type or form that cannot be read exactly",
@@ -471,13 +466,6 @@ _TYPE_NOT_ALLOWED = Denial(
     allowed="built-in types, and those of the columns in the scope",
     remedy="declare it as text",
 )
-_UNCOUNTED = Denial(
-    "statement_not_allowed",
-    "a WITH query that writes can neither keep a ceiling on written rows nor wait for an approval",
-    allowed="INSERT, UPDATE, DELETE and MERGE on their own",
-    remedy="send the statements one after the other",
-)
-"""INVARIANT: what a WITH query writes is not in the command tag, by which such a ceiling is kept."""
 _DESCRIBE_UNNAMED = codec.describe(b"P", b"")
 _EXECUTE_UNNAMED = codec.execute(b"")
 DESCRIBE_AND_EXECUTE = _DESCRIBE_UNNAMED + _EXECUTE_UNNAMED
