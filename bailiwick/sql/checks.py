@@ -17,6 +17,7 @@ from bailiwick.sql.parser import conjoin
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.plan import OUTSIDE
 from bailiwick.sql.predicates import RelationText, condition
+from bailiwick.sql.quote import ident
 from bailiwick.sql.trees import become, copied
 from bailiwick.sql.written import PG18, Act, Write
 
@@ -105,15 +106,23 @@ def _after(write: Write, text: RelationText) -> str:
     if merges:
         return f"CASE merge_action() WHEN 'UPDATE' THEN {changed} WHEN 'INSERT' THEN {made} ELSE TRUE END"
     if creates and write.of("update") and write.version >= PG18:
-        return f"CASE WHEN {BEFORE}.ctid IS NULL THEN {made} ELSE {changed} END"
+        given = _never_null(write)
+        return f"CASE WHEN {BEFORE}.{given} IS NULL THEN {made} ELSE {changed} END" if given else both(made, changed)
     return both(made, changed)
+
+
+def _never_null(write: Write) -> str:
+    """Return a column of the target that no row has empty; a view has no system columns."""
+    if not write.target.through:
+        return "ctid"
+    return next((ident(name) for name in write.target.relation.key), "")
 
 
 def check(clause: ReturningClause, write: Write, text: RelationText) -> None:
     """Have every row looked at that the statement writes."""
     if write.checked:
         after = f"COALESCE({_after(write, text)}, FALSE)"
-        if f"{BEFORE}.ctid" in after:
+        if f"{BEFORE}." in after:
             name_rows(clause, BEFORE)
         if write.inner:
             _fail_unless(clause, after)

@@ -13,7 +13,7 @@ from bailiwick.sql.filling import assigned, named_source, set_columns
 from bailiwick.sql.pins import hold, pins
 from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.scoped import ScopedRelation
-from bailiwick.sql.written import Write, act, refuse_through_views
+from bailiwick.sql.written import Write, act
 
 _BY_COLUMNS = "ON CONFLICT (columns of the key)"
 
@@ -21,11 +21,10 @@ _BY_COLUMNS = "ON CONFLICT (columns of the key)"
 def on_conflict(stmt: InsertStmt, write: Write, level: Level, walk: Walk) -> None:
     """Walk the clause. Raises Refused unless every row that it can meet is visible."""
     clause, target = stmt.on_conflict_clause, write.target
-    refuse_through_views(target, "ON CONFLICT")
     given = write.acts[0].fields
     key = _key(clause.infer) if clause.HasField("infer") else ()
     found = pins(target, key or given)
-    if found is None or (target.hides_rows and not key):
+    if found is None or (target.table.hides_rows and not key):
         _tells(target, key)
     write.pins = found
     _refuse_unpinned(stmt, write)

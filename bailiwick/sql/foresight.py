@@ -79,7 +79,7 @@ def foresee_insert(write: Write, text: RelationText) -> None:
         if names not in conditions:
             conditions[names] = _condition(write, act, names, text, reads=write.returns)
         _put(conditions[names], values, write)
-    filled = {write.target.resource.tenant} - set(act.fields)
+    filled = {write.target.table.resource.tenant} - set(act.fields)
     write.blind = _is_blind(write, limiting - known - filled)
 
 
@@ -98,14 +98,14 @@ def foresee_update(targets: Sequence[Node], write: Write, act: Act, text: Relati
 
 def _limiting(write: Write, act: Act, *, reads: bool) -> frozenset[str]:
     """Return the columns that decide whether a row to come is in the scope; none where no row is hidden."""
-    target = write.target
-    if not target.hides_rows:
+    table = write.target.table
+    if not table.hides_rows:
         return frozenset()
     filters = [grant.filter for grant in act.grants]
-    filters += [grant.filter for grant in target.scope.reads] if reads else []
-    filters += [denied.filter for denied in target.scope.denied_rows if denied.fields is None]
-    names = columns_of(filters, target.relation) | {name for grant in act.grants for name in grant.set}
-    tenant = target.resource.tenant
+    filters += [grant.filter for grant in table.scope.reads] if reads else []
+    filters += [denied.filter for denied in table.scope.denied_rows if denied.fields is None]
+    names = columns_of(filters, table.relation) | {name for grant in act.grants for name in grant.set}
+    tenant = table.resource.tenant
     return names if tenant is None else names | {tenant}
 
 

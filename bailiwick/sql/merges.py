@@ -20,7 +20,7 @@ from bailiwick.sql.queries import with_clause
 from bailiwick.sql.returning import returning
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import source_of
-from bailiwick.sql.written import PG17, Act, Verb, Write, act, opened, refuse_through_views, since, target_of
+from bailiwick.sql.written import PG17, Act, Verb, Write, act, opened, since, target_of
 
 _VERBS: dict[int, Verb] = {pb.CMD_INSERT: "create", pb.CMD_UPDATE: "update", pb.CMD_DELETE: "delete"}
 _WITHOUT = "INSERT, UPDATE and DELETE, one after the other"
@@ -31,7 +31,12 @@ def merge(node: Node, level: Level, walk: Walk) -> tuple[Write, Columns]:
     stmt = node.merge_stmt
     clauses = [item.merge_when_clause for item in stmt.merge_when_clauses]
     target = target_of(stmt.relation, _VERBS.get(clauses[0].command_type, "update"), walk)
-    refuse_through_views(target, "MERGE")
+    if target.through and not since(walk, PG17):
+        refuse(
+            "syntax_not_supported",
+            "MERGE where the database enforces the scope too needs PostgreSQL 17, which can merge into views",
+            _WITHOUT,
+        )
     if stmt.HasField("with_clause"):
         with_clause(stmt.with_clause, level, walk)
     source = level.beside()
@@ -86,7 +91,7 @@ def _refuse_what_tells(clauses: list[MergeWhenClause], write: Write) -> None:
     choice; the others have to be held to the scope."""
     target = write.target
     filled = {name for each in write.of("create") for name in each.fields}
-    unknown: tuple[tuple[str, ...], ...] = ((),) if target.hides_rows else ()
+    unknown: tuple[tuple[str, ...], ...] = ((),) if target.table.hides_rows else ()
     for key in unknown if target.relation.uniques is None else target.relation.uniques:
         if not write.of("create") or (key and not filled & set(key)):
             continue

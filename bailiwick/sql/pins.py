@@ -42,17 +42,18 @@ def pins(target: ScopedRelation, key: Collection[str]) -> Pins | None:
     """Return what a new row's key must hold so that every row of the same key is visible; None when nothing does that.
 
     Every column of the key has to be shown in clear: else a conflict would tell what may not be read."""
-    if not all(name in target.columns and target.columns[name].clear for name in key):
+    table = target.table
+    if not all(name in target.columns and table.columns[name].clear for name in key):
         return None
-    if not target.hides_rows:
+    if not table.hides_rows:
         return ()
-    if any(denied.fields is None for denied in target.scope.denied_rows):
+    if any(denied.fields is None for denied in table.scope.denied_rows):
         return None
-    tenant = target.resource.tenant
+    tenant = table.resource.tenant
     of_tenant: Pins = () if tenant is None else ((tenant, Ref(("tenant",))),)
-    for grant in target.scope.reads:
+    for grant in table.scope.reads:
         found = _of_filter(grant.filter)
-        if found is not None and all(_pinnable(target, name, key) for name, _ in (*of_tenant, *found)):
+        if found is not None and all(_pinnable(table, name, key) for name, _ in (*of_tenant, *found)):
             return (*of_tenant, *found)
     return None
 

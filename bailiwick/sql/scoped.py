@@ -39,9 +39,12 @@ class ShownColumn:
 class ScopedRelation:
     """The scoped form of one relation. Holds no session values, only the places for them."""
 
-    def __init__(self, scope: ResourceScope, relation: Relation, *, through: str = "") -> None:
-        """`through`: schema of the table, where the relation is the view over it of the native depth."""
-        self.through = through
+    def __init__(self, scope: ResourceScope, relation: Relation, *, beneath: ScopedRelation | None = None) -> None:
+        """`beneath`: the table as the scope shows it, where the relation is the view over it of the native depth."""
+        self.through = "" if beneath is None else beneath.relation.schema
+        """Then: the table's schema."""
+        self.table = beneath or self
+        """The table itself: its keys, and all that decides which of its rows are hidden."""
         self.scope = scope
         self.relation = relation
         self.resource = scope.resource

@@ -107,16 +107,6 @@ def target_of(relation: RangeVar, verb: Verb, walk: Walk) -> ScopedRelation:
     refuse("resource_unknown", f"relation `{name}` is not in the scope of this session", action=f"{name}:{verb}")
 
 
-def refuse_through_views(target: ScopedRelation, form: str) -> None:
-    """Refuse what meets rows of the table that neither the view over it nor the rewriter shows (`enforce: both`)."""
-    if target.through:
-        refuse(
-            "syntax_not_supported",
-            f"{form} is not supported where the database enforces the scope too",
-            "INSERT, UPDATE and DELETE",
-        )
-
-
 def opened(node: Node, relation: RangeVar, target: ScopedRelation, level: Level, walk: Walk) -> Write:
     """Make the target visible to the expressions of the write, as the scope shows it."""
     alias = relation.alias.aliasname or relation.relname

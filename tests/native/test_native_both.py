@@ -125,6 +125,55 @@ def test_writes_pass_both_depths(both: Both, agent: Run) -> None:
     assert agent("DELETE FROM notes WHERE note_id = 99") == [(0,)]
 
 
+UPSERT = (
+    "INSERT INTO prefs (customer_id, name, value) VALUES ({}, '{}', 'yes')"
+    " ON CONFLICT (tenant_id, customer_id, name) DO UPDATE SET value = excluded.value RETURNING value"
+)
+MERGE = (
+    "MERGE INTO prefs p USING (VALUES (1, 'tea'), (1, 'milk')) v(c, n) ON p.customer_id = v.c AND p.name = v.n"
+    " WHEN MATCHED THEN UPDATE SET value = 'maybe' WHEN NOT MATCHED THEN INSERT (customer_id, name, value)"
+    " VALUES (v.c, v.n, 'yes')"
+)
+
+
+def test_upserts_and_merges_pass_both_depths(both: Both, agent: Run) -> None:
+    assert agent(UPSERT.format(1, "tea")) == [("yes",)]
+    assert agent(UPSERT.format(1, "salt")) == [("yes",)]
+    assert agent(MERGE) == [(2,)]
+    assert agent("SELECT name, value FROM prefs ORDER BY 1") == [("milk", "yes"), ("salt", "yes"), ("tea", "maybe")]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+        agent(UPSERT.format(1, "tea").replace("excluded.value", "'never'"))
+    assert "row_out_of_scope" in str(caught.value)
+    assert agent(
+        "INSERT INTO prefs (customer_id, name) VALUES (1, 'tea') ON CONFLICT (tenant_id, customer_id, name) DO NOTHING"
+    ) == [(0,)]
+    hidden = both.database.rows("SELECT value FROM prefs WHERE value LIKE 'CANARY%' ORDER BY 1")
+    assert hidden == [("CANARY_BOB_TEA",), ("CANARY_TEA_20",)]
+    both.database.script("DELETE FROM prefs WHERE name <> 'tea'")
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        (UPSERT.format(2, "tea"), "row_out_of_scope"),
+        (UPSERT.format(2, "milk"), "row_out_of_scope"),
+        (UPSERT.replace("(customer_id", "(tenant_id, customer_id").format("20, 1", "tea"), "row_out_of_scope"),
+        # what hides these rows is no column of the key, or nothing that the view shows
+        ("INSERT INTO notes (customer_id, body) VALUES (1, 'x') ON CONFLICT (note_id) DO NOTHING", "statement_not"),
+        ("INSERT INTO notes (customer_id, body) VALUES (1, 'x') ON CONFLICT DO NOTHING", "statement_not_allowed"),
+        ("INSERT INTO tickets (customer_id, subject) VALUES (1, 'x') ON CONFLICT (ticket_id) DO NOTHING", "statement_"),
+        (MERGE.replace("(1, 'milk')", "(2, 'milk')"), "row_out_of_scope"),
+        (MERGE.replace("'maybe'", "'never'"), "row_out_of_scope"),
+    ],
+)
+def test_upserts_and_merges_tell_nothing_of_hidden_rows(agent: Run, statement: str, code: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+        agent(statement)
+    assert f"code {code}" in str(caught.value)
+    assert leaks(str(caught.value)) == []
+    assert agent("SELECT count(*) FROM prefs") == [(1,)]
+
+
 @pytest.mark.parametrize(
     "statement",
     [

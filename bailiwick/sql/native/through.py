@@ -21,7 +21,7 @@ def through_views(scoped: ScopedRelation, schemas: Mapping[str, str]) -> ScopedR
     schema = schemas.get(scoped.relation.schema)
     if schema is None or not scoped.columns:
         return None
-    return ScopedRelation(_scope(scoped, schema), _relation(scoped, schema), through=scoped.relation.schema)
+    return ScopedRelation(_scope(scoped, schema), _relation(scoped, schema), beneath=scoped)
 
 
 def _relation(scoped: ScopedRelation, schema: str) -> Relation:
