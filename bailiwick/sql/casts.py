@@ -7,10 +7,11 @@ import re
 from postgast.pg_query_pb2 import Node, String, TypeName
 
 from bailiwick.sql import regtypes
+from bailiwick.sql.catalogue import Catalogue
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.quote import ident
 from bailiwick.sql.templates import put
-from bailiwick.sql.types import PSEUDO_TYPES, type_allowed, user_types
+from bailiwick.sql.types import PSEUDO_TYPES, built_in_of, type_allowed, user_types
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _SPELLED = {
@@ -34,6 +35,17 @@ _SPELLED = {
 _ROW_TO = ("text", "varchar")
 """What a whole row may be cast to, beside composite types: each only prints it. After rewriting it is no row of the
 relation's own type, so that no cast that somebody made for that can be meant."""
+
+
+def declared_name(oid: int, catalogue: Catalogue) -> str:
+    """Return the type that a client declares a parameter with, as `format_type` prints it; '' when it is not known."""
+    if oid in (0, 705):
+        return "unknown"
+    name = built_in_of(oid)
+    if name:
+        bare = name.removesuffix("[]")
+        return _SPELLED.get(bare, bare) + name.removeprefix(bare)
+    return next((printed for printed, around in catalogue.types.items() if around[0] == oid), "")
 
 
 def type_name(name: TypeName, walk: Walk) -> str:
@@ -99,6 +111,7 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
     kind = type_name(target.type_name, walk)
     if inner.type == "record" and bare not in _ROW_TO and kind not in walk.catalogue.composites:
         refuse("function_not_allowed", "a whole row cannot be cast to this type", "a cast to text, or name its columns")
+    walk.infer(inner.place, kind)
     # A literal is converted when the statement is planned, and a type is not changed by becoming itself.
     return joined((inner,), kind, leaky=inner.type not in ("unknown", kind))
 

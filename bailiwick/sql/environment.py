@@ -69,6 +69,8 @@ class Fact:
     leaky: bool = False
     row: tuple[tuple[str, Fact], ...] = ()
     """A row whose fields are known: these."""
+    place: int = 0
+    """Of a parameter whose type the server infers: which of `Walk.places` it is, counted from 1."""
 
 
 NOTHING = Fact()
@@ -285,13 +287,32 @@ class Walk:
     parameters: int = 0
     """Highest `$n` of the agent."""
     declared: tuple[str, ...] = ()
-    """Types of the first of them, where the statement itself declares them (PREPARE); '' unknown."""
+    """Types of the first of them, where PREPARE or the client declares them; '' not known, `unknown` not declared."""
+    places: list[int] = field(default_factory=list[int])
+    """The number of the parameter at each place where its type is inferred."""
+    inferred: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+    """Place → the types that the server could infer there, as far as they are known."""
+    trusted: set[int] = field(default_factory=set[int])
+    """Numbers of parameters that an operator was held to be leakproof for, with what is inferred at that place."""
     depth: int = 0
 
     @property
     def read(self) -> list[Use]:
         """The relations that are read, those whose rows are locked among them."""
         return [*self.uses, *(locked.use for locked in self.locked)]
+
+    def infer(self, place: int, type_name: str) -> None:
+        """Remember what type a parameter would have by this place alone."""
+        if place:
+            self.inferred.setdefault(place, set()).add(type_name)
+
+    def torn(self) -> frozenset[int]:
+        """Return the trusted parameters whose places do not agree: the server takes the type of one of them for all."""
+        types: dict[int, set[str]] = {}
+        for place, number in enumerate(self.places, 1):
+            types.setdefault(number, set()).update(self.inferred.get(place, {""}))
+        several = {number for number in self.trusted if self.places.count(number) > 1}
+        return frozenset(number for number in several if len(types[number]) > 1 or "" in types[number])
 
     def values(self, nodes: Iterable[Node], level: Level) -> list[Fact]:
         """Walk several expressions; an absent one passes."""

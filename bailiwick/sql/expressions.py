@@ -77,7 +77,11 @@ def _parameter(node: Node, level: Level, walk: Walk) -> Fact:  # noqa: ARG001  #
     if not 1 <= number <= 30_000:
         refuse("syntax_not_supported", f"there is no parameter ${number}")
     walk.parameters = max(walk.parameters, number)
-    return Fact(walk.declared[number - 1]) if number <= len(walk.declared) else UNTYPED
+    declared = walk.declared[number - 1] if number <= len(walk.declared) else "unknown"
+    if declared != "unknown":
+        return Fact(declared)
+    walk.places.append(number)
+    return Fact("unknown", place=len(walk.places))
 
 
 def operator_name(parts: Sequence[Node], walk: Walk) -> str:
@@ -106,10 +110,16 @@ _TRUTHS = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"
 def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
     """Whether the operator over these types tells nothing about values that it is not asked about."""
     a, b = (_SAME_TYPE.get(fact.type, fact.type) for fact in (left, right))
+    if a != b:
+        walk.infer(left.place, b)
+        walk.infer(right.place, a)
     a, b = (b if a == "unknown" else a), (a if b == "unknown" else b)
     if a == "unknown":
         return True  # two untyped literals
-    return (operator, a.removesuffix("[]"), b.removesuffix("[]")) in walk.catalogue.leakproof
+    proof = (operator, a.removesuffix("[]"), b.removesuffix("[]")) in walk.catalogue.leakproof
+    if proof:
+        walk.trusted.update(walk.places[fact.place - 1] for fact in (left, right) if fact.place)
+    return proof
 
 
 def _sides(expr: pb.A_Expr, operators: Sequence[str], level: Level, walk: Walk) -> tuple[Fact, list[Fact]]:

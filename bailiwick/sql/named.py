@@ -6,6 +6,7 @@ what the gateway binds becomes parameters of the declaration, or of the prepared
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import NoReturn
 
 from postgast import pg_query_pb2 as pb
@@ -98,6 +99,12 @@ def _declared(name: TypeName, walk: Walk) -> str:
     if [part.string.sval for part in name.names] in (["unknown"], ["pg_catalog", "unknown"]) and not name.array_bounds:
         return ""
     return type_name(name, walk)
+
+
+def without(declared: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the declared types, but '' where `known` says that the type is not: it may be for more parameters."""
+    pairs = zip_longest(declared, known, fillvalue="unknown")
+    return tuple("" if told == "" else own for own, told in pairs)
 
 
 def inner_statement(stmt: PrepareStmt) -> str:

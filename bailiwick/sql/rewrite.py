@@ -14,6 +14,7 @@ from postgast.pg_query_pb2 import Node, RangeTableSample, RawStmt
 from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.scope import Scope
 from bailiwick.sql import aggregates, locks, named, statements, writes
+from bailiwick.sql.casts import declared_name
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
 from bailiwick.sql.environment import UNREPLACED, Level, Refused, Replacement, Use, Walk
@@ -95,6 +96,8 @@ class Rewriter:
             self._relations = {place: view for place, view in views.items() if view is not None}
         self._system: dict[tuple[str, str], SystemView | None] = {}
         self._forms: dict[str, tuple[Plan, Form] | None] = {}
+        self._torn: frozenset[int] = frozenset()
+        """Parameters of the last statement whose places do not agree on a type; see `Walk.torn`."""
         self._by_value = False
         """Whether the last statements' literals were looked at."""
         self._system_forms: dict[str, bytes] = {}
@@ -112,19 +115,22 @@ class Rewriter:
         schemas = sorted({each.schema for each in found}, key=lambda schema: (schema != "public", schema))
         return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount, longest)
 
-    def rewrite(self, sql: str, inline: Inline | None = None) -> tuple[Plan | Denial, ...]:
+    def rewrite(
+        self, sql: str, inline: Inline | None = None, declared: tuple[int, ...] = ()
+    ) -> tuple[Plan | Denial, ...]:
         """Return a plan or a denial for each statement of the text; one EMPTY plan when there is none.
 
         `inline` gives the literal for a session value where a statement can take no parameters (COPY); without it
-        such a statement is denied.
+        such a statement is denied. `declared`: oids of the types that the client declares its first parameters with.
         """
-        found = cut(sql) if len(sql) <= _LONGEST_FORM else None
+        types = tuple(declared_name(oid, self._catalogue) for oid in declared)
+        found = cut(sql) if len(sql) <= _LONGEST_FORM and not any(declared) else None
         if found is not None:
             plan = self._by_form(found)
             if plan is not None:
                 return (plan,)
         denial = scan(sql, self._limit)
-        plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline))
+        plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline, types))
         return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
 
     def dry_run(self, plan: Plan) -> DryRun:
@@ -147,7 +153,7 @@ class Rewriter:
         if sql is None or scan(sql, self._limit) is not None:
             return None
         self._by_value = False
-        plans = on_stack(sql, lambda: self._rewrite(sql, None))
+        plans = on_stack(sql, lambda: self._rewrite(sql, None, ()))
         plan = plans[0]
         if (
             len(plans) != 1
@@ -160,7 +166,7 @@ class Rewriter:
         made = form(plan.sql, len(found.literals))
         return None if made is None else (plan, made)
 
-    def _rewrite(self, sql: str, inline: Inline | None) -> tuple[Plan | Denial, ...]:
+    def _rewrite(self, sql: str, inline: Inline | None, types: tuple[str, ...]) -> tuple[Plan | Denial, ...]:
         tree = parse(sql)
         if isinstance(tree, Denial):
             return (tree,)
@@ -168,24 +174,44 @@ class Rewriter:
             return (Plan("EMPTY", "", returns=False),)
         if len(tree.stmts) > MAX_STATEMENTS:
             return (Denial("statement_too_large", "too many statements", f"up to {MAX_STATEMENTS} in one string"),)
-        return tuple(self._statement(raw, sql, inline) for raw in tree.stmts)
+        return tuple(self._statement(raw, sql, inline, types) for raw in tree.stmts)
 
-    def _statement(self, raw: RawStmt, sql: str, inline: Inline | None) -> Plan | Denial:
+    def _statement(self, raw: RawStmt, sql: str, inline: Inline | None, types: tuple[str, ...]) -> Plan | Denial:
         encoded = sql.encode()
         text = encoded[raw.stmt_location : raw.stmt_location + raw.stmt_len] if raw.stmt_len else encoded
         statement = normalized(text.decode("utf-8", "replace"))
+        again = Node()
+        if text.count(b"$") > 1:
+            again.CopyFrom(raw.stmt)
+        self._torn = frozenset()
         try:
-            return self._plan(raw.stmt, statement, inline)
+            plan = self._plan(raw.stmt, statement, inline, types)
+            if not self._torn:
+                return plan
+            # The server takes the type of a parameter from one of its places, and we do not know which.
+            most = max(*self._torn, len(types))
+            names = (types[number] if number < len(types) else "unknown" for number in range(most))
+            known = ("" if number in self._torn else name for number, name in enumerate(names, 1))
+            return self._plan(again, statement, inline, tuple(known))
         except Refused as refused:
             return refused.denial
         except RecursionError:
             return Denial("statement_too_large", "the statement nests too deeply")
 
-    def _plan(self, node: Node, statement: str, inline: Inline | None, declared: tuple[str, ...] = ()) -> Plan | Denial:
+    def _plan(
+        self, node: Node, statement: str, inline: Inline | None, types: tuple[str, ...], parameters: int = 0
+    ) -> Plan | Denial:
+        """`types`: of the agent's first parameters; `parameters`: how many of them there are at least."""
+        walk = self._walk()
+        walk.declared, walk.parameters = types, parameters
+        plan = self._planned(node, walk, statement, inline)
+        self._torn = self._torn | walk.torn()
+        return plan
+
+    def _planned(self, node: Node, walk: Walk, statement: str, inline: Inline | None) -> Plan | Denial:
         kind = node.WhichOneof("node") or ""
         within: list[Write] = []
-        walk = self._walk(within)
-        walk.declared, walk.parameters = declared, len(declared)
+        walk.write = writes.within(within)
         tag = resets_everything(node) if self._native else ""
         if tag:
             return Plan(
@@ -235,13 +261,14 @@ class Rewriter:
         """Plan PREPARE: the statement in it, then the whole around that."""
         stmt = node.prepare_stmt
         declared, statement = named.declared_types(stmt, walk), named.inner_statement(stmt)
-        plan = self._plan(stmt.query, statement, None, declared)
+        types = named.without(declared, walk.declared)
+        plan = self._plan(stmt.query, statement, None, types, len(declared))
         if isinstance(plan, Denial):
             return plan
         named.declare_all(stmt, plan)
         return self._finished(node, named.prepared(stmt, plan), f'PREPARE "{stmt.name}" AS {statement}', plan.accesses)
 
-    def _walk(self, within: list[Write]) -> Walk:
+    def _walk(self) -> Walk:
         walk = Walk(
             self._relations,
             self._catalogue,
@@ -250,7 +277,7 @@ class Rewriter:
             self._functions,
             query,
             expression,
-            writes.within(within),
+            writes.within([]),
         )
         walk.aggregates = self._aggregates
         return walk

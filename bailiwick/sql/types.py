@@ -70,6 +70,8 @@ _OIDS: Mapping[str, tuple[int, int]] = {
 """Built-in types → oid and oid of the array type: the same in every version. Not here: `reg*`, which look up objects
 by name or number; `aclitem`, which looks up roles; pseudo-types; row types; `xid`, `tid`, `pg_lsn` and their kin."""
 
+_BY_OID = {oid: name + "[]" * place for name, oids in _OIDS.items() for place, oid in enumerate(oids)}
+
 INFORMATION_DOMAINS: frozenset[str] = frozenset(
     {"cardinal_number", "character_data", "sql_identifier", "time_stamp", "yes_or_no"}
 )
@@ -117,6 +119,11 @@ def parameter_allowed(oid: int, own: Container[int]) -> bool:
     parameter's value by its declared type: one declared `regclass` is a look-up of any relation.
     """
     return oid in _DECLARED or oid in own
+
+
+def built_in_of(oid: int) -> str:
+    """Return the name of a built-in type, with `[]` for an array of it; empty for every other."""
+    return _BY_OID.get(oid, "")
 
 
 def own_types(catalogue: Catalogue) -> frozenset[int]:

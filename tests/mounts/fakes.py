@@ -168,7 +168,7 @@ _kinds: dict[str, StatementKind] = {
 }
 
 
-def passing(text: str, live: LiveSession, mount: str) -> tuple[Plan | Denial, ...]:
+def passing(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
     """Plan by the first word; refuse what names a secret. Statements are cut at semicolons."""
     plans: list[Plan | Denial] = []
     for part in text.split(";"):
@@ -194,7 +194,7 @@ def passing(text: str, live: LiveSession, mount: str) -> tuple[Plan | Denial, ..
 def planned(plans: dict[str, Plan | Denial]) -> Planner:
     """Plan by the whole text; what is not named passes."""
 
-    def plan(text: str, live: LiveSession, mount: str) -> tuple[Plan | Denial, ...]:
+    def plan(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
         return (plans[text],) if text in plans else passing(text, live, mount)
 
     return plan

@@ -366,10 +366,10 @@ def test_a_denial_fails_the_batch_where_it_stands_and_is_recorded_first() -> Non
     assert [one.call.statement for one in play.ledger.written] == ["SELECT * FROM secret WHERE x = $1", "SELECT 1"]
 
 
-def _breaking(text: str, live: LiveSession, mount: str) -> tuple[Plan | Denial, ...]:
+def _breaking(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
     if "breaks" in text:
         raise KeyError("CANARY")
-    return passing(text, live, mount)
+    return passing(text, live, mount, declared)
 
 
 @pytest.mark.parametrize("sent", [query("SELECT breaks"), codec.parse(b"", b"SELECT breaks") + codec.SYNC])

@@ -15,7 +15,7 @@ from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.translate import POISON_PARSE
 from bailiwick.mounts.postgres.values import MaskPads, bound_values, type_oid
 from bailiwick.sql.plan import Bound, Plan
-from tests.mounts.fakes import MOMENT, a_session, planned
+from tests.mounts.fakes import MOMENT, a_session, passing, planned
 from tests.mounts.playbook import (
     BOUND,
     CLOSED,
@@ -54,6 +54,27 @@ def test_types_of_bound_values_follow_the_agents_own() -> None:
     play.server(PARSED, READY)
     sent = play.client(codec.parse(b"t", b"scoped", b"\0\1" + codec.pack_int32(20)), codec.SYNC)
     assert body(sent, "P").endswith(b"\0\2" + codec.pack_int32(20) + codec.pack_int32(23))
+
+
+def test_a_text_is_planned_for_the_types_that_its_parameters_are_declared_with() -> None:
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    def plan(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
+        seen.append((text, declared))
+        return passing(text, live, mount)
+
+    play = Playbook(plan)
+    float8 = b"\0\1" + codec.pack_int32(701)
+    both = b"\0\2" + codec.pack_int32(0) + codec.pack_int32(23)
+    for types in (b"\0\0", float8, both, float8, b"\0\0"):
+        play.client(codec.parse(b"", b"SELECT $1", types), codec.SYNC)
+        play.server(PARSED, READY)
+    assert seen == [("SELECT $1", ()), ("SELECT $1", (701,)), ("SELECT $1", (0, 23))]
+    play.client(codec.parse(b"kept", b"SELECT $1", float8), codec.SYNC)
+    play.server(PARSED, READY)
+    play.live.reload("scope-2")
+    play.client(bind_values(b"kept", b"1"), EXECUTE, codec.SYNC)
+    assert seen[3:] == [("SELECT $1", (701,))]
 
 
 def test_more_declared_types_than_parameters_are_refused() -> None:
@@ -119,7 +140,8 @@ def test_the_moment_is_bound_at_each_execution() -> None:
 def test_a_statement_that_holds_a_moment_is_prepared_and_bound_in_one_batch() -> None:
     moments = iter(range(9))
 
-    def plan(_text: str, _live: LiveSession, _mount: str) -> tuple[Plan | Denial, ...]:
+    def plan(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
+        assert (text, live.scope.id, mount, declared) == ("COPY", "scope-1", "crm", ())
         return (Plan("READ", f"COPY (SELECT {next(moments)}) TO STDOUT", copy=True, cacheable=False),)
 
     play = Playbook(plan)

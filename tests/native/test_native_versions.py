@@ -19,7 +19,8 @@ CREATE ROLE {login} LOGIN PASSWORD 'login';
 GRANT {login} TO {admin};
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {admin}', current_database()); END $$;
 ALTER TABLE public.customers OWNER TO {admin}; ALTER TABLE public.tickets OWNER TO {admin};
-ALTER TABLE public.notes OWNER TO {admin}; ALTER TABLE public.prefs OWNER TO {admin}; GRANT SELECT ON public.assigned TO {admin} WITH GRANT OPTION;
+ALTER TABLE public.notes OWNER TO {admin}; ALTER TABLE public.prefs OWNER TO {admin};
+GRANT SELECT ON public.assigned TO {admin} WITH GRANT OPTION;
 GRANT USAGE ON SCHEMA public TO {admin} WITH GRANT OPTION;
 """
 

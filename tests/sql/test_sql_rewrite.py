@@ -228,6 +228,48 @@ def test_only_leaky_conditions_raise_a_fence(sql: str, fenced: bool | None) -> N
     assert ("OFFSET 0" in found.sql) is bool(fenced), found.sql
 
 
+ONE = "SELECT * FROM tickets WHERE ticket_id = $1"
+
+
+@pytest.mark.parametrize(
+    ("sql", "declared", "fenced"),
+    [
+        (ONE, (), False),
+        (ONE, (0,), False),
+        (ONE, (23,), False),
+        (ONE, (20,), False),
+        (ONE, (1700,), True),
+        (ONE, (701,), True),
+        (ONE, (705,), False),
+        (ONE, (99999,), True),
+        ("SELECT * FROM tickets WHERE subject = $1", (1043,), False),
+        ("SELECT * FROM tickets WHERE subject = $1 AND ticket_id = $2", (25, 0), False),
+        ("SELECT * FROM tickets WHERE subject = $1 AND ticket_id = $2", (25, 1700), True),
+        (f"{ONE} OR customer_id = $1", (), False),
+        (f"{ONE} OR customer_id = $1", (23,), False),
+        ("SELECT $1::numeric FROM tickets WHERE ticket_id = $2", (), False),
+        # the server takes the type of a parameter from one of its places
+        ("SELECT $1::numeric FROM tickets WHERE ticket_id = $1", (), True),
+        ("SELECT $1::int FROM tickets WHERE ticket_id = $1", (), False),
+        ("SELECT abs($1) FROM tickets WHERE ticket_id = $1", (), True),
+        ("SELECT abs($1) FROM tickets WHERE ticket_id = $1", (23,), False),
+        ("SELECT * FROM tickets, (SELECT $1::numeric AS n) q WHERE ticket_id = $1", (), True),
+        ("SELECT * FROM tickets WHERE ticket_id IN (SELECT $1::numeric) OR ticket_id = $1", (), True),
+        ("UPDATE tickets SET status = $1 WHERE subject = $1", (), None),
+    ],
+)
+def test_what_a_parameter_is_decides_about_fences(sql: str, declared: tuple[int, ...], fenced: bool | None) -> None:
+    (found,) = rewriter().rewrite(sql, declared=declared)
+    assert isinstance(found, Plan)
+    assert ("OFFSET 0" in found.sql) is bool(fenced), found.sql
+    if "SELECT" in sql:
+        (prepared,) = rewriter().rewrite(f"PREPARE p AS {sql}")
+        assert isinstance(prepared, Plan)
+        (alone,) = rewriter().rewrite(sql)
+        assert isinstance(alone, Plan)
+        assert ("OFFSET 0" in prepared.sql) is ("OFFSET 0" in alone.sql), prepared.sql
+
+
 def test_a_leakproof_condition_is_copied_into_the_fence() -> None:
     found = plan("SELECT * FROM tickets WHERE ticket_id = 5 AND subject LIKE 'a%'")
     assert "bw.ticket_id = 5 OFFSET 0) tickets" in found.sql

@@ -41,19 +41,19 @@ class Planning:
         self._pads = pads
         self._limits = limits
         self._rewriters: OrderedDict[tuple[str, str], Rewriter] = OrderedDict()
-        self._kept: OrderedDict[tuple[str, str, str], Plans] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str, tuple[int, ...]], Plans] = OrderedDict()
 
-    def plan(self, text: str, live: LiveSession, mount: str) -> Plans:
+    def plan(self, text: str, live: LiveSession, mount: str, declared: tuple[int, ...]) -> Plans:
         """Return a plan or a denial for each statement of the text."""
         scope = live.scope
-        key = (scope.id, mount, text)
+        key = (scope.id, mount, text, declared)
         kept = self._kept.get(key)
         if kept is not None:
             return kept
         rewriter = self._rewriter(live, mount)
         if rewriter is None:
             return (_gone,)
-        plans = rewriter.rewrite(text, self._inline(live))
+        plans = rewriter.rewrite(text, self._inline(live), declared)
         if len(text) <= _longest_text and all(isinstance(each, Denial) or each.cacheable for each in plans):
             self._kept[key] = plans
             if len(self._kept) > _most_texts:
@@ -168,8 +168,8 @@ class PostgresFront:
         if self._server is not None:
             await self._server.close()
 
-    def _plan(self, text: str, live: LiveSession, mount: str) -> Plans:
-        return (_gone,) if self._planning is None else self._planning.plan(text, live, mount)
+    def _plan(self, text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> Plans:
+        return (_gone,) if self._planning is None else self._planning.plan(text, live, mount, declared)
 
     def _dry_run(self, plan: Plan, live: LiveSession, mount: str) -> DryRun | None:
         return None if self._planning is None else self._planning.dry_run(plan, live, mount)

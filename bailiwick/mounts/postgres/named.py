@@ -84,7 +84,7 @@ class Deciding(Protocol):
     names: Names
     purpose: str
 
-    def planned(self, text: bytes, index: int) -> Plan | None:
+    def planned(self, text: bytes, index: int, types: bytes) -> Plan | None:
         """Plan one statement of a text again."""
         ...
 
@@ -183,7 +183,9 @@ def _made(part: Part, act: Declare | Prepare) -> Part:
     role: Literal["cursor", "inner"] = "cursor" if isinstance(act, Declare) else "inner"
     plan = _plan_of(role, part.plan)
     call = _like(part.call, plan.statement, part.call.request.purpose)
-    return Part(role, part.text, part.index, plan, part.under, call)
+    made = Part(role, part.text, part.index, plan, part.under, call)
+    made.declared = part.declared
+    return made
 
 
 def _plan_of(role: Role, plan: Plan) -> Plan:
@@ -195,7 +197,7 @@ def _plan_of(role: Role, plan: Plan) -> Plan:
 
 def _decided_anew(part: Part, by: Deciding) -> Part | None:
     """The policy changed since: it goes on only if nothing changes for it."""
-    plan = by.planned(part.text, part.index)
+    plan = by.planned(part.text, part.index, part.declared)
     if plan is None:
         return None
     plan = _plan_of(part.role, plan)
@@ -242,6 +244,7 @@ def _fetch(part: Part, act: Fetch, by: Deciding) -> Prepared | None:
     call = _like(cursor.call, part.plan.statement, by.purpose)
     found = Part("itself", part.text, part.index, replace(part.plan, accesses=plan.accesses), part.under, call)
     found.cursor = portal
+    found.declared = part.declared
     return found
 
 

@@ -14,6 +14,7 @@ from bailiwick.mounts.postgres.values import type_oid
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.types import parameter_allowed
 
+NO_TYPES = b"\0\0"
 _TEXT, _BINARY = b"\0\0", b"\0\1"
 
 
@@ -33,6 +34,7 @@ class Prepared:
         "asked",
         "call",
         "ceilings",
+        "declared",
         "described",
         "parsed",
         "plan",
@@ -50,6 +52,8 @@ class Prepared:
         """`kin` differs in literals only: what has been learnt from its replies holds for this one, too."""
         self.text = text
         self.plan = plan
+        self.declared = NO_TYPES
+        """The types that the client declares its parameters with, as on the wire."""
         self.scope = scope
         """Id of the scope it was decided under."""
         self.call = call
@@ -82,7 +86,9 @@ class Prepared:
 
     def alone(self) -> Prepared:
         """Return another one of the same, whose parameters may be declared in another way."""
-        return Prepared(self.text, self.plan, self.scope, self.call)
+        made = Prepared(self.text, self.plan, self.scope, self.call)
+        made.declared = self.declared
+        return made
 
     def same_statement(self, plan: Plan) -> bool:
         """Return whether that plan runs the very same statement."""

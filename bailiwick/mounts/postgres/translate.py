@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
@@ -26,14 +27,24 @@ from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
-from bailiwick.mounts.postgres.prepared import Account, Misuse, Portal, Prepared, check_value, is_held
+from bailiwick.mounts.postgres.prepared import NO_TYPES, Account, Misuse, Portal, Prepared, check_value, is_held
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.values import MaskPads, bound_values, has_moment
 from bailiwick.sql.plan import Plan
 
-Planner = Callable[[str, LiveSession, str], tuple[Plan | Denial, ...]]
-"""(text, session, mount) → one entry for each statement of the text, in order. Empty: no statement."""
+
+class Planner(Protocol):
+    """Plans texts."""
+
+    def __call__(
+        self, text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()
+    ) -> tuple[Plan | Denial, ...]:
+        """Return one entry for each statement of the text, in order. Empty: no statement.
+
+        `declared`: oids of the types that the client declares its first parameters with; 0 for those left open."""
+        ...
+
 
 POISON_PARSE = codec.parse(b"bailiwick denied", b"bailiwick denied this statement")
 """Named, so that it leaves the client's unnamed statement alone; a syntax error, so that it is never prepared."""
@@ -103,7 +114,7 @@ class Translator:
         if len(self.names.statements) >= _MOST_STATEMENTS and name not in self.names.statements:
             self.misused(Misuse("54000", f"a connection may have {_MOST_STATEMENTS} prepared statements: close some"))
             return
-        found = self.statements(text)
+        found = self.statements(text, types)
         if found is None:
             return
         if len(found) != 1:
@@ -267,38 +278,45 @@ class Translator:
 
     # --- deciding ---
 
-    def statements(self, text: bytes) -> list[Prepared] | None:
-        """Return the statements of a text, decided; None when it is refused, and the batch then fails."""
+    def statements(self, text: bytes, types: bytes = NO_TYPES) -> list[Prepared] | None:
+        """Return the statements of a text, decided; None when it is refused, and the batch then fails.
+
+        `types`: what the client declares its parameters with, as on the wire."""
         scope = self._live.scope.id
         if scope != self._cache_scope:
             self._cache.clear()
             self._kin.clear()
             self._cache_scope = scope
-        found = self._cache.get(text)
+        key = text if types == NO_TYPES else types + text
+        found = self._cache.get(key)
         if found is not None:
             return found
-        found = self._decided(text, scope)
+        found = self._decided(text, scope, types)
         if found is not None and len(text) <= _CACHED_LENGTH and all(one.scope and one.plan.cacheable for one in found):
             if len(self._cache) >= _CACHED_TEXTS:
                 del self._cache[next(iter(self._cache))]
-            self._cache[text] = found
+            self._cache[key] = found
         return found
 
-    def _decided(self, text: bytes, scope: str) -> list[Prepared] | None:
+    def _decided(self, text: bytes, scope: str, types: bytes) -> list[Prepared] | None:
         try:
             readable = text.decode()
         except UnicodeDecodeError:
             self.misused(Misuse("22021", "the statement is not valid UTF-8"))
             return None
-        plans = self._plans(readable) or (_NOTHING,)
+        plans = self._plans(readable, types) or (_NOTHING,)
         for plan in plans:
             if isinstance(plan, Denial):
                 self.refuse(plan, without_literals(readable))
                 return None
-        return self._allowed(text, [plan for plan in plans if isinstance(plan, Plan)], scope)
+        found = self._allowed(text, [plan for plan in plans if isinstance(plan, Plan)], scope)
+        for each in found or ():
+            each.declared = types
+        return found
 
-    def _plans(self, text: str) -> tuple[Plan | Denial, ...]:
-        plans = attempt("planning a statement", self._planner, text, self._live, self._mount)
+    def _plans(self, text: str, types: bytes) -> tuple[Plan | Denial, ...]:
+        declared = tuple(codec.int32_at(types, place)[0] & 0xFFFFFFFF for place in range(2, len(types) - 3, 4))
+        plans = attempt("planning a statement", self._planner, text, self._live, self._mount, declared)
         return (plans,) if isinstance(plans, Denial) else plans
 
     def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
@@ -346,9 +364,9 @@ class Translator:
         """Return the id of the scope in force."""
         return self._live.scope.id
 
-    def planned(self, text: bytes, index: int) -> Plan | None:
+    def planned(self, text: bytes, index: int, types: bytes) -> Plan | None:
         """Plan one statement of a text again; None when it is refused, and the batch then fails."""
-        plans = self._plans(text.decode())
+        plans = self._plans(text.decode(), types)
         for plan in plans:
             if isinstance(plan, Denial):
                 self.refuse(plan, without_literals(text.decode()))
@@ -366,7 +384,7 @@ class Translator:
 
     def _decide_anew(self, prepared: Prepared) -> bool:
         """The policy changed since the statement was prepared: it goes on only if nothing changes for it."""
-        found = self.statements(prepared.text)
+        found = self.statements(prepared.text, prepared.declared)
         if found is None:
             return False
         if len(found) != 1 or not prepared.same_statement(found[0].plan):
