@@ -19,6 +19,7 @@ from bailiwick.sql.checks import FAILS, both
 from bailiwick.sql.filling import cast_to, named_source
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.predicates import RelationText, columns_of, condition
+from bailiwick.sql.trees import become, copied
 from bailiwick.sql.written import Act, Write
 
 ROW = "bw_next"
@@ -164,12 +165,11 @@ def _put(needed: Node | None, values: Mapping[str, Node], write: Write) -> None:
     if needed is None or not values:
         return
     typed = {name: _typed(value, cast_to(write.target.relation, name)) for name, value in values.items()}
-    own = Node()
-    own.CopyFrom(needed)
+    own = copied(needed)
     for node in list(_references(own)):
         name = node.column_ref.fields[1].string.sval
         if name in typed:
-            node.CopyFrom(typed[name])
+            become(node, typed[name])
         else:
             node.column_ref.fields[0].string.sval = write.alias
     name, value = next(iter(values.items()))
@@ -177,7 +177,7 @@ def _put(needed: Node | None, values: Mapping[str, Node], write: Write) -> None:
     first = made.case_expr.args[0].case_when
     first.expr.CopyFrom(own)
     first.result.CopyFrom(typed[name])
-    value.CopyFrom(made)
+    become(value, made)
 
 
 def _typed(value: Node, type_name: str) -> Node:

@@ -40,7 +40,7 @@ from bailiwick.sql.preview import DryRun, dry_run
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
-from bailiwick.sql.trees import become
+from bailiwick.sql.trees import become, copied
 from bailiwick.sql.types import own_types
 from bailiwick.sql.written import Write
 
@@ -180,9 +180,7 @@ class Rewriter:
         encoded = sql.encode()
         text = encoded[raw.stmt_location : raw.stmt_location + raw.stmt_len] if raw.stmt_len else encoded
         statement = normalized(text.decode("utf-8", "replace"))
-        again = Node()
-        if text.count(b"$") > 1:
-            again.CopyFrom(raw.stmt)
+        again = copied(raw.stmt) if text.count(b"$") > 1 else Node()
         self._torn = frozenset()
         try:
             plan = self._plan(raw.stmt, statement, inline, types)
