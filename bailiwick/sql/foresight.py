@@ -62,7 +62,7 @@ def foresee_insert(write: Write, text: RelationText) -> None:
     """Let an INSERT fail over rows that are known to be outside of the scope."""
     act = write.acts[0]
     limiting = _limiting(write, act, reads=write.returns)
-    if not limiting:
+    if not limiting or not write.target.relation.uniques:
         return
     stmt = write.node.insert_stmt
     if stmt.HasField("on_conflict_clause"):
@@ -81,20 +81,20 @@ def foresee_insert(write: Write, text: RelationText) -> None:
             conditions[names] = _condition(write, act, names, text, reads=write.returns)
         _put(conditions[names], values, write)
     filled = {write.target.table.resource.tenant} - set(act.fields)
-    write.blind = _is_blind(write, limiting - known - filled)
+    write.blind = _is_in_key(write, limiting - known - filled)
 
 
 def foresee_update(targets: Sequence[Node], write: Write, act: Act, text: RelationText) -> None:
     """Let an assignment fail by which a row would leave the scope. `targets`: the items of SET."""
     limiting = _limiting(write, act, reads=True)
-    if not act.checked or not limiting:
+    if not act.checked or not limiting or not _is_in_key(write, act.fields):
         return
     found = {item.res_target.name: item.res_target.val for item in targets}
     values = {name: value for name, value in found.items() if cast_to(write.target.relation, name) and _steady(value)}
     relation = write.target.relation
     unchanged = set[str]() if relation.derives else {each.name for each in relation.columns} - set(found)
     _put(_condition(write, act, unchanged | set(values), text, reads=True), values, write)
-    write.blind = write.blind or _is_blind(write, limiting & (set(found) - set(values)))
+    write.blind = write.blind or _is_in_key(write, limiting & (set(found) - set(values)))
 
 
 def _limiting(write: Write, act: Act, *, reads: bool) -> frozenset[str]:
@@ -110,10 +110,10 @@ def _limiting(write: Write, act: Act, *, reads: bool) -> frozenset[str]:
     return names if tenant is None else names | {tenant}
 
 
-def _is_blind(write: Write, unknown: Collection[str]) -> bool:
-    uniques = write.target.relation.uniques
-    keys: Iterable[tuple[str, ...]] = ((),) if uniques is None else uniques
-    return bool(unknown) and any(not key or not set(key).isdisjoint(unknown) for key in keys)
+def _is_in_key(write: Write, names: Collection[str]) -> bool:
+    """Whether some of the columns belong to a key that rows must not share. Without a database there is none."""
+    keys = write.target.relation.uniques or ()
+    return bool(names) and any(not key or not set(key).isdisjoint(names) for key in keys)
 
 
 def _condition(write: Write, act: Act, known: Collection[str], text: RelationText, *, reads: bool) -> Node | None:
