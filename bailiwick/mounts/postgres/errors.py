@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.codec import error_fields, error_response
+from bailiwick.sql.native.guard import REFUSED
 from bailiwick.sql.plan import OUTSIDE
 
 POISON_STATE = "42601"
@@ -80,6 +81,7 @@ _by_class: dict[str, str] = {
     "58": "the database has a problem with its system",
 }
 
+_NOT_IN_VIEW = "44000"
 _taken = frozenset({"23505", "23P01"})
 """Another row has the key."""
 
@@ -166,9 +168,11 @@ def error_text(raw: bytes) -> tuple[str, str]:
 
 
 def says_outside(raw: bytes, *, blind: bool) -> bool:
-    """Whether a write failed by the check that is part of it (`plan.OUTSIDE`), or, where `plan.blind`, could have."""
+    """Whether a write failed by the check that is part of it (`plan.OUTSIDE`) or that the native depth makes, or, where
+    `plan.blind`, could have."""
     fields = error_fields(raw)
-    return OUTSIDE in fields.get("M", "") or (blind and fields.get("C", "") in _taken)
+    text, state = fields.get("M", ""), fields.get("C", "")
+    return OUTSIDE in text or REFUSED in text or state == _NOT_IN_VIEW or (blind and state in _taken)
 
 
 def server_notice(raw: bytes) -> bytes:
