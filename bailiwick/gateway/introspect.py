@@ -35,12 +35,22 @@ WITH RECURSIVE innermost(root, oid, typtype, typelem, typbasetype, typcategory, 
     SELECT i.root, t.oid, t.typtype, t.typelem, t.typbasetype, t.typcategory, i.depth + 1
     FROM innermost AS i JOIN pg_catalog.pg_type AS t ON t.oid = i.typelem
     WHERE i.typcategory = 'A' AND i.typtype = 'b' AND i.depth < 8
+),
+domains(root, base) AS (
+    SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type AS t WHERE t.typtype = 'd'
+  UNION ALL
+    SELECT d.root, t.typbasetype FROM domains AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.base AND t.typtype = 'd'
 )
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid::int8 AS oid, c.relkind::text AS kind,
        a.attname::text AS column, a.attnum::int4 AS number,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8 AS type_oid,
        COALESCE((SELECT i.typtype FROM innermost AS i WHERE i.root = a.atttypid ORDER BY i.depth DESC LIMIT 1),
                 'b')::text AS type_kind,
+       COALESCE((SELECT pg_catalog.format_type(t.oid, NULL) FROM domains AS d
+                 JOIN pg_catalog.pg_type AS t ON t.oid = d.base AND t.typtype <> 'd'
+                 WHERE d.root = a.atttypid), '') AS base,
+       EXISTS (SELECT FROM pg_catalog.pg_collation AS l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
+           AS folds,
        NOT a.attnotnull AS nullable,
        COALESCE(array_position(k.conkey, a.attnum), 0)::int4 AS key_place
 FROM pg_catalog.pg_class AS c
@@ -103,7 +113,12 @@ WITH RECURSIVE parts(root, oid) AS (
   UNION
     SELECT p.root, i.inhrelid::int8 FROM parts AS p JOIN pg_catalog.pg_inherits AS i ON i.inhparent = p.oid::oid
 )
-SELECT DISTINCT p.root, CASE WHEN x.indexprs IS NULL AND x.indisunique THEN ARRAY(
+SELECT DISTINCT p.root, CASE WHEN x.indexprs IS NULL AND x.indisunique AND NOT EXISTS (
+    SELECT FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1], x.indcollation::oid[]) AS k(number, rule)
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.number
+    JOIN pg_catalog.pg_collation AS l ON l.oid = k.rule
+    WHERE NOT l.collisdeterministic AND l.oid <> a.attcollation
+) THEN ARRAY(
     SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
     WHERE a.attrelid = x.indrelid AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) ORDER BY a.attname
 ) ELSE '{}' END AS columns
@@ -166,6 +181,8 @@ class _Row:
     type: str
     type_oid: int
     type_kind: str
+    base: str
+    folds: bool
     nullable: bool
     key_place: int
 
@@ -257,6 +274,8 @@ def _row(found: Mapping[str, str]) -> _Row:
         type=found["type"],
         type_oid=int(found["type_oid"]),
         type_kind=found["type_kind"],
+        base=found["base"],
+        folds=bool(found["folds"]),
         nullable=bool(found["nullable"]),
         key_place=int(found["key_place"]),
     )
@@ -281,7 +300,7 @@ def _locked(rows: Sequence[_Row]) -> LockedTable:
 
 def _relation(rows: Sequence[_Row]) -> Relation:
     first = rows[0]
-    columns = tuple(Column(row.column, row.number, row.type, row.type_kind) for row in rows)
+    columns = tuple(Column(row.column, row.number, row.type, row.type_kind, row.base, row.folds) for row in rows)
     return Relation(first.schema, first.name, first.oid, first.kind, columns, _key(rows))
 
 

@@ -72,6 +72,8 @@ def compare(left: object, right: object) -> int | None:
 
     A date compared with a moment is its midnight in UTC. A bool equals a bool and has no order with anything.
     """
+    if isinstance(left, UUID) != isinstance(right, UUID):
+        left, right = _as_uuid(left), _as_uuid(right)
     first, second = comparable(left), comparable(right)
     if isinstance(first, bool) or isinstance(second, bool):
         return 0 if isinstance(first, bool) and isinstance(second, bool) and first == second else None
@@ -88,6 +90,13 @@ def compare(left: object, right: object) -> int | None:
     return None
 
 
+def _as_uuid(value: object) -> UUID | None:
+    try:
+        return value if isinstance(value, UUID) else UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def comparable(value: object) -> Scalar | None:
     """Return the exact scalar that a value stands for, None if it is none (NaN, a naive moment, a list, …)."""
     if isinstance(value, float):
@@ -102,10 +111,9 @@ def comparable(value: object) -> Scalar | None:
 
 
 def _equal(value: object, operand: object) -> bool | None:
-    left, right = comparable(value), comparable(operand)
-    if isinstance(left, bool) and isinstance(right, bool):
-        return left == right
-    order = compare(left, right)
+    if isinstance(value, bool) and isinstance(operand, bool):
+        return value == operand
+    order = compare(value, operand)
     return None if order is None else order == 0
 
 

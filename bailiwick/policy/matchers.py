@@ -249,7 +249,8 @@ def _check_sql(reading: Reading, found: str, what: str, at: Position) -> None:
     if len(found) > _MAX_SQL:
         reading.report.error(at, "bad_sql", f"{what} is longer than {_MAX_SQL} characters", "use a view")
         return
-    from bailiwick.sql.predicates import Parameters, own_sql  # the parser costs start-up time that few policies need
+    from bailiwick.sql.parameters import Parameters
+    from bailiwick.sql.predicates import own_sql  # the parser costs start-up time that few policies need
 
     try:
         own_sql(found, Parameters(1))

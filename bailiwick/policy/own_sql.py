@@ -11,7 +11,8 @@ from bailiwick.decide.ground import covers
 from bailiwick.errors import PolicyError
 from bailiwick.model.policy import Grant, Mount, Policy, Resource
 from bailiwick.policy.problem import Problem
-from bailiwick.sql.predicates import Parameters, own_sql
+from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.predicates import own_sql
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import INNER
 

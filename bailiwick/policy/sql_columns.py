@@ -8,7 +8,8 @@ import postgast
 from google.protobuf.message import Message
 from postgast.pg_query_pb2 import ColumnRef
 
-from bailiwick.sql.predicates import Parameters, own_sql, relations_in
+from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.predicates import own_sql, relations_in
 
 
 def columns_named(sql: str) -> tuple[str, ...]:

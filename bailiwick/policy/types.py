@@ -13,10 +13,11 @@ from bailiwick.model.lock import LockedColumn
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.value import Operand, Ref, ValueType
+from bailiwick.sql.comparing import UNEQUAL
 
-Family = Literal["number", "text", "boolean", "uuid", "moment", "array", "enum", "other", "unknown"]
+Family = Literal["number", "text", "boolean", "uuid", "moment", "array", "enum", "other", "uncompared", "unknown"]
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision", "oid"})
-_TEXTS = frozenset({"text", "character varying", "character", "name", "public.citext"})
+_TEXTS = frozenset({"text", "character varying", "character", "name", '"char"'})
 _MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _FITTING: dict[ValueType, frozenset[Family]] = {
     "integer": frozenset({"number"}),
@@ -40,10 +41,12 @@ def family(column: LockedColumn) -> Family:
     base = re.sub(r"\(.*?\)", "", column.type).replace("  ", " ").strip()
     if base in _NUMBERS:
         return "number"
-    if base in _TEXTS:
+    if base in _TEXTS or base.endswith(".citext"):
         return "text"
     if base in _MOMENTS:
         return "moment"
+    if base in UNEQUAL:
+        return "uncompared"
     return "boolean" if base == "boolean" else "uuid" if base == "uuid" else "other"
 
 
@@ -101,12 +104,15 @@ def misfits(matcher: Matcher, column: LockedColumn) -> Iterator[str]:
         case _ if found == "array":
             yield "a list of values can only be tested with `empty`"
             return
+        case _ if found == "uncompared":
+            yield "its values have no equality, or one that depends on a session's settings"
+            return
         case Within() if found != "moment":
             yield "`within` needs a date or a moment"
         case Prefix() | Glob() if found != "text":
             yield f"`{'prefix' if isinstance(matcher, Prefix) else 'glob'}` needs text"
-        case Bound() if found in ("boolean", "uuid", "enum"):
-            yield "its values have no order"
+        case Bound() if found not in ("number", "moment"):
+            yield "only numbers, dates and moments have an order"
         case _:
             pass
     for operand in _operands(matcher):

@@ -23,9 +23,9 @@ from bailiwick.sql.dimensions import NUMBERS, Dimensions
 from bailiwick.sql.environment import Block, Level, Refused, Source, Use, Walk, refuse
 from bailiwick.sql.grouping import bare_name, is_position
 from bailiwick.sql.groupings import Given, Grouping, Text, given_mark, mark, rendered
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import deparse, expression, query_text
 from bailiwick.sql.plan import Plan
-from bailiwick.sql.predicates import Parameters
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import ScopedRelation
 

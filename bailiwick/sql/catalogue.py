@@ -18,6 +18,10 @@ class Column:
     """As `format_type` prints it with an empty search_path."""
     kind: str = "b"
     """`typtype` of the innermost element type: b, e, d, c, r, m, p."""
+    base: str = ""
+    """Of a domain: the type that it is made of; empty when not read from a live database."""
+    folds: bool = False
+    """Whether different texts are equal by its collation (a nondeterministic one)."""
 
 
 @dataclass(frozen=True, slots=True)

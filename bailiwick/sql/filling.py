@@ -9,12 +9,13 @@ from postgast.pg_query_pb2 import InsertStmt, Node, SelectStmt
 
 from bailiwick.model.value import Ref
 from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.comparing import base_type, session_value
 from bailiwick.sql.environment import Level, Walk, refuse
 from bailiwick.sql.expressions import expression
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.parser import query_text
 from bailiwick.sql.pins import held
-from bailiwick.sql.predicates import Parameters, base_type, parameter_type
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.written import Write
@@ -96,7 +97,7 @@ def tenant_value(write: Write, parameters: Parameters) -> Node:
     column = write.target.relation.column(name)
     if column is None:
         refuse("internal_error", f"the tenant of `{write.target.resource.name}` is not known")
-    value = f"{parameters.use(Ref(('tenant',)), parameter_type(column))}::{column.type}"
+    value = f"{session_value(Ref(('tenant',)), column, parameters)}::{column.type}"
     pinned = any(each == name for each, _ in write.pins)
     return parsed(held(value, value) if pinned else value)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from postgast.pg_query_pb2 import Node, RangeVar, SelectStmt
 
 from bailiwick.sql.environment import Fact, Level, Locked, Source, Use, Walk
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import conjoin
 from bailiwick.sql.parser import expression as parsed
-from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.scoped import ScopedRelation
 
 

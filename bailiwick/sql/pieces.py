@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from google.protobuf.message import Message
 from postgast.pg_query_pb2 import ParamRef
 
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.plan import Bound
-from bailiwick.sql.predicates import Parameters
 
 _NUMBERINGS = 64
 

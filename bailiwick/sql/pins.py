@@ -15,8 +15,9 @@ from bailiwick.model.matcher import Anything, Equal
 from bailiwick.model.scope import RowFilter
 from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.checks import FAILS
+from bailiwick.sql.comparing import base_type
 from bailiwick.sql.parser import expression as parsed
-from bailiwick.sql.predicates import RelationText, base_type
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.written import Pins
 

@@ -7,7 +7,7 @@ An unknown comparison stays NULL: in an allow it is false, and `is_denied` treat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -20,87 +20,27 @@ from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.scope import DenyRows, RowFilter
 from bailiwick.model.value import Operand, Ref
-from bailiwick.sql import plan
 from bailiwick.sql.catalogue import Column, Relation
+from bailiwick.sql.comparing import (
+    MOMENTS,
+    NUMBERS,
+    UNKNOWN,
+    base_type,
+    below_nan,
+    compare,
+    empties,
+    is_text,
+    kind_of,
+    known_number,
+    one_of_list,
+    operand_text,
+    reference,
+    shaped,
+)
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.quote import ident, literal, text
 
-Inline = Callable[[plan.Bound], str]
-"""Gives the literal for a bound value, where a statement can take no parameters."""
-
-_NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "oid"}
-_TEXTS = {"text", "character varying", "character", "name", "public.citext"}
 _INTEGER_RANGES = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
-UNKNOWN = "NULL::boolean"
-
-
-@lru_cache(maxsize=1024)
-def base_type(type_name: str) -> str:
-    """Return the type without its modifier: `character varying(20)` → `character varying`."""
-    return re.sub(r"\(.*?\)", "", type_name).replace("  ", " ").strip()
-
-
-def is_text(type_name: str) -> bool:
-    """Whether values of the type are character strings."""
-    return base_type(type_name) in _TEXTS
-
-
-class Parameters:
-    """The parameters that we append behind the agent's own. Equal sources of equal types share one."""
-
-    def __init__(self, first: int, inline: Inline | None = None) -> None:
-        self.first = first
-        self._bound: dict[plan.Bound, int] = {}
-        self._inline = inline
-
-    def use(self, source: plan.Source, type_name: str) -> str:
-        """Return the SQL text that stands for the value."""
-        bound = plan.Bound(source, type_name)
-        if self._inline is not None:
-            return self._inline(bound)
-        return f"${self.number(bound)}"
-
-    def number(self, bound: plan.Bound) -> int:
-        """Return the number of the parameter that is bound so; never for `inline` ones."""
-        return self._bound.setdefault(bound, self.first + len(self._bound))
-
-    @property
-    def bound(self) -> tuple[plan.Bound, ...]:
-        """The parameters so far, in order."""
-        return tuple(self._bound)
-
-    @property
-    def inline(self) -> bool:
-        """Whether values are given as literals; then nothing made with them may be kept."""
-        return self._inline is not None
-
-
-def parameter_type(column: Column) -> str:
-    """Return the type under which a value compared with the column is bound."""
-    return base_type(column.type) if column.kind == "b" and not is_text(column.type) else "text"
-
-
-def _operand(operand: Operand, column: Column, parameters: Parameters) -> str | None:
-    """Return the operand as SQL of the column's type, or None when it can never be of that type."""
-    kind = base_type(column.type)
-    if isinstance(operand, Ref):
-        value = parameters.use(operand, parameter_type(column))
-        return value if is_text(column.type) else f"{value}::{column.type}"
-    if isinstance(operand, bool):
-        return literal(operand, "boolean") if kind == "boolean" else None
-    if isinstance(operand, int | Decimal):
-        if kind not in _NUMBERS:
-            return None
-        return literal(
-            operand, "numeric" if isinstance(operand, Decimal) else "bigint" if abs(operand) > 2**31 else kind
-        )
-    if kind in _NUMBERS or kind == "boolean":
-        return None
-    return literal(operand, "text" if is_text(column.type) else column.type)
-
-
-def _compare(name: str, operator: str, operand: Operand, column: Column, parameters: Parameters) -> str:
-    value = _operand(operand, column, parameters)
-    return UNKNOWN if value is None else f"{name} {operator} {value}"
 
 
 def condition(matcher: Matcher, name: str, column: Column, parameters: Parameters, *, exact: bool = False) -> str:
@@ -109,24 +49,31 @@ def condition(matcher: Matcher, name: str, column: Column, parameters: Parameter
     `exact` keeps unknown apart from false, as a deny or a `not` around needs it; without, an index may be used where
     that costs it.
     """
+    if exact and column.kind == "d" and not column.base and isinstance(matcher, Equal | OneOf):
+        return UNKNOWN  # what its values are equal by is not known: never less is denied than should be
     match matcher:
         case Anything():
             return "TRUE"
         case Equal(operand):
-            return _compare(name, "=", operand, column, parameters)
+            found = compare(name, "=", operand, column, parameters)
+            return known_number(name, column, found) if exact else found
         case OneOf(operands):
             some = _any([_one_of(name, operand, column, parameters) for operand in operands])
+            some = known_number(name, column, some) if exact and operands else some
             return f"CASE WHEN {name} IS NOT NULL THEN {some} END" if exact else some
         case Bound(low, high, over, under):
             pairs = ((">=", low), ("<=", high), (">", over), ("<", under))
-            parts = [_compare(name, sign, value, column, parameters) for sign, value in pairs if value is not None]
-            return _all(parts) if parts else UNKNOWN
+            parts = [compare(name, sign, value, column, parameters) for sign, value in pairs if value is not None]
+            if not parts or kind_of(column) not in (*NUMBERS, *MOMENTS):
+                return UNKNOWN
+            return known_number(name, column, _all(parts)) if exact else _all([*parts, *below_nan(name, column)])
         case Within(span):
             return _within(name, int(span.total_seconds()), column, parameters)
         case Prefix(operand):
-            return _compare(name, "^@", operand, column, parameters) if is_text(column.type) else UNKNOWN
+            value = parameters.use(operand, "text") if isinstance(operand, Ref) else text(str(operand)) + "::text"
+            return shaped(name, "^@", value, column)
         case Glob(pattern):
-            return f"{name} LIKE {text(_like(pattern))}" if is_text(column.type) else UNKNOWN
+            return shaped(name, "LIKE", text(_like(pattern)) + "::text", column)
         case Not(inner):
             return f"(NOT {condition(inner, name, column, parameters, exact=True)})"
         case Empty(expected):
@@ -139,20 +86,20 @@ def condition(matcher: Matcher, name: str, column: Column, parameters: Parameter
 def _one_of(name: str, operand: Operand, column: Column, parameters: Parameters) -> str:
     # A claim of the person may be a list; a context value never is.
     if isinstance(operand, Ref) and operand.path[0] == "user":
-        value = parameters.use(operand, parameter_type(column) + "[]")
-        return f"{name} = ANY ({value}{'' if is_text(column.type) else f'::{column.type}[]'})"
-    return _compare(name, "=", operand, column, parameters)
+        return one_of_list(name, operand, column, parameters)
+    return compare(name, "=", operand, column, parameters)
 
 
 def _within(name: str, seconds: int, column: Column, parameters: Parameters) -> str:
-    kind = base_type(column.type)
-    if kind not in ("timestamp with time zone", "timestamp without time zone", "date"):
+    kind = kind_of(column)
+    if kind not in MOMENTS:
         return UNKNOWN
+    value = reference(name, column)
     now = parameters.use("now", "timestamp with time zone")
     if kind == "timestamp with time zone":
-        return f"({name} >= {now} - '{seconds} seconds'::interval AND {name} <= {now})"
+        return f"({value} >= {now} - '{seconds} seconds'::interval AND {value} <= {now})"
     local = f"pg_catalog.timezone('UTC'::text, {now})"  # a date is its midnight in UTC
-    return f"({name} >= {local} - '{seconds} seconds'::interval AND {name} <= {local})"
+    return f"({value} >= {local} - '{seconds} seconds'::interval AND {value} <= {local})"
 
 
 def _like(pattern: str) -> str:
@@ -161,12 +108,7 @@ def _like(pattern: str) -> str:
 
 
 def _empty(name: str, column: Column, expected: bool) -> str:
-    parts = [f"{name} IS NULL"]
-    if is_text(column.type):
-        parts.append(f"{name} = ''::text")
-    elif column.type.endswith("[]"):
-        parts.append(f"pg_catalog.cardinality({name}) = 0")
-    found = f"({' OR '.join(parts)})"
+    found = f"({' OR '.join([f'{name} IS NULL', *empties(name, column)])})"
     return found if expected else f"(NOT COALESCE({found}, FALSE))"
 
 
@@ -231,16 +173,14 @@ class RelationText:
     def tenant(self, name: str) -> str:
         """Return the tenant's condition; never true for a session without a tenant."""
         column = self.relation.column(name)
-        return (
-            UNKNOWN if column is None else _compare(self.column(name), "=", Ref(("tenant",)), column, self.parameters)
-        )
+        return UNKNOWN if column is None else compare(self.column(name), "=", Ref(("tenant",)), column, self.parameters)
 
     def value(self, name: str, operand: Operand) -> str:
         """Return an operand as a value of the column; NULL when it can never be one."""
         column = self.relation.column(name)
         if column is None:
             return "NULL"
-        found = _operand(operand, column, self.parameters)
+        found = operand_text(operand, column, self.parameters)
         return f"NULL::{column.type}" if found is None else found
 
     def shown(self, name: str, mask: Mask | None) -> tuple[str, str]:
@@ -271,7 +211,7 @@ class RelationText:
                 return f"pg_catalog.encode(pg_catalog.sha256({outer} || {digest}), 'hex')", "text"
             case "year" if kind in ("date", "timestamp without time zone", "timestamp with time zone"):
                 return f"pg_catalog.date_trunc('year', {name})::{column.type}", column.type
-            case "round" if kind in _NUMBERS:
+            case "round" if kind in NUMBERS:
                 return _rounded(name, column, mask.arg or "1"), column.type
             case _:
                 return f"NULL::{column.type}", column.type

@@ -9,10 +9,11 @@ from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import DeleteStmt, InsertStmt, Node, SelectStmt, UpdateStmt
 
 from bailiwick.model.decision import Denial
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import deparse, on_stack, parse, query_text
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.plan import Bound, Plan
-from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.quote import ident
 from bailiwick.sql.scoped import INNER, ScopedRelation
 

@@ -22,6 +22,7 @@ from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, Form, cut, form, twin
 from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
 from bailiwick.sql.native.through import through_views
+from bailiwick.sql.parameters import Inline, Parameters
 from bailiwick.sql.parser import (
     MAX_STATEMENT,
     MAX_STATEMENTS,
@@ -35,7 +36,7 @@ from bailiwick.sql.parser import (
 )
 from bailiwick.sql.parser import expression as parsed
 from bailiwick.sql.plan import Plan
-from bailiwick.sql.predicates import Inline, Parameters, RelationText
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.preview import DryRun, dry_run
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation

@@ -11,9 +11,11 @@ from postgast.pg_query_pb2 import Node, RangeSubselect, SelectStmt
 from bailiwick.model.mask import Mask
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, WriteGrant
 from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.comparing import base_type
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import query_text
 from bailiwick.sql.pieces import Piece, piece
-from bailiwick.sql.predicates import Parameters, RelationText, base_type
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.quote import ident
 from bailiwick.sql.trees import tag, within
 

@@ -16,7 +16,8 @@ from bailiwick.sql.checks import agents_condition, both, check, limit, reached
 from bailiwick.sql.environment import Columns, Fact, Level, Walk, refuse
 from bailiwick.sql.filling import assigned, fill_tenant, inserted_columns, set_columns
 from bailiwick.sql.foresight import foresee_insert, foresee_update
-from bailiwick.sql.predicates import Parameters, RelationText
+from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.queries import named_columns, with_clause
 from bailiwick.sql.returning import returning
 from bailiwick.sql.sources import from_clause

@@ -20,8 +20,8 @@ from bailiwick.mounts.postgres.server import Bounds, Server, serve_postgres
 from bailiwick.mounts.postgres.upstream import read_url
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
 from bailiwick.sql.native.binding import session_key
+from bailiwick.sql.parameters import Inline
 from bailiwick.sql.plan import Bound, Plan
-from bailiwick.sql.predicates import Inline
 from bailiwick.sql.preview import DryRun
 from bailiwick.sql.quote import text as quoted
 from bailiwick.sql.rewrite import Rewriter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from bailiwick.model.session import Claim, Session
 from bailiwick.model.value import Ref, Scalar
@@ -32,6 +32,7 @@ _types: dict[str, tuple[int, int]] = {
     "jsonb": (3802, 3807),
 }
 """Name as `format_type` prints it → OID of the type and of its array. Every other type is left to the server (0)."""
+_MOMENT = "timestamp with time zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,22 @@ def _sized(value: bytes | None) -> bytes:
 
 def _value(one: Bound, session: Session, pads: MaskPads, now: datetime | None) -> bytes | None:
     if isinstance(one.source, Ref):
-        return _text(session.value(one.source.path), one.type.endswith("[]"))
+        value = session.value(one.source.path)
+        return _text(_moment(value) if one.type == _MOMENT else value, one.type.endswith("[]"))
     if isinstance(one.source, Constant):
         return None if one.source.text is None else one.source.text.encode()
     if one.source == "now":
         return None if now is None else now.isoformat().encode()
     pad = pads.inner if one.source == "mask.inner" else pads.outer
     return b"\\x" + pad.hex().encode()
+
+
+def _moment(value: Claim | None) -> datetime | None:
+    """Return a moment, or the midnight in UTC of a date. Nothing else is one: a text would be read by the time zone
+    that the agent has set."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo is not None else None
+    return datetime(value.year, value.month, value.day, tzinfo=UTC) if isinstance(value, date) else None
 
 
 def _text(value: Claim | None, array: bool) -> bytes | None:

@@ -109,7 +109,7 @@ def _rights(part: _Part) -> Iterable[Piece]:
             own += ["DELETE"] if shown.deletes else []
         for place in shown.own_relations():
             needed.setdefault(place, []).append("SELECT")
-    for schema in sorted({schema for schema, _ in needed}):
+    for schema in sorted({schema for schema, _ in needed} | {each for one in part.shown for each in one.operators()}):
         spelled = f"SCHEMA {ident(schema)}"
         make = (f"GRANT USAGE ON {spelled} TO {ident(definer)}",)
         why, acl = "the views' owner finds the tables", granted([definer], "USAGE")

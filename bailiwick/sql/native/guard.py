@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from bailiwick.model.scope import WriteGrant
 from bailiwick.model.value import Ref
+from bailiwick.sql.comparing import session_value
 from bailiwick.sql.native.shown import Shown, bound_expressions
-from bailiwick.sql.plan import Bound
-from bailiwick.sql.predicates import condition, parameter_type
+from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.predicates import condition
 from bailiwick.sql.quote import ident
 
 REFUSED = "the new row is outside of what this session may write"
@@ -131,7 +132,7 @@ def _fill_tenant(shown: Shown) -> str:
     column = None if name is None else shown.relation.column(name)
     if name is None or column is None:
         return ""
-    value = bound_expressions(shown.home)(Bound(Ref(("tenant",)), parameter_type(column)))
+    value = session_value(Ref(("tenant",)), column, Parameters(1, bound_expressions(shown.home)))
     return f"\n    IF new.{ident(name)} IS NULL THEN\n      new.{ident(name)} := {value}::{column.type};\n    END IF;"
 
 

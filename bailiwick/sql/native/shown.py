@@ -11,9 +11,11 @@ from postgast.pg_query_pb2 import ColumnRef, Node
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.model.value import Ref
 from bailiwick.sql.catalogue import Relation
+from bailiwick.sql.comparing import is_citext, schema_of
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import expression
 from bailiwick.sql.plan import Bound
-from bailiwick.sql.predicates import Parameters, RelationText, columns_of, own_sql, relations_in
+from bailiwick.sql.predicates import RelationText, columns_of, own_sql, relations_in
 from bailiwick.sql.quote import ident, text
 from bailiwick.sql.scoped import INNER, ScopedRelation
 
@@ -32,6 +34,8 @@ def bound_expressions(home: str) -> Callable[[Bound], str]:
             if bound.type.endswith("[]"):
                 # the outer cast makes it a value: `= ANY ((SELECT …))` alone would compare with the query's rows
                 return f"(SELECT {schema}.list({name})::{bound.type})::{bound.type}"
+            if bound.type == "timestamp with time zone":
+                return f"(SELECT {_moment(f'{schema}.value({name})')})"
             cast = "" if bound.type == "text" else f"::{bound.type}"
             return f"(SELECT {schema}.value({name}){cast})"
         if source == "now":
@@ -40,6 +44,15 @@ def bound_expressions(home: str) -> Callable[[Bound], str]:
         return f'(SELECT k."{column}" FROM {schema}.masks AS k)'  # noqa: S608  # quoted names
 
     return expression
+
+
+def _moment(value: str) -> str:
+    """Return a session value as a moment, a date as its midnight in UTC; nothing that a time zone would decide."""
+    date, moment = text("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), text("[0-9]([+]00:00|Z)$")
+    return (
+        f"CASE WHEN {value} ~ {date} THEN pg_catalog.timezone('UTC'::text, {value}::timestamp without time zone)"
+        f" WHEN {value} ~ {moment} THEN {value}::timestamp with time zone END"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,11 @@ class Shown:
         for own in self._own_sql():
             named |= _named_in(own, relation)
         return tuple(column.name for column in relation.columns if column.name in named)
+
+    def operators(self) -> frozenset[str]:
+        """Return the schemas of the operators that the view's conditions name: those of citext."""
+        named = (self.relation.column(name) for name in self.read_columns())
+        return frozenset(schema_of(each.type) for each in named if each is not None and is_citext(each.type))
 
     def own_relations(self) -> frozenset[tuple[str, str]]:
         """Return the relations that the policy's own SQL reads."""

@@ -29,7 +29,7 @@ def _relation(scoped: ScopedRelation, schema: str) -> Relation:
     for column in scoped.relation.columns:
         shown = scoped.columns.get(column.name)
         if shown is not None:
-            columns.append(column if shown.clear else replace(column, type=shown.type, kind="b"))
+            columns.append(column if shown.clear else replace(column, type=shown.type, kind="b", base=""))
     names = {column.name for column in columns if scoped.columns[column.name].clear}
     key = scoped.relation.key if names.issuperset(scoped.relation.key) else ()
     return replace(scoped.relation, schema=schema, columns=tuple(columns), key=key)
