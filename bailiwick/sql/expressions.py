@@ -105,10 +105,14 @@ _TRUTHS = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"
 
 def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
     """Whether the operator over these types tells nothing about values that it is not asked about."""
-    a, b = (_SAME_TYPE.get(fact.type, fact.type) for fact in (left, right))
-    a, b = (b if a == "unknown" else a), (a if b == "unknown" else b)
+    a, b = left.type, right.type
+    if a == "unknown":
+        a = b
+    elif b == "unknown":
+        b = a
     if a == "unknown":
         return True  # two untyped literals
+    a, b = _SAME_TYPE.get(a, a), _SAME_TYPE.get(b, b)
     return (operator, a.removesuffix("[]"), b.removesuffix("[]")) in walk.catalogue.leakproof
 
 

@@ -87,7 +87,7 @@ class RunningGateway:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 fronts = cast(Mapping[str, Mapping[str, int]], self.admin.ask("status", {})["fronts"])
