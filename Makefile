@@ -33,6 +33,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	@scripts/setup bench
 	.venv/bin/python bench/decide.py
 	.venv/bin/python bench/rewrite.py
+	.venv/bin/python bench/scoped.py
 	.venv/bin/python bench/postgres.py
 
 lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the pins forward

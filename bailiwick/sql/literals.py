@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 _UNSURE = re.compile(r"--|/\*|\\|\$(?!\d)|[\x00-\x02]")
 _TOKENS = re.compile(
@@ -22,7 +23,9 @@ _MOST = 64
 """Literals of one text; a long list of values is analysed as it is."""
 _STRING, _NUMBER = "\x01", "\x02"
 _ADJACENT = re.compile(r"\x01\s*\x01")
-_STAND_IN = re.compile(r"'bw\$literal\$(\d+)'|(?<!\d)1008(\d{5})(?!\d)")
+_MARK = re.compile(f"[{_STRING}{_NUMBER}]")
+_STAND_IN = re.compile(r"'bw\$literal\$(\d+)'|1008(\d{5})(?!\d)")
+"""Without a look at what stands before, which would make the search several times slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +61,12 @@ def twin(found: Cut) -> str | None:
     """Return the text with a stand-in for every literal; None when the text itself holds what looks like one."""
     if "1008" in found.shape or "bw$literal$" in found.shape:
         return None
-    parts: list[str] = []
-    place = 0
-    for each in found.shape:
-        if each == _STRING:
-            parts.append(f"'bw$literal${place}'")
-            place += 1
-        elif each == _NUMBER:
-            parts.append(f"1008{place:05d}")
-            place += 1
-        else:
-            parts.append(each)
-    return "".join(parts)
+    place = count()
+
+    def stand_in(mark: re.Match[str]) -> str:
+        return f"'bw$literal${next(place)}'" if mark.group() == _STRING else f"1008{next(place):05d}"
+
+    return _MARK.sub(stand_in, found.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +84,16 @@ class Form:
         return "".join(parts)
 
 
-def form(sql: str, count: int) -> Form | None:
-    """Cut a result at its stand-ins. None unless each of the `count` literals is in it."""
+def form(sql: str, literals: int) -> Form | None:
+    """Cut a result at its stand-ins. None unless each of so many literals is in it."""
     texts: list[str] = []
     places: list[int] = []
     start = 0
     for match in _STAND_IN.finditer(sql):
+        if match.group(2) and sql[match.start() - 1 : match.start()].isdecimal():
+            continue
         texts.append(sql[start : match.start()])
         places.append(int(match.group(1) or match.group(2)))
         start = match.end()
     texts.append(sql[start:])
-    return Form(tuple(texts), tuple(places)) if set(places) == set(range(count)) else None
+    return Form(tuple(texts), tuple(places)) if set(places) == set(range(literals)) else None

@@ -64,6 +64,8 @@ def scan(sql: str, limit: int = MAX_STATEMENT) -> Denial | None:
         return Denial("statement_too_large", "the statement has too many comments", f"up to {MAX_COMMENTS} comments")
     if _OPERATORS.search(sql):
         return Denial("statement_too_large", "the statement has too long a run of operator characters")
+    if sum(map(sql.count, "([")) + sql.lower().count("case") <= MAX_NESTING:
+        return None
     depth = deepest = 0
     for match in _BRACKETS.finditer(sql):
         depth += 1 if match.group() in "([" or match.group() in ("case", "CASE", "Case") else -1

@@ -12,15 +12,15 @@ from bailiwick.model.scope import RowFilter
 from bailiwick.sql import aggregates, grouping, locks
 from bailiwick.sql.calls import check_sort, window
 from bailiwick.sql.casts import reg_type, shown_reg
-from bailiwick.sql.environment import UNTYPED, Columns, Cte, Fact, Level, Use, Walk, joined, not_late, refuse, renamed
-from bailiwick.sql.expressions import condition, expression, is_leakproof
+from bailiwick.sql.conjuncts import copy_conjuncts
+from bailiwick.sql.environment import Columns, Cte, Fact, Level, Walk, joined, not_late, refuse, renamed
+from bailiwick.sql.expressions import condition, expression
 from bailiwick.sql.grouping import bare_name, is_position
 from bailiwick.sql.names import UNNAMED, output_name
 from bailiwick.sql.references import composite_star, star
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import from_clause
 from bailiwick.sql.system import SystemView
-from bailiwick.sql.trees import copied
 
 
 def query(select: SelectStmt, level: Level, walk: Walk) -> Columns:
@@ -151,7 +151,7 @@ def _plain(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     for item in select.window_clause:
         window(item.window_def, level, walk)
     _order(select, level, columns, walk)
-    _copy_conjuncts(select.where_clause, level, walk)
+    copy_conjuncts(select, level, walk)
     if implied:
         grouping.extend(select, implied, level, walk)
     aggregates.block(select, level, walk)
@@ -227,41 +227,3 @@ def _updates_all(relation: ScopedRelation) -> bool:
     """Whether every row that can be read can be updated."""
     filters = [grant.filter for grant in relation.scope.updates]
     return RowFilter() in filters or all(grant.filter in filters for grant in relation.scope.reads)
-
-
-def _copy_conjuncts(where: Node, level: Level, walk: Walk) -> None:
-    """Remember the leakproof conditions on single relations: inside a fence they keep index look-ups (SQL-RULES 17)."""
-    if not where.WhichOneof("node"):
-        return
-    is_and = where.HasField("bool_expr") and where.bool_expr.boolop == pb.AND_EXPR
-    for node in where.bool_expr.args if is_and else (where,):
-        use = _single_comparison(node, level, walk)
-        if use is not None:
-            use.copies.append(copied(node))
-
-
-def _single_comparison(node: Node, level: Level, walk: Walk) -> Use | None:
-    """Return the use when the node is `column op constant-or-parameter`, leakproof, over one clear column."""
-    if not node.HasField("a_expr") or node.a_expr.kind != pb.AEXPR_OP or len(node.a_expr.name) != 1:
-        return None
-    left, right = node.a_expr.lexpr, node.a_expr.rexpr
-    if not left.HasField("column_ref") or not (right.HasField("a_const") or right.HasField("param_ref")):
-        return None
-    names = [part.string.sval for part in left.column_ref.fields]
-    found = level.having(names[-1]) if len(names) == 1 else [s for s in [level.find(names[-2])] if s is not None]
-    if len(found) != 1 or found[0] not in level.sources or found[0].use is None or found[0].target:
-        return None
-    use = found[0].use
-    if use.node.range_var.alias.colnames:
-        return None
-    constant = expression(right, Level(), walk)
-    if isinstance(use.relation, SystemView):
-        type_name = use.relation.kept.get(names[-1], "")
-        constant = UNTYPED if (type_name, constant.type) == ("oid", "integer") else constant
-    else:
-        shown = use.relation.columns.get(names[-1])
-        type_name = shown.type if shown is not None and shown.clear else ""
-    if not type_name:
-        return None
-    proof = is_leakproof(walk, node.a_expr.name[0].string.sval, Fact(type_name), constant)
-    return use if proof else None
