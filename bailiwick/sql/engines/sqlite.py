@@ -70,8 +70,7 @@ class SQLite:
             inner = f"julianday({reference}) {sign} julianday({value})"
             return f"CASE WHEN {_is_moment(reference)} THEN {inner} END"
         collated = f"{reference} {sign} {value}" + (" COLLATE BINARY" if column.type == "text" else "")
-        classes = "'text'" if column.type == "text" else "'integer', 'real'"
-        right = f"typeof({reference}) IN ({classes})"
+        right = _is_of(column.type, reference)
         if exact:
             return f"CASE WHEN {right} THEN {collated} END"
         return f"({collated})" if sign == "=" else f"({collated} AND {right})"
@@ -82,7 +81,8 @@ class SQLite:
             return UNKNOWN
         value = self.parameter(parameters.number(operand, f"{column.type}[]"))
         name = f"{reference} COLLATE BINARY" if column.type == "text" else reference
-        return f"({name} IN (SELECT value FROM json_each({value})))"  # noqa: S608  # composed of quoted names
+        found = f"{name} IN (SELECT value FROM json_each({value}))"  # noqa: S608  # composed of quoted names
+        return f"CASE WHEN {value} IS NOT NULL THEN {found} END"  # a list that is missing is not an empty one
 
     def within(self, reference: str, span: timedelta, column: Column, parameters: Parameters) -> str:
         """Return whether a moment lies in the last so long."""
@@ -138,6 +138,14 @@ class SQLite:
                 return f"bw_round({reference}, {text(mask.arg or '1')}, {text(kind)})", kind
             case _:
                 return "NULL", kind
+
+
+def _is_of(kind: str, reference: str) -> str:
+    """Whether a value is one of its column's type."""
+    if kind == "boolean":
+        return f"{reference} IN (0, 1)"
+    classes = "'text'" if kind == "text" else "'integer', 'real'"
+    return f"typeof({reference}) IN ({classes})"
 
 
 def _number(value: int | Decimal) -> str | None:
