@@ -19,7 +19,7 @@ from bailiwick.gateway.force import Force
 from bailiwick.gateway.introspect import refused_statements
 from bailiwick.gateway.native import Native, compiled, in_force
 from bailiwick.gateway.native import place_of as native_place
-from bailiwick.gateway.secrets import Secret
+from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.tool import McpMount

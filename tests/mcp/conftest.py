@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Generator
@@ -30,9 +31,16 @@ mounts:
       refund: {action: billing:refund, description: pays back, fixed: {tenant: $tenant}}
       echo: {action: notes:create}
       misbehave: {action: tests:run}
+  shop:
+    kind: sql
+    engine: sqlite
+    file: FOLDER/shop.db
+    resources:
+      orders: {table: orders, labels: {card: restricted}}
 roles:
   support:
     grants:
+      - {allow: orders:read, reason: looks orders up, rows: {customer_id: $customer_id}}
       - allow: articles:read
         reason: answers
         args: {query: any}
@@ -95,6 +103,12 @@ def policy_in(folder: Path, text: str = POLICY) -> str:
 @pytest.fixture(scope="package")
 def desk() -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="bwmcp"))
+    with sqlite3.connect(folder / "shop.db") as database:
+        database.executescript(
+            "CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer, total numeric, card text);"
+            "INSERT INTO orders VALUES (1, 501, 20, 'CANARY10'), (2, 502, 40, 'CANARY11');"
+        )
+    database.close()
     gateway = prepare_gateway(folder, policy_in(folder), {"DESK_SECRET": SECRET})
     try:
         gateway.start()

@@ -39,7 +39,7 @@ def test_it_says_who_it_is_in_every_revision(bot: McpClient) -> None:
 
 def test_the_list_holds_exactly_what_may_be_called_and_how(bot: McpClient) -> None:
     tools = bot.tools()
-    assert set(tools) == {"my_permissions", "search", "refund", "echo"}
+    assert set(tools) == {"my_permissions", "query", "search", "refund", "echo"}
     assert "CANARY" not in json.dumps(tools)
     assert tools["refund"]["description"] == "pays back"
     assert tools["refund"]["inputSchema"] == {
@@ -87,6 +87,20 @@ def test_my_permissions_tells_the_scope(bot: McpClient) -> None:
     assert answer.data["agent"] == "bot"
     assert answer.data["tools"] == ["search", "refund", "echo"]
     assert any("amount is at most 500" in line for line in cast("list[str]", answer.data["may"]))
+
+
+def test_query_asks_the_databases_of_the_session_and_no_others(bot: McpClient, tester: McpClient) -> None:
+    assert "orders(" in str(bot.tools()["query"]["description"])
+    answer = bot.call("query", sql="SELECT id, total FROM orders", reason="looks")
+    assert answer.data["rows"] == [[1, 20]]
+    assert bot.call("query", sql="SELECT count(*) FROM orders").data["rows"] == [[1]]
+    denied = bot.call("query", sql="SELECT card FROM orders")
+    assert denied.result["isError"] is True
+    assert b"CANARY" not in denied.body + answer.body
+    assert bot.call("query", sql="SELECT 1", mount="desk").code == "resource_unknown"
+    assert bot.call("query", sql="SELECT id FROM orders", mount="shop").data["rows"] == [[1]]
+    assert "query" not in tester.tools()
+    assert tester.call("query", sql="SELECT id FROM orders").code == "resource_unknown"
 
 
 def test_every_call_is_on_record_before_its_effect_and_its_reply(desk: Desk) -> None:

@@ -21,8 +21,7 @@ from urllib.parse import quote
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
-from bailiwick.gateway.introspect import read_tables
-from bailiwick.gateway.secrets import resolve
+from bailiwick.gateway.backends import place_of, read_tables
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Policy
 from bailiwick.mounts.mcp.accepting import live_tools
@@ -162,7 +161,7 @@ async def _accepted(policy: Policy, environ: Mapping[str, str], base: Path) -> L
     mounts: dict[str, Mapping[tuple[str, str], LockedTable]] = {}
     for name, mount in policy.mounts.items():
         wanted = {(resource.schema, resource.table) for resource in mount.resources.values()}
-        mounts[name] = await read_tables(resolve(mount.url, environ, base).reveal(), wanted)
+        mounts[name] = await read_tables(mount, place_of(mount, environ, base).reveal(), [*wanted])
     return Lock(mounts, await live_tools(policy, environ, base))
 
 

@@ -1,46 +1,25 @@
 """The gateway's own tools: `my_permissions`, and `query` for the SQL mounts that a session reaches.
 
-`query` is offered once a `QuerySource` is there; it decides, records and executes by itself, on the same path.
+What `query` asks is decided, recorded and executed by the `sql` mounts, on the same path.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import cast
 
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.replies import Result, denied
+from bailiwick.mounts.sql.front import SqlMounts
+from bailiwick.mounts.sql.results import Denied, Failed
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import scope_in_words
 
 Run = Callable[[Mapping[str, Json]], Awaitable[Result]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a query came to: rows as JSON, with the names and types of their columns."""
-
-    columns: Sequence[tuple[str, str]]
-    rows: Sequence[Sequence[Json]]
-    complete: bool = True
-    """False: a ceiling ended the result here."""
-
-
-class QuerySource(Protocol):
-    """Whatever answers SQL: the `sql` mounts. One for the whole gateway."""
-
-    def mounts(self, live: Live) -> Sequence[str]:
-        """Return the SQL mounts that a session may query, in a stable order."""
-        ...
-
-    async def query(self, live: Live, mount: str, sql: str, purpose: str) -> Answer | Denial:
-        """Decide, record and run one statement; a denial is recorded too."""
-        ...
 
 
 _PERMISSIONS: Mapping[str, Json] = {
@@ -55,14 +34,15 @@ _PERMISSIONS: Mapping[str, Json] = {
 class BuiltIn:
     """The gateway's own tools for every session."""
 
-    def __init__(self, lock: Callable[[], Lock], queries: QuerySource | None = None) -> None:
+    def __init__(self, lock: Callable[[], Lock], databases: SqlMounts) -> None:
         self._lock = lock
-        self._queries = queries
+        self._databases = databases
 
     def listed(self, live: Live) -> list[dict[str, Json]]:
         """Return the definitions of those that a session has."""
         mounts = self._mounts(live)
-        return [dict(_PERMISSIONS), *([_query(mounts)] if mounts else [])]
+        said = {mount: self._databases.describe(live, mount) for mount in mounts}
+        return [dict(_PERMISSIONS), *([_query(said)] if said else [])]
 
     def named(self, name: str, live: Live) -> Run | None:
         """Return what runs the tool of that name, None when the session has none of it."""
@@ -73,7 +53,7 @@ class BuiltIn:
         return None
 
     def _mounts(self, live: Live) -> Sequence[str]:
-        return () if self._queries is None else self._queries.mounts(live)
+        return tuple(name for name in self._databases.names(live) if name in live.mounts)
 
     async def _permissions(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         if arguments:
@@ -101,22 +81,20 @@ class BuiltIn:
         if not isinstance(sql, str) or not isinstance(mount, str) or not {*arguments} <= {"sql", "mount", "reason"}:
             message = "`query` takes `sql`, `reason`, and `mount`" + (", which is needed" if len(mounts) > 1 else "")
             return denied(Denial("argument_not_granted", message, f"mounts: {', '.join(mounts)}", "give texts"))
-        if self._queries is None or mount not in mounts:
-            return denied(Denial("resource_unknown", "that is no mount of this session", ", ".join(mounts)))
+        if mount not in mounts:
+            return denied(Denial("resource_unknown", "that is no database of this session", ", ".join(mounts)))
         reason = arguments.get("reason")
-        answer = await self._queries.query(live, mount, sql, reason[:500] if isinstance(reason, str) else "")
-        if isinstance(answer, Denial):
-            return denied(answer)
-        data: dict[str, Json] = {
-            "columns": [{"name": name, "type": kind} for name, kind in answer.columns],
-            "rows": [list(row) for row in answer.rows],
-            "complete": answer.complete,
-        }
+        purpose = reason[:500] if isinstance(reason, str) else ""
+        answer = await self._databases.query(live, mount, sql, purpose=purpose)
+        if isinstance(answer, Denied):
+            return denied(answer.denial, answer.record)
+        data = cast("dict[str, Json]", answer.json())
         text = json.dumps(data, ensure_ascii=False)
-        return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": False}
+        failed = isinstance(answer, Failed)
+        return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": failed}
 
 
-def _query(mounts: Sequence[str]) -> dict[str, Json]:
+def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
     properties: dict[str, Json] = {
         "sql": {"type": "string", "description": "One statement, in the database's own dialect."},
         "mount": {"type": "string", "enum": list(mounts), "description": "Which database."},
@@ -125,7 +103,8 @@ def _query(mounts: Sequence[str]) -> dict[str, Json]:
     return {
         "name": "query",
         "title": "Query a database",
-        "description": "Runs one SQL statement on a database that holds exactly what this session may see.",
+        "description": "Runs one SQL statement on a database that holds exactly what this session may see. "
+        + " ".join(f"{name} is {said}." for name, said in mounts.items()),
         "inputSchema": {
             "type": "object",
             "properties": properties,

@@ -19,10 +19,11 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.mounts.mcp.asgi import Checks, Endpoint
-from bailiwick.mounts.mcp.builtin import BuiltIn, QuerySource
+from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.calls import Terms
 from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.servers import Servers
+from bailiwick.mounts.sql.front import SqlMounts
 
 _longest_head = 64 * 1024
 _sweep_seconds = 15.0
@@ -30,13 +31,13 @@ _stop_seconds = 5
 
 
 class McpFront:
-    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `mcp`."""
+    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `mcp` or `sql`."""
 
     name = "mcp"
 
-    def __init__(self, config: GatewayConfig, queries: QuerySource | None = None) -> None:
+    def __init__(self, config: GatewayConfig, databases: SqlMounts) -> None:
         self._config = config
-        self._queries = queries
+        self._databases = databases
         self._ready: Ready | None = None
         self._clients: Clients | None = None
         self._servers: Servers | None = None
@@ -55,7 +56,7 @@ class McpFront:
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
-        if not ready.force.policy.mcp:
+        if not _needed(ready):
             return
         listener = self._config.mcp
         mask = keys.mask
@@ -65,7 +66,7 @@ class McpFront:
             self._config.limits.statement_time.total_seconds(),
             lambda text: hmac.new(mask, text.encode(), hashlib.sha256).hexdigest(),
         )
-        built_in = BuiltIn(lambda: self._in_force().force.lock, self._queries)
+        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases)
         self._clients = Clients(gateway, self._servers, built_in, terms)
         bound = _bound(listener)
         self._port = int(bound.getsockname()[1])
@@ -79,8 +80,8 @@ class McpFront:
 
     def check(self, ready: Ready) -> None:
         """Raise ConfigError for a policy that `install` could not take."""
-        if ready.force.policy.mcp and not self.listens:
-            message = "the policy has its first mounts of kind `mcp`, and the gateway does not listen for MCP yet"
+        if _needed(ready) and self._server is None:
+            message = "the policy has its first mounts of kind `mcp` or `sql`, and the gateway does not listen for MCP"
             raise ConfigError(message, remedy="start the gateway anew")
 
     def install(self, ready: Ready) -> None:
@@ -110,6 +111,12 @@ class McpFront:
         while True:
             await asyncio.sleep(_sweep_seconds)
             clients.sweep()
+
+
+def _needed(ready: Ready) -> bool:
+    """Return whether something is reached by MCP alone: tools, or the databases that `query` asks."""
+    policy = ready.force.policy
+    return bool(policy.mcp) or any(mount.kind == "sql" for mount in policy.mounts.values())
 
 
 class _Server(uvicorn.Server):
