@@ -1,4 +1,4 @@
-"""`bailiwick accept`: show what changed in the databases behind the mounts, and accept it in the lock."""
+"""`bailiwick accept`: show what changed in the databases and tools behind the mounts; accept it in the lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def accept(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept without being asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; writes only together with --yes.")] = False,
 ) -> None:
-    """Show how the tables that POLICY maps differ from bailiwick.lock, and write it after you agree."""
+    """Show how the tables and tools that POLICY maps differ from bailiwick.lock, and write it after you agree."""
     from bailiwick.gateway.files import lock_path, read_lock
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import lock_diff, parse_lock, render_lock
@@ -70,25 +70,34 @@ def _live(policy: Policy, path: Path) -> Lock:
     from bailiwick.gateway.backends import place_of, read_tables
     from bailiwick.gateway.config import policy_folder
     from bailiwick.model.lock import Lock
+    from bailiwick.mounts.mcp.accepting import live_tools
 
     async def read(mount: Mount) -> Mapping[tuple[str, str], LockedTable]:
         place = place_of(mount, os.environ, policy_folder(path)).reveal()
         return await read_tables(mount, place, [(found.schema, found.table) for found in mount.resources.values()])
 
     async def read_all() -> Lock:
-        return Lock({name: await read(mount) for name, mount in policy.mounts.items()})
+        tables = {name: await read(mount) for name, mount in policy.mounts.items()}
+        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path)))
 
     return asyncio.run(read_all())
 
 
 def _missing(policy: Policy, live: Lock) -> list[str]:
-    """Return in words the resources whose table the database does not have."""
-    return [
+    """Return in words the resources whose table the database does not have, and the tools that no server has."""
+    tools = [
+        f"{mount.name}: tool {tool} is not one of the server's"
+        for mount in policy.mcp.values()
+        for tool in mount.tools
+        if tool not in live.tools.get(mount.name, {})
+    ]
+    tables = [
         f"{mount.name}: {resource.schema}.{resource.table}, mapped to `{resource.name}`, is not in the database"
         for mount in policy.mounts.values()
         for resource in mount.resources.values()
         if live.table(mount.name, resource.schema, resource.table) is None
     ]
+    return [*tables, *tools]
 
 
 def _print(changes: Sequence[str], missing: Sequence[str]) -> None:

@@ -76,7 +76,8 @@ def _check_names(policy: Policy, agent: str | None, task: str | None, resource: 
     from bailiwick.errors import PolicyError
     from bailiwick.policy.problem import near
 
-    resources = [name for mount in policy.mounts.values() for name in mount.resources]
+    every = (*policy.mounts.values(), *policy.mcp.values())
+    resources = [name for mount in every for name in mount.resources]
     given: Iterable[tuple[str, str | None, Iterable[str]]] = (
         ("agent", agent, policy.agents),
         ("task", task, policy.tasks),

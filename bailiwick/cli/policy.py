@@ -77,13 +77,15 @@ def _live(policy: Policy, path: Path) -> Lock:
     from bailiwick.gateway.backends import place_of, read_tables
     from bailiwick.gateway.config import policy_folder
     from bailiwick.model.lock import Lock
+    from bailiwick.mounts.mcp.accepting import live_tools
 
     async def read(mount: Mount) -> Mapping[tuple[str, str], LockedTable]:
         place = place_of(mount, os.environ, policy_folder(path)).reveal()
         return await read_tables(mount, place, [(found.schema, found.table) for found in mount.resources.values()])
 
     async def read_all() -> Lock:
-        return Lock({name: await read(mount) for name, mount in policy.mounts.items()})
+        tables = {name: await read(mount) for name, mount in policy.mounts.items()}
+        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path)))
 
     return asyncio.run(read_all())
 
@@ -194,9 +196,9 @@ def _valid(path: Path) -> tuple[Policy, Lock | None]:
 
 def _counts(policy: Policy) -> str:
     grants = sum(len(role.grants) for role in policy.roles.values())
-    resources = sum(len(mount.resources) for mount in policy.mounts.values())
+    resources = sum(len(mount.resources) for mount in (*policy.mounts.values(), *policy.mcp.values()))
     parts = (
-        _count(len(policy.mounts), "mount"),
+        _count(len(policy.every_mount), "mount"),
         _count(resources, "resource"),
         _count(len(policy.roles), "role"),
         _count(grants, "grant"),

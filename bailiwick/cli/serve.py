@@ -47,6 +47,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
     import os
 
     from bailiwick.gateway.run import run_until_told
+    from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
     from bailiwick.mounts.sql.front import SqlMounts
 
@@ -57,4 +58,6 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
                 typer.echo(f"{front.name}: {host}:{port}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
-    await run_until_told(policy, config, os.environ, [PostgresFront(config), SqlMounts(config)], started)
+    databases = SqlMounts(config)
+    fronts = [PostgresFront(config), databases, McpFront(config, databases)]
+    await run_until_told(policy, config, os.environ, fronts, started)

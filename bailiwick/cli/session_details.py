@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """How a PostgreSQL client connects: database = mount, user = agent, password = token."""
+    """How clients connect. PostgreSQL: database = mount, user = agent, password = token. MCP: URL and token."""
 
     host: str
     port: int
     mounts: tuple[str, ...]
+    """Those of kind `postgres`."""
     user: str
     token: str = field(repr=False)
+    mcp: str = ""
+    """URL of the MCP endpoint, where the session reaches something by it."""
 
     @staticmethod
     def of(opened: Mapping[str, Json]) -> Details:
@@ -33,27 +36,33 @@ class Details:
         front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("postgres")
         if front is None:
             raise SessionError("the gateway has no PostgreSQL front", remedy="use `--format json`")
+        kinds = cast("Mapping[str, Json]", opened.get("kinds", {}))
+        mounts = cast("list[str]", session["mounts"])
         return Details(
             host=str(front["host"]),
             port=int(cast("int", front["port"])),
-            mounts=tuple(cast("list[str]", session["mounts"])),
+            mounts=tuple(name for name in mounts if kinds.get(name, "postgres") == "postgres"),
             user=str(session["agent"]),
             token=str(opened["token"]),
+            mcp=_mcp(opened) if any(kinds.get(name) in ("mcp", "sql") for name in mounts) else "",
         )
 
     def exports(self) -> str:
-        """Return `export` lines for a shell. Raises SessionError where the session has several mounts."""
+        """Return `export` lines for a shell. Raises SessionError where the session has several PostgreSQL mounts."""
+        values = {"BAILIWICK_MCP_URL": self.mcp, "BAILIWICK_TOKEN": self.token} if self.mcp else {}
+        if not self.mounts and self.mcp:
+            return _exports(values)
         if len(self.mounts) != 1:
             names = ", ".join(f"`{name}`" for name in self.mounts)
             raise SessionError(f"the session reaches several mounts: {names}", remedy="choose one: `--mount NAME`")
-        values = {
+        values |= {
             "PGHOST": self.host,
             "PGPORT": str(self.port),
             "PGUSER": self.user,
             "PGDATABASE": self.mounts[0],
             "PGPASSWORD": self.token,
         }
-        return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+        return _exports(values)
 
     def write_service(self, path: Path) -> str:
         """Write a service for each mount, named like it, and the passfile; return how to use them."""
@@ -72,6 +81,15 @@ class Details:
         _write_private(passfile, ":".join(re.sub(r"([:\\])", r"\\\1", entry) for entry in entries) + "\n")
         _write_private(path, "\n".join(sections))
         return f"export PGSERVICEFILE={shlex.quote(str(path.absolute()))} PGSERVICE={shlex.quote(self.mounts[0])}"
+
+
+def _exports(values: Mapping[str, str]) -> str:
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _mcp(opened: Mapping[str, Json]) -> str:
+    front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("mcp")
+    return "" if front is None else f"http://{front['host']}:{front['port']}/mcp"
 
 
 def _write_private(path: Path, text: str) -> None:

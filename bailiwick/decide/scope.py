@@ -40,7 +40,7 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     `when` is evaluated here, over this session; which grants passed it is part of the scope's id. Of tools
     it is evaluated for each call. Grants with `args` or `items` give nothing on tables. Equal ids mean equal scopes.
     """
-    values = _session_values(session)
+    values = session_values(session)
 
     def holds(grant: Grant, resource: Resource) -> bool:
         return _applies(grant, values, resource)
@@ -114,7 +114,8 @@ def _narrowings(
     return tuple(found)
 
 
-def _session_values(session: Session) -> dict[str, CelInput]:
+def session_values(session: Session) -> dict[str, CelInput]:
+    """Return what conditions see as `session`."""
     user: dict[str, CelInput] | None = None
     if session.user is not None:
         known: dict[str, CelInput] = {"id": session.user.id, "groups": tuple(sorted(session.user.groups))}

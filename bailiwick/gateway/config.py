@@ -30,6 +30,20 @@ class PostgresListener:
 
 
 @dataclass(frozen=True, slots=True)
+class McpListener:
+    """Where MCP clients connect. Without a certificate only loopback clients are served."""
+
+    host: str
+    port: int
+    hosts: tuple[str, ...]
+    """Names, beside those of loopback, that a request may be addressed to."""
+    origins: tuple[str, ...]
+    """Origins of web pages that may call; every other page is refused."""
+    tls_cert: Path | None
+    tls_key: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionMaxima:
     """What no session exceeds, whatever the policy or the opener says."""
 
@@ -60,6 +74,7 @@ class GatewayConfig:
     data_dir: Path
     admin_socket: Path
     postgres: PostgresListener
+    mcp: McpListener
     sessions: SessionMaxima
     limits: Ceilings
 
@@ -169,6 +184,10 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
     tls_cert, tls_key = path("postgres.tls_cert"), path("postgres.tls_key")
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("`postgres.tls_cert` and `postgres.tls_key` belong together", remedy="give both, or neither")
+    certificate, key = path("mcp.tls_cert"), path("mcp.tls_key")
+    if (certificate is None) != (key is None):
+        raise ConfigError("`mcp.tls_cert` and `mcp.tls_key` belong together", remedy="give both, or neither")
+    hosts, origins = _listed(text("mcp.hosts")), _listed(text("mcp.origins"))
     if span("sessions.default_ttl") > span("sessions.max_ttl"):
         raise ConfigError(
             "`sessions.default_ttl` is longer than `sessions.max_ttl`", remedy="lower the one or raise the other"
@@ -179,6 +198,7 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
         data_dir=data_dir,
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
+        mcp=McpListener(text("mcp.host"), count("mcp.port"), hosts, origins, certificate, key),
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
         limits=Ceilings(
             count("limits.connections"),
@@ -188,6 +208,10 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
             count("limits.statement"),
         ),
     )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
 def _place(path: Path, node: yaml.Node) -> str:

@@ -70,6 +70,7 @@ class Desk:
             "token": opened.token,
             "words": [*scope_in_words(live.scope, self.sessions.force.lock)],
             "fronts": self._addresses(),
+            "kinds": self._kinds(),
         }
 
     async def _list(self, fields: Fields, peer: str) -> Mapping[str, Json]:
@@ -136,6 +137,11 @@ class Desk:
 
     def _addresses(self) -> dict[str, Json]:
         return {name: {"host": host, "port": port} for name, (host, port) in self.fronts().items()}
+
+    def _kinds(self) -> dict[str, Json]:
+        """Return what kind of mount each one is."""
+        policy = self.sessions.force.policy
+        return {**{name: mount.kind for name, mount in policy.mounts.items()}, **dict.fromkeys(policy.mcp, "mcp")}
 
     def _told(self, stored: StoredSession) -> dict[str, Json]:
         session = stored.session

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
+from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call
+from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.changes import Changes, DryRunner, Told
@@ -157,8 +159,33 @@ class Gateway:
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
         """Admit a connection; see `Enforcer`."""
+        return await self._connect(mount, agent, token, peer, cut)
+
+    async def enter(self, front: str, token: str, peer: str, cut: Cut) -> Live | Denial:
+        """Admit a client of a front that reaches all mounts of its session. As `connect`, but the token alone says who
+        it is; what of the mounts it may use is `Live.mounts`."""
+        return await self._connect(None, f"({front})", token, peer, cut)
+
+    def decide_call(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+        """Decide a call of a tool by the name that the agent knows; what is not of its session does not exist."""
         try:
-            found, reason = await self._admit(mount, agent, token)
+            session = live.session
+            asking = Asking(
+                live.terms.table.policy,
+                live.tools,
+                lambda ref: session.value(ref.path),
+                session_values(session),
+                self._clock(),
+            )
+            return decide_call(asking, name, arguments)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a decision failed inside the gateway: %s", _kind(error))
+            return Refused(None, Deny(_FAILED))
+
+    async def _connect(self, given: str | None, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
+        mount = given or ""
+        try:
+            found, reason = await self._admit(given, agent, token)
             if isinstance(found, Denial):
                 await self._refuse(found, Fact("connection.refused", mount=mount), (agent, peer, reason), None)
                 return found
@@ -239,8 +266,10 @@ class Gateway:
             _log.error("a change could not be held: %s", _kind(error))
             return Told(_FAILED, "")
 
-    async def _admit(self, mount: str, agent: str, token: str) -> tuple[Live | Denial, str]:
-        """Return the live session that a token opens here, or why not; and that again in words for the ledger."""
+    async def _admit(self, mount: str | None, agent: str, token: str) -> tuple[Live | Denial, str]:
+        """Return the live session that a token opens here, or why not; and that again in words for the ledger.
+
+        Without a mount the agent did not say who it is either."""
         claims = self._tokens.verify(token, mount, self._clock())
         if isinstance(claims, Rejected):
             denial = EXPIRED.denial if claims.expired else UNKNOWN
@@ -248,7 +277,7 @@ class Gateway:
         found = await self._sessions.admit(mount, claims)
         if isinstance(found, Denial):
             return found, "the session's row"
-        if agent != claims.agent:
+        if mount is not None and agent != claims.agent:
             message = f"the token is not one of the agent that connects, but of `{claims.agent}`"
             return Denial("agent_mismatch", message, remedy=f"connect as user `{claims.agent}`"), "the user's name"
         blocked = found.blocked()

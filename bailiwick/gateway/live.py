@@ -7,8 +7,8 @@ it (`bailiwick.gateway.sessions`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -93,9 +93,11 @@ class Live:
         "_in_flight",
         "_inside",
         "_session",
+        "_tools",
         "ended",
         "groupings",
         "identity",
+        "mounts",
         "terms",
     )
 
@@ -106,6 +108,7 @@ class Live:
         clock: Clock,
         active: datetime,
         groupings: SessionGroupings | None = None,
+        mounts: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._clock = clock
@@ -117,8 +120,11 @@ class Live:
         self.identity = identify(session)
         self.groupings = SessionGroupings() if groupings is None else groupings
         """What it has asked of relations that it may only aggregate."""
+        self.mounts = frozenset(mounts)
+        """The mounts that it was opened for."""
         self.terms = terms
         self.ended: Ending | None = None
+        self._tools: tuple[Scope, Scope] | None = None
 
     @property
     def session(self) -> Session:
@@ -129,6 +135,15 @@ class Live:
     def scope(self) -> Scope:
         """What it may do under the policy in force."""
         return self.terms.table.scope
+
+    @property
+    def tools(self) -> Scope:
+        """The scope with the tools of just those mounts that the session was opened for."""
+        scope = self.terms.table.scope
+        if self._tools is None or self._tools[0] is not scope:
+            kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
+            self._tools = (scope, replace(scope, tools=kept))
+        return self._tools[1]
 
     @property
     def policy(self) -> str:

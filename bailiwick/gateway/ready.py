@@ -19,9 +19,10 @@ from bailiwick.gateway.force import Force
 from bailiwick.gateway.introspect import refused_statements
 from bailiwick.gateway.native import Native, compiled, in_force
 from bailiwick.gateway.native import place_of as native_place
-from bailiwick.gateway.secrets import Secret
+from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
+from bailiwick.model.tool import McpMount
 from bailiwick.policy.effective import unsupported
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import parse_lock
@@ -48,6 +49,24 @@ class PolicyRefusedError(PolicyError):
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSecrets:
+    """The resolved values of one mount of kind `mcp`."""
+
+    url: Secret | None
+    env: Mapping[str, Secret]
+    headers: Mapping[str, Secret]
+
+
+def server_secrets(mount: McpMount, environ: Mapping[str, str], base: Path) -> ServerSecrets:
+    """Return what a mount's server is started or called with. Raises ConfigError."""
+    return ServerSecrets(
+        None if mount.url is None else resolve(mount.url, environ, base),
+        {name: resolve(value, environ, base) for name, value in mount.env.items()},
+        {name: resolve(value, environ, base) for name, value in mount.headers.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A policy that can be put in force, and everything that its mounts need."""
 
@@ -56,6 +75,8 @@ class Ready:
     catalogues: Mapping[str, Catalogue]
     natives: Mapping[str, Native] = field(default_factory=dict[str, Native])
     """Mount → its native depth, for those that say `enforce: both`; each was seen in force."""
+    servers: Mapping[str, ServerSecrets] = field(default_factory=dict[str, "ServerSecrets"])
+    """Mount of kind `mcp` → what its server is started or called with."""
 
 
 def fingerprint(path: Path) -> str:
@@ -116,4 +137,5 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
         for name, mount in policy.mounts.items()
         if mount.enforce == "both"
     }
-    return Ready(Force(policy, lock), urls, catalogues, natives)
+    servers = {name: server_secrets(mount, environ, base) for name, mount in policy.mcp.items()}
+    return Ready(Force(policy, lock), urls, catalogues, natives, servers)

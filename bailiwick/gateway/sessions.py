@@ -66,15 +66,17 @@ class Sessions:
 
     def take_up(self, stored: StoredSession, groupings: SessionGroupings | None = None) -> Live:
         """Make a stored open session live; `groupings`: what it has asked before."""
-        live = Live(stored.session, self.force.terms(stored.session), self.clock, stored.active_at, groupings)
+        terms = self.force.terms(stored.session)
+        live = Live(stored.session, terms, self.clock, stored.active_at, groupings, stored.mounts)
         self.registry.add(live)
         self._saved[stored.session.id] = stored.active_at
         return live
 
-    async def admit(self, mount: str, claims: Claims) -> Live | Denial:
-        """Return the live session of a verified token, checked against its row; or why there is none."""
+    async def admit(self, mount: str | None, claims: Claims) -> Live | Denial:
+        """Return the live session of a verified token, checked against its row (and to be for the mount, if one is
+        given); or why there is none."""
         stored = await self.state.find(claims.session)
-        if stored is None or not _agree(stored, claims) or mount not in stored.mounts:
+        if stored is None or not _agree(stored, claims) or (mount is not None and mount not in stored.mounts):
             return UNKNOWN
         if stored.session.state != "OPEN":
             return ending(stored.session.state, stored.reason).denial

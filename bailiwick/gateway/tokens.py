@@ -83,8 +83,8 @@ class Tokens:
             claims["sub"] = session.user.id
         return jwt.encode(self._header, claims, self._key, algorithms=[_algorithm])
 
-    def verify(self, token: str, mount: str, now: datetime) -> Claims | Rejected:
-        """Return what the token says if it is ours, whole, of this moment, and for this mount."""
+    def verify(self, token: str, mount: str | None, now: datetime) -> Claims | Rejected:
+        """Return what the token says if it is ours, whole, of this moment, and for this mount (None: for any)."""
         if len(token) > _longest:
             return Rejected("too long")
         try:
@@ -105,12 +105,12 @@ class Tokens:
             return Rejected("`sub` is not a text")
         return Claims(session, jti, user, chain)
 
-    def _problem(self, claims: Mapping[str, object], mount: str, now: float) -> str:
+    def _problem(self, claims: Mapping[str, object], mount: str | None, now: float) -> str:
         """Return what is wrong with issuer, audience or times; empty when nothing is."""
         aud, issued, expires = claims.get("aud"), claims.get("iat"), claims.get("exp")
         if claims.get("iss") != self._issuer:
             return "another issuer"
-        if not isinstance(aud, list) or audience(mount) not in aud:
+        if not isinstance(aud, list) or not aud or (mount is not None and audience(mount) not in aud):
             return "not for this mount"
         if type(issued) is not int or type(expires) is not int:
             return "a required claim is missing"

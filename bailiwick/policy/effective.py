@@ -64,7 +64,6 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
     for mount in policy.mcp.values():
-        yield ("mounts", mount.name), f"mount `{mount.name}` of kind `mcp`"
         for tool in mount.tools.values():
             at = ("mounts", mount.name, "tools", tool.name)
             if tool.target:

@@ -223,11 +223,12 @@ def _check_fields(reading: Reading, found: Block, grant: Grant) -> None:
     """Report fields named in two ways, or masked and set without being granted."""
     report = reading.report
     part, at = grant.action.field, _position(found, grant.effect)
-    if part is not None and grant.action.resource in reading.tool_resources:
+    tools = grant.action.resource in reading.tool_resources
+    if part is not None and tools:
         message = f"{quoted(str(grant.action))}: a tool's action has no third part"
         report.error(at, "bad_action", message, f"write `{grant.action.resource}:{grant.action.verb}`")
         return
-    if grant.action.resource in reading.tool_resources and any(mask.name == "sql" for mask in grant.mask.values()):
+    if tools and any(mask.name == "sql" for mask in grant.mask.values()):
         message = "a mask in SQL has no meaning for tools"
         report.error(_position(found, "mask"), "misplaced_key", message, "use another mask")
     if part is not None and grant.action.verb in ("read", "delete", "*"):
@@ -247,7 +248,7 @@ def _check_fields(reading: Reading, found: Block, grant: Grant) -> None:
     for key in ("mask", "set"):
         entry = found.get(key)
         for item in entry.value.entries.values() if entry and isinstance(entry.value, Block) else ():
-            if item.key not in granted:
+            if item.key not in granted and not (tools and item.key.startswith(tuple(f"{name}." for name in granted))):
                 _not_granted(report, item, key, granted)
 
 

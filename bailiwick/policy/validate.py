@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from bailiwick.decide.calls import accepted_properties
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.policy import ContextRule, Grant, Policy, Resource, Task
+from bailiwick.model.tool import EVERY_ARGUMENT, McpMount, Tool
 from bailiwick.model.value import Ref
 from bailiwick.policy.problem import Problem, Report, near
 from bailiwick.policy.types import mask_fits, misfits, references, value_fits
@@ -19,6 +21,9 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
     for mount in policy.mounts.values():
         for resource in mount.resources.values():
             check.resource(resource)
+    for server in policy.mcp.values():
+        for tool in server.tools.values():
+            check.tool(server, tool)
     for role in policy.roles.values():
         for index, grant in enumerate(role.grants):
             check.grant(grant, ("roles", role.name, "grants", str(index)))
@@ -36,6 +41,8 @@ class _Check:
         self.report = Report()
         self.tables: dict[str, LockedTable] = {}
         """Resource → its accepted table."""
+        self.arguments: dict[str, list[tuple[Tool, frozenset[str]]]] = {}
+        """Resource → the accepted tools that act on it, with the names of their arguments."""
         self.users: dict[str, tuple[Task, ...]] = _tasks_by_role(policy)
 
     def _error(self, path: Path, code: str, message: str, suggestion: str = "") -> None:
@@ -76,11 +83,37 @@ class _Check:
             self._error(path, "unknown_field", message, near(name, known))
         return column
 
+    def tool(self, server: McpMount, tool: Tool) -> None:
+        """Check that a tool was accepted, and that it has the arguments that are fixed."""
+        path = ("mounts", server.name, "tools", tool.name)
+        accepted = self.lock.tools.get(server.name, {})
+        locked = accepted.get(tool.name)
+        if locked is None:
+            message = f"tool `{tool.name}` of mount `{server.name}` was not accepted"
+            self._error(path, "unknown_tool", message, near(tool.name, accepted) or "run `bailiwick accept`")
+            return
+        properties = accepted_properties(locked.definition)
+        self.arguments.setdefault(tool.action.resource, []).append((tool, frozenset(properties)))
+        for name in tool.fixed:
+            if name not in properties:
+                message = f"`{name}` is not an argument of tool `{tool.name}`"
+                self._error((*path, "fixed", name), "unknown_argument", message, near(name, properties))
+
+    def _arguments(self, grant: Grant, path: Path) -> None:
+        tools = self.arguments.get(grant.action.resource, ())
+        known = {name for tool, names in tools if grant.action.verb in ("*", tool.action.verb) for name in names}
+        for name in grant.args or ():
+            if name not in (EVERY_ARGUMENT, *known):
+                message = f"`{name}` is not an argument of any tool that is `{grant.action}`"
+                self._error((*path, "args", name), "unknown_argument", message, near(name, known))
+
     def grant(self, grant: Grant, path: Path) -> None:
         """Check one grant against the table of its resource, or what every resource lacks if it is for all."""
         if grant.action.resource == "*":
             self._grant_for_all(grant, path)
             return
+        if grant.action.resource in self.arguments:
+            self._arguments(grant, path)
         table = self.tables.get(grant.action.resource)
         resource = self.policy.resource(grant.action.resource)
         if table is None or resource is None:

@@ -21,10 +21,10 @@ from urllib.parse import quote
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
-from bailiwick.gateway.introspect import read_tables
-from bailiwick.gateway.secrets import resolve
+from bailiwick.gateway.backends import place_of, read_tables
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Policy
+from bailiwick.mounts.mcp.accepting import live_tools
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import render_lock
 
@@ -61,6 +61,8 @@ class RunningGateway:
         self.policy = folder / "policy.yaml"
         self.environ = {**os.environ, **environ}
         self.port = 0
+        self.mcp_port = 0
+        """0: it does not listen for MCP."""
         self.process: subprocess.Popen[bytes] | None = None
         self.admin = AdminClient(folder / ".bailiwick" / "admin.sock")
 
@@ -95,6 +97,7 @@ class RunningGateway:
                 time.sleep(0.03)
             else:
                 self.port = fronts["postgres"]["port"]
+                self.mcp_port = fronts["mcp"]["port"] if "mcp" in fronts else 0
                 return
         raise RuntimeError("the gateway did not start: " + self.log())
 
@@ -158,8 +161,8 @@ async def _accepted(policy: Policy, environ: Mapping[str, str], base: Path) -> L
     mounts: dict[str, Mapping[tuple[str, str], LockedTable]] = {}
     for name, mount in policy.mounts.items():
         wanted = {(resource.schema, resource.table) for resource in mount.resources.values()}
-        mounts[name] = await read_tables(resolve(mount.url, environ, base).reveal(), wanted)
-    return Lock(mounts)
+        mounts[name] = await read_tables(mount, place_of(mount, environ, base).reveal(), [*wanted])
+    return Lock(mounts, await live_tools(policy, environ, base))
 
 
 def accept(folder: Path, environ: Mapping[str, str]) -> None:
@@ -167,14 +170,14 @@ def accept(folder: Path, environ: Mapping[str, str]) -> None:
     policy = load({str(folder / "policy.yaml"): (folder / "policy.yaml").read_text()})
     if policy.policy is None:
         raise RuntimeError("; ".join(map(str, policy.problems)))
-    lock = asyncio.run(_accepted(policy.policy, environ, folder))
+    lock = asyncio.run(_accepted(policy.policy, {**os.environ, **environ}, folder))
     (folder / "bailiwick.lock").write_text(render_lock(lock))
 
 
 def prepare_gateway(folder: Path, policy: str, environ: Mapping[str, str], settings: str = "") -> RunningGateway:
     """Write the files of a gateway and accept the databases as they are. Not started yet."""
     (folder / "policy.yaml").write_text(policy)
-    (folder / "gateway.yaml").write_text("environment: staging\npostgres: {port: 0}\n" + settings)
+    (folder / "gateway.yaml").write_text("environment: staging\npostgres: {port: 0}\nmcp: {port: 0}\n" + settings)
     accept(folder, environ)
     return RunningGateway(folder, environ)
 

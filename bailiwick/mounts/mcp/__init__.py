@@ -1,0 +1,1 @@
+"""MCP mounts: a wire-level MCP server in front of MCP servers."""

@@ -1,0 +1,35 @@
+"""What the servers behind a policy's mounts offer now, for `bailiwick accept`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from bailiwick.errors import BackendError
+from bailiwick.gateway.ready import server_secrets
+from bailiwick.model.policy import Policy
+from bailiwick.model.tool import LockedTool, McpMount
+from bailiwick.mounts.mcp.servers import open_upstream
+from bailiwick.mounts.mcp.upstream import UpstreamError, opening_time, tools_of
+
+
+async def live_tools(policy: Policy, environ: Mapping[str, str], base: Path) -> dict[str, dict[str, LockedTool]]:
+    """Return mount → name → tool, of the tools that the policy maps. Raises BackendError, ConfigError."""
+    return {
+        name: {key: tool for key, tool in (await server_tools(mount, environ, base)).items() if key in mount.tools}
+        for name, mount in policy.mcp.items()
+    }
+
+
+async def server_tools(mount: McpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:
+    """Return every tool that a mount's server has now. Raises BackendError, ConfigError."""
+    try:
+        upstream = await open_upstream(mount, server_secrets(mount, environ, base), base)
+        try:
+            return await asyncio.wait_for(tools_of(upstream), opening_time)
+        finally:
+            await upstream.close()
+    except (UpstreamError, TimeoutError) as error:
+        message = f"mount `{mount.name}`: {error or 'the server does not answer'}"
+        raise BackendError(message, remedy="check its `command` or `url`, and what it needs") from None

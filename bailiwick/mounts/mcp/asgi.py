@@ -1,0 +1,358 @@
+"""The MCP endpoint as raw ASGI: one path, each message a POST; checks first, then the session, then the message.
+
+What a web page of another site could send is refused before anything of it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import cast
+
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.mcp import era
+from bailiwick.mounts.mcp.calls import ProtocolError
+from bailiwick.mounts.mcp.clients import Client, Clients, busy
+from bailiwick.mounts.mcp.message import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    Json,
+    MalformedError,
+    Message,
+    error_of,
+    read_message,
+    result_of,
+    write,
+)
+from bailiwick.mounts.mcp.replies import denied
+
+Scope = MutableMapping[str, object]
+Received = MutableMapping[str, object]
+Receive = Callable[[], Awaitable[Received]]
+Send = Callable[[Received], Awaitable[None]]
+
+PATH = "/mcp"
+largest_body = 1024 * 1024
+_once = frozenset(
+    {"authorization", "host", "origin", "content-type", "content-length", "content-encoding"}
+    | {"mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"}
+)
+_unauthorized = frozenset(
+    {"session_unknown", "session_expired", "session_revoked", "session_closed", "session_idle", "agent_mismatch"}
+)
+_keep_alive = 20.0
+_log = logging.getLogger("bailiwick.mcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Who may call, before a token is looked at."""
+
+    hosts: frozenset[str]
+    """Names, without ports, that a request may be addressed to."""
+    origins: frozenset[str]
+    only_loopback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Endpoint:
+    """The ASGI application."""
+
+    def __init__(self, clients: Clients, checks: Checks) -> None:
+        self.clients = clients
+        self._checks = checks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        headers = _headers(cast("Iterable[tuple[bytes, bytes]]", scope["headers"]))
+        refused = self._refused(scope, headers)
+        if refused is not None or headers is None:
+            await _answer(send, refused or _said(400, INVALID_REQUEST, "a header stands twice"))
+            return
+        client = await self._client(scope, headers)
+        if isinstance(client, _Answer):
+            await _answer(send, client)
+        elif scope["method"] == "GET":
+            await self._stream(client, receive, send, None)
+        else:
+            await self._posted(client, headers, receive, send)
+
+    def _refused(self, scope: Scope, headers: Mapping[str, str] | None) -> _Answer | None:
+        """Return why a request is not looked at any further."""
+        if headers is None:
+            return _said(400, INVALID_REQUEST, "a header stands twice")
+        peer = cast("tuple[str, int] | None", scope.get("client"))
+        if self._checks.only_loopback and not _is_loopback(peer):
+            return _said(403, INVALID_REQUEST, "without TLS only this machine is served")
+        if _bare(headers.get("host", "")) not in self._checks.hosts:
+            return _said(403, INVALID_REQUEST, "this host name is not served here")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self._checks.origins:
+            return _said(403, INVALID_REQUEST, "pages of this origin are not served")
+        if scope["path"] != PATH:
+            return _Answer(404)
+        method = scope["method"]
+        if method == "GET" and "text/event-stream" in headers.get("accept", ""):
+            return None
+        if method != "POST":
+            return _Answer(405, headers=((b"allow", b"GET, POST"),))
+        return _wrong_content(headers)
+
+    async def _client(self, scope: Scope, headers: Mapping[str, str]) -> Client | _Answer:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not token.strip():
+            return _said(401, INVALID_REQUEST, "a session token is needed: `Authorization: Bearer …`", bearer=True)
+        peer = cast("tuple[str, int] | None", scope.get("client"))
+        found = await self.clients.admit(token.strip(), "" if peer is None else f"{peer[0]}:{peer[1]}")
+        if not isinstance(found, Denial):
+            return found
+        if found.code in _unauthorized:
+            return _said(401, INVALID_REQUEST, f"{found.message}; {found.remedy}", bearer=True)
+        status = 403 if found.code == "out_of_hours" else 503
+        return _said(status, INTERNAL_ERROR, f"{found.message}; {found.remedy}")
+
+    async def _posted(self, client: Client, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        if body is None:
+            await _answer(send, _said(413, INVALID_REQUEST, f"longer than {largest_body} bytes"))
+            return
+        try:
+            message = read_message(body)
+        except MalformedError as error:
+            await _answer(send, _said(400, error.code, error.message))
+            return
+        version = headers.get("mcp-protocol-version")
+        if message.kind != "request":
+            await _answer(send, _Answer(202))
+        elif era.is_modern(message, version):
+            await self._modern(client, message, headers, receive, send)
+        else:
+            await self._legacy(client, message, receive, send)
+
+    async def _legacy(self, client: Client, message: Message, receive: Receive, send: Send) -> None:
+        match message.method:
+            case "initialize":
+                response = result_of(message.id, era.initialized(message.params))
+            case "ping":
+                response = result_of(message.id, {})
+            case "tools/list":
+                response = result_of(message.id, {"tools": client.tools()})
+            case "tools/call":
+                response = await self._called(client, message, receive, cancels=False)
+            case _:
+                response = error_of(message.id, METHOD_NOT_FOUND, "this method is not served here")
+        if response is not None:
+            await _answer(send, _json(200, response))
+
+    async def _modern(
+        self, client: Client, message: Message, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
+        problem = era.modern_problem(message, headers)
+        if problem is not None:
+            code, words, data = problem
+            await _answer(send, _json(400, error_of(message.id, code, words, data)))
+            return
+        match message.method:
+            case "server/discover":
+                response = result_of(message.id, era.completed(era.discovered()))
+            case "tools/list":
+                response = result_of(message.id, era.completed({"tools": client.tools()}, listed=True))
+            case "tools/call":
+                called = await self._called(client, message, receive, cancels=True)
+                if called is None:
+                    return
+                result = called.get("result")
+                modern = era.completed(cast("dict[str, Json]", result)) if isinstance(result, dict) else None
+                response = called if modern is None else result_of(message.id, modern)
+            case "subscriptions/listen":
+                await self._stream(client, receive, send, message)
+                return
+            case _:
+                answer = error_of(message.id, METHOD_NOT_FOUND, "this method is not served here")
+                await _answer(send, _json(404, answer))
+                return
+        await _answer(send, _json(200, response))
+
+    async def _called(
+        self, client: Client, message: Message, receive: Receive, *, cancels: bool
+    ) -> dict[str, Json] | None:
+        """Return the response to a `tools/call`; None when there is nobody to answer any more.
+
+        In the modern revision a client that leaves cancels its call; in the legacy ones it does not."""
+        if client.is_busy:
+            return result_of(message.id, denied(busy))
+        task = client.call(message.params)
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                if cancels:
+                    task.cancel()
+                return None
+            return result_of(message.id, task.result())
+        except asyncio.CancelledError:
+            if client.ended is None:
+                raise
+            return result_of(message.id, denied(client.ended))
+        except ProtocolError as error:
+            return error_of(message.id, error.code, error.message)
+        finally:
+            leaving.cancel()
+
+    async def _stream(self, client: Client, receive: Receive, send: Send, subscribed: Message | None) -> None:
+        """Send a notice whenever the session's tools are others, until either side ends it."""
+        listener = client.listen()
+        if listener is None:
+            await _answer(send, _Answer(429))
+            return
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await _begin_events(send)
+            if subscribed is not None:
+                await _event(send, _acknowledged(subscribed))
+            while not leaving.done() and client.ended is None:
+                waiting = asyncio.create_task(listener.wait())
+                await asyncio.wait({waiting, leaving}, timeout=_keep_alive, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                if leaving.done() or client.ended is not None:
+                    break
+                if listener.is_set():
+                    listener.clear()
+                    if subscribed is None or _wants_tools(subscribed):
+                        client.tools()
+                        await _event(send, _tools_changed(subscribed))
+                else:
+                    await send({"type": "http.response.body", "body": b":\r\n", "more_body": True})
+            if subscribed is not None and client.ended is not None:
+                await _event(
+                    send, result_of(subscribed.id, {"resultType": "complete", "_meta": _subscription(subscribed)})
+                )
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            leaving.cancel()
+            client.listeners.discard(listener)
+
+
+def _subscription(message: Message) -> dict[str, Json]:
+    return {"io.modelcontextprotocol/subscriptionId": message.id}
+
+
+def _wants_tools(message: Message) -> bool:
+    wanted = message.params.get("notifications")
+    return isinstance(wanted, dict) and cast("dict[str, Json]", wanted).get("toolsListChanged") is True
+
+
+def _acknowledged(message: Message) -> Json:
+    agreed = {"toolsListChanged": True} if _wants_tools(message) else {}
+    params = {"_meta": _subscription(message), "notifications": agreed}
+    return {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+
+
+def _tools_changed(message: Message | None) -> Json:
+    params = {} if message is None else {"params": {"_meta": _subscription(message)}}
+    return {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", **params}
+
+
+def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | None:
+    """Return the headers by their names in small letters; None when one that decides stands twice."""
+    found: dict[str, str] = {}
+    for raw, value in given:
+        name = raw.decode("latin-1").lower()
+        if name in found and name in _once:
+            return None
+        found[name] = value.decode("latin-1").strip()
+    return found
+
+
+def _wrong_content(headers: Mapping[str, str]) -> _Answer | None:
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower()
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8", 'charset="utf-8"'):
+        return _said(415, INVALID_REQUEST, "the body is to be `application/json` in UTF-8")
+    if headers.get("content-encoding", "identity") != "identity":
+        return _said(415, INVALID_REQUEST, "the body is to be sent as it is, not compressed")
+    accepted = headers.get("accept", "")
+    if not any(each in accepted for each in ("application/json", "application/*", "*/*")):
+        return _said(406, INVALID_REQUEST, "`Accept` has to name application/json and text/event-stream")
+    return None
+
+
+def _bare(host: str) -> str:
+    """Return a `Host` without its port, in small letters."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+def _is_loopback(peer: tuple[str, int] | None) -> bool:
+    try:
+        return peer is not None and ipaddress.ip_address(peer[0]).is_loopback
+    except ValueError:
+        return False
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the whole body; None when it is too long, or when the client left."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        part = await receive()
+        if part["type"] != "http.request":
+            return None
+        data = cast("bytes", part.get("body", b""))
+        size += len(data)
+        if size > largest_body:
+            return None
+        parts.append(data)
+        if not part.get("more_body"):
+            return b"".join(parts)
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has left."""
+    with contextlib.suppress(asyncio.CancelledError):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _said(status: int, code: int, message: str, *, bearer: bool = False) -> _Answer:
+    more = ((b"www-authenticate", b'Bearer realm="bailiwick"'),) if bearer else ()
+    return _json(status, error_of(None, code, message), more)
+
+
+def _json(status: int, value: Json, more: tuple[tuple[bytes, bytes], ...] = ()) -> _Answer:
+    return _Answer(status, write(value), ((b"content-type", b"application/json"), *more))
+
+
+async def _answer(send: Send, answer: _Answer) -> None:
+    headers = [
+        *answer.headers,
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _begin_events(send: Send) -> None:
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _event(send: Send, message: Json) -> None:
+    body = b"event: message\ndata: " + write(message) + b"\n\n"
+    await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,0 +1,118 @@
+"""The gateway's own tools: `my_permissions`, and `query` for the SQL mounts that a session reaches.
+
+What `query` asks is decided, recorded and executed by the `sql` mounts, on the same path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import cast
+
+from bailiwick.gateway.live import Live
+from bailiwick.model.decision import Denial
+from bailiwick.model.lock import Lock
+from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.mcp.replies import Result, denied
+from bailiwick.mounts.sql.front import SqlMounts
+from bailiwick.mounts.sql.results import Denied, Failed
+from bailiwick.policy.tool_words import tool_in_words
+from bailiwick.policy.words import scope_in_words
+
+Run = Callable[[Mapping[str, Json]], Awaitable[Result]]
+
+
+_PERMISSIONS: Mapping[str, Json] = {
+    "name": "my_permissions",
+    "title": "What this session may do",
+    "description": "Says in words and as data what this session may do, for whom, and until when.",
+    "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False},
+    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+}
+
+
+class BuiltIn:
+    """The gateway's own tools for every session."""
+
+    def __init__(self, lock: Callable[[], Lock], databases: SqlMounts) -> None:
+        self._lock = lock
+        self._databases = databases
+
+    def listed(self, live: Live) -> list[dict[str, Json]]:
+        """Return the definitions of those that a session has."""
+        mounts = self._mounts(live)
+        said = {mount: self._databases.describe(live, mount) for mount in mounts}
+        return [dict(_PERMISSIONS), *([_query(said)] if said else [])]
+
+    def named(self, name: str, live: Live) -> Run | None:
+        """Return what runs the tool of that name, None when the session has none of it."""
+        if name == "my_permissions":
+            return lambda arguments: self._permissions(live, arguments)
+        if name == "query" and self._mounts(live):
+            return lambda arguments: self._query(live, arguments)
+        return None
+
+    def _mounts(self, live: Live) -> Sequence[str]:
+        return tuple(name for name in self._databases.names(live) if name in live.mounts)
+
+    async def _permissions(self, live: Live, arguments: Mapping[str, Json]) -> Result:
+        if arguments:
+            return denied(Denial("argument_not_granted", "`my_permissions` takes no arguments", "", "leave them out"))
+        session, scope = live.session, live.tools
+        reached = {name: each for name, each in scope.resources.items() if each.resource.mount in live.mounts}
+        lines = [line for line in scope_in_words(scope, self._lock()) if line.partition(":")[0] in reached]
+        lines += [line for name, tool in scope.tools.items() for line in tool_in_words(name, tool)]
+        data: dict[str, Json] = {
+            "agent": session.agent,
+            "user": None if session.user is None else session.user.id,
+            "task": session.task,
+            "tenant": _plain(session.tenant),
+            "context": {name: _plain(value) for name, value in session.context.items()},
+            "expires_at": session.expires_at.isoformat(),
+            "tools": list(scope.tools),
+            "may": lines,
+        }
+        said = [f"agent {session.agent}, until {session.expires_at.isoformat()}", *lines]
+        return {"content": [{"type": "text", "text": "\n".join(said)}], "structuredContent": data, "isError": False}
+
+    async def _query(self, live: Live, arguments: Mapping[str, Json]) -> Result:
+        mounts, sql = self._mounts(live), arguments.get("sql")
+        mount = arguments.get("mount", mounts[0] if len(mounts) == 1 else None)
+        if not isinstance(sql, str) or not isinstance(mount, str) or not {*arguments} <= {"sql", "mount", "reason"}:
+            message = "`query` takes `sql`, `reason`, and `mount`" + (", which is needed" if len(mounts) > 1 else "")
+            return denied(Denial("argument_not_granted", message, f"mounts: {', '.join(mounts)}", "give texts"))
+        if mount not in mounts:
+            return denied(Denial("resource_unknown", "that is no database of this session", ", ".join(mounts)))
+        reason = arguments.get("reason")
+        purpose = reason[:500] if isinstance(reason, str) else ""
+        answer = await self._databases.query(live, mount, sql, purpose=purpose)
+        if isinstance(answer, Denied):
+            return denied(answer.denial, answer.record)
+        data = cast("dict[str, Json]", answer.json())
+        text = json.dumps(data, ensure_ascii=False)
+        failed = isinstance(answer, Failed)
+        return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": failed}
+
+
+def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
+    properties: dict[str, Json] = {
+        "sql": {"type": "string", "description": "One statement, in the database's own dialect."},
+        "mount": {"type": "string", "enum": list(mounts), "description": "Which database."},
+        "reason": {"type": "string", "description": "What it is for; people who review read it."},
+    }
+    return {
+        "name": "query",
+        "title": "Query a database",
+        "description": "Runs one SQL statement on a database that holds exactly what this session may see. "
+        + " ".join(f"{name} is {said}." for name, said in mounts.items()),
+        "inputSchema": {
+            "type": "object",
+            "properties": properties,
+            "required": ["sql"] if len(mounts) == 1 else ["sql", "mount"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _plain(value: object) -> Json:
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -1,0 +1,159 @@
+"""An MCP server that is reached by streamable HTTP: each request is a POST, its answer JSON or a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
+
+import aiohttp
+
+from bailiwick.mounts.mcp.message import METHOD_NOT_FOUND, Json, error_of, write
+from bailiwick.mounts.mcp.upstream import Guard, Reply, TooLongError, UpstreamError, longest, reply_of
+
+_plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+class HttpUpstream:
+    """An `Upstream` over HTTP. It holds one session of the server's, if the server gives one."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], guard: Guard) -> None:
+        self.changed = False
+        self.alive = True
+        self._url = url
+        self._headers = {**headers, **_plain}
+        self._guard = guard
+        self._next = 0
+        # Neither proxies nor cookies nor credentials of the environment: the policy says what is sent.
+        self._client = aiohttp.ClientSession(
+            trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(None)
+        )
+
+    async def request(self, method: str, params: Mapping[str, Json], most: int) -> Reply:
+        """Send a request and return its answer; see `Upstream`."""
+        self._next += 1
+        identity = self._next
+        if method == "tools/list":
+            self.changed = False
+        message = {"jsonrpc": "2.0", "id": identity, "method": method, "params": params}
+        try:
+            async with self._client.post(
+                self._url, data=write(message), headers=self._headers, allow_redirects=False
+            ) as response:
+                self._check(response)
+                async for data in _messages(response, most):
+                    reply = await self._take(data, identity)
+                    if reply is not None:
+                        if method == "initialize" and reply.result is not None:
+                            self._keep_session(response, reply.result)
+                        return reply
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            self.alive = False
+            raise UpstreamError("the server cannot be reached") from None
+        except asyncio.CancelledError:
+            with contextlib.suppress(UpstreamError):
+                await asyncio.shield(self.notify("notifications/cancelled", {"requestId": identity}))
+            raise
+        except UpstreamError:
+            self.alive = False
+            raise
+        self.alive = False
+        raise UpstreamError("the server did not answer")
+
+    async def notify(self, method: str, params: Mapping[str, Json]) -> None:
+        """Send a notification; see `Upstream`."""
+        await self._post({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def close(self) -> None:
+        """End the server's session and the connections."""
+        self.alive = False
+        if "Mcp-Session-Id" in self._headers:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                ending = self._client.delete(self._url, headers=self._headers, timeout=aiohttp.ClientTimeout(2))
+                async with ending:
+                    pass
+        await self._client.close()
+
+    async def _post(self, message: Mapping[str, Json]) -> None:
+        try:
+            async with self._client.post(
+                self._url,
+                data=write(message),
+                headers=self._headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(10),
+            ):
+                pass
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            raise UpstreamError("the server cannot be reached") from None
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status == 404 and "Mcp-Session-Id" in self._headers:
+            raise UpstreamError("the server has forgotten its session")
+        if response.status >= 300:
+            raise UpstreamError("the server refuses the gateway")
+
+    def _keep_session(self, response: aiohttp.ClientResponse, result: Mapping[str, Json]) -> None:
+        identity = response.headers.get("Mcp-Session-Id", "")
+        if identity:
+            if len(identity) > 1024 or not all(0x21 <= ord(character) <= 0x7E for character in identity):
+                raise UpstreamError("the server's session has no usable name")
+            self._headers["Mcp-Session-Id"] = identity
+        self._headers["MCP-Protocol-Version"] = str(result.get("protocolVersion"))[:32]
+
+    async def _take(self, data: bytes, identity: int) -> Reply | None:
+        """Return the awaited answer; deal with whatever else the server says meanwhile."""
+        found = self._guard.read(data)
+        if not isinstance(found, dict):
+            raise UpstreamError("the server sent what is no message")
+        message = cast("dict[str, Json]", found)
+        method, given = message.get("method"), message.get("id")
+        if isinstance(method, str):
+            self.changed = self.changed or method == "notifications/tools/list_changed"
+            if given is not None:
+                await self._post(error_of(cast("int", given), METHOD_NOT_FOUND, "not supported"))
+            return None
+        return reply_of(message, len(data)) if given == identity else None
+
+
+async def _messages(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+    """Yield the messages of a response."""
+    if response.content_type == "application/json":
+        yield await _body(response, min(most, longest))
+    elif response.content_type == "text/event-stream":
+        async for data in _events(response, min(most, longest)):
+            yield data
+    else:
+        raise UpstreamError("the server answers with neither JSON nor events")
+
+
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > most:
+            raise TooLongError("the server's answer is too long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _events(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+    """Yield the data of each event; lines end with LF, CR or CRLF."""
+    pending, data = b"", list[bytes]()
+    async for part in response.content.iter_any():
+        pending += part
+        if len(pending) + sum(map(len, data)) > most + 64:
+            raise TooLongError("the server's answer is too long")
+        held = pending.endswith(b"\r")  # perhaps the first half of CRLF
+        lines = (pending[:-1] if held else pending).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        pending = lines.pop() + (b"\r" if held else b"")
+        for line in lines:
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line and data:
+                whole = b"\n".join(data)
+                data.clear()
+                if whole.strip():
+                    yield whole

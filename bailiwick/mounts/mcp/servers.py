@@ -1,0 +1,192 @@
+"""The servers behind the mounts, as one session uses them: opened when first needed, checked, ended with it.
+
+One connection (or child process) for each session and mount: what a server keeps in mind of a connection is never
+shared between sessions. A server that fails is tried again after a pause that grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bailiwick.gateway.ready import Ready, ServerSecrets
+from bailiwick.model.tool import LockedTool, McpMount
+from bailiwick.mounts.mcp.http import HttpUpstream
+from bailiwick.mounts.mcp.stdio import start
+from bailiwick.mounts.mcp.upstream import Guard, Upstream, UpstreamError, introduce, opening_time, tools_of
+
+_log = logging.getLogger("bailiwick.mcp")
+_first_pause, _longest_pause = 0.2, 10.0
+
+
+async def open_upstream(mount: McpMount, given: ServerSecrets, folder: Path) -> Upstream:
+    """Return an open connection to a mount's server. Raises UpstreamError."""
+    secret = [value.reveal() for name, value in (*given.env.items(), *given.headers.items()) if _refers(mount, name)]
+    if mount.url is not None and given.url is not None and given.url.reveal() != mount.url.text:
+        secret.append(given.url.reveal())
+    guard = Guard(tuple(secret))
+    env = {name: value.reveal() for name, value in given.env.items()}
+    headers = {name: value.reveal() for name, value in given.headers.items()}
+    upstream: Upstream
+    if given.url is not None:
+        upstream = HttpUpstream(given.url.reveal(), headers, guard)
+    else:
+        upstream = await start(mount.command, env, folder, guard, os.environ)
+    try:
+        await asyncio.wait_for(introduce(upstream), opening_time)
+    except TimeoutError:
+        await upstream.close()
+        raise UpstreamError("the server does not answer") from None
+    except BaseException:
+        await upstream.close()
+        raise
+    return upstream
+
+
+def _refers(mount: McpMount, name: str) -> bool:
+    """Return whether a value is a secret: the policy refers to it and does not say it itself."""
+    ref = mount.env.get(name) or mount.headers.get(name)
+    return ref is not None and ("${" in ref.text or ref.text.startswith(("file:", "vault:")))
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of one mount's server, by whatever session."""
+
+    failures: int = 0
+    not_before: float = 0.0
+    changed: frozenset[str] = frozenset()
+    """Tools that are not as they were accepted."""
+
+    def failed(self) -> None:
+        """Note a failure: nobody tries again before a pause."""
+        self.failures += 1
+        self.not_before = time.monotonic() + min(_longest_pause, _first_pause * 2 ** min(self.failures, 10))
+
+    def worked(self) -> None:
+        """Note that it works."""
+        self.failures, self.not_before = 0, 0.0
+
+
+class Servers:
+    """The servers of the policy in force."""
+
+    def __init__(self, ready: Ready, folder: Path) -> None:
+        self.ready = ready
+        self.folder = folder
+        self._health: dict[str, Health] = {}
+
+    def health(self, mount: str) -> Health:
+        """Return what is known of a mount's server."""
+        return self._health.setdefault(mount, Health())
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy. What is known of servers is found out anew."""
+        self.ready = ready
+        self._health = {}
+
+    def blocked(self) -> tuple[tuple[str, str], ...]:
+        """Return (mount, tool) of every tool known not to be as it was accepted."""
+        return tuple((mount, tool) for mount, health in self._health.items() for tool in health.changed)
+
+    def compare(self, mount: str, live: Mapping[str, LockedTool]) -> bool:
+        """Compare a server's tools with what was accepted; return whether what is blocked is another now."""
+        accepted = self.ready.force.lock.tools.get(mount, {})
+        policy = self.ready.force.policy.mcp.get(mount)
+        mapped = frozenset[str]() if policy is None else frozenset(policy.tools)
+        changed = frozenset(
+            name
+            for name, tool in accepted.items()
+            if name in mapped and (name not in live or live[name].fingerprint != tool.fingerprint)
+        )
+        health = self.health(mount)
+        for name in sorted(changed - health.changed):
+            _log.warning("tool %s of mount %s is not as it was accepted and is blocked: bailiwick accept", name, mount)
+        different, health.changed = changed != health.changed, changed
+        return different
+
+
+@dataclass(slots=True)
+class _Held:
+    """One session's connection to one mount."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    upstream: Upstream | None = None
+    changed: frozenset[str] = frozenset()
+
+
+class Connections:
+    """The connections of one session."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._ready = servers.ready
+        self._held: dict[str, _Held] = {}
+        self._closed = False
+
+    async def use(self, mount: str) -> tuple[Upstream, frozenset[str], bool]:
+        """Return a mount's connection, the tools of it that are not as accepted, and whether that is news.
+
+        Raises UpstreamError.
+        """
+        held = self._held.setdefault(mount, _Held())
+        async with held.lock:
+            if self._closed:
+                raise UpstreamError("the session has ended")
+            news = False
+            if held.upstream is not None and not held.upstream.alive:
+                await held.upstream.close()
+                held.upstream = None
+            if held.upstream is None:
+                held.upstream = await self._open(mount)
+                news = await self._compare(mount, held)
+            elif held.upstream.changed:
+                news = await self._compare(mount, held)
+            return held.upstream, held.changed, news
+
+    async def drop(self, mount: str) -> None:
+        """End a mount's connection: it failed, or what it still says cannot be told apart."""
+        held = self._held.get(mount)
+        if held is not None and held.upstream is not None:
+            upstream, held.upstream = held.upstream, None
+            await upstream.close()
+
+    async def close(self) -> None:
+        """End all of them."""
+        self._closed = True
+        await asyncio.gather(*(self.drop(mount) for mount in tuple(self._held)))
+
+    async def _open(self, mount: str) -> Upstream:
+        policy, given = self._ready.force.policy.mcp.get(mount), self._ready.servers.get(mount)
+        health = self._servers.health(mount)
+        if policy is None or given is None:
+            raise UpstreamError("the mount is not in the policy any more")
+        if time.monotonic() < health.not_before:
+            raise UpstreamError("the server failed a moment ago")
+        try:
+            return await open_upstream(policy, given, self._servers.folder)
+        except UpstreamError as error:
+            health.failed()
+            _log.warning("mount %s: %s", mount, error)
+            raise
+
+    async def _compare(self, mount: str, held: _Held) -> bool:
+        upstream = held.upstream
+        if upstream is None:
+            raise UpstreamError("the server has ended")
+        try:
+            live = await asyncio.wait_for(tools_of(upstream), opening_time)
+        except (UpstreamError, TimeoutError) as error:
+            self._servers.health(mount).failed()
+            held.upstream = None
+            await upstream.close()
+            raise UpstreamError(str(error) or "the server does not answer") from None
+        self._servers.health(mount).worked()
+        news = self._servers.compare(mount, live)
+        held.changed = self._servers.health(mount).changed
+        return news
