@@ -1,7 +1,7 @@
-"""Where PostgreSQL's own regression files are not, nothing of this folder runs; pytest's first lines say so."""
+"""Where PostgreSQL 15 or its own test files are not, nothing of this folder runs; pytest's first lines say so."""
 
 from __future__ import annotations
 
-from tests.regress.regress_script import present
+from tests.support.installed import programs
 
-collect_ignore = [] if present() else ["test_regress.py"]
+collect_ignore = [] if programs()["regress"] else ["test_regress.py"]

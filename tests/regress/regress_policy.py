@@ -9,11 +9,12 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import postgast
 import psycopg
 from google.protobuf.message import Message
-from postgast.pg_query_pb2 import ColumnRef, Node, RangeVar, SelectStmt, SVFOP_CURRENT_ROLE, SVFOP_CURRENT_USER
+from postgast.pg_query_pb2 import SVFOP_CURRENT_ROLE, SVFOP_CURRENT_USER, ColumnRef, Node, RangeVar, SelectStmt
 
 from bailiwick.gateway.introspect import read_tables
 from bailiwick.model.lock import Lock
@@ -30,8 +31,7 @@ _RELATIONS = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner) AS owner,
   c.relrowsecurity AND NOT (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = %(user)s)
     AND (c.relforcerowsecurity OR NOT pg_has_role(%(user)s, c.relowner, 'USAGE')) AS secured,
-  'security_invoker=true' = ANY (coalesce(c.reloptions, '{}')) OR 'security_invoker=on' = ANY (coalesce(c.reloptions, '{}'))
-    AS invoker,
+  coalesce(c.reloptions, '{}') && '{security_invoker=true,security_invoker=on}' AS invoker,
   ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attnum) AS columns,
   ARRAY(SELECT format_type(a.atttypid, a.atttypmod) || a.attnotnull FROM pg_attribute a WHERE a.attrelid = c.oid
@@ -57,8 +57,8 @@ ORDER BY p.polname
 """
 _FUNCTIONS = """
 SELECT DISTINCT n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = ANY (%(schemas)s) AND p.proname = ANY (%(functions)s) AND has_schema_privilege(%(user)s, n.oid, 'USAGE')
-  AND has_function_privilege(%(user)s, p.oid, 'EXECUTE') ORDER BY 1
+WHERE n.nspname = ANY (%(schemas)s) AND p.proname = ANY (%(functions)s)
+  AND has_schema_privilege(%(user)s, n.oid, 'USAGE') AND has_function_privilege(%(user)s, p.oid, 'EXECUTE') ORDER BY 1
 """
 
 
@@ -79,6 +79,11 @@ class Table:
     may_delete: bool
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """SQL's privilege → the columns for which the user has it."""
+
+
+def _table(row: Sequence[Any]) -> Table:
+    oid, schema, name, kind, owner, secured, invoker, columns, types, may_delete = row
+    return Table(oid, schema, name, kind, owner, secured, invoker, tuple(columns), tuple(types), may_delete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Catalogue:
         self.user = user
         given = {"user": user, "schemas": list(SCHEMAS), "functions": list(FUNCTIONS)}
         rows = connection.execute(_RELATIONS.encode(), given).fetchall()
-        self.tables = {int(row[0]): Table(*row[:7], tuple(row[7]), tuple(row[8]), row[9]) for row in rows}
+        self.tables = {int(row[0]): _table(row) for row in rows}
         for oid, privilege, columns in connection.execute(_COLUMNS.encode(), given).fetchall():
             self.tables[int(oid)].fields[str(privilege)] = tuple(columns)
         self._rules: dict[int, list[Rule]] = {}
@@ -144,7 +149,9 @@ class Catalogue:
     def _using(self, table: Table, verb: str, within: tuple[int, ...], *, check: bool) -> str:
         rules = [(rule.permissive, rule.of(verb, check=check)) for rule in self._rules.get(table.oid, ())]
         allowing = [self._said(table, text, within) for permissive, text in rules if permissive and text is not None]
-        limiting = [self._said(table, text, within) for permissive, text in rules if not permissive and text is not None]
+        limiting = [
+            self._said(table, text, within) for permissive, text in rules if not permissive and text is not None
+        ]
         some = " OR ".join(f"({text})" for text in allowing) or "false"
         return " AND ".join(f"({text})" for text in (some, *limiting))
 
@@ -243,7 +250,8 @@ class Deriver:
             "gates": {"delete": {"loosen": deletes, "reason": "as PostgreSQL has it"}} if deletes else {},
         }
         text = json.dumps(document, indent=1)  # JSON is YAML
-        shape = repr([(each.oid, each.schema, each.name, each.columns, each.types) for each in catalogue.tables.values() if each.name in wanted])
+        named = [each for each in catalogue.tables.values() if each.name in wanted]
+        shape = repr([(each.oid, each.schema, each.name, each.columns, each.types) for each in named])
         return Derived(user, wanted, text, tuple(places), tuple(dict.fromkeys(unsaid)), shape)
 
     def _grants(self, catalogue: Catalogue, table: Table, unsaid: list[str]) -> Iterator[dict[str, object]]:
@@ -265,8 +273,9 @@ class Deriver:
 
     def _understood(self, table: Table, rows: str | None) -> None:
         if rows is not None:
+            sql = f"EXPLAIN SELECT FROM {ident(table.schema)}.{ident(table.name)} AS bw WHERE {rows}"
             try:
-                self._connection.execute(f"EXPLAIN SELECT FROM {ident(table.schema)}.{ident(table.name)} AS bw WHERE {rows}".encode())
+                self._connection.execute(sql.encode())
             except psycopg.Error as error:
                 raise UnsaidError(str(error).splitlines()[0]) from None
 

@@ -29,8 +29,8 @@ SETUP = Path(__file__).with_name("setup.sql")
 ANCHOR = "zz_anchor.anchor"
 DATA = frozenset({"SELECT", "TABLE", "VALUES", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "PREPARE",
                   "EXECUTE", "DECLARE", "FETCH"})  # fmt: skip
-OTHERS = frozenset({"ALTER", "ANALYZE", "CALL", "COMMENT", "CREATE", "DROP", "EXPLAIN", "GRANT", "LOCK", "REFRESH", "REVOKE",
-                    "TRUNCATE", "VACUUM"})  # fmt: skip
+OTHERS = frozenset({"ALTER", "ANALYZE", "CALL", "COMMENT", "CREATE", "DROP", "EXPLAIN", "GRANT", "LOCK", "REFRESH",
+                    "REVOKE", "TRUNCATE", "VACUUM"})  # fmt: skip
 """No agent may send these, whatever its policy says."""
 _UNCHANGING = DATA | {"EXPLAIN", "LOCK", "ANALYZE", "VACUUM", "TRUNCATE", "REINDEX", "COMMENT"}
 _MAKES = re.compile(r"^SELECT [^(]*\bINTO \w", re.IGNORECASE)
@@ -42,9 +42,9 @@ _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _LEAKED = re.compile(r"^gate\|NOTICE:  (?:f_leak|op_leak|leak) =?>? ?(.*)$", re.MULTILINE)
 _CODE = re.compile(r"code (\w+), decision")
 Kind = Literal["same", "refused", "allowed", "filtered", "differs", "leaked"]
-"""`same`: the same rows, or both refuse. `refused` or `allowed`: only the gateway does so. `filtered`: PostgreSQL refuses
-because `row_security` is off, and the gateway gives what PostgreSQL gives when it is on. `differs`: other rows, or
-another change. `leaked`: a function of the statement was called over a value that the user may not read."""
+"""`same`: the same rows, or both refuse. `refused` or `allowed`: only the gateway does so. `filtered`: PostgreSQL
+refuses because `row_security` is off, and the gateway gives what PostgreSQL gives when it is on. `differs`: other rows,
+or another change. `leaked`: a function of the statement was called over a value that the user may not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ class Report:
     left_out: list[Step] = field(default_factory=list[Step])
     """Statements of an ordinary user in a transaction of the file that had already changed something, or failed."""
     said: list[str] = field(default_factory=list[str])
+    log: str = ""
+    """Of the gateway."""
     watched: int = 0
     """Values over which functions of the statements were called behind the gateway."""
 
@@ -164,7 +166,7 @@ class Play:
         self._doors = doors
         self._direct = Direct(database)
         self._state = State(database, SCHEMAS)
-        self._steps = [step for step in iter(script(name).step, None)]
+        self._steps = list(iter(script(name).step, None))
         self._name = name
         self.report = Report()
 
@@ -218,7 +220,9 @@ class Play:
         direct = self._straight(step, source)
         self.report.others[step.word] += 1
         if through.ran:
-            self.report.tried.append(Tried(step.line, standing.user, step.plain, "allowed", "", direct.ran, through.tag))
+            self.report.tried.append(
+                Tried(step.line, standing.user, step.plain, "allowed", "", direct.ran, through.tag)
+            )
 
     def _both(self, step: Step, source: Script, standing: Standing) -> None:
         derived = self._doors.fit(standing.user, self._named(step))
@@ -284,7 +288,9 @@ def regression(server: Server, name: str) -> Generator[Report]:
         doors = Doors(gateway, database, users)
         play = Play(server, database, doors, name)
         try:
-            yield play.run()
+            report = play.run()
+            report.log = gateway.log()
+            yield report
         finally:
             play.close()
             doors.close()

@@ -1,15 +1,11 @@
-"""Reads PostgreSQL's regression files as psql does: statement by statement, with the data behind a COPY … FROM stdin."""
+"""Reads PostgreSQL's regression files as psql does: by statements, with the data behind a COPY … FROM stdin."""
 
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-FOLDER = Path(sys.prefix) / "regress"
-"""Where `scripts/setup` puts the files, out of Debian's source package."""
-NAMES = ("rowsecurity", "privileges")
+from tests.support.installed import REGRESSION
 
 _PIECE = re.compile(
     r"""(?P<space>\s+|--[^\n]*)|(?P<comment>/\*)|(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")"""
@@ -17,11 +13,6 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _SAID = re.compile(r"^(ERROR|NOTICE|WARNING|INFO):  (.*)$", re.MULTILINE)
-
-
-def present() -> bool:
-    """Whether the files are here."""
-    return (FOLDER / "COPYRIGHT").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +113,9 @@ def _piece(text: str, place: int) -> tuple[str, str, int]:
 
 def script(name: str) -> Script:
     """Return one of the files."""
-    return Script((FOLDER / f"{name}.sql").read_text())
+    return Script((REGRESSION / f"{name}.sql").read_text())
 
 
 def expected(name: str) -> list[str]:
     """Return the errors, notices and warnings that PostgreSQL's own run of a file shows, first lines, in order."""
-    return [f"{kind}: {said}" for kind, said in _SAID.findall((FOLDER / f"{name}.out").read_text())]
+    return [f"{kind}: {said}" for kind, said in _SAID.findall((REGRESSION / f"{name}.out").read_text())]
