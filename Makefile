@@ -24,10 +24,11 @@ static:
 unit:
 	.venv/bin/pytest -q -p tests.support.unit $(TESTS)
 
-nightly:         ## sqlsmith for ten minutes instead of one; prints what came of its statements
+nightly:         ## sqlsmith for ten minutes instead of one, PostgreSQL's regression files on one version more
 	@scripts/setup dev
 	BAILIWICK_SQLSMITH_SECONDS=$(or $(SECONDS),600) BAILIWICK_SQLSMITH_SEED=$(or $(SEED),$(shell date +%j)) \
 	  .venv/bin/pytest -q -n0 tests/sqlsmith
+	BAILIWICK_REGRESS=every .venv/bin/pytest -q -n0 tests/regress
 
 bench:           ## measure; prints the tables of docs/benchmarks.md
 	@scripts/setup bench

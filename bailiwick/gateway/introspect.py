@@ -44,11 +44,7 @@ domains(root, base) AS (
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid::int8 AS oid, c.relkind::text AS kind,
        a.attname::text AS column, a.attnum::int4 AS number,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8 AS type_oid,
-       COALESCE((SELECT i.typtype FROM innermost AS i WHERE i.root = a.atttypid ORDER BY i.depth DESC LIMIT 1),
-                'b')::text AS type_kind,
-       COALESCE((SELECT pg_catalog.format_type(t.oid, NULL) FROM domains AS d
-                 JOIN pg_catalog.pg_type AS t ON t.oid = d.base AND t.typtype <> 'd'
-                 WHERE d.root = a.atttypid), '') AS base,
+       COALESCE(i.typtype, 'b')::text AS type_kind, COALESCE(b.base, '') AS base,
        EXISTS (SELECT FROM pg_catalog.pg_collation AS l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
            AS folds,
        NOT a.attnotnull AS nullable,
@@ -56,6 +52,10 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid::int8 AS oid, c
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN (SELECT DISTINCT ON (root) root, typtype FROM innermost ORDER BY root, depth DESC) AS i ON i.root = a.atttypid
+LEFT JOIN (SELECT d.root, pg_catalog.format_type(t.oid, NULL) AS base
+           FROM domains AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.base AND t.typtype <> 'd') AS b
+    ON b.root = a.atttypid
 LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND CASE WHEN $1 THEN n.nspname IN ('pg_catalog', 'information_schema')

@@ -113,7 +113,8 @@ class Rewriter:
                         schema, name, scoped.relation.oid, scoped.relation.kind, shown, bool(scoped.scope.updates)
                     )
                 )
-        schemas = sorted({each.schema for each in found}, key=lambda schema: (schema != "public", schema))
+        places = self._relations | self._aggregates  # also what may be written, and not read
+        schemas = sorted({schema for schema, _ in places}, key=lambda schema: (schema != "public", schema))
         return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount, longest)
 
     def rewrite(

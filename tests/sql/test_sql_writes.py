@@ -11,7 +11,7 @@ from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Equal
 from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter
 from bailiwick.sql.plan import Plan
-from tests.sql.writes_rig import ITEMS, MINE, MOVED, SCRIPT, SHOWN, STOCK, Bench, Said, grant, read, shop
+from tests.sql.writes_rig import ITEMS, LOG, MINE, MOVED, SCRIPT, SHOWN, STOCK, Bench, Said, grant, read, shop
 from tests.support.postgres import Server
 
 
@@ -369,3 +369,10 @@ def test_a_row_that_the_database_itself_moves_out_of_the_scope_is_not_changed(be
     assert moved.code == "row_out_of_scope"
     within = bench.run(f"UPDATE shop.{table} SET place = 15 WHERE id = 1 RETURNING id, zone", rewriter=rewriter)
     assert within.rows == (("1", "1"),)
+
+
+def test_what_may_only_be_written_is_found_without_its_schema(bench: Bench) -> None:
+    only = bench.rewriter_of({"log": ResourceScope(LOG, (), (), (grant(("about", "what")),))})
+    said = bench.run("INSERT INTO log (about, what) VALUES (1, 'x')", rewriter=only)
+    assert (said.code, said.affected) == ("", 1)
+    assert bench.run("INSERT INTO orders (id) VALUES (9)", rewriter=only).code == "resource_unknown"

@@ -38,10 +38,15 @@ JDBC = Path("/usr/share/java/postgresql.jar")
 """The driver, from Debian's and Ubuntu's `libpostgresql-jdbc-java`."""
 
 
+REGRESSION = Path(sys.prefix) / "regress"
+"""PostgreSQL 15's own test files, out of Debian's source package."""
+
+
 def programs() -> dict[str, bool]:
     """Return for each program of a client test whether it is here. `scripts/setup` installs them with apt-get."""
     java = JDBC.exists() and all(shutil.which(name) for name in ("java", "ecj"))
-    return {"sqlsmith": shutil.which("sqlsmith") is not None, "jdbc": java}
+    regress = (REGRESSION / "COPYRIGHT").exists() and 15 in installations()
+    return {"sqlsmith": shutil.which("sqlsmith") is not None, "jdbc": java, "regress": regress}
 
 
 @cache
