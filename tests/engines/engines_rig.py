@@ -91,6 +91,15 @@ class Desk:
         finally:
             connection.close()
 
+    def bytes(self) -> bytes:
+        """Return the database's file."""
+        return (self.folder / "shop.db").read_bytes()
+
+    def restore(self, script: str) -> None:
+        """Make the database anew."""
+        (self.folder / "shop.db").unlink()
+        make_database(self.folder / "shop.db", script)
+
     def direct(self, sql: str) -> list[tuple[object, ...]]:
         """Ask the database itself."""
         connection = sqlite3.connect(self.folder / "shop.db")

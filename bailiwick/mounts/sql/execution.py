@@ -13,7 +13,7 @@ from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.sql.results import Answer, Denied, Failed, Result, typed
-from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written
+from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
 
 NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
@@ -94,7 +94,7 @@ class Execution:
         return self._result(ran)
 
     def _result(self, ran: Rows) -> Result:
-        known = self.plan.columns or tuple((name, "") for name in ran.names)
+        known = known_columns(self.plan, ran.names)
         ended = exceeded(ran.ended, self.ceilings, 0, self._action) if ran.ended else None
         return Result(typed(known, ran.rows), ran.rows, ended=ended, size=ran.size)
 

@@ -90,6 +90,11 @@ class Stopped:
     late: bool
 
 
+def known_columns(plan: EnginePlan, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return names and types of what a query returns: the plan's, unless a `*` over a join shows fewer than it knew."""
+    return plan.columns if len(plan.columns) == len(names) else tuple((name, "") for name in names)
+
+
 Ran = Rows | Written | Stopped | Failed
 
 

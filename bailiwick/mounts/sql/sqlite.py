@@ -16,7 +16,7 @@ import orjson
 
 from bailiwick.mounts.sql import masks
 from bailiwick.mounts.sql.results import Failed, Row, as_json
-from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written
+from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
 from bailiwick.sql.engines.scoped import folded
 
@@ -109,7 +109,7 @@ def _text(value: bytes) -> str:
 def _read(cursor: sqlite3.Cursor, job: Job) -> Rows:
     """Fetch rows up to the bounds, and one more to know whether there are any."""
     names = tuple(str(each[0]) for each in cursor.description or ())
-    kinds = [kind for _, kind in job.plan.columns] or [""] * len(names)
+    kinds = [kind for _, kind in known_columns(job.plan, names)]
     rows: list[Row] = []
     size = 0
     bounds: Bounds = job.bounds
@@ -132,6 +132,7 @@ class Guard:
         self._plan = plan
         self._reads = plan.reads
         self._views = frozenset(folded(each.relation) for each in plan.reads.values() if each.view)
+        self._tables = frozenset(folded(each.relation) for each in plan.reads.values())
         self._row = row
         """What SQLite calls the identity of the target's rows."""
         self._keys = keys
@@ -163,6 +164,8 @@ class Guard:
     def _may_read(self, table: str, column: str, database: str, source: str) -> bool:
         if not database:
             return table in self._reads or table.startswith("bw")  # a WITH query, no table
+        if column == "" and folded(table) in self._tables:
+            return True  # that it is read at all, or nothing of it but the identity of its rows
         if folded(source) in self._views:
             return True
         target = self._plan.target
@@ -172,7 +175,7 @@ class Guard:
                 return True
             same = database == reached.schema and folded(table) == folded(reached.relation)
             of_target = target is not None and folded(table) == folded(target.relation)
-            return same and (column in reached.columns or column == "" or (of_target and column in self._row))
+            return same and (column in reached.columns or (of_target and column in self._row))
         if target is None or source or database != target.schema:
             return False
         if (folded(table), folded(column)) in self._keys:

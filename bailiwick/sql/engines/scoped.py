@@ -63,6 +63,10 @@ class Scoped:
                 return name
         refuse("statement_not_allowed", f"rows of `{self.relation.name}` cannot be told apart")
 
+    @property
+    def _first(self) -> str:
+        return self.relation.columns[0].name
+
     def in_order(self, names: Collection[str]) -> list[str]:
         """Return the visible columns among the names, in the order of the relation."""
         return [name for name in self.columns if name in names]
@@ -129,9 +133,11 @@ class Scoped:
         targets = [f"{self._shown(text, name)[0]} AS {ident(name)}" for name in names]
         if row:
             targets.append(f"{ident(INNER)}.{self.row} AS {ident(row)}")
+        elif not names:  # of a table without any column SQLite's authorizer could not tell who reads it
+            targets.append(f"{text.column(self._first)} AS {ident(INNER)}")
         where = self.admits(text)
         return (
-            f"SELECT {', '.join(targets) or '1 AS ' + ident('bw')} FROM {self.source()} AS {ident(INNER)}"  # noqa: S608  # our own names
+            f"SELECT {', '.join(targets)} FROM {self.source()} AS {ident(INNER)}"  # noqa: S608  # our own names
             + (f" WHERE {where}" if where != TRUE else "")
             + (f" {self.dialect.fence}" if fenced and where != FALSE else "")
         )
@@ -141,6 +147,8 @@ class Scoped:
         text = self.text(Parameters(1))
         for name in names:
             self._shown(text, name)
+        if not names:
+            text.column(self._first)
         self.admits(text)
         return Reached(self.relation.schema, self.relation.name, frozenset(text.used), self.relation.kind == "v")
 

@@ -70,8 +70,7 @@ class SQLite:
             inner = f"julianday({reference}) {sign} julianday({value})"
             return f"CASE WHEN {_is_moment(reference)} THEN {inner} END"
         collated = f"{reference} {sign} {value}" + (" COLLATE BINARY" if column.type == "text" else "")
-        classes = "'text'" if column.type == "text" else "'integer', 'real'"
-        right = f"typeof({reference}) IN ({classes})"
+        right = _is_of(column.type, reference)
         if exact:
             return f"CASE WHEN {right} THEN {collated} END"
         return f"({collated})" if sign == "=" else f"({collated} AND {right})"
@@ -138,6 +137,14 @@ class SQLite:
                 return f"bw_round({reference}, {text(mask.arg or '1')}, {text(kind)})", kind
             case _:
                 return "NULL", kind
+
+
+def _is_of(kind: str, reference: str) -> str:
+    """Whether a value is one of its column's type."""
+    if kind == "boolean":
+        return f"{reference} IN (0, 1)"
+    classes = "'text'" if kind == "text" else "'integer', 'real'"
+    return f"typeof({reference}) IN ({classes})"
 
 
 def _number(value: int | Decimal) -> str | None:
