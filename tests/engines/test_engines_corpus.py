@@ -31,7 +31,10 @@ def statements(case: dict[str, Any]) -> Iterator[str]:
             yield re.sub(r"\$\d", "?", known.replace("public.", "main."))
 
 
-ANSWERED = {"lexing-21": "what would be read stands in a comment"}
+ANSWERED = {
+    "lexing-21": "what would be read stands in a comment",
+    "column_resolution-10": "in a relation without the hidden column the name is that of the output, as in the scope",
+}
 """Attacks that are ordinary statements here."""
 REFUSED = {
     "allow_basic-39": "`$1` is no parameter here",

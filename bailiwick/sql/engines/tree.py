@@ -5,6 +5,7 @@ Pure Python on purpose: the compiled parser has no limit of recursion and would 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import cast
 
@@ -16,8 +17,9 @@ from bailiwick.model.decision import Denial
 from bailiwick.sql.engines.grammars import GRAMMARS
 from bailiwick.sql.engines.refusal import refuse
 
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)  # it logs texts of statements, which may hold personal data
 Node = exp.Expr
-MAX_TEXT = 32 * 1024
+MAX_TEXT = 16 * 1024
 """Characters of a statement."""
 
 
