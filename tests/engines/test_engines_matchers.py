@@ -105,7 +105,7 @@ def admitted(declared: str, matcher: Matcher, value: object, *, denies: bool = F
     return (not found) if denies else bool(found)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CASES)
 def test_a_matcher_admits_in_sqlite_what_it_holds_of(case: tuple[str, Matcher, Scalar | None]) -> None:
     declared, matcher, value = case

@@ -60,7 +60,7 @@ def _listed(value: Claim | None, kind: str) -> str | None:
     if value is None:
         return None
     items = value if isinstance(value, tuple) else (value,)
-    return json.dumps([found for item in items if (found := _typed(item, kind)) is not None])
+    return json.dumps([_typed(item, kind) for item in items])  # what is of another type is NULL: not known to differ
 
 
 def _typed(value: Scalar, kind: str) -> Value:

@@ -81,7 +81,8 @@ class SQLite:
             return UNKNOWN
         value = self.parameter(parameters.number(operand, f"{column.type}[]"))
         name = f"{reference} COLLATE BINARY" if column.type == "text" else reference
-        return f"({name} IN (SELECT value FROM json_each({value})))"  # noqa: S608  # composed of quoted names
+        found = f"{name} IN (SELECT value FROM json_each({value}))"  # noqa: S608  # composed of quoted names
+        return f"CASE WHEN {value} IS NOT NULL THEN {found} END"  # a list that is missing is not an empty one
 
     def within(self, reference: str, span: timedelta, column: Column, parameters: Parameters) -> str:
         """Return whether a moment lies in the last so long."""
