@@ -112,7 +112,7 @@ def misfits(matcher: Matcher, column: LockedColumn) -> Iterator[str]:
         case Prefix() | Glob() if found != "text":
             yield f"`{'prefix' if isinstance(matcher, Prefix) else 'glob'}` needs text"
         case Bound() if found not in ("number", "moment"):
-            yield "only numbers, dates and moments have an order"
+            yield "its values have no order"
         case _:
             pass
     for operand in _operands(matcher):
