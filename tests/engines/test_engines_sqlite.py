@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.mounts.sql.results import Denied, Result
+from bailiwick.mounts.sql.results import Denied, Failed, Result
 from tests.engines.engines_rig import Desk, answers, desk
 from tests.support.canary import leaks
 
@@ -180,6 +180,28 @@ async def test_expressions_that_fail_are_not_evaluated_on_hidden_rows(shop: Desk
     visible = "SELECT count(*) FROM customers WHERE json_extract(CASE name WHEN 'Bob' THEN '{' ELSE '1' END, '$') = 1"
     failed = await shop.failure(clerk, visible)
     assert failed.code == "42000"
+
+
+FAILING: list[tuple[str, list[str]]] = [
+    ("1 IN (SELECT 1 LIMIT ?)", ["x"]),
+    ("1 IN (SELECT 1 LIMIT 'x')", []),
+    ("1 IN (SELECT 1 LIMIT 1 OFFSET 'x')", []),
+    ("name LIKE '%' ESCAPE 'ab'", []),
+    ("name LIKE ? ESCAPE ?", ["%", ""]),
+    ("abs(-9223372036854775807 - id) > 0", []),
+    ("json_extract(name, '$') > 0", []),
+]
+"""Conditions that fail wherever they are evaluated."""
+
+
+async def test_whether_a_hidden_row_is_there_cannot_be_told_by_what_fails(shop: Desk) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    for condition, parameters in FAILING:
+        for hidden in ("id = 200", "id = 3"):
+            sql = f"SELECT id FROM customers WHERE {hidden} AND {condition}"
+            assert await shop.rows(clerk, sql, *parameters) == [], sql
+        seen = f"SELECT id FROM customers WHERE id = 1 AND {condition}"
+        assert isinstance(await shop.ask(clerk, seen, *parameters), Failed), seen
 
 
 async def test_updates_reach_what_is_read_and_granted(shop: Desk) -> None:

@@ -20,6 +20,7 @@ class Stop:
         self._told = threading.Event()
         self._deadline = time.monotonic() + seconds
         self._interrupt: Callable[[], None] | None = None
+        self._lock = threading.Lock()
 
     @property
     def told(self) -> bool:
@@ -48,12 +49,14 @@ class Stop:
     def tell(self) -> None:
         """Have it end. What it did is undone."""
         self._told.set()
-        if self._interrupt is not None:
-            self._interrupt()
+        with self._lock:
+            if self._interrupt is not None:
+                self._interrupt()
 
     def on_tell(self, interrupt: Callable[[], None] | None) -> None:
-        """Have something called, in the thread of whoever tells."""
-        self._interrupt = interrupt
+        """Have something called, in the thread of whoever tells; None: not any more, and it is not being called."""
+        with self._lock:
+            self._interrupt = interrupt
 
 
 @dataclass(frozen=True, slots=True)

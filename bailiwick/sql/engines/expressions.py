@@ -64,7 +64,9 @@ def _inner_query(node: Node, level: Level, walk: Walk) -> None:
         refuse("syntax_not_supported", "this sub-query is not supported here")
     query(inner, level.within(), walk)
     # Where a sub-query is evaluated, values of the rows around it are: its aggregates may fail because of them.
-    walk.loud = walk.loud or before or any(isinstance(each, exp.Anonymous) for each in inner.walk())
+    # And a long one tells by its time that such a row is there.
+    telling = any(isinstance(each, exp.Anonymous | exp.Join | exp.With) for each in inner.walk())
+    walk.loud = walk.loud or before or telling
 
 
 def _look_at(node: Node, level: Level, walk: Walk) -> None:
@@ -83,6 +85,8 @@ def _look_at(node: Node, level: Level, walk: Walk) -> None:
         pattern = child(pattern, "this") if isinstance(pattern, exp.Escape) else pattern
         if not isinstance(pattern, exp.Literal) or len(str(argument(pattern, "this"))) > _LONGEST_PATTERN:
             walk.loud = True
+    elif isinstance(node, exp.Limit | exp.Offset | exp.Escape):
+        walk.loud = walk.loud or not _never_fails(node)
     elif isinstance(node, exp.Collate):
         named = child(node, "expression")
         word = str(argument(named, "this")).upper() if isinstance(named, exp.Var) else ""
@@ -94,6 +98,17 @@ def _look_at(node: Node, level: Level, walk: Walk) -> None:
         _window(node, level)
     elif isinstance(node, exp.Alias | exp.Var):
         refuse("syntax_not_supported", "a name stands where it is not supported")
+
+
+def _never_fails(node: Node) -> bool:
+    """Whether a LIMIT, OFFSET or ESCAPE is one that is right whenever it is evaluated: a number, a character."""
+    value = child(node, "expression")
+    if not isinstance(value, exp.Literal):
+        return False
+    text = str(argument(value, "this"))
+    if isinstance(node, exp.Escape):
+        return bool(argument(value, "is_string")) and len(text) == 1
+    return not argument(value, "is_string") and text.isdecimal() and len(text) < 19
 
 
 def _call(node: Node, walk: Walk) -> None:

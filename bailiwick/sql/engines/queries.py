@@ -36,6 +36,8 @@ def named_queries(node: Node, level: Level, walk: Walk) -> dict[str, Cte]:
     found = child(node, "with_")
     if found is None:
         return known
+    if argument(found, "recursive"):
+        walk.loud = True  # it may run without end: whether it is begun must not depend on a hidden row
     for each in children(found, "expressions"):
         alias, inner = child(each, "alias"), child(each, "this")
         name = name_of(child(alias, "this")) if alias is not None else ""
