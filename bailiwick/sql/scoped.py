@@ -23,6 +23,9 @@ INNER = "bw"
 """Alias of the real relation inside its scoped form; nothing of the agent's stands there."""
 _RAISING = ("sql", "year", "round")
 """Masks that can raise an error over some value."""
+_FENCE = " OFFSET '0'::bigint"
+"""Nothing is moved into or out of it. Not `OFFSET 0`: before that is computed it is no constant, and a query over what
+may be a limit is not shared among the server's workers."""
 _ITEM, _QUERY = tag(Node, "range_subselect"), tag(RangeSubselect, "subquery")
 _SELECT, _TARGET = tag(Node, "select_stmt"), tag(SelectStmt, "target_list")
 
@@ -156,5 +159,5 @@ class ScopedRelation:
         return query_text(
             f"SELECT FROM {'ONLY ' if only else ''}{self.source()} AS {INNER}"  # composed of quoted names of the policy
             + (f" WHERE {where}" if where != "TRUE" else "")
-            + (" OFFSET 0" if fenced else "")
+            + (_FENCE if fenced else "")
         ).select_stmt

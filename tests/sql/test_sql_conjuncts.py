@@ -61,7 +61,7 @@ def rewritten(sql: str) -> str:
 
 def inside(sql: str) -> dict[str, str]:
     """Return the conditions that stand in each relation's fence, beside those of the scope."""
-    found = re.findall(r"FROM t\.(\w) bw WHERE (.*?) OFFSET 0\)", rewritten(sql))
+    found = re.findall(r"FROM t\.(\w) bw WHERE (.*?) OFFSET '0'::bigint\)", rewritten(sql))
     return {name: re.sub(r"bw\.tenant = \$\d+::int(?: AND )?", "", where).replace("bw.", "") for name, where in found}
 
 
@@ -152,3 +152,21 @@ def test_no_answer_changes(connection: psycopg.Connection[tuple[object, ...]], s
     with psycopg.RawCursor(connection) as cursor:
         found = cursor.execute(cast(LiteralString, rewritten(sql)), ["1"]).fetchall()
     assert sorted(map(repr, found)) == sorted(map(repr, wanted))
+
+
+def test_a_query_with_a_fence_is_shared_among_workers(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """As one over a security-barrier view is. The fence still stands: the agent's condition is above the filter."""
+    costs = ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size")
+    with connection.transaction(force_rollback=True):
+        connection.execute("INSERT INTO t.a SELECT g, g, g, 'k', 'm' || g, 1 FROM generate_series(1, 30000) AS g")
+        connection.execute("ANALYZE t.a")
+        for name in costs:
+            connection.execute(cast(LiteralString, f"SET LOCAL {name} = 0"))
+        sql = rewritten("SELECT count(*) FROM a WHERE lower(k) <> 'q'")
+        with psycopg.RawCursor(connection) as cursor:
+            found = cursor.execute(cast(LiteralString, f"EXPLAIN (COSTS OFF) {sql}"), ["1"]).fetchall()
+    lines = [str(row[0]).strip() for row in found]
+    workers, filtered, scanned = (
+        next(n for n, line in enumerate(lines) if word in line) for word in ("Gather", "lower(", "Parallel")
+    )
+    assert workers < filtered < scanned, lines
