@@ -3,7 +3,8 @@
     python bench/rewrite.py [--quick]
 
 Ten shapes, from a point look-up to a report of sixty lines, under a scope with row filters, a mask and a tenant. `cold`
-is a rewriter that has seen other statements but not this shape; `again` one that has. No database takes part.
+is a rewriter that has seen other statements but not this shape; `again` one that has. No database takes part, and
+nothing is waited for: figures are the processor's time, the same as the clock's on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -169,11 +170,11 @@ def _grant(columns: tuple[tuple[str, str], ...], rows: RowFilter) -> ReadGrant:
 
 
 def took(rewriter: Rewriter, sql: str) -> float:
-    """Return the milliseconds of one rewriting."""
+    """Return the processor's milliseconds for one rewriting."""
     work: Callable[[str], object] = rewriter.rewrite
-    started = time.perf_counter()
+    started = time.process_time()
     work(sql)
-    return (time.perf_counter() - started) * 1e3
+    return (time.process_time() - started) * 1e3
 
 
 def say(line: str) -> None:

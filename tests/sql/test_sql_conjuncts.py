@@ -161,7 +161,7 @@ def test_a_query_with_a_fence_is_shared_among_workers(connection: psycopg.Connec
         connection.execute("INSERT INTO t.a SELECT g, g, g, 'k', 'm' || g, 1 FROM generate_series(1, 30000) AS g")
         connection.execute("ANALYZE t.a")
         for name in costs:
-            connection.execute(cast(LiteralString, f"SET LOCAL {name} = 0"))
+            connection.execute(f"SET LOCAL {name} = 0")
         sql = rewritten("SELECT count(*) FROM a WHERE lower(k) <> 'q'")
         with psycopg.RawCursor(connection) as cursor:
             found = cursor.execute(cast(LiteralString, f"EXPLAIN (COSTS OFF) {sql}"), ["1"]).fetchall()
