@@ -2,6 +2,7 @@ CREATE TABLE customers (id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, name TE
   born DATE, balance INTEGER, ssn TEXT, note TEXT);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, customer INTEGER REFERENCES customers(id),
   status TEXT, placed DATETIME, amount NUMERIC);
+CREATE INDEX orders_status ON orders(status);
 CREATE TABLE products (sku TEXT PRIMARY KEY, name TEXT, price REAL, stocked BOOLEAN, picture BLOB);
 CREATE TABLE payroll (id INTEGER PRIMARY KEY, salary TEXT);
 CREATE TABLE audited (id INTEGER PRIMARY KEY, what TEXT);
