@@ -97,7 +97,8 @@ def tenant_value(write: Write, parameters: Parameters) -> Node:
     column = write.target.relation.column(name)
     if column is None:
         refuse("internal_error", f"the tenant of `{write.target.resource.name}` is not known")
-    value = f"{session_value(Ref(('tenant',)), column, parameters)}::{column.type}"
+    value = session_value(Ref(("tenant",)), column, parameters)
+    value = value if value.endswith(f"::{column.type}") else f"{value}::{column.type}"
     pinned = any(each == name for each, _ in write.pins)
     return parsed(held(value, value) if pinned else value)
 
