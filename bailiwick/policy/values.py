@@ -269,6 +269,12 @@ def secret_text(report: Report, node: Node, what: str, *, needed: bool) -> Secre
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast", "mysql", "performance_schema", "sys")
 
 
+def _is_system(schema: str, relation: str, default: str | None) -> bool:
+    if default == "public":  # PostgreSQL: names mean what they say to the letter
+        return schema in _SYSTEM_SCHEMAS[:3]
+    return schema.lower() in _SYSTEM_SCHEMAS or relation.lower().startswith("sqlite_")
+
+
 def table(report: Report, node: Node, what: str, default: str | None = "public") -> tuple[str, str] | None:
     """Return schema and table. A bare name is in `default`; odd names stand in double quotes, as in SQL."""
     found = text(report, node, what)
@@ -279,7 +285,7 @@ def table(report: Report, node: Node, what: str, default: str | None = "public")
         report.error(node.position, "bad_table", f"{what} {quoted(found)} is not a table", "write `schema.table`")
         return None
     schema, relation = (_unquoted(part) for part in (match[1] or default or "", match[2]))
-    if schema.lower() in _SYSTEM_SCHEMAS or relation.lower().startswith("sqlite_"):
+    if _is_system(schema, relation, default):
         report.error(node.position, "system_table", f"{quoted(found)} belongs to the database system, not to agents")
         return None
     return schema, relation
