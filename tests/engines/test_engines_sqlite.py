@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -380,3 +381,29 @@ async def test_what_a_session_sees_is_described(shop: Desk) -> None:
     assert "ssn" not in told
     assert "payroll" not in told
     assert shop.mounts.names(clerk) == ("shop",)
+
+
+async def test_what_was_executed_is_on_record_also_when_the_gateway_fails_over_it(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def outcomes() -> list[str]:
+        with closing(open_reader(shop.gateway.config.ledger_file)) as reader:
+            bodies = [cast("dict[str, Any]", orjson.loads(found.body)) for found in reader.query(Query(limit=1000))]
+        return [each.get("code", "") for each in bodies if each["kind"] == "call"]
+
+    before = len(outcomes())
+    with monkeypatch.context() as patched:
+        patched.setattr("bailiwick.mounts.sql.sqlite._read", fails)
+        with pytest.raises(ZeroDivisionError):
+            await shop.ask(clerk, "SELECT id FROM orders")
+    assert outcomes()[before:] == ["internal_error"]
+    with monkeypatch.context() as patched:
+        patched.setattr("bailiwick.sql.engines.rewrite.query", fails)
+        assert (await shop.denial(clerk, "SELECT id, id FROM orders")).code == "internal_error"
+    assert outcomes()[before:] == ["internal_error", "internal_error"]
+    assert await shop.rows(clerk, "SELECT count(*) FROM orders")

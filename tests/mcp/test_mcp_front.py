@@ -103,6 +103,13 @@ def test_query_asks_the_databases_of_the_session_and_no_others(bot: McpClient, t
     assert tester.call("query", sql="SELECT id FROM orders").code == "resource_unknown"
 
 
+def test_the_ledger_has_no_literal_of_a_query(bot: McpClient, desk: Desk) -> None:
+    assert bot.call("query", sql="SELECT id FROM orders WHERE total <> 7345127", reason="looks").data["rows"] == [[1]]
+    told = [each for each in desk.records() if "looks" in str(each.get("purpose"))]
+    assert "SELECT id FROM orders WHERE total <> $1" in str(told)
+    assert "7345127" not in str(desk.records())
+
+
 def test_every_call_is_on_record_before_its_effect_and_its_reply(desk: Desk) -> None:
     client = desk.client()
     client.call("refund", amount=1, currency="EUR")

@@ -74,7 +74,8 @@ class Calls:
         purpose = _purpose(params)
         blocked = self._live.blocked()
         if blocked is not None:
-            return denied(blocked, await self._refuse(name, arguments, Request("", (), purpose), Deny(blocked)))
+            told = {} if self._built_in.named(name, self._live) else arguments
+            return denied(blocked, await self._refuse(name, told, Request("", (), purpose), Deny(blocked)))
         own = self._built_in.named(name, self._live)
         if own is not None:
             return await self._own(name, arguments, purpose, own)
@@ -93,8 +94,11 @@ class Calls:
         purpose: str,
         run: Callable[[Mapping[str, Json]], Awaitable[Result]],
     ) -> Result:
-        """Answer with one of the gateway's own tools; what it does of mounts it records itself."""
-        call = Call("", statement_of(name, arguments, _longest_statement), Request("", (), purpose), Allow(()))
+        """Answer with one of the gateway's own tools; what it does of mounts it records itself.
+
+        This record has the name only: an argument may be SQL, of which no literal belongs into the ledger.
+        """
+        call = Call("", name, Request("", (), purpose), Allow(()))
         result = await run(arguments)
         kept, _ = await _durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
         return result if kept else denied(_no_ledger)
@@ -124,12 +128,16 @@ class Calls:
                 return denied(self._live.ended.denial if self._live.ended else _no_ledger)
         began = time.monotonic()
         self._live.started()
+        failure = "internal_error"
         try:
             done = await self._executed(upstream.request, admitted)
+            failure = ""
         except asyncio.CancelledError:
-            await asyncio.shield(self._settle(call, intent, Outcome("cancelled", None, None, _since(began))))
+            failure = "cancelled"
             raise
-        finally:
+        finally:  # also when it was the program that failed: what was executed is on record
+            if failure:
+                await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))
             self._live.finished()
         outcome = Outcome(done.code, done.items, done.size, _since(began))
         kept, record = await self._settle(call, intent, outcome)

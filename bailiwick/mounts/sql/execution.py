@@ -53,12 +53,19 @@ class Execution:
     async def done(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
         """Run it and return its answer, when that is on record."""
         if self.plan.kind == "READ":
-            began = time.perf_counter()
-            answer = self._released(await run())
-            outcome = _outcome(answer, began)
-            record, durable = await recorded(lambda told: self.gateway.call(self.live, self.call, outcome, told))
-            return _with_record(answer, record) if durable else Denied(NO_LEDGER)
+            return await self._read(run)
         return await self._written(run)
+
+    async def _read(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
+        began = time.perf_counter()
+        answer: Answer = Denied(_STOPPED)
+        try:
+            answer = self._released(await run())
+        finally:  # also when it was the program that failed: what was executed is on record
+            outcome = _outcome(answer, began)
+            kept = await recorded(lambda told: self.gateway.call(self.live, self.call, outcome, told))
+        record, durable = kept
+        return _with_record(answer, record) if durable else Denied(NO_LEDGER)
 
     async def _written(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
         intent, durable = await recorded(lambda told: self.gateway.intend(self.live, self.call, told))

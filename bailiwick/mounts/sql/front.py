@@ -17,7 +17,7 @@ from bailiwick.decide.limits import strictest
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.config import GatewayConfig
-from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession
+from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.ceilings import Ceilings
@@ -192,7 +192,8 @@ class SqlMounts:
         key = (live.scope.id, mount, sql)
         kept = self._plans.get(key)
         if kept is None:
-            kept = await asyncio.get_running_loop().run_in_executor(self._threads, rewriter.rewrite, sql)
+            loop, what = asyncio.get_running_loop(), "planning a statement"
+            kept = await loop.run_in_executor(self._threads, attempt, what, rewriter.rewrite, sql)
             if len(sql) <= _longest_kept and self._rewriters.get(key[:2]) is rewriter:
                 self._plans[key] = kept
                 if len(self._plans) > _most_plans:
