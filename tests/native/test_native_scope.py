@@ -210,9 +210,10 @@ def test_an_agent_can_call_nothing_of_the_binding(support: Acting, native: Nativ
     assert support.refused(f'SELECT * FROM "{home}".masks') == "42501"
 
 
-def test_everything_can_be_made_again(native: Native) -> None:
+def test_what_was_applied_is_not_applied_again(native: Native) -> None:
     native.apply()
-    native.apply()
+    assert native.drift() == ()
+    assert native.apply() == ()
 
 
 def test_a_hash_mask_is_the_gateways(support: Acting) -> None:
