@@ -24,8 +24,9 @@ static:
 unit:
 	.venv/bin/pytest -q -p tests.support.unit $(TESTS)
 
-nightly:         ## sqlsmith for ten minutes instead of one, PostgreSQL's regression files on one version more
+nightly:         ## new examples for the property tests, sqlsmith for ten minutes, PostgreSQL's files on one version more
 	@scripts/setup dev
+	BAILIWICK_EXAMPLES=new $(MAKE) --no-print-directory test
 	BAILIWICK_SQLSMITH_SECONDS=$(or $(SECONDS),600) BAILIWICK_SQLSMITH_SEED=$(or $(SEED),$(shell date +%j)) \
 	  .venv/bin/pytest -q -n0 tests/sqlsmith
 	BAILIWICK_REGRESS=every .venv/bin/pytest -q -n0 tests/regress

@@ -145,9 +145,10 @@ def test_an_unset_variable_and_a_bad_name_are_refused(tmp_path: Path, monkeypatc
 
 
 names = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), min_size=1, max_size=20)
+schemas = names.filter(lambda name: not name.startswith("pg_") and name != "information_schema")  # init finds no others
 
 
-@given(st.dictionaries(st.tuples(names, names), st.lists(names, max_size=5, unique=True), max_size=5))
+@given(st.dictionaries(st.tuples(schemas, names), st.lists(names, max_size=5, unique=True), max_size=5))
 @example({("INFORMATION_SCHEMA", "sqlite_x"): ["id"]})
 def test_a_policy_of_any_names_is_valid_and_says_just_those(found: dict[tuple[str, str], list[str]]) -> None:
     tables = {
