@@ -1,56 +1,63 @@
 """The journal: where a commit of the ledger is made durable at once, until the ledger's file has taken it up.
 
-A file of fixed size beside the ledger's, written over and over: a commit there is one write and one flush of blocks
-that exist already, a third of what a transaction of SQLite takes. It has two areas. Commits go to one; when the file
-takes up what is there they turn to the other, and the first is free again once the file has it.
+A file of fixed size beside the ledger's, written over and over: a commit there is one synchronous write of blocks that
+exist already, a third of what a transaction of SQLite takes. It has two areas. Commits go to one; when the file takes
+up what is there they turn to the other, and the first is free again once the file has it.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import mmap
 import os
 import sys
 from pathlib import Path
 
-AREA = 2 << 20
+AREA = 4 << 20
 """Bytes of one of the two areas."""
+_DIRECT = getattr(os, "O_DIRECT", 0) and os.O_DIRECT | os.O_DSYNC
+"""Past the page cache, durable on return: half the processor time of a write and a flush. Linux only."""
 
 
 class Journal:
     """An open journal. Its methods raise OSError; not safe for use by two threads at once."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(self._file).st_size != 2 * AREA:
-                self._lay_out(path)
-        except OSError:
-            os.close(self._file)
-            raise
+        self._path = path
+        self._file, self._direct = _open(path)
         self._area = 0
         self._at = 0
         """Where the next commit goes in its area."""
-
-    def _lay_out(self, path: Path) -> None:
-        """Write every block once, so that a commit changes nothing but data."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, bytes(2 * AREA), 0)
-        _flush(self._file)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        self._buffer = mmap.mmap(-1, 1 << 16)
+        """A page's alignment is what a direct write asks of memory."""
 
     def write(self, frame: bytes) -> bool:
-        """Make a commit durable; False, and nothing written, when the area has no room for it."""
-        if self._at + len(frame) > AREA:
+        """Make a commit durable; False, and nothing written, when the area has no room for it.
+
+        `frame` is a multiple of `frame.BLOCK` bytes.
+        """
+        size = len(frame)
+        if self._at + size > AREA:
             return False
-        if os.pwrite(self._file, frame, self._area * AREA + self._at) != len(frame):
+        place = self._area * AREA + self._at
+        if self._direct:
+            written = os.pwrite(self._file, self._aligned(frame), place)
+        else:
+            written = os.pwrite(self._file, frame, place)
+        if written != size:
             raise OSError("the journal was written in part only")
-        _flush(self._file)
-        self._at += len(frame)
+        if not self._direct:
+            _flush(self._file)
+        self._at += size
         return True
+
+    def _aligned(self, frame: bytes) -> memoryview:
+        size = len(frame)
+        if size > len(self._buffer):
+            self._buffer = mmap.mmap(-1, size)
+        self._buffer[:size] = frame
+        return memoryview(self._buffer)[:size]
 
     def turn(self) -> None:
         """Write to the other area from now on. What it held must be in the ledger's file."""
@@ -59,7 +66,8 @@ class Journal:
 
     def areas(self) -> tuple[bytes, bytes]:
         """Return what the areas hold."""
-        return os.pread(self._file, AREA, 0), os.pread(self._file, AREA, AREA)
+        data = self._path.read_bytes()
+        return data[:AREA], data[AREA : 2 * AREA]
 
     def close(self) -> None:
         """Close the file."""
@@ -78,6 +86,39 @@ def read_areas(ledger: Path) -> tuple[bytes, ...]:
     except FileNotFoundError:
         return ()
     return data[:AREA], data[AREA : 2 * AREA]
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """Open the journal, laid out if need be, and tell whether it is written past the page cache."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(file).st_size != 2 * AREA:
+            _lay_out(file, path.parent)
+        if not _DIRECT:
+            return file, False
+        try:
+            direct = os.open(path, os.O_RDWR | os.O_CLOEXEC | _DIRECT)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return file, False  # a file system without it
+    except OSError:
+        os.close(file)
+        raise
+    os.close(file)
+    return direct, True
+
+
+def _lay_out(file: int, folder: Path) -> None:
+    """Write every block once, so that a commit changes nothing but data."""
+    os.ftruncate(file, 0)
+    os.pwrite(file, bytes(2 * AREA), 0)
+    _flush(file)
+    inside = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(inside)
+    finally:
+        os.close(inside)
 
 
 def _flush(file: int) -> None:

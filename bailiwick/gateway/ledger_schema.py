@@ -10,7 +10,7 @@ from bailiwick.ledger.facts import Facts
 
 APPLICATION_ID = 0x42414C45
 """Marks the file as a ledger (`BALE`)."""
-FORMAT = 3
+FORMAT = 4
 
 SCHEMA = f"""
 CREATE TABLE log (

@@ -2,7 +2,9 @@
 
 A frame begins with where its records belong and what the tree is with them: root, and the code that vouches for it
 (`Signer.vouch`). So a frame that was cut short by a crash (its records are not all there) can be told from one whose
-records were changed (all there, and not what the root says). Pure; bad data gives fewer frames, never an error.
+records were changed (all there, and not what the root says). Each begins on a block of its own, so that writing one
+never touches what is durable already, and the operating system need not copy it. Pure; bad data gives fewer frames,
+never an error.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from zlib import crc32
 from bailiwick.ledger.encode import read
 from bailiwick.ledger.merkle import Frontier, Subtree, extend, leaf_hash
 
-_MAGIC = b"BWF1"
+_MAGIC = b"BWF2"
 _HEAD = struct.Struct(">4sQII32s32s")
 _LENGTH = struct.Struct(">I")
 FRAME_HEAD = _HEAD.size + _LENGTH.size
 """Bytes in front of the records: the last four check the others, so that a torn head is none."""
+BLOCK = 4096
+"""Frames are a multiple of it in bytes: the largest unit that disks write."""
 
 
 class Frame(NamedTuple):
@@ -41,17 +45,18 @@ class Frame(NamedTuple):
 
 
 def frame_bytes(first: int, bodies: Sequence[bytes], root: bytes, code: bytes) -> bytes:
-    """Return a frame's bytes."""
+    """Return a frame's bytes, zeros behind its records up to the end of its last block."""
     size = sum(map(len, bodies)) + _LENGTH.size * len(bodies)
     head = _HEAD.pack(_MAGIC, first, len(bodies), size, root, code)
     parts = [head, _LENGTH.pack(crc32(head))]
     for body in bodies:
         parts += (_LENGTH.pack(len(body)), body)
+    parts.append(bytes(-(FRAME_HEAD + size) % BLOCK))
     return b"".join(parts)
 
 
 def frames_in(area: bytes) -> list[Frame]:
-    """Return the frames at the beginning of an area, each beginning where the one before ends.
+    """Return the frames at the beginning of an area, each beginning on the next block behind the one before.
 
     What stands behind the last one is left over from an earlier use of the area: its records' numbers are lower.
     """
@@ -66,6 +71,7 @@ def frames_in(area: bytes) -> list[Frame]:
             break
         frames.append(Frame(first, count, root, code, _bodies(area[at : at + size], first, count)))
         at += size
+        at += -at % BLOCK
         if frames[-1].bodies is None:
             break
     return frames

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 import sqlite3
@@ -352,7 +354,7 @@ def kinds(path: Path) -> list[tuple[str, int | None, int | None]]:
     [
         (b'"rec_00000000000000000000000003"', b'"rec_00000000000000000000000009"', "3: changed", ("changed", 3, 3)),
         (b'"seq":3', b'"seq":9', "", None),
-        (b"BWF1", b"XXXX", "", None),
+        (b"BWF2", b"XXXX", "", None),
     ],
 )
 def test_a_changed_journal_is_found_and_one_cut_short_is_taken_as_far_as_it_goes(
@@ -403,6 +405,27 @@ def test_a_journal_without_the_key_is_not_believed(store: LedgerStore, path: Pat
     assert kinds(copy) == [("checkpoint", 1, 1)]
     with pytest.raises(LedgerError, match="was not written by this gateway"):
         new_store(copy)
+
+
+def test_a_file_system_without_direct_writes_holds_the_journal_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refusing(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if flags & getattr(os, "O_DIRECT", 0):
+            raise OSError(errno.EINVAL, "no direct writes here")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    path = tmp_path / "plain.db"
+    with closing(new_store(path)) as store:
+        store.append([record(0)])
+        store.append([record(1), record(2)])
+        assert store.undrained == 3
+        assert ids(killed(path), Query()) == [0, 1, 2]
+    assert checked(path).sound
+    assert checked(path).size == 3
 
 
 def test_what_does_not_fit_into_the_journal_goes_to_the_file(store: LedgerStore, path: Path) -> None:
