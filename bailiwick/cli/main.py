@@ -41,6 +41,7 @@ commands: Mapping[str, Entry] = {
     "matrix": Entry("Show what each agent may do with each resource, in words."),
     "explain": Entry("Show how a statement or an action would be decided, and why."),
     "postgres": Entry("Compile, apply, compare and remove the policy inside PostgreSQL.", group=True),
+    "mcp": Entry("Serve, import and connect clients that speak MCP.", group=True),
     "ledger": Entry("Read, query and verify the audit ledger; prove records.", group=True),
 }
 

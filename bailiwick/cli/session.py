@@ -50,6 +50,9 @@ def open_session(
     service_file: Annotated[
         Path | None, typer.Option("--service-file", help="For --format service; a passfile is put beside it.")
     ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="Write the token alone into this file, for `mcp stdio`.")
+    ] = None,
     policy: PolicyPath = _here,
     config: ConfigPath = None,
 ) -> None:
@@ -69,6 +72,12 @@ def open_session(
     }
     opened = _client(policy, config).ask("session.open", asked)
     _say(opened)
+    if token_file is not None:
+        from bailiwick.cli.session_details import write_private
+
+        write_private(token_file, f"{opened['token']}\n")
+        typer.echo(f"wrote {token_file}", err=True)
+        return
     if details is Format.json:
         typer.echo(json.dumps(opened, indent=2))
         return

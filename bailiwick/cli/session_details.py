@@ -78,8 +78,8 @@ class Details:
             }
             sections.append(f"[{mount}]\n" + "".join(f"{name}={value}\n" for name, value in settings.items()))
         entries = [self.host, str(self.port), "*", self.user, self.token]
-        _write_private(passfile, ":".join(re.sub(r"([:\\])", r"\\\1", entry) for entry in entries) + "\n")
-        _write_private(path, "\n".join(sections))
+        write_private(passfile, ":".join(re.sub(r"([:\\])", r"\\\1", entry) for entry in entries) + "\n")
+        write_private(path, "\n".join(sections))
         return f"export PGSERVICEFILE={shlex.quote(str(path.absolute()))} PGSERVICE={shlex.quote(self.mounts[0])}"
 
 
@@ -92,7 +92,7 @@ def _mcp(opened: Mapping[str, Json]) -> str:
     return "" if front is None else f"http://{front['host']}:{front['port']}/mcp"
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file that was never readable by others, replacing what had its name."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -143,23 +143,23 @@ def _name(text: str) -> str:
 
 
 def _resource(name: str, table: LockedTable) -> Iterator[str]:
-    yield f"      {_scalar(name)}:"
-    yield f"        table: {_scalar(f'{_identifier(table.schema)}.{_identifier(table.name)}')}"
+    yield f"      {scalar(name)}:"
+    yield f"        table: {scalar(f'{_identifier(table.schema)}.{_identifier(table.name)}')}"
     columns = [column for column in table.columns if _sayable(column.name)]
     if len(table.key) == 1 and _sayable(table.key[0]):
-        yield f"        key: {_scalar(table.key[0])}"
+        yield f"        key: {scalar(table.key[0])}"
     elif table.key and all(_sayable(part) for part in table.key):
-        yield f"        key: [{', '.join(_scalar(part) for part in table.key)}]"
+        yield f"        key: [{', '.join(scalar(part) for part in table.key)}]"
     tenant = next((column.name for column in columns if column.name.lower() == "tenant_id"), None)
     if tenant is not None:
-        yield f"        tenant: {_scalar(tenant)}  # a guess: always AND {tenant} = the session's tenant"
+        yield f"        tenant: {scalar(tenant)}  # a guess: always AND {tenant} = the session's tenant"
     labelled = [(column.name, guessed_labels(table, column)) for column in columns]
     plain = [column for column, labels in labelled if not labels]
     if any(labels for _, labels in labelled):
         yield "        labels:"
         for column, labels in labelled:
             if labels:
-                yield f"          {_scalar(column)}: {_list(labels)}"
+                yield f"          {scalar(column)}: {_list(labels)}"
     if plain:
         yield from _comment("without a label: ", plain)
 
@@ -203,8 +203,8 @@ def _identifier(name: str) -> str:
     return name if _BARE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
-def _scalar(text: str) -> str:
-    """Text as a YAML scalar that every parser reads as that text."""
+def scalar(text: str) -> str:
+    """Return text as a YAML scalar that every parser reads as that text."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*([.-][A-Za-z_][A-Za-z0-9_]*)*", text) and text.lower() not in _RESERVED:
         return text
     return '"' + "".join(_escaped(character) for character in text) + '"'
