@@ -136,6 +136,7 @@ def test_settings_that_are_none_are_refused() -> None:
         ("execute_query", {"readOnlyHint": True}, "query:execute", ()),
         ("read_all", {"destructiveHint": True}, "m:call", ("irreversible",)),
         ("transfer-funds", {"readOnlyHint": True}, "funds:transfer", ("money",)),
+        ("read_query", {"readOnlyHint": True}, "read_query:call", ()),
         ("fetch", {}, "m:call", ("external",)),
         ("ping", {"readOnlyHint": True}, "ping:call", ()),
     ],

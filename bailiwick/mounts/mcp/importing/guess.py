@@ -69,7 +69,10 @@ def _guess(mount: str, tool: LockedTool) -> Guess:
     hints = _hints(tool)
     if place is None:
         rest = [word for word in words[1:] if word not in _fillers]
-        verb, resource = (words[0], "_".join(rest)) if rest else ("call", words[0] if words else "")
+        if rest and words[0].isalpha() and words[0] not in _VERBS and len(words[0]) < 50:
+            verb, resource = words[0], "_".join(rest)
+        else:
+            verb, resource = "call", "_".join(words)
     else:
         verb = _VERBS[words[place]]
         rest = [word for number, word in enumerate(words) if number != place and word not in _fillers]
