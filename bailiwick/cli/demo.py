@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from bailiwick.demo.agent import Outcome
     from bailiwick.demo.run import Kept, Result
     from bailiwick.demo.steps import Step
+    from bailiwick.gateway.config import GatewayConfig
+    from bailiwick.gateway.run import Front
 
 app = typer.Typer()
 
@@ -33,7 +36,7 @@ def demo(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if any step is not as expected.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Without colours.")] = False,
 ) -> None:
-    """Run a scripted agent on a made-up support desk: a real PostgreSQL, the real gateway, a real driver."""
+    """Run a scripted agent on a made-up support desk: PostgreSQL, SQLite, the real gateway, a real driver."""
     from rich.console import Console
 
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False, soft_wrap=True)
@@ -58,14 +61,20 @@ def _until_told(folder: Path, story: Story, *, keep: bool) -> Result:
     import signal
 
     from bailiwick.demo.run import demonstrate
+    from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
+    from bailiwick.mounts.sql.front import SqlMounts
+
+    def fronts(config: GatewayConfig) -> Sequence[Front]:
+        databases = SqlMounts(config)
+        return [PostgresFront(config), databases, McpFront(config, databases)]
 
     async def run() -> Result:
         told = asyncio.Event() if keep else None
         if told is not None:
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, told.set)
-        return await demonstrate(folder, PostgresFront, story, told)
+        return await demonstrate(folder, fronts, story, told)
 
     return asyncio.run(run())
 
@@ -118,7 +127,7 @@ def _said(step: Step, outcome: Outcome) -> list[str]:
 
     came = outcome.came
     if isinstance(came, Refused):
-        lines = [f"{outcome.state} {came.code}: {outcome.message}"]
+        lines = [f"{outcome.state} {came.code}: {outcome.message}".strip()]
         lines += [f"allowed: {outcome.allowed}"] if outcome.allowed else []
         lines += [f"hint: {outcome.remedy}"] if outcome.remedy else []
     elif isinstance(came, Cut):

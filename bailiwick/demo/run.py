@@ -18,6 +18,8 @@ from bailiwick.demo.database import Running as Database
 from bailiwick.demo.database import load, programs, running, script
 from bailiwick.demo.dataset import CANARY, TENANT, TICKET
 from bailiwick.demo.steps import Step, steps
+from bailiwick.demo.tools import Tools
+from bailiwick.demo.warehouse import make_warehouse
 from bailiwick.errors import SessionError
 from bailiwick.gateway.config import GatewayConfig, load_config
 from bailiwick.gateway.ledger_reader import Query, open_reader
@@ -34,10 +36,12 @@ from bailiwick.model.session import User
 AGENT = "support-bot"
 TASK = "handle-ticket"
 USER = "grace"
+_MOUNT = "desk"
 _OPENER = "bailiwick demo"
 _settings = """\
 environment: staging
 postgres: {port: 0}
+mcp: {port: 0}
 admin_socket: admin.sock    # not in the data directory: temporary folders can have long names, sockets can not
 """
 
@@ -84,7 +88,7 @@ class Result:
 
 
 async def demonstrate(
-    folder: Path, front: Callable[[GatewayConfig], Front], watcher: Watcher, until: asyncio.Event | None
+    folder: Path, fronts: Callable[[GatewayConfig], Sequence[Front]], watcher: Watcher, until: asyncio.Event | None
 ) -> Result:
     """Run it all in `folder`, which must exist and be empty. With `until`, keep everything running until it is set."""
     data, home = folder / "postgres", folder / "bailiwick"
@@ -94,9 +98,11 @@ async def demonstrate(
     with running(data) as database:
         rows = await load(database, datetime.now(UTC))
         watcher.progress(f"loaded a support desk: 16 tables, {rows:,} rows, 3 tenants, secrets among them")
-        async with _gateway(home, database, front) as gateway:
+        shelves = await asyncio.to_thread(make_warehouse, folder / "warehouse.db")
+        watcher.progress(f"made its warehouse, a SQLite file: 3 tables, {shelves:,} rows")
+        async with _gateway(home, database, fronts) as gateway:
             host, port = gateway.addresses()["postgres"]
-            watcher.progress(f"the gateway serves {home / 'policy.yaml'} on {host}:{port}")
+            watcher.progress(f"the gateway serves {home / 'policy.yaml'} on {host}:{port}, and by MCP")
             expected = await _script(gateway, watcher)
             if until is not None:
                 watcher.kept(await _keep(gateway, home))
@@ -106,13 +112,15 @@ async def demonstrate(
 
 
 @asynccontextmanager
-async def _gateway(home: Path, database: Database, front: Callable[[GatewayConfig], Front]) -> AsyncGenerator[Gateway]:
+async def _gateway(
+    home: Path, database: Database, fronts: Callable[[GatewayConfig], Sequence[Front]]
+) -> AsyncGenerator[Gateway]:
     for name in ("policy.yaml", "bailiwick.lock"):
         (home / name).write_text(script(name), encoding="utf-8")
     (home / "gateway.yaml").write_text(_settings, encoding="utf-8")
     environ = {"DEMO_DATABASE_URL": database.url("gateway")}
     config = load_config(home / "policy.yaml", environ)
-    async with running_gateway(home / "policy.yaml", config, environ, [front(config)]) as gateway:
+    async with running_gateway(home / "policy.yaml", config, environ, fronts(config)) as gateway:
         yield gateway
 
 
@@ -126,7 +134,7 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
     )
     host, port = gateway.addresses()["postgres"]
     connection = await asyncpg.connect(
-        host=host, port=port, user=AGENT, password=opened.token, database=opened.mounts[0], ssl=False
+        host=host, port=port, user=AGENT, password=opened.token, database=_MOUNT, ssl=False
     )
 
     async def revoke() -> None:
@@ -134,11 +142,12 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
 
     expected = 0
     try:
-        for number, step in enumerate(steps, 1):
-            outcome = await perform(connection, step, revoke)
-            wrong = difference(step, outcome)
-            expected += not wrong
-            watcher.did(number, step, outcome, wrong)
+        async with Tools(*gateway.addresses()["mcp"], opened.token) as tools:
+            for number, step in enumerate(steps, 1):
+                outcome = await (tools.perform(step) if step.mount else perform(connection, step, revoke))
+                wrong = difference(step, outcome)
+                expected += not wrong
+                watcher.did(number, step, outcome, wrong)
     finally:
         connection.terminate()
     return expected
@@ -169,7 +178,7 @@ async def _keep(gateway: Gateway, home: Path) -> Kept:
         "[desk]",
         f"host={host}",
         f"port={port}",
-        f"dbname={opened.mounts[0]}",
+        f"dbname={_MOUNT}",
         f"user={AGENT}",
         f"password={opened.token}",
         "",

@@ -1,7 +1,7 @@
 """What the scripted agent does, and what must come of it. Data only.
 
 First it answers a ticket. Then it obeys what somebody wrote into that ticket, with the tricks that have worked
-against other products. Last it writes, and is stopped.
+against other products. It asks a second database, a SQLite file, by a tool. Last it writes, and is stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bailiwick.demo.dataset import CUSTOMER, TICKET
+from bailiwick.demo.warehouse import PARCEL
 
 Shown = Literal["ALLOWED", "MASKED", "FILTERED", "DENIED", "HELD", "CUT"]
 Cell = str | int | bool
@@ -61,6 +62,8 @@ class Step:
     """A heading to be shown before the step."""
     revoked: bool = False
     """The session is revoked first, and the idle connection watched."""
+    mount: str = ""
+    """Asked through the MCP tool `query` of this mount; empty: on the PostgreSQL connection."""
 
 
 _reading = (
@@ -244,6 +247,58 @@ _attacks = (
     ),
 )
 
+_warehouse = (
+    Step(
+        "asks the warehouse whether the right size is there",
+        "SELECT item, size, on_hand FROM stock WHERE item LIKE '%boots' AND size = 42",
+        Rows(1, ("item", "size", "on_hand"), {"item": "Rugged boots", "on_hand": 4}),
+        "FILTERED",
+        "the tenant's shelf, one of three",
+        chapter="the warehouse is a SQLite file: the same session asks it by the MCP tool `query`",
+        mount="warehouse",
+    ),
+    Step(
+        "looks for the parcel",
+        "SELECT parcel_id, recipient, phone, status FROM parcels",
+        Rows(1, first={"recipient": "A***", "phone": "**********0142"}),
+        "MASKED",
+        "one parcel of 900, as the policy masks it",
+        mount="warehouse",
+    ),
+    Step(
+        "takes the parcel back",
+        f"UPDATE parcels SET status = 'returning' WHERE parcel_id = {PARCEL}",  # noqa: S608  # a number of ours
+        Done("1 written"),
+        "ALLOWED",
+        "looked at before and after, in the same transaction",
+        mount="warehouse",
+    ),
+    Step(
+        "takes back everybody's parcels",
+        "UPDATE parcels SET status = 'returning' WHERE status = 'shipped'",
+        Done("0 written"),
+        "FILTERED",
+        "225 are on their way; none of them is in this session",
+        mount="warehouse",
+    ),
+    Step(
+        "reads what the shop pays for its boots",
+        "SELECT item, purchase_price FROM stock",
+        Refused("field_not_granted"),
+        "DENIED",
+        "",
+        mount="warehouse",
+    ),
+    Step(
+        "looks at what tables there are",
+        "SELECT sql FROM sqlite_master",
+        Refused("resource_unknown"),
+        "DENIED",
+        "",
+        mount="warehouse",
+    ),
+)
+
 _writing = (
     Step(
         "answers in the ticket",
@@ -340,4 +395,4 @@ _writing = (
     ),
 )
 
-steps: tuple[Step, ...] = (*_reading, *_attacks, *_writing)
+steps: tuple[Step, ...] = (*_reading, *_attacks, *_warehouse, *_writing)

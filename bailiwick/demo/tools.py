@@ -1,0 +1,75 @@
+"""The scripted agent's other hand: an MCP client that calls the gateway's tool `query`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import aiohttp
+
+from bailiwick.demo.agent import Outcome
+from bailiwick.demo.steps import Cell, Cut, Done, Refused, Rows, Step
+
+Json = object
+
+
+class Tools:
+    """One connection to the MCP endpoint, under one token. To be used by `async with`."""
+
+    def __init__(self, host: str, port: int, token: str) -> None:
+        self._url = f"http://{host}:{port}/mcp"
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2025-11-25",
+        }
+        self._client: aiohttp.ClientSession | None = None
+        self._asked = 0
+
+    async def __aenter__(self) -> Tools:
+        """Connect, and say who we are."""
+        self._client = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(60))
+        about = {"name": "scripted agent", "version": "1"}
+        await self._ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": about})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def perform(self, step: Step) -> Outcome:
+        """Do one step by the tool `query`."""
+        given = {"mount": step.mount, "sql": step.sql, "reason": "answering the ticket"}
+        found = await self._ask("tools/call", {"name": "query", "arguments": given})
+        return outcome_of(_mapping(found.get("result")))
+
+    async def _ask(self, method: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
+        if self._client is None:
+            return {}
+        self._asked += 1
+        message = {"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params}
+        async with self._client.post(self._url, json=message) as response:
+            return _mapping(await response.json())
+
+
+def outcome_of(result: Mapping[str, Json]) -> Outcome:
+    """Read the result of a call as an agent reads it. What is no answer is a connection that was cut."""
+    data = _mapping(result.get("structuredContent"))
+    if result.get("isError") is True:
+        message, remedy, allowed, decision = (
+            str(data.get(name, "")) for name in ("message", "remedy", "allowed", "decision")
+        )
+        return Outcome(Refused(str(data.get("code", "failed"))), (), message, remedy, allowed, decision)
+    if "affected" in data:
+        return Outcome(Done(f"{data['affected']} written"))
+    if "rows" not in data:
+        return Outcome(Cut(), message="no answer")
+    columns = tuple(str(_mapping(each).get("name")) for each in cast("list[Json]", data["columns"]))
+    rows = tuple(tuple(row) for row in cast("list[list[Json]]", data["rows"]))
+    first = dict(zip(columns, cast("tuple[Cell, ...]", rows[0]), strict=True)) if rows else {}
+    return Outcome(Rows(len(rows), columns if rows else (), first), rows)
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", value) if isinstance(value, dict) else {}
