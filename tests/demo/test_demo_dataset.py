@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from bailiwick.demo import dataset, words
 from bailiwick.demo.database import script
 from bailiwick.demo.dataset import CANARY, CUSTOMER, TENANT, TICKET, Row
+from bailiwick.demo.warehouse import make_warehouse
+from bailiwick.gateway import sqlite
 from bailiwick.gateway.introspect import read_tables
 from bailiwick.model.lock import Lock
 from bailiwick.policy.load import load
@@ -75,9 +78,13 @@ def test_the_policy_is_without_problems() -> None:
     assert loaded.policy is not None
 
 
-async def test_the_lock_holds_what_the_database_has(new_database: Callable[[str], Database]) -> None:
+async def test_the_lock_holds_what_the_databases_have(new_database: Callable[[str], Database], tmp_path: Path) -> None:
     policy = load({"policy.yaml": script("policy.yaml")}).policy
     assert policy is not None
-    wanted = {(each.schema, each.table) for each in policy.mounts["desk"].resources.values()}
-    live = await read_tables(new_database(script("schema.sql")).url(), wanted)
-    assert script("bailiwick.lock") == render_lock(Lock({"desk": live}))
+    wanted = {
+        name: {(each.schema, each.table) for each in mount.resources.values()} for name, mount in policy.mounts.items()
+    }
+    live = await read_tables(new_database(script("schema.sql")).url(), wanted["desk"])
+    assert make_warehouse(tmp_path / "warehouse.db") > 900
+    shelves = sqlite.read_tables(str(tmp_path / "warehouse.db"), wanted["warehouse"])
+    assert script("bailiwick.lock") == render_lock(Lock({"desk": live, "warehouse": shelves}))
