@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bailiwick.errors import PolicyError
-from bailiwick.gateway import introspect, sqlite
+from bailiwick.gateway import duckdb, introspect, sqlite
 from bailiwick.gateway.lookup import PostgresLookup
 from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import LockedTable
 from bailiwick.model.policy import Mount, Resource
 from bailiwick.model.value import Scalar
+from bailiwick.policy.effective import built_engines
 from bailiwick.policy.sql_mounts import file_engines
 from bailiwick.sql.catalogue import Catalogue, Relation
 
@@ -31,6 +32,8 @@ async def read_tables(mount: Mount, place: str, wanted: Collection[tuple[str, st
     if mount.kind == "postgres":
         return await introspect.read_tables(place, wanted)
     _built(mount)
+    if mount.engine == "duckdb":
+        return await asyncio.to_thread(duckdb.read_tables, duckdb.place_of(mount, place), wanted)
     return await asyncio.to_thread(sqlite.read_tables, place, wanted)
 
 
@@ -41,7 +44,10 @@ async def read_catalogue(place: str, mount: Mount, locked: Tables) -> Catalogue:
     _built(mount)
     mapped = {(resource.schema, resource.table) for resource in mount.resources.values()}
     wanted = {place: table for place, table in locked.items() if place in mapped}
-    live = await asyncio.to_thread(sqlite.read_relations, place, wanted)
+    if mount.engine == "duckdb":
+        live = await asyncio.to_thread(duckdb.read_relations, duckdb.place_of(mount, place), wanted)
+    else:
+        live = await asyncio.to_thread(sqlite.read_relations, place, wanted)
     relations = {place: accepted(relation, wanted[place]) for place, relation in live.items()}
     return Catalogue({place: relation for place, relation in relations.items() if relation.columns})
 
@@ -73,11 +79,14 @@ class Lookups:
             return await self._postgres(mount, resource, column, by_column, value, tenant)
         _built(known)
         place = self._place(mount).reveal()
+        if known.engine == "duckdb":
+            at = duckdb.place_of(known, place)
+            return await asyncio.to_thread(duckdb.look_up, at, resource, column, by_column, value, tenant)
         return await asyncio.to_thread(sqlite.look_up, place, resource, column, by_column, value, tenant)
 
 
 def _built(mount: Mount) -> None:
     """Raise for an engine that is known but not built yet."""
-    if mount.engine != "sqlite":
+    if mount.engine not in built_engines:
         message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet"
-        raise PolicyError(message, remedy="use `sqlite`, or remove the mount")
+        raise PolicyError(message, remedy="use `sqlite` or `duckdb`, or remove the mount")

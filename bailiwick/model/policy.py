@@ -78,6 +78,8 @@ class Mount:
     """`both`: the gateway's connections also run as the compiled roles of the native depth."""
     engine: Engine | None = None
     """Of kind `sql`."""
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of `duckdb`: name → Parquet or CSV files, as a pattern from the folder that `file` is or lies in."""
     position: Position = NOWHERE
 
 

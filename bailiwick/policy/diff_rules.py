@@ -53,6 +53,9 @@ def _mount(old: Mount, new: Mount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} is another kind of backend: {new.engine or new.kind}", certain=False)
     if old.url != new.url:
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
+    for name in sorted({*old.sources, *new.sources}):
+        if old.sources.get(name) != new.sources.get(name):
+            yield Note(name in new.sources, f"source {name} of mount {new.name} is {new.sources.get(name, 'gone')}")
     if old.plaintext != new.plaintext:
         yield Note(new.plaintext, f"mount {new.name} {'takes' if new.plaintext else 'refuses'} clients without TLS")
     if old.enforce != new.enforce:

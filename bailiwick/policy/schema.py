@@ -182,12 +182,19 @@ def _mounts() -> dict[str, object]:
         "kind",
         "url",
     )
+    sources: Schema = {
+        "type": "object",
+        "propertyNames": {"pattern": _NAME},
+        "additionalProperties": {"type": "string", "pattern": r"\.(parquet|csv|tsv|csv\.gz|tsv\.gz)$"},
+        "description": "Of `duckdb`: Parquet and CSV files of the folder, by name: tables of the schema `sources`.",
+    }
     engines = [
         _object(
             {
                 "kind": {"const": "sql", "description": "Another database; agents reach it through the tool `query`."},
                 "engine": _enum(names, "Which one."),
                 key: place,
+                **more,
                 "resources": resources,
                 "limits": _ref("statement_limits", "Ceilings on every statement."),
             },
@@ -195,9 +202,9 @@ def _mounts() -> dict[str, object]:
             "engine",
             key,
         )
-        for key, names, place in (
-            ("file", file_engines, _text("Path of the database's file, from the policy's folder; `${ENV}` is read.")),
-            ("url", url_engines, _text("Where it is: `${ENV}`, `file:PATH`, or a URL without a password in it.")),
+        for key, names, place, more in (
+            ("file", file_engines, _text("Path from the policy's folder; `${ENV}` is read."), {"sources": sources}),
+            ("url", url_engines, _text("Where it is: `${ENV}`, `file:PATH`, or a URL without a password in it."), {}),
         )
     ]
     later: Schema = {

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from bailiwick.model.policy import Engine, Mount, Resource, SecretRef
 from bailiwick.policy.document import Block, Entry, Leaf
-from bailiwick.policy.expect import block, choice, required, text
+from bailiwick.policy.expect import block, choice, name_is_good, required, text
 from bailiwick.policy.problem import Report, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import mount_limits, secret_url
 
-sql_mount_keys = ("kind", "engine", "file", "url", "resources", "limits")
+sql_mount_keys = ("kind", "engine", "file", "url", "sources", "resources", "limits")
 file_engines: tuple[Engine, ...] = ("sqlite", "duckdb")
 """Those whose database is a file of this machine."""
 url_engines: tuple[Engine, ...] = ("mariadb", "mysql", "trino")
 engines: Mapping[str, Engine] = {name: name for name in (*file_engines, *url_engines)}
+_SOURCES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _SCHEMES: Mapping[str, tuple[str, ...]] = {
     "mariadb": ("mariadb", "mysql"),
     "mysql": ("mysql", "mariadb"),
@@ -38,9 +40,35 @@ def sql_mount(reading: Reading, entry: Entry, found: Block, resources: Mapping[s
     engine = choice(report, named.value, f"`engine` of {what}", engines) if named else None
     limits = mount_limits(report, found, what)
     place = None if engine is None else _place(report, found, what, engine)
+    sources = _sources(report, found, what, engine)
     if engine is None or place is None:
         return None
-    return Mount(entry.key, "sql", place, resources, limits=limits, engine=engine, position=entry.position)
+    at = entry.position
+    return Mount(entry.key, "sql", place, resources, limits=limits, engine=engine, sources=sources, position=at)
+
+
+def _sources(report: Report, found: Block, what: str, engine: Engine | None) -> Mapping[str, str]:
+    """Return the Parquet and CSV files of a DuckDB mount."""
+    given = found.get("sources")
+    if given is None:
+        return {}
+    if engine not in ("duckdb", None):
+        report.error(given.position, "unknown_key", f"`sources` of {what}: `{engine}` has none", "leave it out")
+        return {}
+    inner = block(report, given.value, f"`sources` of {what}")
+    read: dict[str, str] = {}
+    for each in inner.entries.values() if inner else ():
+        path = text(report, each.value, f"source {quoted(each.key)} of {what}")
+        if not name_is_good(report, each.key, each.position, f"source {quoted(each.key)}") or path is None:
+            continue
+        outside = PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
+        if outside or not path.endswith(_SOURCES) or not path.isprintable():
+            message = f"source {quoted(each.key)} of {what}: {quoted(path)} is no path of Parquet or CSV files"
+            advice = "a path from the folder of `file`, without `..`, that ends with " + ", ".join(_SOURCES)
+            report.error(each.value.position, "bad_file", message, advice)
+            continue
+        read[each.key] = path
+    return read
 
 
 def _place(report: Report, found: Block, what: str, engine: Engine) -> SecretRef | None:

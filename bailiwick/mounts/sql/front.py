@@ -11,24 +11,28 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bailiwick.decide.limits import strictest
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.duckdb import place_of
 from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
-from bailiwick.model.policy import Mount
+from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.record import JsonValue
+from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
 from bailiwick.mounts.sql.results import Answer, Denied
 from bailiwick.mounts.sql.running import Bounds, Engine, Job, Ran, Stop
 from bailiwick.mounts.sql.sqlite import SQLiteFile
 from bailiwick.mounts.sql.values import bound_values, given_values
+from bailiwick.policy.effective import built_engines
 from bailiwick.sql.engines.plan import EnginePlan
 
 if TYPE_CHECKING:
@@ -80,7 +84,7 @@ class SqlMounts:
         """Raise ConfigError for a policy that `install` could not take."""
         for mount in ready.force.policy.mounts.values():
             if mount.kind == "sql":
-                _engine(mount, ready)
+                _check(mount)
 
     def install(self, ready: Ready) -> None:
         """Serve another policy from now on."""
@@ -213,11 +217,31 @@ class SqlMounts:
         return found
 
 
-def _engine(mount: Mount, ready: Ready) -> Engine:
-    if mount.engine != "sqlite":
+def _check(mount: Mount) -> None:
+    """Raise ConfigError for a mount that cannot be served."""
+    if mount.engine not in built_engines:
         message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet"
-        raise ConfigError(message, remedy="use `sqlite`, or remove the mount")
-    return SQLiteFile(ready.urls[mount.name].reveal())
+        raise ConfigError(message, remedy="use `sqlite` or `duckdb`, or remove the mount")
+    if mount.engine == "duckdb" and find_spec("duckdb") is None:
+        message = f"mount `{mount.name}`: the package `duckdb` is not installed"
+        raise ConfigError(message, remedy="pip install 'bailiwick[duckdb]'")
+
+
+def _engine(mount: Mount, ready: Ready) -> Engine:
+    _check(mount)
+    path = ready.urls[mount.name].reveal()
+    if mount.engine == "duckdb":
+        return DuckDBFile(place_of(mount, path, writes=_is_written(mount, ready.force.policy)))
+    return SQLiteFile(path)
+
+
+def _is_written(mount: Mount, policy: Policy) -> bool:
+    """Whether some grant of the policy writes to a mount."""
+    return any(
+        grant.effect == "allow" and grant.action.verb != "read" and grant.action.resource in ("*", *mount.resources)
+        for role in policy.roles.values()
+        for grant in role.grants
+    )
 
 
 def _call(mount: str, statement: str, request: Request, decision: Decision) -> Call:

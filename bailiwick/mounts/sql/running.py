@@ -76,6 +76,8 @@ class Rows:
     rows: tuple[Row, ...] = ()
     size: int = 0
     ended: Literal["", "rows_exceeded", "bytes_exceeded"] = ""
+    kinds: tuple[str, ...] = ()
+    """Types of the columns, where the database tells them."""
 
 
 @dataclass(frozen=True, slots=True)

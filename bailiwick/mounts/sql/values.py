@@ -16,8 +16,9 @@ from bailiwick.sql.engines.plan import Bound
 
 Value = str | int | float | None
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DECIMALS, _WHOLE = 18, 20
 _NUMBERS = frozenset({"bigint", "double precision", "numeric"})
-_MOMENTS = frozenset({"date", "timestamp without time zone"})
+_MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _MOST_TEXT = 64 * 1024
 
 
@@ -48,9 +49,11 @@ def _is_text(value: str) -> bool:
 
 
 def _value(one: Bound, session: Session, now: datetime) -> Value:
+    if one.source in ("mask.inner", "mask.outer"):
+        return None  # the mount's own matter
     if one.source == "now":
         return now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    value = session.value(one.source.path)
+    value = None if isinstance(one.source, str) else session.value(one.source.path)
     if one.type.endswith("[]"):
         return _listed(value, one.type[:-2])
     return None if value is None or isinstance(value, tuple) else _typed(value, one.type)
@@ -67,6 +70,10 @@ def _typed(value: Scalar, kind: str) -> Value:
     """Return a value as one of the type, None where it is none."""
     if kind == "boolean":
         return int(value) if isinstance(value, bool) else None
+    if kind == "truth":
+        return value if isinstance(value, bool) else None
+    if kind in ("integer", "decimal"):
+        return _exact(value, kind)
     if kind in _NUMBERS:
         if isinstance(value, str) and _INTEGER.fullmatch(value):
             return int(value)
@@ -77,3 +84,15 @@ def _typed(value: Scalar, kind: str) -> Value:
         return "true" if value else "false"
     text = value.isoformat() if isinstance(value, date) else str(value)
     return text if "\0" not in text and _is_text(text) else None
+
+
+def _exact(value: Scalar, kind: str) -> Value:
+    """Return a whole number as one, any other as text in digits; None where it would be rounded."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    if kind == "integer":
+        return int(value) if value == int(value) and abs(value) < 2**63 else None
+    digits = format(Decimal(value), "f").lstrip("-").partition(".")
+    return format(Decimal(value), "f") if len(digits[0]) <= _WHOLE and len(digits[2]) <= _DECIMALS else None

@@ -11,6 +11,7 @@ from bailiwick.model.policy import Engine
 from bailiwick.model.value import Operand
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines.plan import Bound, Source
+from bailiwick.sql.engines.tree import Node
 
 
 class Parameters:
@@ -48,9 +49,21 @@ class Dialect(Protocol):
     """Names of the column that identifies a row of a table; a column of the table's own takes one of them away."""
     loud: frozenset[str]
     """Classes of sqlglot's expressions whose evaluation can fail because of a value."""
+    always_loud: bool
+    """Whether that is so of nearly all of them."""
+    collations: frozenset[str]
+    """Collations that agents may name."""
+    joins: frozenset[str]
+    """Words that may stand before JOIN, beside sides and kinds."""
+    holds: Mapping[type[Node], frozenset[str]]
+    """What the grammar of this engine admits beside `grammar.HOLDS`."""
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""
+        ...
+
+    def place(self, schema: str, name: str) -> str:
+        """Return the full name of a relation, quoted."""
         ...
 
     def parameter(self, number: int) -> str:
@@ -83,7 +96,7 @@ class Dialect(Protocol):
         """Return an operand as a value of the column; None when it can never be one."""
         ...
 
-    def masked(self, mask: Mask, reference: str, column: Column) -> tuple[str, str]:
+    def masked(self, mask: Mask, reference: str, column: Column, parameters: Parameters) -> tuple[str, str]:
         """Return how a column is shown under a mask, and the type of that."""
         ...
 

@@ -13,7 +13,10 @@ from bailiwick.sql.engines.scoped import folded
 from bailiwick.sql.engines.tree import Node, argument, child, children, parts
 
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
+_UNITS_WORDS = """
+YEAR QUARTER MONTH WEEK DAY HOUR MINUTE SECOND MILLISECOND MICROSECOND DOW ISODOW DOY ISOYEAR EPOCH DECADE
+"""
+_UNITS = frozenset(_UNITS_WORDS.split())
 _LONGEST_PATTERN = 1000
 _COUNTS = frozenset({"count", "row_number", "rank", "dense_rank", "length", "instr"})
 
@@ -51,6 +54,8 @@ def _names_of(node: Node) -> tuple[str, ...]:
     """Return the keys under which a node holds names that are no columns."""
     if isinstance(node, exp.Window):
         return ("alias",)
+    if isinstance(node, exp.Interval | exp.Extract):
+        return ("unit",) if isinstance(node, exp.Interval) else ("this",)
     return ("expression",) if isinstance(node, exp.Collate) else ("to",) if isinstance(node, exp.Cast) else ()
 
 
@@ -90,8 +95,13 @@ def _look_at(node: Node, level: Level, walk: Walk) -> None:
     elif isinstance(node, exp.Collate):
         named = child(node, "expression")
         word = str(argument(named, "this")).upper() if isinstance(named, exp.Var) else ""
-        if word not in _COLLATIONS:
-            refuse("syntax_not_supported", "this collation is not supported here", ", ".join(sorted(_COLLATIONS)))
+        known = walk.dialect.collations
+        if word not in known:
+            refuse("syntax_not_supported", "this collation is not supported here", ", ".join(sorted(known)))
+    elif isinstance(node, exp.Interval | exp.Extract):
+        unit = child(node, "unit" if isinstance(node, exp.Interval) else "this")
+        if not isinstance(unit, exp.Var) or str(argument(unit, "this")).upper() not in _UNITS:
+            refuse("syntax_not_supported", "this unit of time is not supported here", "DAY, MONTH, YEAR …")
     elif isinstance(node, exp.Cast):
         _cast(node, walk)
     elif isinstance(node, exp.Window):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from bailiwick.sql.engines.refusal import refuse
-from bailiwick.sql.engines.tree import Node, parts
+from bailiwick.sql.engines.tree import Node, argument, parts
 
 _BINARY = ("this", "expression")
 _QUERY = ("with_", "order", "limit", "offset")
@@ -113,7 +113,7 @@ _IN_WORDS: Mapping[str, str] = {
 }
 
 
-def check(tree: Node) -> None:
+def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozenset[str]) -> None:
     """Deny a tree that holds anything that is not listed. Raises Refused."""
     if type(tree) not in STATEMENTS:
         refuse(
@@ -122,9 +122,12 @@ def check(tree: Node) -> None:
             "one SELECT, INSERT, UPDATE or DELETE",
         )
     for node in tree.walk():
-        allowed = HOLDS.get(type(node))
-        if allowed is None:
+        kind = type(node)
+        allowed = HOLDS.get(kind, frozenset[str]()) | more.get(kind, frozenset())
+        if kind not in HOLDS and kind not in more:
             refuse("syntax_not_supported", f"{_named(node)} is not supported here")
+        if isinstance(node, exp.Join) and argument(node, "method") not in (None, "", *joins):
+            refuse("syntax_not_supported", "this kind of join is not supported here", "JOIN … ON, JOIN … USING")
         for key, value in parts(node):
             if key not in allowed:
                 what = _named(value) if isinstance(value, exp.Expr) else f"`{key.strip('_')}` of {_named(node)}"

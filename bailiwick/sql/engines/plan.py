@@ -9,8 +9,9 @@ from typing import Literal
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
 
-Source = Ref | Literal["now"]
-"""Where a bound value comes from: the session, or the gateway's clock. The mask key is the mount's own matter."""
+Source = Ref | Literal["now", "mask.inner", "mask.outer"]
+"""Where a bound value comes from: the session, the gateway's clock, or the pads of the key for `hash` masks (HMAC), of
+engines to which the mount does not give masks as functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class EnginePlan:
     """Generated name → what may be read under it. For the second layer of engines that have one."""
     functions: frozenset[str] = frozenset()
     """Every function that the statement calls, ours among them, in lower case."""
+    query: str = ""
+    """WRITE, of engines whose second layer reads queries alone: what the agent wrote of it, as a query. The rest of
+    `sql` is text of ours."""
     target: Target | None = None
     """WRITE: its rows are counted by the rows that it returns, each of which is one boolean: whether the row that was
     written lies in the scope. One that does not undoes the statement."""

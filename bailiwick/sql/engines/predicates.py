@@ -123,4 +123,4 @@ class RelationText:
             return "NULL", "text"
         if mask is None:
             return self.column(name), column.type
-        return self.dialect.masked(mask, self.column(name), column)
+        return self.dialect.masked(mask, self.column(name), column, self.parameters)

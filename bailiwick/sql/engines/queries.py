@@ -61,7 +61,7 @@ def _anchor(union: Node, level: Level, walk: Walk) -> Columns:
     first = union
     while isinstance(first, exp.SetOperation):
         first = child(first, "this") or first
-    trial = Walk(walk.dialect, walk.relations, walk.prefix)
+    trial = Walk(walk.dialect, walk.relations, walk.prefix, loud=walk.loud)
     return query(first.copy(), Level(level.outer, level.ctes), trial)
 
 
@@ -85,7 +85,7 @@ def _select(node: Node, level: Level, walk: Walk) -> Columns:
         for each in (*children(window, "partition_by"), child(window, "order"), child(window, "spec")):
             if each is not None:
                 expression(each, level, walk)
-    for part in ("distinct", "group", "having", "order", "limit", "offset"):
+    for part in ("distinct", "group", "having", "qualify", "order", "limit", "offset"):
         _parts(node, part, level, walk, again=part == "group")
     return columns
 

@@ -17,6 +17,7 @@ from bailiwick.model.scope import Scope
 from bailiwick.sql.catalogue import Catalogue
 from bailiwick.sql.engines import grammar
 from bailiwick.sql.engines.dialect import Dialect, Parameters
+from bailiwick.sql.engines.duckdb import DuckDB
 from bailiwick.sql.engines.environment import Columns, Level, Use, Walk
 from bailiwick.sql.engines.plan import EnginePlan, Reached, Target
 from bailiwick.sql.engines.queries import query
@@ -36,7 +37,7 @@ from bailiwick.sql.engines.tree import (
 )
 from bailiwick.sql.engines.writes import Write, composed, write
 
-DIALECTS: Mapping[Engine, Dialect] = {"sqlite": SQLite()}
+DIALECTS: Mapping[Engine, Dialect] = {"sqlite": SQLite(), "duckdb": DuckDB()}
 _TOO_DEEP = Denial("statement_too_large", "the statement nests too deeply", "a simpler statement")
 
 
@@ -66,12 +67,13 @@ class EngineRewriter:
             return _TOO_DEEP
 
     def _rewrite(self, sql: str) -> EnginePlan:
-        walk = Walk(self.dialect, self.relations, _unused(sql))
+        walk = Walk(self.dialect, self.relations, _unused(sql), loud=self.dialect.always_loud)
         named, walk.parameters = numbered(sql, self.dialect.grammar, f"{walk.prefix}p")
         tree = parse(named, self.dialect.grammar)
-        grammar.check(tree)
+        grammar.check(tree, self.dialect.holds, self.dialect.joins)
         made: Write | None = None
         columns: Columns = ()
+        inner = ""
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
             made = write(tree, walk)
         else:
@@ -84,7 +86,7 @@ class EngineRewriter:
             body = _without_ctes(tree, self.dialect.grammar)
             ctes: Sequence[Node] = _ctes(tree)
         else:
-            body, form, target = composed(made, walk, parameters)
+            body, form, target, inner = composed(made, walk, parameters)
             if made.use is not None:
                 forms[made.use.name] = form
             ctes = made.ctes
@@ -98,6 +100,7 @@ class EngineRewriter:
             columns=columns,
             reads=reads,
             functions=frozenset(walk.functions) | self.dialect.own_functions(),
+            query=self._numbered(self._whole(forms, ctes, inner), walk.prefix) if inner else "",
             target=target,
         )
 
@@ -117,7 +120,7 @@ class EngineRewriter:
 
     def _numbered(self, sql: str, prefix: str) -> str:
         """Return the text with its own kind of parameter in the places of the agent's."""
-        return re.sub(rf":{prefix}p(\d+)", lambda match: self.dialect.parameter(int(match[1])), sql)
+        return re.sub(rf"[:$]{prefix}p(\d+)", lambda match: self.dialect.parameter(int(match[1])), sql)
 
     def _whole(self, forms: Mapping[str, str], ctes: Sequence[Node], body: str) -> str:
         """Return our own named queries, the agent's, and the statement."""

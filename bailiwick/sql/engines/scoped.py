@@ -124,7 +124,7 @@ class Scoped:
 
     def source(self) -> str:
         """Return the qualified name of the real relation."""
-        return f"{self.dialect.ident(self.relation.schema)}.{self.dialect.ident(self.relation.name)}"
+        return self.dialect.place(self.relation.schema, self.relation.name)
 
     def form(self, parameters: Parameters, names: Sequence[str], *, fenced: bool, row: str = "") -> str:
         """Return the query that shows these columns of the visible rows; under the name `row` their identity."""

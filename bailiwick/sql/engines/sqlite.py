@@ -15,6 +15,7 @@ from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.predicates import UNKNOWN
+from bailiwick.sql.engines.tree import Node
 from bailiwick.sql.quote import ident, text
 
 OWN = frozenset({"bw_partial", "bw_last4", "bw_hash", "bw_round"})
@@ -45,11 +46,19 @@ class SQLite:
     casts = frozenset({"INT", "BIGINT", "TEXT", "VARCHAR", "DOUBLE", "FLOAT"})
     fence = "LIMIT -1"
     loud = frozenset({"DPipe"})
+    always_loud = False
+    collations = frozenset({"BINARY", "NOCASE", "RTRIM"})
+    joins = frozenset({"NATURAL"})
+    holds: Mapping[type[Node], frozenset[str]] = {}
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""
         return ident(name)
+
+    def place(self, schema: str, name: str) -> str:
+        """Return the full name of a relation."""
+        return f"{ident(schema)}.{ident(name)}"
 
     def parameter(self, number: int) -> str:
         """Return the place of a parameter."""
@@ -123,7 +132,7 @@ class SQLite:
             return text(moment)
         return text(operand.isoformat() if isinstance(operand, date) else operand) if kind == "text" else None
 
-    def masked(self, mask: Mask, reference: str, column: Column) -> tuple[str, str]:
+    def masked(self, mask: Mask, reference: str, column: Column, parameters: Parameters) -> tuple[str, str]:  # noqa: ARG002  # the key is the mount's
         """Return how a column is shown under a mask."""
         kind = column.type
         match mask.name:

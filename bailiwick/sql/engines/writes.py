@@ -163,8 +163,8 @@ def _grants(scoped: Scoped, verb: Verb, fields: Sequence[str]) -> tuple[WriteGra
     return found
 
 
-def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str, Target]:
-    """Return the text of a write, the form of the target's use in it, and what it changes."""
+def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str, Target, str]:
+    """Return the text of a write, the form of the target's use in it, what it changes, and its query of rows."""
     before = found.target.text(parameters)
     after = found.target.text(parameters, alias="")
     check = f"CASE WHEN {_written(found, after)} THEN 1 ELSE 0 END"
@@ -178,7 +178,8 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
     where = f" {piece_of(found.where, grammar)}" if found.where is not None else ""
     inside = "" if found.verb == "create" else _inside(found, before)
     if found.verb == "create":
-        sql = _inserted(found, walk, parameters, check)
+        rows = "" if found.rows is None else piece_of(found.rows, grammar)
+        sql = _inserted(found, walk, parameters, check, rows)
     elif found.verb == "delete":
         name = "" if found.use is None else found.use.name
         rows = f"SELECT {ident(row)} FROM {ident(name)} AS {ident(found.alias)}{where}"  # noqa: S608  # walked
@@ -198,7 +199,7 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
     relation = found.target.relation
     written = {*found.fields, *_tenant_of(found)}
     target = Target(relation.schema, relation.name, found.verb, frozenset(written), frozenset(before.used | after.used))
-    return sql, form, target
+    return sql, form, target, rows
 
 
 def _inside(found: Write, text: RelationText) -> str:
@@ -213,9 +214,8 @@ def _tenant_of(found: Write) -> tuple[str, ...]:
     return (tenant,) if found.verb == "create" and tenant is not None and tenant not in found.fields else ()
 
 
-def _inserted(found: Write, walk: Walk, parameters: Parameters, check: str) -> str:
+def _inserted(found: Write, walk: Walk, parameters: Parameters, check: str, rows: str) -> str:
     ident = walk.dialect.ident
-    rows = "" if found.rows is None else piece_of(found.rows, walk.dialect.grammar)
     made = ident(f"{walk.prefix}new")
     titles, values = list(found.fields), [f"{made}.*"]
     for name in _tenant_of(found):

@@ -1,0 +1,181 @@
+"""Runs statements on DuckDB: on an instance that is locked up, after DuckDB itself has read the query (the guard)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from bailiwick.errors import BackendError
+from bailiwick.gateway.duckdb import INSTANCES, Place, type_of
+from bailiwick.model.record import JsonValue
+from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
+from bailiwick.mounts.sql.results import Failed, Row, as_json
+from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, Written
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_log = logging.getLogger("bailiwick.sql")
+_INTERVAL = 0.05
+"""Seconds between two interruptions: one that comes before a statement has begun is forgotten."""
+_AT_ONCE = 256
+_LARGEST_INTEGER = 2**63
+_FAILURES = {
+    "ConstraintException": Failed("23000", "a constraint of the table does not admit this"),
+    "TransactionException": Failed("40001", "somebody else changed the same rows; try again"),
+    "OutOfMemoryException": Failed("53200", "the statement needs more memory than it may have"),
+    "ConversionException": Failed("22000", "a value does not fit the type that it is given"),
+    "OutOfRangeException": Failed("22003", "a value is out of range"),
+    "BinderException": Failed("42000", "the database cannot do this: check names, arguments and types"),
+    "ParserException": Failed("42000", "the database cannot do this: check names, arguments and types"),
+    "CatalogException": Failed("42000", "the database cannot do this: check names, arguments and types"),
+    "InvalidInputException": Failed("22000", "a value is not one that this can be done with"),
+    "NotImplementedException": Failed("0A000", "the database cannot do this"),
+    "PermissionException": Failed("42501", "the database's own guard does not allow this statement"),
+}
+_IN_USE = Failed("55P03", "the database is in use by somebody else; try again")
+_GUARDED = Failed("42501", "the database's own guard does not allow this statement")
+
+
+class DuckDBFile:
+    """One file, or the Parquet and CSV files of a folder. Read-only where no grant of the policy writes."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        INSTANCES.hold(place)
+
+    def run(self, job: Job, stop: Stop) -> Ran:
+        """Run a statement; see `Engine`."""
+        import duckdb
+
+        try:
+            with INSTANCES.cursor(self._place) as connection, _interrupted(connection, stop):
+                return _run(connection, job, stop)
+        except BackendError as error:
+            _log.error("DuckDB: %s", error)
+            return _IN_USE
+        except duckdb.Error as error:
+            if stop.due:
+                return Stopped(late=not stop.told)
+            return _failed(error)
+
+    def close(self) -> None:
+        """Let the file go, once nothing runs on it any more."""
+        INSTANCES.release(self._place)
+
+
+@contextmanager
+def _interrupted(connection: DuckDBPyConnection, stop: Stop) -> Generator[None]:
+    """Interrupt what runs on the connection as soon as it has to end."""
+    done = threading.Event()
+    told = threading.Event()
+
+    def watch() -> None:
+        told.wait(stop.left)
+        while not done.wait(_INTERVAL):
+            connection.interrupt()
+
+    stop.on_tell(told.set)
+    if stop.told:
+        told.set()
+    watcher = threading.Thread(target=watch, name="bailiwick-sql-stop", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.on_tell(None)
+        done.set()
+        told.set()
+        watcher.join()
+
+
+def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
+    plan = job.plan
+    if stop.due:
+        return Stopped(late=not stop.told)
+    told = connection.execute(READ_QUERY, [plan.query or plan.sql]).fetchone()
+    beyond = refused(str(told[0]) if told else "", plan)
+    if beyond:
+        _log.error("DuckDB reads in a statement what is not in its plan: %s", beyond)
+        return _GUARDED
+    values = _values(job)
+    if plan.kind == "READ":
+        connection.execute("BEGIN TRANSACTION READ ONLY")
+        return _read(connection.execute(plan.sql, values), job)
+    connection.execute("BEGIN")
+    checks = connection.execute(plan.sql, values).fetchall()
+    batch = job.bounds.batch
+    if batch is not None and len(checks) > batch:
+        return Written(len(checks), "batch_exceeded")
+    if any(check != (1,) for check in checks):
+        return Written(len(checks), "row_out_of_scope")
+    if stop.due:
+        return Stopped(late=not stop.told)
+    connection.execute("COMMIT")
+    return Written(len(checks))
+
+
+def _values(job: Job) -> list[object]:
+    """Return the values as DuckDB takes them: lists as lists, the pads of the mask key in their places."""
+    first = job.plan.parameters
+    found: list[object] = list(job.values)
+    pads = {"mask.inner": 0x36, "mask.outer": 0x5C}
+    for place, bound in enumerate(job.plan.bound, first):
+        if isinstance(bound.source, str) and bound.source in pads:
+            found[place] = bytes(byte ^ pads[bound.source] for byte in job.mask_key.ljust(64, b"\0"))
+        elif bound.type.endswith("[]") and isinstance(found[place], str):
+            found[place] = orjson.loads(str(found[place]))
+    return found
+
+
+def _read(cursor: DuckDBPyConnection, job: Job) -> Rows:
+    """Fetch rows up to the bounds, and one more to know whether there are any."""
+    described = cast("list[tuple[object, ...]]", cursor.description or [])
+    names = tuple(str(each[0]) for each in described)
+    kinds = tuple(type_of(str(each[1])) for each in described)
+    rows: list[Row] = []
+    size, bounds = 0, job.bounds
+    while found := cast("list[tuple[object, ...]]", cursor.fetchmany(_AT_ONCE)):
+        for each in found:
+            if bounds.rows is not None and len(rows) >= bounds.rows:
+                return Rows(names, tuple(rows), size, "rows_exceeded", kinds)
+            row: Row = tuple(_as_json(value) for value in each)
+            more = len(orjson.dumps(row, default=str)) + 1
+            if size + more > bounds.bytes:
+                return Rows(names, tuple(rows), size, "bytes_exceeded", kinds)
+            rows.append(row)
+            size += more
+    return Rows(names, tuple(rows), size, "", kinds)
+
+
+def _as_json(value: object) -> JsonValue:
+    """Return a value of DuckDB as one of JSON: lists and structs as they are, numbers without a JSON form as text."""
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {str(name): _as_json(each) for name, each in cast("dict[object, object]", value).items()}
+    if isinstance(value, int) and abs(value) >= _LARGEST_INTEGER:
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value) if isinstance(value, timedelta) else as_json(value, "")
+
+
+def _failed(error: Exception) -> Failed:
+    """Say in our words how it failed. DuckDB's own message may hold names and values from outside the scope."""
+    found = _FAILURES.get(type(error).__name__)
+    if found is None:
+        _log.error("DuckDB failed: %s", type(error).__name__)
+        return Failed("58000", "the database failed")
+    return found

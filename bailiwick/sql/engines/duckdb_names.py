@@ -1,0 +1,11 @@
+"""Under which names DuckDB has what stands behind a mount."""
+
+from __future__ import annotations
+
+FILE, SOURCES = "bailiwick", "sources"
+"""Of the attached file, and of the schema of Parquet and CSV files, which lies in memory."""
+
+
+def full(schema: str, name: str) -> tuple[str, str, str]:
+    """Return the full name of a relation."""
+    return ("memory" if schema == SOURCES else FILE, schema, name)
