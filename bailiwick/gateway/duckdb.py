@@ -49,6 +49,7 @@ _TYPES = _UNSIGNED | {
     "TIME": "time without time zone",
     "INTERVAL": "interval",
     "JSON": "json",
+    '"NULL"': "text",
 }
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _MOST_SCALE = 18
@@ -145,7 +146,7 @@ def place_of(mount: Mount, path: str, *, writes: bool = False) -> Place:
 
 
 def _key(place: Place) -> str:
-    return str(Path(place.path).absolute())
+    return str(Path(place.path).resolve())
 
 
 def _serves(instance: _Instance, place: Place) -> bool:
@@ -192,7 +193,6 @@ def _opened(place: Place) -> _Instance:
                 "max_temp_directory_size": "0KB",
                 "memory_limit": f"{MEMORY}MB",
                 "threads": str(_THREADS),
-                "TimeZone": "UTC",
             },
         )
     except duckdb.Error as error:
@@ -212,6 +212,7 @@ def _prepare(connection: DuckDBPyConnection, place: Place) -> None:
     path, allowed = Path(place.path), list[str]()
     if not path.exists():
         raise BackendError("there is no such DuckDB file", remedy="check that the mount's `file` is right")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute(f"CREATE SCHEMA {ident(SOURCES)}")
     if not path.is_dir():
         mode = "" if place.writes else " (READ_ONLY)"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from typing_extensions import TypeVar
 
 from bailiwick.gateway.backends import place_of, read_tables
 from bailiwick.gateway.config import load_config
@@ -109,6 +111,9 @@ class Desk:
             connection.close()
 
 
+DeskT = TypeVar("DeskT", bound=Desk, default=Desk)
+
+
 async def lock_of(policy: str, folder: Path, environ: Mapping[str, str] | None = None) -> str:
     """Return the lock that `bailiwick accept` would write."""
     loaded = load({"policy.yaml": policy})
@@ -125,9 +130,17 @@ async def lock_of(policy: str, folder: Path, environ: Mapping[str, str] | None =
 
 
 @contextlib.asynccontextmanager
-async def desk(folder: Path, policy: str, script: str, settings: str = "") -> AsyncGenerator[Desk]:
+async def desk(
+    folder: Path,
+    policy: str,
+    script: str,
+    settings: str = "",
+    *,
+    make: Callable[[Path, str], None] = make_database,
+    kind: type[DeskT] = Desk,
+) -> AsyncGenerator[DeskT]:
     """Run a gateway before `shop.db`. Afterwards nothing of the canaries may stand in its files."""
-    await asyncio.to_thread(make_database, folder / "shop.db", script)
+    await asyncio.to_thread(make, folder / "shop.db", script)
     home = folder / "home"
     home.mkdir()
     (home / "policy.yaml").write_text(policy)
@@ -136,7 +149,7 @@ async def desk(folder: Path, policy: str, script: str, settings: str = "") -> As
     config = load_config(home / "policy.yaml", {})
     mounts = SqlMounts(config)
     async with running(home / "policy.yaml", config, {}, [mounts]) as gateway:
-        yield Desk(folder, gateway, mounts)
+        yield kind(folder, gateway, mounts)
     assert leaks_in_files(home) == []
 
 

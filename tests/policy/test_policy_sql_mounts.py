@@ -75,3 +75,17 @@ def test_what_only_postgres_has_is_refused_there(verb: str, key: str) -> None:
 def test_an_engine_that_is_not_built_is_not_served(engine: str) -> None:
     text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
     assert [f"engine `{engine}`" in problem.message for problem in unsupported(policy(text))] == [True]
+
+
+def test_parquet_and_csv_files_are_sources_of_a_folder() -> None:
+    text = HEAD + (
+        "    engine: duckdb\n    file: lake\n    sources: {visits: visits/*.parquet, prices: prices.csv}\n"
+        "    resources: {visits: {table: sources.visits}}\n"
+    )
+    mount = policy(text).mounts["shop"]
+    assert mount.sources == {"visits": "visits/*.parquet", "prices": "prices.csv"}
+    assert (mount.resources["visits"].schema, unsupported(policy(text))) == ("sources", ())
+    for wrong in ("/etc/prices.csv", "../prices.csv", "prices.json", "s3://bucket/passwd"):
+        assert "is no path of Parquet or CSV files" in str(read(text.replace("prices.csv", wrong)).problems), wrong
+    assert "`sqlite` has none" in str(read(text.replace("duckdb", "sqlite")).problems)
+    assert "1st-name" in str(read(text.replace("prices:", "1st-name:")).problems)

@@ -18,6 +18,7 @@ from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
 from bailiwick.mounts.sql.results import Failed, Row, as_json
 from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, Written
+from bailiwick.sql.engines.duckdb_names import QUOTED_OR_PARAMETER
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -108,9 +109,11 @@ def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
     values = _values(job)
     if plan.kind == "READ":
         connection.execute("BEGIN TRANSACTION READ ONLY")
-        return _read(connection.execute(plan.sql, values), job)
+        return _read(connection.execute(plan.sql, _used(plan.sql, values)), job)
     connection.execute("BEGIN")
-    checks = connection.execute(plan.sql, values).fetchall()
+    for place in range(plan.parameters, len(values)):  # RETURNING takes no parameters: they stand there as variables
+        connection.execute(f"SET VARIABLE bw_{place + 1} = $1", [values[place]])
+    checks = connection.execute(plan.sql, _used(plan.sql, values)).fetchall()
     batch = job.bounds.batch
     if batch is not None and len(checks) > batch:
         return Written(len(checks), "batch_exceeded")
@@ -133,6 +136,12 @@ def _values(job: Job) -> list[object]:
         elif bound.type.endswith("[]") and isinstance(found[place], str):
             found[place] = orjson.loads(str(found[place]))
     return found
+
+
+def _used(sql: str, values: list[object]) -> dict[str, object]:
+    """Return the values of the parameters that a text has: DuckDB takes no others."""
+    places = {int(found[1]) for found in QUOTED_OR_PARAMETER.finditer(sql) if found[1]}
+    return {str(place): value for place, value in enumerate(values, 1) if place in places}
 
 
 def _read(cursor: DuckDBPyConnection, job: Job) -> Rows:

@@ -100,6 +100,10 @@ class Dialect(Protocol):
         """Return how a column is shown under a mask, and the type of that."""
         ...
 
+    def returned(self, check: str) -> str:
+        """Return a condition of ours as it may stand in a RETURNING clause."""
+        ...
+
     def own_functions(self) -> frozenset[str]:
         """Return the functions that the text of this class itself may call."""
         ...

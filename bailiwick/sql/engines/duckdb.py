@@ -17,7 +17,7 @@ from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines import duckdb_masks
 from bailiwick.sql.engines.dialect import Parameters
-from bailiwick.sql.engines.duckdb_names import full
+from bailiwick.sql.engines.duckdb_names import QUOTED_OR_PARAMETER, full
 from bailiwick.sql.engines.predicates import UNKNOWN
 from bailiwick.sql.engines.tree import Node
 from bailiwick.sql.quote import ident, text
@@ -49,8 +49,11 @@ row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value las
 """Functions over values, none of which reads anything else, keeps anything, or makes much of little."""
 _CASTS_WORDS = """
 BOOLEAN TINYINT SMALLINT INT BIGINT INT128 UTINYINT USMALLINT UINT UBIGINT FLOAT DOUBLE DECIMAL TEXT VARCHAR
-DATE TIME TIMESTAMP TIMESTAMPTZ UUID
+DATE TIME TIMESTAMP TIMESTAMPNTZ TIMESTAMPTZ UUID
 """
+_USED = frozenset(
+    {"isnan", "starts_with", "regexp_full_match", "coalesce", "timezone", "list_contains", "list_aggregate", "len"}
+)
 
 
 class DuckDB:
@@ -73,7 +76,6 @@ class DuckDB:
         exp.Interval: frozenset({"this", "unit"}),
         exp.Extract: frozenset({"this", "expression"}),
         exp.IntDiv: frozenset({"this", "expression"}),
-        exp.Pow: frozenset({"this", "expression"}),
         exp.Select: frozenset({"qualify"}),
         exp.Group: frozenset({"all"}),
     }
@@ -90,10 +92,25 @@ class DuckDB:
         """Return the place of a parameter."""
         return f"${number}"
 
+    def returned(self, check: str) -> str:
+        """Return a condition for a RETURNING clause, in which DuckDB takes no parameters: as variables, bound too."""
+        return QUOTED_OR_PARAMETER.sub(lambda found: f"getvariable('bw_{found[1]}')" if found[1] else found[0], check)
+
     def own_functions(self) -> frozenset[str]:
         """Return the functions that the text of this class itself may call."""
         return (
-            frozenset({"isnan", "starts_with", "regexp_full_match", "coalesce", "timezone", "unnest"})
+            frozenset(
+                {
+                    "isnan",
+                    "starts_with",
+                    "regexp_full_match",
+                    "coalesce",
+                    "timezone",
+                    "list_contains",
+                    "list_aggregate",
+                    "len",
+                }
+            )
             | duckdb_masks.USED
         )
 
@@ -122,8 +139,12 @@ class DuckDB:
             name = f"CASE WHEN NOT isnan({reference}) THEN TRY_CAST({reference} AS {cast}) END"
         elif _is_number(column.type):
             name = f"TRY_CAST({reference} AS {cast})"
-        found = f"{name} IN (SELECT unnest(CAST({given} AS {cast}[])))"  # composed of quoted names
-        return f"CASE WHEN {given} IS NOT NULL THEN {found} END"  # a list that is missing is not an empty one
+        values = f"CAST({given} AS {cast}[])"
+        # A list that is missing is not an empty one; and what is NULL in it may be the value.
+        return (
+            f"CASE WHEN {name} IS NULL THEN NULL WHEN list_contains({values}, {name}) THEN TRUE"
+            f" WHEN len({values}) = list_aggregate({values}, 'count') THEN FALSE END"
+        )
 
     def within(self, reference: str, span: timedelta, column: Column, parameters: Parameters) -> str:
         """Return whether a moment lies in the last so long."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 FILE, SOURCES = "bailiwick", "sources"
 """Of the attached file, and of the schema of Parquet and CSV files, which lies in memory."""
+
+
+QUOTED_OR_PARAMETER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([0-9]+)""")
+"""What is quoted in text that we generated, or the number of a parameter outside of it."""
 
 
 def full(schema: str, name: str) -> tuple[str, str, str]:

@@ -64,6 +64,10 @@ class SQLite:
         """Return the place of a parameter."""
         return f"?{number}"
 
+    def returned(self, check: str) -> str:
+        """Return a condition as it may stand in a RETURNING clause."""
+        return check
+
     def own_functions(self) -> frozenset[str]:
         """Return the functions that the text of this class itself may call."""
         return _USED | OWN

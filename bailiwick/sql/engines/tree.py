@@ -99,6 +99,7 @@ def without_literals(sql: str, grammar: str) -> str:
 
 def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
     """Return a text whose n-th `?` is `:name` followed by n, and how many there are. Raises Refused."""
+    sign = "$" if grammar == "duckdb" else ":"  # there `x: y` means `y AS x`
     try:
         tokens = GRAMMARS[grammar].tokenize(sql)
     except (TokenError, ValueError, IndexError):
@@ -108,7 +109,7 @@ def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
     for token in tokens:
         if token.token_type == TokenType.PLACEHOLDER:
             count += 1
-            parts += [sql[end : token.start], f" :{name}{count} "]
+            parts += [sql[end : token.start], f" {sign}{name}{count} "]
             end = token.end + 1
     return "".join(parts) + sql[end:], count
 

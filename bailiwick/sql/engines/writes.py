@@ -167,7 +167,7 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
     """Return the text of a write, the form of the target's use in it, what it changes, and its query of rows."""
     before = found.target.text(parameters)
     after = found.target.text(parameters, alias="")
-    check = f"CASE WHEN {_written(found, after)} THEN 1 ELSE 0 END"
+    check = f"CASE WHEN {walk.dialect.returned(_written(found, after))} THEN 1 ELSE 0 END"
     row, new = f"{walk.prefix}row", f"{walk.prefix}value"
     ident, grammar = walk.dialect.ident, walk.dialect.grammar
     form = ""
