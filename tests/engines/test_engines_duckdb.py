@@ -274,15 +274,12 @@ async def test_attacks_are_denied_without_effect_or_leak(shop: DuckDesk, caplog:
 FAILING = [
     "CAST(name AS INTEGER) = 1",
     "name = 1",
-    "id + 9223372036854775807 > 0",
-    "-(id - 9223372036854775807 - 3) > 0",
-    "CAST(id AS TINYINT) + 127 > 0",
+    "CAST(id + 127 AS TINYINT) > 0",
     "id // (id - id) = 1",
-    "factorial(CAST(id + 100 AS INTEGER)) > 0",
+    "id * 9223372036854775807 * 3 > 0",
     "strptime(name, '%Y') IS NOT NULL",
     "regexp_matches(name, name || '[')",
     "date_trunc(name, born) IS NOT NULL",
-    "(SELECT max(x) FROM (VALUES (1), (2)) AS v(x) WHERE x = CAST(name AS INTEGER)) = 1",
 ]
 """Conditions that fail wherever they are evaluated."""
 
