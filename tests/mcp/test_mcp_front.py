@@ -103,6 +103,20 @@ def test_query_asks_the_databases_of_the_session_and_no_others(bot: McpClient, t
     assert tester.call("query", sql="SELECT id FROM orders").code == "resource_unknown"
 
 
+def test_query_takes_parameters_and_tells_rows_as_csv(bot: McpClient) -> None:
+    sql = "SELECT id, total, ? AS word FROM orders WHERE id = ?"
+    assert bot.call("query", sql=sql, parameters=["a,b", 1]).data["rows"] == [[1, 20, "a,b"]]
+    answer = bot.call("query", sql=sql, parameters=["a,b", 1], format="csv")
+    assert answer.data["csv"] == 'id,total,word\r\n1,20,"a,b"\r\n'
+    assert [each["name"] for each in cast("list[dict[str, str]]", answer.data["columns"])] == ["id", "total", "word"]
+    assert "rows" not in answer.data
+    assert bot.call("query", sql="SELECT card FROM orders", format="csv").code == "field_not_granted"
+    assert bot.call("query", sql=sql, parameters=[1]).code == "statement_unparsable"
+    assert bot.call("query", sql=sql, parameters=[[1], 1]).code == "statement_unparsable"
+    assert bot.call("query", sql=sql, parameters="x").code == "argument_not_granted"
+    assert bot.call("query", sql=sql, parameters=["a", 1], format="xml").code == "argument_not_granted"
+
+
 def test_the_ledger_has_no_literal_of_a_query(bot: McpClient, desk: Desk) -> None:
     assert bot.call("query", sql="SELECT id FROM orders WHERE total <> 7345127", reason="looks").data["rows"] == [[1]]
     told = [each for each in desk.records() if "looks" in str(each.get("purpose"))]

@@ -12,6 +12,7 @@ from typing import cast
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
+from bailiwick.model.record import JsonValue
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.replies import Result, denied
 from bailiwick.mounts.sql.front import SqlMounts
@@ -19,6 +20,8 @@ from bailiwick.mounts.sql.results import Denied, Failed
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import scope_in_words
 
+_FORMATS = ("json", "csv")
+_ARGUMENTS = frozenset({"sql", "mount", "parameters", "format", "reason"})
 Run = Callable[[Mapping[str, Json]], Awaitable[Result]]
 
 
@@ -78,26 +81,50 @@ class BuiltIn:
     async def _query(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         mounts, sql = self._mounts(live), arguments.get("sql")
         mount = arguments.get("mount", mounts[0] if len(mounts) == 1 else None)
-        if not isinstance(sql, str) or not isinstance(mount, str) or not {*arguments} <= {"sql", "mount", "reason"}:
-            message = "`query` takes `sql`, `reason`, and `mount`" + (", which is needed" if len(mounts) > 1 else "")
-            return denied(Denial("argument_not_granted", message, f"mounts: {', '.join(mounts)}", "give texts"))
+        given, form = arguments.get("parameters", []), arguments.get("format", "json")
+        known = isinstance(given, list) and form in _FORMATS and {*arguments} <= _ARGUMENTS
+        if not isinstance(sql, str) or not isinstance(mount, str) or not known:
+            message = "`query` takes `sql`, `parameters`, `format`, `reason`, and `mount`"
+            message += ", which is needed" if len(mounts) > 1 else ""
+            allowed = f"mounts: {', '.join(mounts)}; formats: {', '.join(_FORMATS)}"
+            return denied(Denial("argument_not_granted", message, allowed, "give texts, and a list of parameters"))
         if mount not in mounts:
             return denied(Denial("resource_unknown", "that is no database of this session", ", ".join(mounts)))
         reason = arguments.get("reason")
         purpose = reason[:500] if isinstance(reason, str) else ""
-        answer = await self._databases.query(live, mount, sql, purpose=purpose)
+        parameters = cast("list[JsonValue]", given)
+        answer = await self._databases.query(live, mount, sql, parameters, purpose=purpose)
         if isinstance(answer, Denied):
             return denied(answer.denial, answer.record)
         data = cast("dict[str, Json]", answer.json())
+        if form == "csv" and not isinstance(answer, Failed) and answer.affected is None:
+            return _as_csv(answer.csv(), data)
         text = json.dumps(data, ensure_ascii=False)
         failed = isinstance(answer, Failed)
         return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": failed}
+
+
+def _as_csv(rows: str, data: Mapping[str, Json]) -> Result:
+    """Return rows as CSV, and the rest of the answer (types, whether it was ended, its record) beside them."""
+    rest = {name: value for name, value in data.items() if name != "rows"}
+    told = [rows, *([json.dumps(rest["ended"], ensure_ascii=False)] if "ended" in rest else [])]
+    return {
+        "content": [{"type": "text", "text": each} for each in told],
+        "structuredContent": {**rest, "csv": rows},
+        "isError": False,
+    }
 
 
 def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
     properties: dict[str, Json] = {
         "sql": {"type": "string", "description": "One statement, in the database's own dialect."},
         "mount": {"type": "string", "enum": list(mounts), "description": "Which database."},
+        "parameters": {
+            "type": "array",
+            "items": {"type": ["string", "number", "boolean", "null"]},
+            "description": "One value for each `?` of the statement.",
+        },
+        "format": {"type": "string", "enum": list(_FORMATS), "description": "How rows are told: `json` with types."},
         "reason": {"type": "string", "description": "What it is for; people who review read it."},
     }
     return {

@@ -106,14 +106,14 @@ def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
     if beyond:
         _log.error("DuckDB reads in a statement what is not in its plan: %s", beyond)
         return _GUARDED
-    values = _values(job)
+    values = values_of(job)
     if plan.kind == "READ":
         connection.execute("BEGIN TRANSACTION READ ONLY")
-        return _read(connection.execute(plan.sql, _used(plan.sql, values)), job)
+        return _read(connection.execute(plan.sql, used(plan.sql, values)), job)
     connection.execute("BEGIN")
     for place in range(plan.parameters, len(values)):  # RETURNING takes no parameters: they stand there as variables
         connection.execute(f"SET VARIABLE bw_{place + 1} = $1", [values[place]])
-    checks = connection.execute(plan.sql, _used(plan.sql, values)).fetchall()
+    checks = connection.execute(plan.sql, used(plan.sql, values)).fetchall()
     batch = job.bounds.batch
     if batch is not None and len(checks) > batch:
         return Written(len(checks), "batch_exceeded")
@@ -125,7 +125,7 @@ def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
     return Written(len(checks))
 
 
-def _values(job: Job) -> list[object]:
+def values_of(job: Job) -> list[object]:
     """Return the values as DuckDB takes them: lists as lists, the pads of the mask key in their places."""
     first = job.plan.parameters
     found: list[object] = list(job.values)
@@ -138,7 +138,7 @@ def _values(job: Job) -> list[object]:
     return found
 
 
-def _used(sql: str, values: list[object]) -> dict[str, object]:
+def used(sql: str, values: list[object]) -> dict[str, object]:
     """Return the values of the parameters that a text has: DuckDB takes no others."""
     places = {int(found[1]) for found in QUOTED_OR_PARAMETER.finditer(sql) if found[1]}
     return {str(place): value for place, value in enumerate(values, 1) if place in places}
