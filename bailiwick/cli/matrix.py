@@ -76,7 +76,7 @@ def _check_names(policy: Policy, agent: str | None, task: str | None, resource: 
     from bailiwick.errors import PolicyError
     from bailiwick.policy.problem import near
 
-    every = (*policy.mounts.values(), *policy.mcp.values())
+    every = (*policy.mounts.values(), *policy.tool_mounts.values())
     resources = [name for mount in every for name in mount.resources]
     given: Iterable[tuple[str, str | None, Iterable[str]]] = (
         ("agent", agent, policy.agents),

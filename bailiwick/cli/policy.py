@@ -196,7 +196,7 @@ def _valid(path: Path) -> tuple[Policy, Lock | None]:
 
 def _counts(policy: Policy) -> str:
     grants = sum(len(role.grants) for role in policy.roles.values())
-    resources = sum(len(mount.resources) for mount in (*policy.mounts.values(), *policy.mcp.values()))
+    resources = sum(len(mount.resources) for mount in (*policy.mounts.values(), *policy.tool_mounts.values()))
     parts = (
         _count(len(policy.every_mount), "mount"),
         _count(resources, "resource"),

@@ -49,6 +49,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
     from bailiwick.gateway.run import run_until_told
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
+    from bailiwick.mounts.python.front import PythonFront
     from bailiwick.mounts.sql.front import SqlMounts
 
     def started(gateway: Running) -> None:
@@ -59,5 +60,5 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
     databases = SqlMounts(config)
-    fronts = [PostgresFront(config), databases, McpFront(config, databases)]
+    fronts = [PostgresFront(config), databases, McpFront(config, databases), PythonFront(config)]
     await run_until_told(policy, config, os.environ, fronts, started)

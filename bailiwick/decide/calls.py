@@ -105,7 +105,7 @@ def _less_denies(
         else:
             hidden |= deny.hidden
     ids = tuple(grant.grant for grant in grants)
-    mount = asking.policy.mcp.get(tool.mount)
+    mount = asking.policy.tool_mounts.get(tool.mount)
     known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
     bounds = ceilings(known, () if mount is None else mount.limits, "read")
     allow = Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds)
@@ -227,7 +227,7 @@ def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Argume
 
 def _unknown(scope: Scope, name: str) -> Deny:
     message = f"{quoted(name)} is not a tool of this session"
-    return Deny(Denial("resource_unknown", message, _names(scope.tools), "see `tools/list`"))
+    return Deny(Denial("resource_unknown", message, _names(scope.tools), "call one that the session has"))
 
 
 def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:

@@ -18,6 +18,16 @@ from bailiwick.model.scope import ResourceScope, Scope
 _most_listed = 12
 
 
+def words_of(denial: Denial) -> str:
+    """Return a denial in one line, for whoever reads it in place of a result."""
+    words = denial.message
+    if denial.allowed:
+        words += f"; allowed: {denial.allowed}"
+    if denial.remedy:
+        words += f"; {denial.remedy}"
+    return f"denied ({denial.code}): {words}"
+
+
 class Denials:
     """Says the denials of one scope. What they have in common is computed once, when first needed."""
 

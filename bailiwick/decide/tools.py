@@ -12,7 +12,7 @@ from bailiwick.model.label import Level, level_of, levels
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Narrowing, Policy
 from bailiwick.model.scope import CallGrant, ToolScope
-from bailiwick.model.tool import McpMount, Tool, ToolResource
+from bailiwick.model.tool import McpMount, PythonMount, Tool, ToolResource
 
 _open_levels: tuple[Level, ...] = levels[: levels.index("confidential")]
 
@@ -22,7 +22,7 @@ def tool_scopes(
 ) -> dict[str, ToolScope]:
     """Return the tools, by the names that agents see, in the order of the policy."""
     found: dict[str, ToolScope] = {}
-    for mount in policy.mcp.values():
+    for mount in policy.tool_mounts.values():
         for tool in mount.tools.values():
             scope = _scope(policy, lock, mount, tool, grants) if _left(tool, narrowings) else None
             if scope is not None:
@@ -41,8 +41,11 @@ def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
     return True
 
 
-def _scope(policy: Policy, lock: Lock, mount: McpMount, tool: Tool, grants: Sequence[Grant]) -> ToolScope | None:
-    locked = lock.tools.get(mount.name, {}).get(tool.name)
+def _scope(
+    policy: Policy, lock: Lock, mount: McpMount | PythonMount, tool: Tool, grants: Sequence[Grant]
+) -> ToolScope | None:
+    accepted = mount.accepted if isinstance(mount, PythonMount) else lock.tools.get(mount.name, {})
+    locked = accepted.get(tool.name)
     resource = mount.resources.get(tool.action.resource)
     if locked is None or resource is None:
         return None

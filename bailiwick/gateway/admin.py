@@ -20,8 +20,8 @@ from bailiwick.errors import BailiwickError, ConfigError
 from bailiwick.gateway.wire import Fields, Json
 
 _log = logging.getLogger("bailiwick.admin")
-_longest = 256 * 1024
-"""Bytes of a request."""
+_longest = 16 * 1024 * 1024
+"""Bytes of a request, which may hold the result of a function."""
 _idle_seconds = 30
 _longest_path = 100
 """Bytes: systems take 104 to 108."""

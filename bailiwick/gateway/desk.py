@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bailiwick.errors import BailiwickError, ProtocolError, SessionError
 from bailiwick.gateway.change_told import change_in_full, change_told
 from bailiwick.gateway.changes import Changes
+from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opener, Wanted
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
@@ -18,7 +19,7 @@ from bailiwick.gateway.stored import scalar_to_json
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import SessionState, User
-from bailiwick.policy.words import scope_in_words
+from bailiwick.policy.tool_words import session_in_words
 
 
 class RefusedError(BailiwickError):
@@ -30,6 +31,10 @@ class RefusedError(BailiwickError):
         self.code = denial.code
 
 
+Answer = Callable[[Fields, str], Awaitable[Mapping[str, Json]]]
+"""(the fields of a request, who asks) → the result; raises BailiwickError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What can be asked of a running gateway by those who run it."""
@@ -39,10 +44,13 @@ class Desk:
     reloader: Reloader
     fronts: Callable[[], Mapping[str, tuple[str, int]]]
     changes: Changes
+    more: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
+    """What the mounts answer themselves."""
 
     async def answer(self, do: str, fields: Fields, peer: str) -> Mapping[str, Json]:
         """Answer one request. Raises BailiwickError with what the caller is told."""
-        answers: Mapping[str, Callable[[Fields, str], Awaitable[Mapping[str, Json]]]] = {
+        answers: Mapping[str, Answer] = {
+            **self.more,
             "session.open": self._open,
             "session.list": self._list,
             "session.show": self._show,
@@ -68,7 +76,7 @@ class Desk:
         return {
             "session": self._told(stored),
             "token": opened.token,
-            "words": [*scope_in_words(live.scope, self.sessions.force.lock)],
+            "words": self._words(live),
             "fronts": self._addresses(),
             "kinds": self._kinds(),
         }
@@ -84,8 +92,7 @@ class Desk:
         del peer
         stored = await self._named(fields)
         live = self.sessions.registry.get(stored.session.id)
-        words = () if live is None else scope_in_words(live.scope, self.sessions.force.lock)
-        return {"session": self._told(stored), "words": [*words]}
+        return {"session": self._told(stored), "words": [] if live is None else self._words(live)}
 
     async def _close(self, fields: Fields, peer: str) -> Mapping[str, Json]:
         return await self._end(fields, "CLOSED", "closed", peer)
@@ -135,13 +142,18 @@ class Desk:
         fields.done()
         return await self.sessions.find(session_id)
 
+    def _words(self, live: Live) -> list[Json]:
+        """Return what a session may do with data, tools and functions of its mounts, in words."""
+        return [*session_in_words(live.scope, self.sessions.force.lock, live.mounts)]
+
     def _addresses(self) -> dict[str, Json]:
         return {name: {"host": host, "port": port} for name, (host, port) in self.fronts().items()}
 
     def _kinds(self) -> dict[str, Json]:
         """Return what kind of mount each one is."""
         policy = self.sessions.force.policy
-        return {**{name: mount.kind for name, mount in policy.mounts.items()}, **dict.fromkeys(policy.mcp, "mcp")}
+        kinds: dict[str, Json] = {name: mount.kind for name, mount in policy.mounts.items()}
+        return {**kinds, **dict.fromkeys(policy.mcp, "mcp"), **dict.fromkeys(policy.python, "python")}
 
     def _told(self, stored: StoredSession) -> dict[str, Json]:
         session = stored.session

@@ -168,11 +168,18 @@ class Gateway:
 
     def decide_call(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
         """Decide a call of a tool by the name that the agent knows; what is not of its session does not exist."""
+        return self._decide_call(live, live.tools, name, arguments)
+
+    def decide_function(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+        """Decide a call of a function that an application guards; as `decide_call`."""
+        return self._decide_call(live, live.functions, name, arguments)
+
+    def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments) -> Admitted | Refused:
         try:
             session = live.session
             asking = Asking(
                 live.terms.table.policy,
-                live.tools,
+                scope,
                 lambda ref: session.value(ref.path),
                 session_values(session),
                 self._clock(),

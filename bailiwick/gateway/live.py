@@ -124,7 +124,7 @@ class Live:
         """The mounts that it was opened for."""
         self.terms = terms
         self.ended: Ending | None = None
-        self._tools: tuple[Scope, Scope] | None = None
+        self._tools: tuple[Scope, Scope, Scope] | None = None
 
     @property
     def session(self) -> Session:
@@ -138,12 +138,13 @@ class Live:
 
     @property
     def tools(self) -> Scope:
-        """The scope with the tools of just those mounts that the session was opened for."""
-        scope = self.terms.table.scope
-        if self._tools is None or self._tools[0] is not scope:
-            kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
-            self._tools = (scope, replace(scope, tools=kept))
-        return self._tools[1]
+        """The scope with the servers' tools of just those mounts that the session was opened for."""
+        return self._split()[1]
+
+    @property
+    def functions(self) -> Scope:
+        """The scope with the functions of just those mounts that the session was opened for."""
+        return self._split()[2]
 
     @property
     def policy(self) -> str:
@@ -222,6 +223,15 @@ class Live:
         self._in_flight = 0
         for cut in cuts:
             asyncio.get_running_loop().call_soon(cut, why)
+
+    def _split(self) -> tuple[Scope, Scope, Scope]:
+        scope = self.terms.table.scope
+        if self._tools is None or self._tools[0] is not scope:
+            kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
+            tools = {name: tool for name, tool in kept.items() if not tool.is_function}
+            functions = {name: tool for name, tool in kept.items() if tool.is_function}
+            self._tools = (scope, replace(scope, tools=tools), replace(scope, tools=functions))
+        return self._tools
 
     def _out_of_hours(self, now: datetime) -> bool:
         """Look the wall clock up at most once a second."""

@@ -12,13 +12,13 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import bailiwick
 from bailiwick.gateway.admin import AdminServer
 from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig
-from bailiwick.gateway.desk import Desk
+from bailiwick.gateway.desk import Answer, Desk
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
@@ -35,6 +35,16 @@ from bailiwick.gateway.ulid import Ulids
 from bailiwick.gateway.underway import Underway
 
 _log = logging.getLogger("bailiwick.gateway")
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A front that is asked through the gateway's desk, and does not listen by itself."""
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What can be asked of it, by the names of the requests."""
+        ...
 
 
 class Front(Protocol):
@@ -94,6 +104,8 @@ class Running:
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
         self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
         self.reloader: Reloader | None = None
+        self.desk: Desk | None = None
+        """Who answers those who run it; there is one once it has started."""
         self._admin: AdminServer | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -117,8 +129,9 @@ class Running:
             self.fronts = (*self.fronts, front)
             if front.address is not None:
                 _log.info("%s clients connect to %s:%d", front.name, *front.address)
-        desk = Desk(self.sessions, self.opener, self.reloader, self.addresses, self.gateway.changes)
-        self._admin = AdminServer(self.config.admin_socket, desk.answer)
+        more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
+        self.desk = Desk(self.sessions, self.opener, self.reloader, self.addresses, self.gateway.changes, more)
+        self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
         self._watching = asyncio.create_task(self.reloader.watch())
         self._watching.add_done_callback(_watch_ended)

@@ -50,6 +50,14 @@ class Fields:
             found[key] = tuple(_text(name, each) for each in value) if many else _text(name, value)
         return found
 
+    def mapping(self, name: str) -> Mapping[str, Json]:
+        """Take a mapping of whatever, empty when there is none."""
+        return self._mapping(name)
+
+    def value(self, name: str) -> Json:
+        """Take whatever is there, None when there is nothing."""
+        return self._left.pop(name, None)
+
     def flag(self, name: str) -> bool:
         """Take a truth value, false when there is none."""
         found = self._left.pop(name, False)

@@ -18,7 +18,11 @@ from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.value import ValueType
 
 if TYPE_CHECKING:
-    from bailiwick.model.tool import McpMount, ToolResource  # which is made of this module's limits and secrets
+    from bailiwick.model.tool import (
+        McpMount,
+        PythonMount,
+        ToolResource,
+    )  # which is made of this module's limits and secrets
 
 Preview = Literal["rows", "count", "off"]
 """Rows before and after, and how many; only how many; nothing, so that nothing runs (triggers may reach outside)."""
@@ -278,6 +282,8 @@ class Policy:
     """Path of a key, e.g. `("roles", "support", "grants", "0", "rows")` → where it stands. Not part of the content."""
     mcp: Mapping[str, McpMount] = field(default_factory=dict[str, "McpMount"])
     """The mounts of kind `mcp`. Their names, and those of their resources, are unique together with the others'."""
+    python: Mapping[str, PythonMount] = field(default_factory=dict[str, "PythonMount"])
+    """The mounts of kind `python`, likewise."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""
@@ -288,12 +294,17 @@ class Policy:
 
     def tool_resource(self, name: str) -> ToolResource | None:
         """Return the resource of that name that tools act on."""
-        for mount in self.mcp.values():
+        for mount in self.tool_mounts.values():
             if name in mount.resources:
                 return mount.resources[name]
         return None
 
     @property
+    def tool_mounts(self) -> Mapping[str, McpMount | PythonMount]:
+        """Return the mounts whose resources are acted on by tools or functions."""
+        return {**self.mcp, **self.python}
+
+    @property
     def every_mount(self) -> tuple[str, ...]:
         """Return the names of the mounts of all kinds."""
-        return (*self.mounts, *self.mcp)
+        return (*self.mounts, *self.tool_mounts)

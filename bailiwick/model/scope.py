@@ -132,6 +132,11 @@ class ToolScope:
     held: tuple[str, ...] = ()
     """Gates that hold every call."""
 
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function that an application guards, and no server's tool."""
+        return self.tool.parameters is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -1,4 +1,4 @@
-"""Tools as a policy maps them: mounts of kind `mcp`, and what was accepted of their servers."""
+"""Tools as a policy maps them: mounts of kind `mcp`, with what was accepted of their servers, and of kind `python`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Tool:
     target: tuple[str, ...] = ()
     """Arguments that say whom or what it concerns."""
     cost: Limit | None = None
+    parameters: tuple[str, ...] | None = None
+    """Of a function of a mount of kind `python`: the arguments that it takes. None: it is a server's tool."""
     position: Position = NOWHERE
 
 
@@ -67,6 +69,22 @@ class McpMount:
     """Sent with each request to the URL."""
     prefix: str = ""
     """Put before the names of its tools, so that two servers may have tools of one name."""
+    limits: tuple[Limit, ...] = ()
+    """Ceilings on every call, beside those of the grants."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class PythonMount:
+    """An enforcement point in front of functions of an application, which guards them itself (`bailiwick.guard`)."""
+
+    name: str
+    tools: Mapping[str, Tool]
+    """The functions, by the names under which they are guarded."""
+    resources: Mapping[str, ToolResource]
+    accepted: Mapping[str, LockedTool]
+    """What the policy says of each: it is accepted by being written there, for no server could change it."""
+    prefix: str = ""
     limits: tuple[Limit, ...] = ()
     """Ceilings on every call, beside those of the grants."""
     position: Position = NOWHERE

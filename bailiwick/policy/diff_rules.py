@@ -10,7 +10,7 @@ from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.policy import ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
 from bailiwick.model.position import NOWHERE
-from bailiwick.model.tool import McpMount
+from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
 from bailiwick.policy.types import references
 from bailiwick.policy.words import duration_in_words, limit_in_words, listed
@@ -37,6 +37,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, server in new.mcp.items():
         if name in old.mcp:
             yield from _server(old.mcp[name], server)
+    for name, functions in new.python.items():
+        if name in old.python:
+            yield from _tools(old.python[name], functions)
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
@@ -80,14 +83,23 @@ def _server(old: McpMount, new: McpMount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} points elsewhere: {where}", certain=False)
     if (old.env, old.headers) != (new.env, new.headers):
         yield Note(True, f"mount {new.name} hands its server other values", certain=False)
+    yield from _tools(old, new)
+
+
+def _tools(old: McpMount | PythonMount, new: McpMount | PythonMount) -> Iterator[Note]:
+    """Yield what changed about the tools or functions of a mount."""
+    what = "tool" if isinstance(new, McpMount) else "function"
     for name in sorted(old.tools.keys() & new.tools.keys()):
-        was, now = old.tools[name], new.tools[name]
-        if (was.fixed, was.items, was.description) != (now.fixed, now.items, now.description):
-            yield Note(True, f"tool {name} of mount {new.name} is mapped in another way", certain=False)
+        if _mapping(old.tools[name]) != _mapping(new.tools[name]):
+            yield Note(True, f"{what} {name} of mount {new.name} is mapped in another way", certain=False)
     yield from _mount_limits(old, new)
 
 
-def _mount_limits(old: Mount | McpMount, new: Mount | McpMount) -> Iterator[Note]:
+def _mapping(tool: Tool) -> object:
+    return tool.fixed, tool.items, tool.description, tool.parameters
+
+
+def _mount_limits(old: Mount | McpMount | PythonMount, new: Mount | McpMount | PythonMount) -> Iterator[Note]:
     """Yield each ceiling on statements that is another one now."""
     was, now = ({limit.name: limit for limit in mount.limits} for mount in (old, new))
     for name in dict.fromkeys((*was, *now)):

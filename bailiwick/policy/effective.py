@@ -63,9 +63,10 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 
 def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
-    for mount in policy.mcp.values():
+    for mount in policy.tool_mounts.values():
+        section = "tools" if mount.name in policy.mcp else "functions"
         for tool in mount.tools.values():
-            at = ("mounts", mount.name, "tools", tool.name)
+            at = ("mounts", mount.name, section, tool.name)
             if tool.target:
                 yield (*at, "target"), f"`target` of tool `{tool.name}`"
             if tool.cost is not None:

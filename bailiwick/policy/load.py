@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.position import Position
-from bailiwick.model.tool import McpMount
+from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy import rules
 from bailiwick.policy.agents import agent, task
 from bailiwick.policy.canonical import digest
@@ -58,7 +58,8 @@ def load(files: Mapping[str, str]) -> Loaded:
     every = _section(reading, named["mounts"], "mount", mount)
     mounts = {name: each for name, each in every.items() if isinstance(each, Mount)}
     servers = {name: each for name, each in every.items() if isinstance(each, McpMount)}
-    check_tool_names(reading, servers)
+    functions = {name: each for name, each in every.items() if isinstance(each, PythonMount)}
+    check_tool_names(reading, {**servers, **functions})
     roles = _section(reading, named["roles"], "role", role)
     agents = _section(reading, named["agents"], "agent", agent)
     tasks = _section(reading, named["tasks"], "task", task)
@@ -74,7 +75,7 @@ def load(files: Mapping[str, str]) -> Loaded:
     if any(problem.severity == "error" for problem in problems):
         return Loaded(None, problems)
     policy = Policy(
-        "", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged), servers
+        "", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged), servers, functions
     )
     return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
 

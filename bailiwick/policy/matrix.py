@@ -66,7 +66,7 @@ def matrix(
     if task is not None:
         agents = [name for name in agents if template is not None and name in template.agents]
     names = [name for mount in policy.mounts.values() for name in mount.resources if resource in (None, name)]
-    acted_on = [name for mount in policy.mcp.values() for name in mount.resources if resource in (None, name)]
+    acted_on = [name for mount in policy.tool_mounts.values() for name in mount.resources if resource in (None, name)]
     known = lock if lock is not None else lock_of_names(policy)
     cells: list[Cell] = []
     for each in agents:
@@ -93,7 +93,7 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
     words = [line for name, each in tools.items() for line in tool_in_words(name, each, most.grants)]
     if tools:
         words += [_denied(grant) for grant in most.conditional_denies(resource)]
-        mount = policy.mcp.get(next(iter(tools.values())).mount)
+        mount = policy.tool_mounts.get(next(iter(tools.values())).mount)
         words += [f"every call: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
     verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)

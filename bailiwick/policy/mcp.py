@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from bailiwick.model.policy import Limit, SecretRef
-from bailiwick.model.tool import BUILT_IN, Effect, McpMount, Tool, ToolResource, effects
+from bailiwick.model.tool import BUILT_IN, Effect, McpMount, PythonMount, Tool, ToolResource, effects
 from bailiwick.model.value import Operand
 from bailiwick.policy.document import Block, Entry, Node
 from bailiwick.policy.expect import block, choice, name_is_good, required, several, text
@@ -55,11 +55,11 @@ def mcp_mount(reading: Reading, entry: Entry, found: Block) -> McpMount | None:
         command=_command(report, command, what) if command else (),
         url=web_url(report, url.value, f"`url` of {what}") if url else None,
         tools=tools,
-        resources=_resources(reading, found, entry, tools),
+        resources=tool_resources(reading, found, entry, tools),
         env=_secrets(report, found.get("env"), what, _VARIABLE, _NOTHING),
         headers=_secrets(report, found.get("headers"), what, _TOKEN, _OWN_HEADERS),
         prefix=_prefix(report, prefix, what) if prefix else "",
-        limits=_ceilings(report, bounds, what) if bounds else (),
+        limits=call_ceilings(report, bounds, what) if bounds else (),
         position=entry.position,
     )
 
@@ -100,7 +100,8 @@ def _prefix(report: Report, entry: Entry, what: str) -> str:
     return found
 
 
-def _ceilings(report: Report, entry: Entry, what: str) -> tuple[Limit, ...]:
+def call_ceilings(report: Report, entry: Entry, what: str) -> tuple[Limit, ...]:
+    """Return the ceilings on every call of a mount."""
     found = limits(report, entry.value, f"`limits` of {what}", call_limits)
     for one in found:
         if one.per is not None:
@@ -114,19 +115,20 @@ def _tools(reading: Reading, found: Block, mount: str) -> dict[str, Tool]:
     inner = block(reading.report, entry.value, f"`tools` of mount {quoted(mount)}") if entry else None
     read: dict[str, Tool] = {}
     for item in inner.entries.values() if inner else ():
-        tool = _tool(reading, item)
+        tool = read_tool(reading, item, "tool", tool_keys)
         if tool is not None:
             read[item.key] = tool
     return read
 
 
-def _tool(reading: Reading, entry: Entry) -> Tool | None:
-    report, what = reading.report, f"tool {quoted(entry.key)}"
+def read_tool(reading: Reading, entry: Entry, kind: str, keys: tuple[str, ...]) -> Tool | None:
+    """Return a tool, or a function (`kind`), as an action; None when it is not usable."""
+    report, what = reading.report, f"{kind} {quoted(entry.key)}"
     if not _TOOL.fullmatch(entry.key):
-        message = f"{what} is not the name of a tool"
+        message = f"{what} is not the name of a {kind}"
         report.error(entry.position, "bad_name", message, "letters, digits, `_`, `-` and `.`, at most 128")
         return None
-    found = block(report, entry.value, what, tool_keys)
+    found = block(report, entry.value, what, keys)
     named = required(report, found, "action", what) if found else None
     done = action(report, named.value, f"`action` of {what}") if named else None
     if found is None or named is None or done is None:
@@ -174,7 +176,7 @@ def _fixed(reading: Reading, entry: Entry, what: str) -> dict[str, Operand]:
     return read
 
 
-def _resources(reading: Reading, found: Block, mount: Entry, tools: Mapping[str, Tool]) -> dict[str, ToolResource]:
+def tool_resources(reading: Reading, found: Block, mount: Entry, tools: Mapping[str, Tool]) -> dict[str, ToolResource]:
     """Return the resources that the tools act on, with their labels, and note their verbs."""
     report = reading.report
     entry = found.get("resources")
@@ -205,7 +207,7 @@ def _resource(report: Report, name: str, mount: str, entry: Entry | None) -> Too
     return ToolResource(name, mount, marks, entry.position if entry else ToolResource(name, mount).position)
 
 
-def check_tool_names(reading: Reading, mounts: Mapping[str, McpMount]) -> None:
+def check_tool_names(reading: Reading, mounts: Mapping[str, McpMount | PythonMount]) -> None:
     """Report tools that agents would see under one name, or under a name of the gateway's own."""
     seen: dict[str, str] = {}
     for mount in mounts.values():

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from bailiwick.model.policy import Mount, Resource
-from bailiwick.model.tool import McpMount
+from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import (
     block,
@@ -22,6 +22,7 @@ from bailiwick.policy.expect import (
 from bailiwick.policy.labels import labels
 from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
+from bailiwick.policy.python import python_mount
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.sql_mounts import default_schema, sql_mount
 from bailiwick.policy.values import mount_limits, secret_url, table
@@ -29,11 +30,12 @@ from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-later_kinds = ("http", "files", "email", "python")
+kinds = ("postgres", "sql", "mcp", "python")
+later_kinds = ("http", "files", "email")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
-def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
+def mount(reading: Reading, entry: Entry) -> Mount | McpMount | PythonMount | None:
     """Return one mount, or None when its kind is not supported or it is not usable."""
     report, what = reading.report, f"mount {quoted(entry.key)}"
     found = block(report, entry.value, what)
@@ -45,6 +47,8 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | None:
         return None
     if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "mcp":
         return mcp_mount(reading, entry, found)
+    if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "python":
+        return python_mount(reading, entry, found)
     if _is_sql(kind):
         return sql_mount(reading, entry, found, _resources(reading, found, entry.key, default_schema(found)))
     block(report, found, what, mount_keys)
@@ -82,12 +86,12 @@ def _kind_is_supported(report: Report, kind: Entry | None, what: str) -> bool:
     if kind is None:
         return True  # reported as missing; the rest is read as what is most likely meant
     found = text(report, kind.value, f"`kind` of {what}")
-    if found is None or found in ("postgres", "sql", "mcp"):
+    if found is None or found in kinds:
         return True
     if found in later_kinds:
         report.error(kind.value.position, "unsupported_kind", f"kind {quoted(found)} is not supported yet")
         return False
-    hint = near(found, ("postgres", "sql", "mcp", *later_kinds)) or "did you mean `postgres`?"
+    hint = near(found, (*kinds, *later_kinds)) or "did you mean `postgres`?"
     report.error(kind.value.position, "unknown_kind", f"unknown kind {quoted(found)}", hint)
     return False
 

@@ -1,4 +1,4 @@
-"""The part of the policy's JSON Schema that is about mounts of kind `mcp`."""
+"""The part of the policy's JSON Schema that is about mounts of kinds `mcp` and `python`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ def mcp_mount() -> dict[str, object]:
     return _object(properties, ["kind"])
 
 
+def python_mount() -> dict[str, object]:
+    """Return the schema of one mount of kind `python`."""
+    properties: dict[str, object] = {
+        "kind": {"const": "python", "description": "Functions of an application, which guards them."},
+        "functions": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/function"},
+            "description": "The functions, as actions. What is not mapped does not exist for agents.",
+        },
+        "resources": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/tool_resource"},
+            "description": "Labels of what the functions act on.",
+        },
+        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every call."},
+    }
+    return _object(properties, ["kind", "functions"])
+
+
 def tool_schemas() -> dict[str, object]:
     """Return the definitions that it refers to."""
     scalar = {"type": ["string", "number", "boolean"]}
@@ -59,7 +78,9 @@ def tool_schemas() -> dict[str, object]:
             "description": "Path in a result (or `*` for the rest) to its labels.",
         }
     }
-    return {"tool": _object(tool, ["action"]), "tool_resource": _object(labels, [])}
+    parameters = {**_TEXTS, "description": "The arguments that it takes. Without it: none."}
+    function = _object({**tool, "parameters": parameters}, ["action"])
+    return {"tool": _object(tool, ["action"]), "function": function, "tool_resource": _object(labels, [])}
 
 
 def _secrets(description: str) -> dict[str, object]:

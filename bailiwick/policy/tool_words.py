@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
+from bailiwick.model.lock import Lock
 from bailiwick.model.matcher import Anything
 from bailiwick.model.policy import Grant
-from bailiwick.model.scope import CallGrant, ToolScope
+from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.tool import EVERY_ARGUMENT
-from bailiwick.policy.words import listed, mask_in_words, matcher_in_words, operand_in_words, terms_in_words
+from bailiwick.policy.words import (
+    listed,
+    mask_in_words,
+    matcher_in_words,
+    operand_in_words,
+    scope_in_words,
+    terms_in_words,
+)
+
+
+def session_in_words(scope: Scope, lock: Lock, mounts: Collection[str]) -> tuple[str, ...]:
+    """Return one line for each thing that a session may do at those mounts: with data, tools and functions."""
+    resources = {name: each for name, each in scope.resources.items() if each.resource.mount in mounts}
+    lines = scope_in_words(replace(scope, resources=resources), lock)
+    tools = {name: tool for name, tool in scope.tools.items() if tool.mount in mounts}
+    return (*lines, *(line for name, tool in tools.items() for line in tool_in_words(name, tool, scope.grants)))
 
 
 def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | None = None) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
     for server in policy.mcp.values():
         for tool in server.tools.values():
             check.tool(server, tool)
+    for functions in policy.python.values():
+        for function in functions.tools.values():
+            names = frozenset(function.parameters or ())
+            check.arguments.setdefault(function.action.resource, []).append((function, names))
     for role in policy.roles.values():
         for index, grant in enumerate(role.grants):
             check.grant(grant, ("roles", role.name, "grants", str(index)))

@@ -17,8 +17,7 @@ from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.replies import Result, denied
 from bailiwick.mounts.sql.front import SqlMounts
 from bailiwick.mounts.sql.results import Denied, Failed
-from bailiwick.policy.tool_words import tool_in_words
-from bailiwick.policy.words import scope_in_words
+from bailiwick.policy.tool_words import session_in_words
 
 _FORMATS = ("json", "csv")
 _ARGUMENTS = frozenset({"sql", "mount", "parameters", "format", "reason"})
@@ -62,9 +61,7 @@ class BuiltIn:
         if arguments:
             return denied(Denial("argument_not_granted", "`my_permissions` takes no arguments", "", "leave them out"))
         session, scope = live.session, live.tools
-        reached = {name: each for name, each in scope.resources.items() if each.resource.mount in live.mounts}
-        lines = [line for line in scope_in_words(scope, self._lock()) if line.partition(":")[0] in reached]
-        lines += [line for name, tool in scope.tools.items() for line in tool_in_words(name, tool)]
+        lines = session_in_words(scope, self._lock(), live.mounts)
         data: dict[str, Json] = {
             "agent": session.agent,
             "user": None if session.user is None else session.user.id,
@@ -73,7 +70,7 @@ class BuiltIn:
             "context": {name: _plain(value) for name, value in session.context.items()},
             "expires_at": session.expires_at.isoformat(),
             "tools": list(scope.tools),
-            "may": lines,
+            "may": list(lines),
         }
         said = [f"agent {session.agent}, until {session.expires_at.isoformat()}", *lines]
         return {"content": [{"type": "text", "text": "\n".join(said)}], "structuredContent": data, "isError": False}

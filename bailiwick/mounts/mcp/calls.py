@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.limits import exceeded
-from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.call import Call
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.match.masks import Digest
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Request
+from bailiwick.model.decision import Allow, Denial, Deny, Request
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json, write
-from bailiwick.mounts.mcp.replies import Looked, Result, denied, looked_at, statement_of
+from bailiwick.mounts.mcp.replies import Looked, Result, denied, looked_at
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, UpstreamError, WithheldError, longest
+from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request, request_of, statement_of
 
-_longest_statement = 8192
 _longest_reason = 500
-_no_ledger = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 
 
 class ProtocolError(Exception):
@@ -64,6 +62,7 @@ class Calls:
         self._built_in = built_in
         self._terms = terms
         self._changed = changed
+        self._path = ToolPath(gateway, live)
 
     async def call(self, params: Mapping[str, Json]) -> Result:
         """Do what a `tools/call` asks, or say why not. Raises ProtocolError for a request that makes no sense."""
@@ -75,16 +74,15 @@ class Calls:
         blocked = self._live.blocked()
         if blocked is not None:
             told = {} if self._built_in.named(name, self._live) else arguments
-            return denied(blocked, await self._refuse(name, told, Request("", (), purpose), Deny(blocked)))
+            return denied(blocked, await self._path.refuse(name, told, Request("", (), purpose), Deny(blocked)))
         own = self._built_in.named(name, self._live)
         if own is not None:
             return await self._own(name, arguments, purpose, own)
         decided = self._gateway.decide_call(self._live, name, arguments)
         if isinstance(decided, Refused):
-            tool = decided.tool
-            accesses = () if tool is None else (Access(tool.tool.action.resource, tool.tool.action.verb),)
-            request = Request("" if tool is None else tool.mount, accesses, purpose)
-            return denied(decided.decision.denial, await self._refuse(name, arguments, request, decided.decision))
+            request = refused_request(decided, purpose)
+            record = await self._path.refuse(name, arguments, request, decided.decision)
+            return denied(decided.decision.denial, record)
         return await self._admitted(name, decided, purpose)
 
     async def _own(
@@ -100,59 +98,36 @@ class Calls:
         """
         call = Call("", name, Request("", (), purpose), Allow(()))
         result = await run(arguments)
-        kept, _ = await _durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
-        return result if kept else denied(_no_ledger)
+        kept, _ = await self._path.tell(call)
+        return result if kept else denied(NO_LEDGER)
 
     async def _admitted(self, name: str, admitted: Admitted, purpose: str) -> Result:
         tool = admitted.tool
-        action = tool.tool.action
-        request = Request(tool.mount, (Access(action.resource, action.verb),), purpose)
+        request = request_of(tool, purpose)
         try:
             upstream, changed, news = await self.connections.use(tool.mount)
         except UpstreamError as error:
             denial = _unavailable(str(error))
-            return denied(denial, await self._refuse(name, admitted.arguments, request, Deny(denial)))
+            return denied(denial, await self._path.refuse(name, admitted.arguments, request, Deny(denial)))
         if news:
             self._changed()
         if tool.tool.name in changed:
             message = "the server has changed this tool since it was accepted"
             denial = Denial("tool_changed", message, "", "ask the gateway's operator: `bailiwick accept` shows how")
-            return denied(denial, await self._refuse(name, admitted.arguments, request, Deny(denial)))
-        statement = statement_of(name, admitted.arguments, _longest_statement)
+            return denied(denial, await self._path.refuse(name, admitted.arguments, request, Deny(denial)))
+        statement = statement_of(name, admitted.arguments)
         call = Call(tool.mount, statement, request, admitted.allow, {"tool": tool.tool.name})
-        only_reads = action.verb == "read" and not tool.tool.effects
-        intent = ""
-        if not only_reads:
-            intent = await self._intended(call)
-            if not intent:
-                return denied(self._live.ended.denial if self._live.ended else _no_ledger)
-        began = time.monotonic()
-        self._live.started()
-        failure = "internal_error"
-        try:
-            done = await self._executed(upstream.request, admitted)
-            failure = ""
-        except asyncio.CancelledError:
-            failure = "cancelled"
-            raise
-        finally:  # also when it was the program that failed: what was executed is on record
-            if failure:
-                await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))
-            self._live.finished()
-        outcome = Outcome(done.code, done.items, done.size, _since(began))
-        kept, record = await self._settle(call, intent, outcome)
-        if not kept:
-            return denied(_no_ledger)
-        ended = self._live.ended
-        if ended is not None:
-            return denied(ended.denial, record)
-        if done.error is not None:
-            raise ProtocolError(*done.error)
-        return done.result if done.denial is None else denied(done.denial, record)
+        only_reads = tool.tool.action.verb == "read" and not tool.tool.effects
+        done = await self._path.run(call, lambda: self._executed(upstream.request, admitted), intends=not only_reads)
+        if done.denial is not None:
+            return denied(done.denial, done.record)
+        if isinstance(done.shown, ProtocolError):
+            raise done.shown
+        return done.shown or {}
 
     async def _executed(
         self, request: Callable[[str, Mapping[str, Json], int], Awaitable[Reply]], admitted: Admitted
-    ) -> _Done:
+    ) -> Done[Result | ProtocolError]:
         tool, bounds = admitted.tool, admitted.allow.ceilings or Ceilings()
         seconds = min(self._terms.longest_time, bounds.timeout or self._terms.longest_time)
         params = {"name": tool.tool.name, "arguments": admitted.arguments}
@@ -162,87 +137,29 @@ class Calls:
             reply = await asyncio.wait_for(request("tools/call", params, most), seconds)
         except TimeoutError:
             if bounds.timeout is not None and seconds == bounds.timeout:
-                return _Done(denial=exceeded("timeout_exceeded", bounds, 0))
-            return _Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
+                return Done(denial=exceeded("timeout_exceeded", bounds, 0))
+            return Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
         except UpstreamError as error:
             await self.connections.drop(tool.mount)
-            return _Done(denial=_failed(error, bounds))
+            return Done(denial=_failed(error, bounds))
         if reply.result is None:
             if not admitted.view.whole:
-                return _Done(code="tool_error", error=(INTERNAL_ERROR, "the server refused the call"))
-            return _Done(code="tool_error", error=(reply.code, reply.message[:1000]))
+                return Done(ProtocolError(INTERNAL_ERROR, "the server refused the call"), "tool_error")
+            return Done(ProtocolError(reply.code, reply.message[:1000]), "tool_error")
         return self._shown(admitted, reply.result, bounds)
 
-    def _shown(self, admitted: Admitted, result: Mapping[str, Json], bounds: Ceilings) -> _Done:
+    def _shown(self, admitted: Admitted, result: Mapping[str, Json], bounds: Ceilings) -> Done[Result | ProtocolError]:
         session = self._live.session
         looked: Looked = looked_at(
             admitted.view, result, lambda ref: session.value(ref.path), utc_now(), self._terms.digest
         )
         size = len(write(looked.result))
         if bounds.bytes is not None and size > bounds.bytes:
-            return _Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
+            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
         if bounds.rows is not None and looked.items is not None and looked.items > bounds.rows:
-            return _Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
+            return Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
         code = "tool_error" if looked.result.get("isError") is True else ""
-        return _Done(looked.result, code, looked.items, size)
-
-    async def _intended(self, call: Call) -> str:
-        """Return the id of the durable intent; empty when there is none, and then nothing is done."""
-        keeping = asyncio.ensure_future(_durably(lambda durable: self._gateway.intend(self._live, call, durable)))
-        try:
-            kept, intent = await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            kept, intent = await keeping
-            if kept:
-                await self._settle(call, intent, Outcome("cancelled"))
-            raise
-        if not kept:
-            self._live.finished()
-        return intent if kept else ""
-
-    async def _settle(self, call: Call, intent: str, outcome: Outcome) -> tuple[bool, str]:
-        if not intent:
-            return await _durably(lambda durable: self._gateway.call(self._live, call, outcome, durable))
-
-        def settle(durable: Durable) -> str:
-            self._gateway.settle(self._live, intent, call, outcome, durable)
-            return intent
-
-        return await _durably(settle)
-
-    async def _refuse(self, name: str, arguments: Mapping[str, Json], request: Request, decision: Decision) -> str:
-        """Record what is not done; return the id of the record, empty when there is none."""
-        call = Call(request.mount, statement_of(name, arguments, _longest_statement), request, decision)
-        kept, record = await _durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
-        return record if kept else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of a call that was executed."""
-
-    result: Result = field(default_factory=dict[str, Json])
-    code: str = ""
-    items: int | None = None
-    size: int | None = None
-    denial: Denial | None = None
-    error: tuple[int, str] | None = None
-
-
-async def _durably(append: Callable[[Durable], str]) -> tuple[bool, str]:
-    """Append a record and wait for its fate; return whether it is durable, and its id."""
-    fate: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def settled(durable: bool) -> None:
-        if not fate.done():
-            fate.set_result(durable)
-
-    record = append(settled)
-    return await fate, record
-
-
-def _since(began: float) -> int:
-    return int((time.monotonic() - began) * 1_000_000)
+        return Done(looked.result, code, looked.items, size)
 
 
 def _purpose(params: Mapping[str, Json]) -> str:

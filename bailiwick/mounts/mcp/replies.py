@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+from bailiwick.decide.denials import words_of
 from bailiwick.decide.results import View, show
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
@@ -83,20 +83,9 @@ def _text(text: str) -> Json:
 
 def denied(denial: Denial, record: str = "") -> Result:
     """Return a denial as a tool's error: in words for the model, and as data."""
-    words = denial.message
-    if denial.allowed:
-        words += f"; allowed: {denial.allowed}"
-    if denial.remedy:
-        words += f"; {denial.remedy}"
     more = {"allowed": denial.allowed, "remedy": denial.remedy, "action": denial.action}
     data: dict[str, Json] = {"code": denial.code, "message": denial.message}
     data |= {key: value for key, value in more.items() if value}
     if record:
         data["decision"] = record
-    return {"content": [_text(f"denied ({denial.code}): {words}")], "structuredContent": data, "isError": True}
-
-
-def statement_of(name: str, arguments: Mapping[str, Json], longest: int) -> str:
-    """Return a call as the ledger tells it, at most so long."""
-    text = f"{name} {json.dumps(arguments, ensure_ascii=True, sort_keys=True, separators=(',', ':'))}"
-    return text if len(text) <= longest else text[:longest] + "…"
+    return {"content": [_text(words_of(denial))], "structuredContent": data, "isError": True}

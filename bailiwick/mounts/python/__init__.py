@@ -1,0 +1,1 @@
+"""Python mounts: functions of an application, which it guards with `bailiwick.guard`."""

@@ -1,0 +1,144 @@
+"""Calls of tools on the one path, whatever stands behind them: record the intent → execute → settle, for one session.
+
+A mount decides (`Gateway.decide_call`), then has the call run here; how it is executed and looked at is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bailiwick.decide.calls import Refused
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.live import Live
+from bailiwick.model.decision import Access, Decision, Denial, Request
+from bailiwick.model.scope import ToolScope
+
+NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
+_longest_statement = 8192
+
+Shown = TypeVar("Shown")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Shown]):
+    """What came of a call that was executed: what is shown of it, or a denial."""
+
+    shown: Shown | None = None
+    code: str = ""
+    items: int | None = None
+    size: int | None = None
+    denial: Denial | None = None
+    record: str = ""
+    """The record that tells of it, when it was denied."""
+
+
+class ToolPath:
+    """The calls of one session."""
+
+    def __init__(self, gateway: Gateway, live: Live) -> None:
+        self._gateway = gateway
+        self._live = live
+
+    async def run(self, call: Call, execute: Callable[[], Awaitable[Done[Shown]]], *, intends: bool) -> Done[Shown]:
+        """Return what `execute` does, which is on record by then; or the denial that came instead.
+
+        With `intends` a durable intent stands before anything is executed; else, for what only reads and is wholly
+        buffered, one record stands before anything is shown. Cancelled, it still records what came of it.
+        """
+        intent = ""
+        if intends:
+            intent = await self._intended(call)
+            if not intent:
+                return Done(denial=self._live.ended.denial if self._live.ended else NO_LEDGER)
+        began = time.monotonic()
+        self._live.started()
+        failure = "internal_error"
+        try:
+            done = await execute()
+            failure = ""
+        except asyncio.CancelledError:
+            failure = "cancelled"
+            raise
+        finally:  # also when it was the program that failed: what was executed is on record
+            if failure:
+                await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))
+            self._live.finished()
+        outcome = Outcome(done.denial.code if done.denial else done.code, done.items, done.size, _since(began))
+        kept, record = await self._settle(call, intent, outcome)
+        if not kept:
+            return Done(denial=NO_LEDGER)
+        ended = self._live.ended
+        denial = done.denial if ended is None else ended.denial
+        return done if denial is None else Done(denial=denial, record=record)
+
+    async def tell(self, call: Call) -> tuple[bool, str]:
+        """Record a whole call whose outcome is known; return whether it is durable, and its record's id."""
+        return await _durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
+
+    async def refuse(self, name: str, arguments: Mapping[str, object], request: Request, decision: Decision) -> str:
+        """Record what is not done; return the id of the record, empty when there is none."""
+        kept, record = await self.tell(Call(request.mount, statement_of(name, arguments), request, decision))
+        return record if kept else ""
+
+    async def _intended(self, call: Call) -> str:
+        """Return the id of the durable intent; empty when there is none, and then nothing is done."""
+        keeping = asyncio.ensure_future(_durably(lambda durable: self._gateway.intend(self._live, call, durable)))
+        try:
+            kept, intent = await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            kept, intent = await keeping
+            if kept:
+                await self._settle(call, intent, Outcome("cancelled"))
+            raise
+        if not kept:
+            self._live.finished()
+        return intent if kept else ""
+
+    async def _settle(self, call: Call, intent: str, outcome: Outcome) -> tuple[bool, str]:
+        if not intent:
+            return await _durably(lambda durable: self._gateway.call(self._live, call, outcome, durable))
+
+        def settle(durable: Durable) -> str:
+            self._gateway.settle(self._live, intent, call, outcome, durable)
+            return intent
+
+        return await _durably(settle)
+
+
+def refused_request(refused: Refused, purpose: str) -> Request:
+    """Return the request of a call that was refused, as far as it is known what was asked for."""
+    tool = refused.tool
+    return Request("", (), purpose) if tool is None else request_of(tool, purpose)
+
+
+def request_of(tool: ToolScope, purpose: str) -> Request:
+    """Return the request that a call of a tool is."""
+    return Request(tool.mount, (Access(tool.tool.action.resource, tool.tool.action.verb),), purpose)
+
+
+def statement_of(name: str, arguments: Mapping[str, object]) -> str:
+    """Return a call as the ledger tells it, cut to a sane length."""
+    text = f"{name} {json.dumps(arguments, ensure_ascii=True, sort_keys=True, separators=(',', ':'))}"
+    return text if len(text) <= _longest_statement else text[:_longest_statement] + "…"
+
+
+async def _durably(append: Callable[[Durable], str]) -> tuple[bool, str]:
+    """Append a record and wait for its fate; return whether it is durable, and its id."""
+    fate: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settled(durable: bool) -> None:
+        if not fate.done():
+            fate.set_result(durable)
+
+    record = append(settled)
+    return await fate, record
+
+
+def _since(began: float) -> int:
+    return int((time.monotonic() - began) * 1_000_000)
