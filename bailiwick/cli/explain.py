@@ -33,11 +33,16 @@ class Explained:
     decision: Decision
     accesses: tuple[Access, ...] = ()
     plan: Plan | None = None
+    words: tuple[str, ...] = ()
+    """Of tools: how they may be called, or the call that would be made."""
 
 
 @app.command()
 def explain(
-    asked: Annotated[str, typer.Argument(metavar="SQL|ACTION", help="A statement, or `resource:verb[:field]`.")],
+    asked: Annotated[
+        str,
+        typer.Argument(metavar="SQL|ACTION|TOOL", help="A statement, `resource:verb[:field]`, or a tool with --args."),
+    ],
     agent: Annotated[str, typer.Option("--agent", help="The agent that asks.")],
     task: Annotated[str | None, typer.Option("--task", help="The task that it does.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="The person it is done for.")] = None,
@@ -45,11 +50,14 @@ def explain(
     values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the task; repeatable.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="The session's tenant.")] = None,
     mount: Annotated[str | None, typer.Option("--mount", help="The mount, where the policy has several.")] = None,
+    arguments: Annotated[
+        str | None, typer.Option("--args", help="Of a tool's or function's call, as JSON: then name the tool.")
+    ] = None,
     path: Annotated[Path, typer.Option("--policy", help="The policy, a file or a folder.")] = Path("policy.yaml"),
     connect: Annotated[bool, typer.Option("--connect", help="Read the live catalogue instead of the lock.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how a statement or an action would be decided. Without --connect the lock is all it needs.
+    """Show how a statement, an action or a call would be decided. Without --connect the lock is all it needs.
 
     Exit code 1 when it would be denied or held.
     """
@@ -57,14 +65,19 @@ def explain(
     from bailiwick.decide.scope import effective_scope
     from bailiwick.errors import PolicyError
     from bailiwick.model.action import data_verbs
+    from bailiwick.model.lock import Lock
 
     policy, lock = read(path)
+    if lock is None and not (policy.mounts or policy.mcp):
+        lock = Lock({})  # functions are accepted by standing in the policy
     if lock is None:
         raise PolicyError("there is no bailiwick.lock beside the policy", remedy=f"run `bailiwick accept {path}`")
     session = _session(policy, agent, task, user, group or [], values or [], tenant)
     scope = effective_scope(policy, lock, session)
     parts = asked.split(":")
-    if 2 <= len(parts) <= 3 and parts[1] in data_verbs and " " not in asked:
+    if arguments is not None or (len(parts) == 2 and policy.tool_resource(parts[0]) is not None):
+        found = [_of_tools(policy, scope, session, asked, arguments)]
+    elif 2 <= len(parts) <= 3 and parts[1] in data_verbs and " " not in asked:
         found = [_action(policy, scope, parts)]
     else:
         name = _mount(policy, mount)
@@ -154,6 +167,17 @@ def _action(policy: Policy, scope: Scope, parts: Sequence[str]) -> Explained:
     return Explained(":".join(parts), decide(policy, scope, request), (access,))
 
 
+def _of_tools(policy: Policy, scope: Scope, session: Session, asked: str, arguments: str | None) -> Explained:
+    from bailiwick.cli.explain_tools import tool_action, tool_call
+
+    if arguments is not None:
+        decision, words = tool_call(policy, scope, session, asked, arguments)
+    else:
+        resource, _, verb = asked.partition(":")
+        decision, words = tool_action(scope, resource, verb)
+    return Explained(asked, decision, words=words)
+
+
 def _statements(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: str) -> Iterator[Explained]:
     from bailiwick.decide.decide import decide
     from bailiwick.model.decision import Denial, Deny, Request
@@ -207,6 +231,7 @@ def _json(each: Explained, scope: Scope) -> dict[str, object]:
         "decision": type(each.decision).__name__.lower(),
         "accesses": [asdict(access) for access in each.accesses],
         "grants": grants,
+        **({"tools": list(each.words)} if each.words else {}),
     }
     if not isinstance(each.decision, Allow):
         found["denial"] = asdict(each.decision.denial)
@@ -248,6 +273,8 @@ def _print(each: Explained, scope: Scope) -> None:
     for access in each.accesses:
         fields = f" of {', '.join(access.fields)}" if access.fields else ""
         console.print(f"  needs      {escape(f'{access.resource}:{access.verb}{fields}')}")
+    for line in each.words:
+        console.print(f"  tools      {escape(line)}")
     if isinstance(each.decision, Allow):
         for name in each.decision.grants:
             grant = scope.grants.get(name)

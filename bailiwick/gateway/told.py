@@ -105,6 +105,10 @@ class SessionGroupings:
         for each in entries:
             self._entries.setdefault(each.told.resource, {})[each.told] = each
 
+    def asked(self, resource: str) -> int:
+        """Return how many different groupings of a resource were asked for."""
+        return len(self._entries.get(resource, {}))
+
     def ask(self, groupings: Sequence[Grouping], told: Sequence[Cells]) -> Telling | Denial:
         """Take up the groupings of a statement; `told` are they with their values. A denial: they are too many."""
         entries: dict[Cells, Entry] = {}

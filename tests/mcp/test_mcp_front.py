@@ -87,6 +87,10 @@ def test_my_permissions_tells_the_scope(bot: McpClient) -> None:
     assert answer.data["agent"] == "bot"
     assert answer.data["tools"] == ["search", "refund", "echo"]
     assert any("amount is at most 500" in line for line in cast("list[str]", answer.data["may"]))
+    budgets = cast("dict[str, object]", answer.data["budgets"])
+    assert 0 < cast("int", budgets["seconds"]) <= 24 * 3600
+    assert budgets["groupings"] == {}
+    assert answer.data["on_request"] == []
 
 
 def test_query_asks_the_databases_of_the_session_and_no_others(bot: McpClient, tester: McpClient) -> None:

@@ -14,10 +14,10 @@ from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.mcp.permissions import permissions
 from bailiwick.mounts.mcp.replies import Result, denied
 from bailiwick.mounts.sql.front import SqlMounts
 from bailiwick.mounts.sql.results import Denied, Failed
-from bailiwick.policy.tool_words import session_in_words
 
 _FORMATS = ("json", "csv")
 _ARGUMENTS = frozenset({"sql", "mount", "parameters", "format", "reason"})
@@ -27,7 +27,7 @@ Run = Callable[[Mapping[str, Json]], Awaitable[Result]]
 _PERMISSIONS: Mapping[str, Json] = {
     "name": "my_permissions",
     "title": "What this session may do",
-    "description": "Says in words and as data what this session may do, for whom, and until when.",
+    "description": "Says in words and as data what this session may do, what is left, and what people could open.",
     "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False},
     "annotations": {"readOnlyHint": True, "openWorldHint": False},
 }
@@ -60,19 +60,7 @@ class BuiltIn:
     async def _permissions(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         if arguments:
             return denied(Denial("argument_not_granted", "`my_permissions` takes no arguments", "", "leave them out"))
-        session, scope = live.session, live.tools
-        lines = session_in_words(scope, self._lock(), live.mounts)
-        data: dict[str, Json] = {
-            "agent": session.agent,
-            "user": None if session.user is None else session.user.id,
-            "task": session.task,
-            "tenant": _plain(session.tenant),
-            "context": {name: _plain(value) for name, value in session.context.items()},
-            "expires_at": session.expires_at.isoformat(),
-            "tools": list(scope.tools),
-            "may": list(lines),
-        }
-        said = [f"agent {session.agent}, until {session.expires_at.isoformat()}", *lines]
+        said, data = permissions(live, self._lock())
         return {"content": [{"type": "text", "text": "\n".join(said)}], "structuredContent": data, "isError": False}
 
     async def _query(self, live: Live, arguments: Mapping[str, Json]) -> Result:
@@ -136,7 +124,3 @@ def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
             "additionalProperties": False,
         },
     }
-
-
-def _plain(value: object) -> Json:
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
