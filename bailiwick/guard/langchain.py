@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel
 
 from bailiwick.errors import ConfigError
 from bailiwick.guard.denied import DeniedError, FunctionError
@@ -67,7 +68,8 @@ def _schema(tool: BaseTool) -> Mapping[str, Json]:
     found = function.get("parameters")
     schema = found if isinstance(found, dict) else {}
     given = cast("Mapping[str, Json]", schema.get("properties", {}))
-    injected = set(tool.args) - set(given) if not isinstance(tool.args_schema, dict) else set[str]()
+    whole = tool.args_schema
+    injected = set(whole.model_fields) - set(given) if isinstance(whole, type) and issubclass(whole, BaseModel) else ()
     if injected:
         message = f"tool `{tool.name}` has `{min(injected)}` injected, which a guard cannot hand on"
         raise ConfigError(message, remedy="guard the function behind it with `guard.function(unguarded=…)`")
