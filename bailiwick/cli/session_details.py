@@ -28,29 +28,35 @@ class Details:
     token: str = field(repr=False)
     mcp: str = ""
     """URL of the MCP endpoint, where the session reaches something by it."""
+    functions: bool = False
+    """Whether it reaches functions that an application guards, for which the token is all."""
 
     @staticmethod
     def of(opened: Mapping[str, Json]) -> Details:
         """Return the details in the answer to `session.open`."""
         session = cast("Mapping[str, Json]", opened["session"])
         front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("postgres")
-        if front is None:
-            raise SessionError("the gateway has no PostgreSQL front", remedy="use `--format json`")
         kinds = cast("Mapping[str, Json]", opened.get("kinds", {}))
         mounts = cast("list[str]", session["mounts"])
+        databases = tuple(name for name in mounts if kinds.get(name, "postgres") == "postgres")
+        if front is None and databases:
+            raise SessionError("the gateway has no PostgreSQL front", remedy="use `--format json`")
         return Details(
-            host=str(front["host"]),
-            port=int(cast("int", front["port"])),
-            mounts=tuple(name for name in mounts if kinds.get(name, "postgres") == "postgres"),
+            host="" if front is None else str(front["host"]),
+            port=0 if front is None else int(cast("int", front["port"])),
+            mounts=databases,
             user=str(session["agent"]),
             token=str(opened["token"]),
             mcp=_mcp(opened) if any(kinds.get(name) in ("mcp", "sql") for name in mounts) else "",
+            functions=any(kinds.get(name) == "python" for name in mounts),
         )
 
     def exports(self) -> str:
         """Return `export` lines for a shell. Raises SessionError where the session has several PostgreSQL mounts."""
-        values = {"BAILIWICK_MCP_URL": self.mcp, "BAILIWICK_TOKEN": self.token} if self.mcp else {}
-        if not self.mounts and self.mcp:
+        values = {"BAILIWICK_MCP_URL": self.mcp} if self.mcp else {}
+        if self.mcp or self.functions:
+            values["BAILIWICK_TOKEN"] = self.token
+        if not self.mounts and values:
             return _exports(values)
         if len(self.mounts) != 1:
             names = ", ".join(f"`{name}`" for name in self.mounts)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bailiwick.cli.main import app as program
+from bailiwick.guard import Allowed
 from tests.guard.conftest import POLICY, App
 
 pytestmark = pytest.mark.xdist_group("guard")
@@ -48,6 +49,17 @@ def test_a_call_of_a_function_is_explained(policy: Path) -> None:
 def test_the_matrix_shows_functions(policy: Path) -> None:
     found = CliRunner().invoke(program, ["matrix", str(policy), "--json"])
     assert "calls refund with customer_id is the session's customer_id" in found.output
+
+
+def test_a_session_is_opened_for_an_application(app: App) -> None:
+    place = ["--policy", str(app.folder / "policy.yaml")]
+    opened = CliRunner().invoke(
+        program, ["session", "open", "--agent", "bot", "--task", "work", "--set", "customer_id=9", *place]
+    )
+    assert opened.exit_code == 0, opened.output
+    token = opened.stdout.strip().removeprefix("export BAILIWICK_TOKEN=")
+    with app.guard.use(token) as session:
+        assert session.decide("refund", {"amount": 1}) == Allowed({"amount": 1, "customer_id": 9})
 
 
 def test_the_words_of_a_session_tell_its_functions(app: App) -> None:

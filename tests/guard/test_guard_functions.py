@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from bailiwick.errors import BailiwickError, ConfigError
+from bailiwick.gateway.wire import Json
 from bailiwick.guard import Allowed, Denied, DeniedError, FunctionError, Guard
 from tests.guard.conftest import App
 from tests.support.canary import leaks_in_files
@@ -464,7 +465,7 @@ def test_questions_are_answered_without_doing_anything(app: App) -> None:
         assert set(told) == {"refund", "send", "look_up", "orders", "page", "slow", "check"}
 
 
-_REFUND = {
+_REFUND: dict[str, Json] = {
     "type": "object",
     "properties": {
         "customer_id": {"type": "integer"},
