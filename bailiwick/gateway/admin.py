@@ -20,7 +20,7 @@ from bailiwick.errors import BailiwickError, ConfigError
 from bailiwick.gateway.wire import Fields, Json
 
 _log = logging.getLogger("bailiwick.admin")
-_longest = 16 * 1024 * 1024
+_longest = 4 * 1024 * 1024
 """Bytes of a request, which may hold the result of a function."""
 _idle_seconds = 30
 _longest_path = 100

@@ -16,7 +16,6 @@ from bailiwick.guard.session import Session
 from bailiwick.guard.transport import Transport
 from bailiwick.model.decision import Denial
 
-_longest_result = 15 * 1024 * 1024
 _NOT_BEGUN = Denial("ledger_unavailable", "the gateway does not answer, so nothing was done", remedy="try again")
 _NOT_ENDED = Denial(
     "ledger_unavailable",
