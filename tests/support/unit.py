@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-_SERVERS = frozenset({"postgres", "servers", "database", "new_database", "kept"})
+_SERVERS = frozenset({"postgres", "servers", "database", "new_database", "kept", "rig", "office"})
 """Fixtures that start something."""
 _FOLDERS = ("tests/e2e/", "tests/oracle/", "tests/hostile/")
 

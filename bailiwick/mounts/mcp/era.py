@@ -91,12 +91,12 @@ def modern_problem(message: Message, headers: Mapping[str, str] | None) -> Misma
     meta = message.params.get("_meta")
     given: Mapping[str, Json] = cast("dict[str, Json]", meta) if isinstance(meta, dict) else {}
     version = given.get(VERSION_KEY)
+    if not isinstance(version, str):  # before the headers: nothing can be compared with what is not there
+        return Mismatch((INVALID_PARAMS, f"`_meta` has no `{VERSION_KEY}`", None))
     if headers is not None:
         problem = _header_problem(message, headers, version)
         if problem:
             return Mismatch((HEADER_MISMATCH, f"header mismatch: {problem}", None))
-    if not isinstance(version, str):
-        return Mismatch((INVALID_PARAMS, f"`_meta` has no `{VERSION_KEY}`", None))
     if version not in MODERN:
         return Mismatch(
             (UNSUPPORTED_VERSION, "unsupported protocol version", {"supported": list(EVERY), "requested": version[:64]})
