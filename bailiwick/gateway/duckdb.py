@@ -73,6 +73,7 @@ class _Instance:
     seen: tuple[object, ...]
     """What the files were when they were opened."""
     users: int = 0
+    broken: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +96,13 @@ class Instances:
             if place in held:
                 held.remove(place)
             self._close_unused(_key(place))
+
+    def distrust(self, place: Place) -> None:
+        """Have the instance of a place opened anew: it failed within itself, and would do nothing more."""
+        with self._lock:
+            found = self._open.get(_key(place))
+            if found is not None:
+                found.broken = True
 
     @contextmanager
     def cursor(self, place: Place) -> Generator[DuckDBPyConnection]:
@@ -152,6 +160,8 @@ def _key(place: Place) -> str:
 def _serves(instance: _Instance, place: Place) -> bool:
     """Whether an open instance is what a place asks for, and its files are still those that it opened."""
     known = instance.place
+    if instance.broken:
+        return False
     if known.sources != place.sources and place.sources:
         return False
     return (known.writes or not place.writes) and instance.seen == _seen(known)
@@ -177,8 +187,11 @@ def _files(place: Place, pattern: str) -> list[str]:
 
 def _opened(place: Place) -> _Instance:
     """Open an instance: first the files, then every door is closed, then the lock on that is closed too."""
-    import duckdb  # costs start-up time, and is an extra
-
+    try:
+        import duckdb  # costs start-up time, and is an extra
+    except ImportError:
+        message = "the package `duckdb` is not installed"
+        raise BackendError(message, remedy="install Bailiwick with the extra `duckdb`") from None
     seen = _seen(place)
     try:
         connection = duckdb.connect(
@@ -277,13 +290,13 @@ def type_of(name: str) -> str:
 
 @contextmanager
 def _asking(place: Place) -> Generator[DuckDBPyConnection]:
-    import duckdb
+    with INSTANCES.cursor(place) as connection:
+        import duckdb
 
-    try:
-        with INSTANCES.cursor(place) as connection:
+        try:
             yield connection
-    except duckdb.Error as error:
-        raise _unreadable(error) from None
+        except duckdb.Error as error:
+            raise _unreadable(error) from None
 
 
 def _tables(connection: DuckDBPyConnection) -> dict[tuple[str, str], LockedTable]:

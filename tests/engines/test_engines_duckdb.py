@@ -97,6 +97,7 @@ async def test_ordinary_queries_hold_the_scope_and_nothing_else(shop: DuckDesk) 
     found = await shop.ask(clerk, "SELECT id, name, born, 1.5 AS x, price FROM customers, prices")
     assert isinstance(found, Result)
     assert [kind for _, kind in found.columns] == ["bigint", "text", "date", "numeric(2,1)", "double precision"]
+    assert await shop.rows(clerk, "SELECT ?::INTEGER + ?", "2", 3) == [(5,)]
     sql = "SELECT ?, name, ? FROM customers WHERE id IN (?) LIMIT ?"
     assert await shop.rows(clerk, sql, "x' OR 1=1 --", None, 2, 1) == [("x' OR 1=1 --", "Bob", None)]
     other = await shop.session("clerk-bot", tenant="2")
@@ -476,6 +477,11 @@ async def test_a_file_put_in_the_place_of_another_is_seen(shop: DuckDesk, tmp_pa
     with duckdb.connect(":memory:") as connection:
         connection.execute(script)
     assert answers(await shop.rows(clerk, "SELECT id FROM visits WHERE id > 7")) == [(100,), (8,)]
+    with INSTANCES.cursor(Place(str(tmp_path / "shop.db"))) as connection:
+        connection.execute("CREATE TABLE memory.main.mark (a INTEGER)")
+    INSTANCES.distrust(Place(str(tmp_path / "shop.db")))  # as after a failure within DuckDB
+    assert await shop.rows(clerk, "SELECT count(*) FROM visits") == [(6,)]
+    assert shop.direct("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'mark'") == [(0,)]
     (tmp_path / "visits-3.parquet").unlink()
     (tmp_path / "visits-3.parquet").symlink_to("/etc/hostname")
     assert await shop.rows(clerk, "SELECT count(*) FROM visits") == [(5,)]

@@ -63,6 +63,8 @@ class DuckDBFile:
             _log.error("DuckDB: %s", error)
             return _IN_USE
         except duckdb.Error as error:
+            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+                INSTANCES.distrust(self._place)
             if stop.due:
                 return Stopped(late=not stop.told)
             return _failed(error)

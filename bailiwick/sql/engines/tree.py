@@ -99,7 +99,8 @@ def without_literals(sql: str, grammar: str) -> str:
 
 def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
     """Return a text whose n-th `?` is `:name` followed by n, and how many there are. Raises Refused."""
-    sign = "$" if grammar == "duckdb" else ":"  # there `x: y` means `y AS x`
+    # there `x: y` means `y AS x`, and sqlglot reads no cast of a bare parameter
+    form = "(${})" if grammar == "duckdb" else ":{}"
     try:
         tokens = GRAMMARS[grammar].tokenize(sql)
     except (TokenError, ValueError, IndexError):
@@ -107,10 +108,10 @@ def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
     parts: list[str] = []
     count, end = 0, 0
     for token in tokens:
-        if token.token_type == TokenType.PLACEHOLDER:
+        if token.token_type in (TokenType.PLACEHOLDER, TokenType.QDCOLON):  # the latter is `?::`
             count += 1
-            parts += [sql[end : token.start], f" {sign}{name}{count} "]
-            end = token.end + 1
+            parts += [sql[end : token.start], f" {form.format(f'{name}{count}')} "]
+            end = token.start + 1
     return "".join(parts) + sql[end:], count
 
 
