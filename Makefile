@@ -37,6 +37,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	.venv/bin/python bench/rewrite.py
 	.venv/bin/python bench/scoped.py
 	.venv/bin/python bench/postgres.py
+	.venv/bin/python bench/mcp.py
 
 lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the pins forward
 	@scripts/setup dev
