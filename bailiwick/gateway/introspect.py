@@ -107,6 +107,16 @@ JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AN
 GROUP BY t.oid
 """
 
+_NAMED_KEYS = """
+SELECT r.oid AS relation, c.relname::text AS name, ARRAY(
+    SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey::int2[]) ORDER BY a.attname
+) AS columns
+FROM unnest($1::int8[]) AS r(oid) JOIN pg_catalog.pg_index AS x ON x.indrelid = r.oid::oid
+JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid
+WHERE x.indisunique AND x.indexprs IS NULL AND x.indpred IS NULL
+ORDER BY r.oid, c.relname
+"""
 _UNIQUES = """
 WITH RECURSIVE parts(root, oid) AS (
     SELECT r.oid, r.oid FROM unnest($1::int8[]) AS r(oid)
@@ -209,8 +219,9 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         system = _by_relation(await _columns(connection, None, system=True))
         leakproof = await connection.fetch(_LEAKPROOF)
         relations = {key: _accepted(rows, locked[key]) for key, rows in live.items() if key in locked}
-        uniques = await _uniques(connection, [relation.oid for relation in relations.values()])
         oids = [relation.oid for relation in relations.values()]
+        uniques = await _uniques(connection, oids)
+        named = await _named_keys(connection, oids)
         derives = {int(row["root"]) for row in await connection.fetch(_DERIVES, oids)}
         types = await _types(connection, [row for rows in live.values() for row in rows])
         rows = sorted({row.type_oid for rows in live.values() for row in rows if row.type_kind == "c"})
@@ -221,7 +232,12 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         version = int((await connection.fetch("SHOW server_version_num"))[0]["server_version_num"])
     return Catalogue(
         relations={
-            key: replace(relation, uniques=uniques.get(relation.oid, ()), derives=relation.oid in derives)
+            key: replace(
+                relation,
+                uniques=uniques.get(relation.oid, ()),
+                named_keys=named.get(relation.oid, ()),
+                derives=relation.oid in derives,
+            )
             for key, relation in relations.items()
             if relation.columns
         },
@@ -324,6 +340,16 @@ async def _uniques(connection: _Connection, oids: Sequence[int]) -> dict[int, tu
     found: defaultdict[int, list[tuple[str, ...]]] = defaultdict(list)
     for row in await connection.fetch(_UNIQUES, list(oids)):
         found[int(row["root"])].append(tuple(row["columns"]))
+    return {oid: tuple(keys) for oid, keys in found.items()}
+
+
+async def _named_keys(
+    connection: _Connection, oids: Sequence[int]
+) -> dict[int, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Oid → names and columns of the relation's own keys."""
+    found: defaultdict[int, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for row in await connection.fetch(_NAMED_KEYS, list(oids)):
+        found[int(row["relation"])].append((str(row["name"]), tuple(row["columns"])))
     return {oid: tuple(keys) for oid, keys in found.items()}
 
 

@@ -37,6 +37,8 @@ class Relation:
     uniques: tuple[tuple[str, ...], ...] | None = None
     """Columns of each key that rows must not share, also of its partitions; an empty one for a key that is not made of
     columns alone. None when not read from a live database."""
+    named_keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(name, columns) of its own unique constraints and indexes that are made of columns alone, over all rows."""
     derives: bool = False
     """Whether the database itself makes values of rows that are written: by generated columns or triggers before."""
 

@@ -83,6 +83,8 @@ class Plan:
     blind: bool = False
     """WRITE: an error over a key that another row has may tell of a row outside of the scope, where the new row is
     outside, too: the mount says `row_out_of_scope` in its place."""
+    keys: frozenset[tuple[str, str, str]] = frozenset()
+    """WRITE: (schema, table, name) of the unique constraints that an agent may be told about when a row breaks one."""
     template: str = ""
     """With `groupings`: what `groupings.composed` makes the text from that runs. `sql` itself then tells nothing."""
     groupings: tuple[Grouping, ...] = ()

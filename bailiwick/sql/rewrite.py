@@ -311,7 +311,8 @@ class Rewriter:
         own = dict.fromkeys(access for write in found for access in write.accesses)
         reads = _reads([*walk.read, *(use for write in found for use in write.uses)])
         blind = any(write.blind for write in found)
-        made = replace(plan, inner=tuple(write.accesses for write in inner), blind=blind)
+        keys = frozenset(key for write in found for key in write.target.table.told_keys())
+        made = replace(plan, inner=tuple(write.accesses for write in inner), blind=blind, keys=keys)
         return self._finished(node, made, statement, (*own, *reads), parameters)
 
     def _finished(
@@ -413,6 +414,7 @@ def _with_sql(plan: Plan, sql: str) -> Plan:
         plan.own_types,
         plan.inner,
         plan.blind,
+        plan.keys,
         plan.template,
         plan.groupings,
         plan.act,

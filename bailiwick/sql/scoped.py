@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -68,6 +68,12 @@ class ScopedRelation:
 
     def _visible(self, name: str) -> bool:
         return not self.is_held(name) and any(name in grant.fields for grant in self.scope.reads)
+
+    def told_keys(self) -> Iterator[tuple[str, str, str]]:
+        """Give (schema, table, name) of the keys whose columns can all be read, as the virtual catalogue lists them."""
+        for name, columns in self.relation.named_keys:
+            if self.columns.keys() >= set(columns):
+                yield self.relation.schema, self.relation.name, name
 
     def is_held(self, name: str) -> bool:
         """Whether reading the field waits for an approval."""

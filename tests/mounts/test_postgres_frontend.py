@@ -287,6 +287,37 @@ def test_a_write_that_fails_by_its_own_check_is_out_of_scope() -> None:
     assert play.ledger.outcomes() == [("outcome", "row_out_of_scope", 0)]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"s": "crm", "t": "items", "n": "items_pkey"}, True),
+        ({"s": "crm", "t": "items", "n": "items_secret_key"}, False),
+        ({"s": "crm", "t": "others", "n": "items_pkey"}, False),
+        ({"n": "items_pkey"}, False),
+    ],
+)
+def test_a_conflict_of_keys_names_its_constraint_where_the_plan_has_it(said: dict[str, str], told: bool) -> None:
+    keys = frozenset({("crm", "items", "items_pkey")})
+    play = Playbook(planned({"INSERT": Plan("WRITE", "INSERT", returns=False, keys=keys)}))
+    play.client(query("INSERT"))
+    reply = play.server(PARSED, BOUND, codec.NO_DATA, failed("23505", **said), READY)
+    error = error_of(reply)
+    assert {letter: error.get(letter) for letter in "stn"} == (said if told else dict.fromkeys("stn"))
+    assert ("items_pkey" in error["M"]) == told
+    assert b"CANARY" not in reply
+    assert b"hidden value" not in reply
+
+
+def test_another_error_names_no_constraint() -> None:
+    keys = frozenset({("crm", "items", "items_pkey")})
+    play = Playbook(planned({"INSERT": Plan("WRITE", "INSERT", returns=False, keys=keys)}))
+    play.client(query("INSERT"))
+    error = error_of(
+        play.server(PARSED, BOUND, codec.NO_DATA, failed("23514", s="crm", t="items", n="items_pkey"), READY)
+    )
+    assert error.keys() == {"S", "V", "C", "M"}
+
+
 @pytest.mark.parametrize("state", ["23505", "23P01"])
 @pytest.mark.parametrize(("blind", "told"), [(True, "42501"), (False, "")])
 def test_a_conflict_of_keys_is_told_only_where_it_tells_nothing_of_hidden_rows(
@@ -520,6 +551,17 @@ def test_a_client_that_sends_far_ahead_is_not_read() -> None:
     play.server(PARSED, BOUND, a_row(), READY)
     play.server(PARSED, BOUND, a_row(), READY)
     assert play.edge.reading_client
+
+
+def test_a_long_message_that_came_in_part_while_another_ran_is_read_to_its_end() -> None:
+    play = Playbook()
+    play.client(query("SELECT 1"))
+    long = query("SELECT 2 -- " + "x" * 200_000)
+    play.client(long[:130_000])
+    assert not play.edge.reading_client
+    play.server(PARSED, BOUND, a_row(), READY)
+    assert play.edge.reading_client
+    assert kinds(play.client(long[130_000:])) == "PBDES"
 
 
 def test_a_long_batch_runs_before_its_sync() -> None:

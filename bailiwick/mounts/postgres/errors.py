@@ -2,10 +2,13 @@
 
 A server's message can quote values ("Key (ssn)=(…)", "invalid input syntax …: \"…\"") and hidden names. So only the
 SQLSTATE passes, with a sentence of ours; the few codes that the parse analysis raises, and that name nothing but
-what stands in the statement, pass with their primary message.
+what stands in the statement, pass with their primary message. A conflict of keys names the constraint where the agent
+can read all of its columns, and knows its name from the catalogue.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.codec import error_fields, error_response
@@ -82,7 +85,8 @@ _by_class: dict[str, str] = {
 }
 
 _NOT_IN_VIEW = "44000"
-_taken = frozenset({"23505", "23P01"})
+_KEY_TAKEN = "23505"
+_taken = frozenset({_KEY_TAKEN, "23P01"})
 """Another row has the key."""
 
 _notices: dict[str, str] = {
@@ -148,17 +152,27 @@ def denied(denial: Denial, record: str, *, fatal: bool = False, state: str = "")
     )
 
 
-def server_error(raw: bytes, parsing: bool) -> tuple[str, bool, bytes]:
+def server_error(raw: bytes, parsing: bool, keys: Collection[tuple[str, str, str]] = ()) -> tuple[str, bool, bytes]:
     """Return (SQLSTATE, whether it ends the connection, what the client is sent) for a server's ErrorResponse.
 
     `parsing` says that it answers a Parse: then nothing has run yet. The same codes raised later can hold values
-    (`to_tsquery` has a syntax error of its own).
+    (`to_tsquery` has a syntax error of its own). `keys`: as of a `Plan`.
     """
     fields = error_fields(raw)
     state = _well_formed(fields.get("C", ""))
     fatal = fields.get("V", fields.get("S", "")) in ("FATAL", "PANIC")
+    key = (fields.get("s", ""), fields.get("t", ""), fields.get("n", ""))
+    if state == _KEY_TAKEN and not fatal and key in keys:
+        return state, fatal, _key_taken(key)
     text = fields.get("M", "") if parsing and state in _passing else ""
     return state, fatal, own_error(state, text or _sentence(state), fatal=fatal)
+
+
+def _key_taken(key: tuple[str, str, str]) -> bytes:
+    schema, table, name = key
+    text = f'{_sentence(_KEY_TAKEN)} (constraint "{name}")'
+    fields = (("S", "ERROR"), ("V", "ERROR"), ("C", _KEY_TAKEN), ("M", text))
+    return error_response((*fields, ("s", schema), ("t", table), ("n", name)))
 
 
 def error_text(raw: bytes) -> tuple[str, str]:

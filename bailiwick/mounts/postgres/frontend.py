@@ -386,6 +386,7 @@ class Frontend:
             self._ahead += data[pos:] if pos else data
             if self._phase == "GATHERING":
                 self._need = 1 + int32_at(self._ahead, 1)[0] if len(self._ahead) >= 5 else 5
+                self._read_client(True)
         return self._phase != "GATHERING"
 
     def _takes_in_error(self, kind: int) -> bool:

@@ -526,7 +526,8 @@ class Replies:
 
     def _failed(self, raw: bytes) -> bytes:
         step = self.steps[0] if self.steps else None
-        state, fatal, error = server_error(raw, step is not None and step.kind == PARSE)
+        keys = () if step is None or step.prepared is None else step.prepared.plan.keys
+        state, fatal, error = server_error(raw, step is not None and step.kind == PARSE, keys)
         self.ended = self.ended or fatal
         if step is None or fatal:
             if not fatal:
