@@ -97,6 +97,9 @@ async def test_ordinary_queries_hold_the_scope_and_nothing_else(shop: DuckDesk) 
     found = await shop.ask(clerk, "SELECT id, name, born, 1.5 AS x, price FROM customers, prices")
     assert isinstance(found, Result)
     assert [kind for _, kind in found.columns] == ["bigint", "text", "date", "numeric(2,1)", "double precision"]
+    told = await shop.ask(clerk, "SELECT id IN (SELECT id FROM orders), count(*) OVER () FROM orders WHERE id = 10")
+    assert isinstance(told, Result)
+    assert told.columns == (("column1", "boolean"), ("count", "bigint"))  # not as DuckDB would title them
     assert await shop.rows(clerk, "SELECT ?::INTEGER + ?", "2", 3) == [(5,)]
     sql = "SELECT ?, name, ? FROM customers WHERE id IN (?) LIMIT ?"
     assert await shop.rows(clerk, sql, "x' OR 1=1 --", None, 2, 1) == [("x' OR 1=1 --", "Bob", None)]

@@ -101,7 +101,9 @@ class Execution:
         return self._result(ran)
 
     def _result(self, ran: Rows) -> Result:
-        known = tuple(zip(ran.names, ran.kinds, strict=True)) if ran.kinds else known_columns(self.plan, ran.names)
+        known = known_columns(self.plan, ran.names)
+        if ran.kinds:
+            known = tuple((name, kind) for (name, _), kind in zip(known, ran.kinds, strict=True))
         ended = exceeded(ran.ended, self.ceilings, 0, self._action) if ran.ended else None
         return Result(typed(known, ran.rows), ran.rows, ended=ended, size=ran.size)
 
