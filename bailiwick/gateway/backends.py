@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bailiwick.errors import PolicyError
-from bailiwick.gateway import duckdb, introspect, sqlite
+from bailiwick.gateway import duckdb, introspect, mariadb, sqlite
 from bailiwick.gateway.lookup import PostgresLookup
 from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import LockedTable
@@ -34,6 +34,8 @@ async def read_tables(mount: Mount, place: str, wanted: Collection[tuple[str, st
     _built(mount)
     if mount.engine == "duckdb":
         return await asyncio.to_thread(duckdb.read_tables, duckdb.place_of(mount, place), wanted)
+    if mount.engine == "mariadb":
+        return await asyncio.to_thread(mariadb.read_tables, place, wanted)
     return await asyncio.to_thread(sqlite.read_tables, place, wanted)
 
 
@@ -46,6 +48,8 @@ async def read_catalogue(place: str, mount: Mount, locked: Tables) -> Catalogue:
     wanted = {place: table for place, table in locked.items() if place in mapped}
     if mount.engine == "duckdb":
         live = await asyncio.to_thread(duckdb.read_relations, duckdb.place_of(mount, place), wanted)
+    elif mount.engine == "mariadb":
+        live = await asyncio.to_thread(mariadb.read_relations, place, wanted)
     else:
         live = await asyncio.to_thread(sqlite.read_relations, place, wanted)
     relations = {place: accepted(relation, wanted[place]) for place, relation in live.items()}

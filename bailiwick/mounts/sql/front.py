@@ -28,6 +28,7 @@ from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
+from bailiwick.mounts.sql.mariadb import MariaDBServer
 from bailiwick.mounts.sql.results import Answer, Denied
 from bailiwick.mounts.sql.running import Bounds, Engine, Job, Ran, Stop
 from bailiwick.mounts.sql.sqlite import SQLiteFile
@@ -42,6 +43,7 @@ _most_rewriters = 256
 _most_plans = 4096
 _longest_kept = 8192
 _THREADS = 8
+_PACKAGES = {"duckdb": "duckdb", "mariadb": "pymysql"}
 _NO_MOUNT = Denial("resource_unknown", "there is no such database in this session", remedy="ask for a new session")
 _FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
 
@@ -221,10 +223,11 @@ def _check(mount: Mount) -> None:
     """Raise ConfigError for a mount that cannot be served."""
     if mount.engine not in built_engines:
         message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet"
-        raise ConfigError(message, remedy="use `sqlite` or `duckdb`, or remove the mount")
-    if mount.engine == "duckdb" and find_spec("duckdb") is None:
-        message = f"mount `{mount.name}`: the package `duckdb` is not installed"
-        raise ConfigError(message, remedy="pip install 'bailiwick[duckdb]'")
+        raise ConfigError(message, remedy="use `sqlite`, `duckdb` or `mariadb`, or remove the mount")
+    package = _PACKAGES.get(mount.engine or "")
+    if package is not None and find_spec(package) is None:
+        message = f"mount `{mount.name}`: the package `{package}` is not installed"
+        raise ConfigError(message, remedy=f"pip install 'bailiwick[{mount.engine}]'")
 
 
 def _engine(mount: Mount, ready: Ready) -> Engine:
@@ -232,7 +235,7 @@ def _engine(mount: Mount, ready: Ready) -> Engine:
     path = ready.urls[mount.name].reveal()
     if mount.engine == "duckdb":
         return DuckDBFile(place_of(mount, path, writes=_is_written(mount, ready.force.policy)))
-    return SQLiteFile(path)
+    return MariaDBServer(path) if mount.engine == "mariadb" else SQLiteFile(path)
 
 
 def _is_written(mount: Mount, policy: Policy) -> bool:

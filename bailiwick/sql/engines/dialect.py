@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
@@ -57,6 +58,11 @@ class Dialect(Protocol):
     """Words that may stand before JOIN, beside sides and kinds."""
     holds: Mapping[type[Node], frozenset[str]]
     """What the grammar of this engine admits beside `grammar.HOLDS`."""
+
+    gaps: re.Pattern[str] | None
+    """What may stand between the tokens of a text, where comments of the engine are not all what they seem."""
+    by_key: bool
+    """Whether rows that are written are found and looked at by their keys: the engine does not return them."""
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""

@@ -70,6 +70,8 @@ class DuckDB:
     always_loud = True
     collations = frozenset({"NOCASE", "NOACCENT"})
     joins = frozenset({"NATURAL", "ASOF"})
+    gaps = None
+    by_key = False
     holds: Mapping[type[Node], frozenset[str]] = {
         exp.Qualify: frozenset({"this"}),
         exp.TryCast: frozenset({"this", "to", "safe"}),

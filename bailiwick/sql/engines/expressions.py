@@ -71,6 +71,7 @@ def _inner_query(node: Node, level: Level, walk: Walk) -> None:
     # Where a sub-query is evaluated, values of the rows around it are: its aggregates may fail because of them.
     # And a long one tells by its time that such a row is there.
     telling = any(isinstance(each, exp.Anonymous | exp.Join | exp.With) for each in inner.walk())
+    telling = telling or "Select" in walk.dialect.loud
     walk.loud = walk.loud or before or telling
 
 

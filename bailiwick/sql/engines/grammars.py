@@ -6,11 +6,19 @@ Its tables of parsers have no types, hence the first line.
 
 from __future__ import annotations
 
+import re
+
+from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.mysql import MySQL
 from sqlglot.dialects.sqlite import SQLite
+from sqlglot.generators.mysql import MySQLGenerator
 from sqlglot.parsers.duckdb import DuckDBParser
+from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.parsers.sqlite import SQLiteParser
+
+from bailiwick.sql.engines.mariadb_words import hexadecimal
 
 
 class _PlainSQLite(SQLite):
@@ -29,4 +37,29 @@ class _PlainDuckDB(DuckDB):
         NO_PAREN_FUNCTION_PARSERS = {"CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 
 
-GRAMMARS: dict[str, Dialect] = {"sqlite": _PlainSQLite(), "duckdb": _PlainDuckDB()}
+class _PlainMySQL(MySQL):
+    class Parser(MySQLParser):
+        FUNCTIONS = {}  # noqa: RUF012
+        FUNCTION_PARSERS = {"CAST": MySQLParser.FUNCTION_PARSERS["CAST"]}  # noqa: RUF012
+        NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
+        NO_PAREN_FUNCTION_PARSERS = {"CASE": MySQLParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+
+
+class _WrittenMySQL(_PlainMySQL):
+    """Writes texts in hexadecimal: nothing then depends on how the server reads quotes and backslashes."""
+
+    class Generator(MySQLGenerator):
+        def literal_sql(self, expression: exp.Literal) -> str:
+            """Return the text of a literal."""
+            text = str(expression.this)
+            if expression.is_string:
+                return hexadecimal(text)
+            if not _NUMBER.fullmatch(text):
+                self.unsupported("this number is not supported here")
+            return text
+
+
+_NUMBER = re.compile(r"[0-9]{1,65}(\.[0-9]{0,30})?([eE][-+]?[0-9]{1,3})?")
+GRAMMARS: dict[str, Dialect] = {"sqlite": _PlainSQLite(), "duckdb": _PlainDuckDB(), "mariadb": _PlainMySQL()}
+WRITERS: dict[str, Dialect] = {**GRAMMARS, "mariadb": _WrittenMySQL()}
+"""By which a statement is written that is executed; by `GRAMMARS` it is read, and written to be read again."""

@@ -48,6 +48,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """A write of an engine that does not return what it changes: its rows are found and looked at by their keys."""
+
+    find: str
+    """Returns the keys of the rows that will be written, and locks them."""
+    verify: str
+    """Counts the rows that lie in the scope; the mount adds a condition on the keys."""
+    key: tuple[str, ...]
+    """The key's columns as they are written in that condition."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnginePlan:
     """One statement, decided and rewritten. `sql` is text that we generated from a tree that we understood."""
 
@@ -68,6 +80,8 @@ class EnginePlan:
     query: str = ""
     """WRITE, of engines whose second layer reads queries alone: what the agent wrote of it, as a query. The rest of
     `sql` is text of ours."""
+    keyed: Keyed | None = None
+    """WRITE, of engines that are written by key: `sql` has to write as many rows as were found."""
     target: Target | None = None
     """WRITE: its rows are counted by the rows that it returns, each of which is one boolean: whether the row that was
     written lies in the scope. One that does not undoes the statement."""

@@ -90,7 +90,9 @@ class RelationText:
         return f"CASE WHEN {name} IS NOT NULL THEN {found} END" if exact else found
 
     def _empty(self, name: str, column: Column, expected: bool) -> str:
-        empty = f"({name} IS NULL OR {name} = '')" if column.type == "text" else f"({name} IS NULL)"
+        empty = f"({name} IS NULL)"
+        if column.type == "text":
+            empty = f"({name} IS NULL OR {self._compare('=', '', column, exact=False)})"
         return empty if expected else f"(NOT COALESCE({empty}, {FALSE}))"
 
     def rows(self, filter_: RowFilter, *, exact: bool = False) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -19,13 +20,16 @@ from bailiwick.sql.engines import grammar
 from bailiwick.sql.engines.dialect import Dialect, Parameters
 from bailiwick.sql.engines.duckdb import DuckDB
 from bailiwick.sql.engines.environment import Columns, Level, Use, Walk
-from bailiwick.sql.engines.plan import EnginePlan, Reached, Target
+from bailiwick.sql.engines.keyed import KeyedWrite
+from bailiwick.sql.engines.mariadb import MariaDB
+from bailiwick.sql.engines.plan import EnginePlan, Keyed, Reached, Target
 from bailiwick.sql.engines.queries import query
 from bailiwick.sql.engines.refusal import Refused
 from bailiwick.sql.engines.scoped import Scoped, folded
 from bailiwick.sql.engines.sqlite import SQLite
 from bailiwick.sql.engines.tree import (
     Node,
+    check_gaps,
     child,
     children,
     numbered,
@@ -37,7 +41,7 @@ from bailiwick.sql.engines.tree import (
 )
 from bailiwick.sql.engines.writes import Write, composed, write
 
-DIALECTS: Mapping[Engine, Dialect] = {"sqlite": SQLite(), "duckdb": DuckDB()}
+DIALECTS: Mapping[Engine, Dialect] = {"sqlite": SQLite(), "duckdb": DuckDB(), "mariadb": MariaDB()}
 _TOO_DEEP = Denial("statement_too_large", "the statement nests too deeply", "a simpler statement")
 
 
@@ -68,6 +72,8 @@ class EngineRewriter:
 
     def _rewrite(self, sql: str) -> EnginePlan:
         walk = Walk(self.dialect, self.relations, _unused(sql), loud=self.dialect.always_loud)
+        if self.dialect.gaps is not None:
+            check_gaps(sql, self.dialect.grammar, self.dialect.gaps)
         named, walk.parameters = numbered(sql, self.dialect.grammar, f"{walk.prefix}p")
         tree = parse(named, self.dialect.grammar)
         grammar.check(tree, self.dialect.holds, self.dialect.joins)
@@ -78,21 +84,25 @@ class EngineRewriter:
             made = write(tree, walk)
         else:
             columns = query(tree, Level(), walk)
+        walk.loud = walk.loud or (made is not None and self.dialect.by_key)  # a write fails where a query would warn
         text_of(tree, self.dialect.grammar)  # it reads again as what was walked
         parameters = Parameters(walk.parameters + 1)
         forms, reads = self._forms(walk, parameters, made)
         target: Target | None = None
+        keyed: Keyed | None = None
         if made is None:
-            body = _without_ctes(tree, self.dialect.grammar)
-            ctes: Sequence[Node] = _ctes(tree)
+            body = self._whole(forms, _ctes(tree), _without_ctes(tree, self.dialect.grammar))
+        elif self.dialect.by_key:
+            body, keyed, target = self._by_key(made, walk, parameters, forms)
         else:
             body, form, target, inner = composed(made, walk, parameters)
             if made.use is not None:
                 forms[made.use.name] = form
-            ctes = made.ctes
+            body = self._whole(forms, made.ctes, body)
+            inner = self._whole(forms, made.ctes, inner)
         return EnginePlan(
             kind="READ" if made is None else "WRITE",
-            sql=self._numbered(self._whole(forms, ctes, body), walk.prefix),
+            sql=self._numbered(body, walk.prefix),
             accesses=_accesses(walk.uses, made),
             statement=without_literals(sql, self.dialect.grammar),
             parameters=walk.parameters,
@@ -100,7 +110,8 @@ class EngineRewriter:
             columns=columns,
             reads=reads,
             functions=frozenset(walk.functions) | self.dialect.own_functions(),
-            query=self._numbered(self._whole(forms, ctes, inner), walk.prefix) if inner else "",
+            query=self._numbered(inner, walk.prefix),
+            keyed=keyed,
             target=target,
         )
 
@@ -124,10 +135,24 @@ class EngineRewriter:
 
     def _whole(self, forms: Mapping[str, str], ctes: Sequence[Node], body: str) -> str:
         """Return our own named queries, the agent's, and the statement."""
-        ident = self.dialect.ident
-        named = [f"{ident(name)} AS ({form})" for name, form in forms.items()]
-        named += [piece_of(each, self.dialect.grammar) for each in ctes]
+        named = self._named(forms, ctes)
         return f"WITH RECURSIVE {', '.join(named)} {body}" if named else body
+
+    def _named(self, forms: Mapping[str, str], ctes: Sequence[Node]) -> list[str]:
+        named = [f"{self.dialect.ident(name)} AS ({form})" for name, form in forms.items()]
+        return named + [piece_of(each, self.dialect.grammar) for each in ctes]
+
+    def _by_key(
+        self, made: Write, walk: Walk, parameters: Parameters, forms: dict[str, str]
+    ) -> tuple[str, Keyed | None, Target]:
+        """Return the text of a write by key, what is done around it, and what it changes."""
+        composing = KeyedWrite(made, walk, parameters)
+        if made.use is not None:
+            forms[made.use.name] = composing.form()
+        body, keyed, target = composing.composed(self._named(forms, made.ctes))
+        if keyed is not None:
+            keyed = replace(keyed, find=self._numbered(keyed.find, walk.prefix))
+        return body, keyed, target
 
 
 def _ctes(tree: Node) -> list[Node]:

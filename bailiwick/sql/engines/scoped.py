@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.model.mask import Mask
@@ -126,14 +126,24 @@ class Scoped:
         """Return the qualified name of the real relation."""
         return self.dialect.place(self.relation.schema, self.relation.name)
 
-    def form(self, parameters: Parameters, names: Sequence[str], *, fenced: bool, row: str = "") -> str:
-        """Return the query that shows these columns of the visible rows; under the name `row` their identity."""
+    def form(
+        self,
+        parameters: Parameters,
+        names: Sequence[str],
+        *,
+        fenced: bool,
+        row: str = "",
+        key: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return the query that shows these columns of the visible rows; under the name `row` their identity, or the
+        columns of their key under the names of `key`."""
         text = self.text(parameters)
         ident = self.dialect.ident
         targets = [f"{self._shown(text, name)[0]} AS {ident(name)}" for name in names]
+        targets += [f"{ident(INNER)}.{ident(name)} AS {ident(title)}" for title, name in (key or {}).items()]
         if row:
             targets.append(f"{ident(INNER)}.{self.row} AS {ident(row)}")
-        elif not names:  # of a table without any column SQLite's authorizer could not tell who reads it
+        elif not targets:  # of a table without any column SQLite's authorizer could not tell who reads it
             targets.append(f"{text.column(self._first)} AS {ident(INNER)}")
         where = self.admits(text)
         return (

@@ -49,6 +49,8 @@ class SQLite:
     always_loud = False
     collations = frozenset({"BINARY", "NOCASE", "RTRIM"})
     joins = frozenset({"NATURAL"})
+    gaps = None
+    by_key = False
     holds: Mapping[type[Node], frozenset[str]] = {}
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 

@@ -6,15 +6,17 @@ Pure Python on purpose: the compiled parser has no limit of recursion and would 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import cast
 
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from bailiwick.model.decision import Denial
-from bailiwick.sql.engines.grammars import GRAMMARS
+from bailiwick.sql.engines.grammars import GRAMMARS, WRITERS
 from bailiwick.sql.engines.refusal import refuse
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)  # it logs texts of statements, which may hold personal data
@@ -50,24 +52,23 @@ def parse(sql: str, grammar: str) -> Node:
 def text_of(tree: Node, grammar: str) -> str:
     """Return the text of a tree that was walked. INVARIANT: it reads as that tree again. Raises Refused."""
     try:
-        sql = _generate(tree, grammar)
+        sql = _generate(tree, GRAMMARS[grammar])
+        _generate(tree, WRITERS[grammar])
         again = parse(sql, grammar) if isinstance(tree, exp.Query | exp.Insert | exp.Update | exp.Delete) else None
     except SqlglotError:
         refuse("syntax_not_supported", "the statement cannot be written again as it was understood")
-    if again is not None and (_quoted(again) != _quoted(tree) or _generate(again, grammar) != sql):
+    if again is not None and (_quoted(again) != _quoted(tree) or _generate(again, GRAMMARS[grammar]) != sql):
         refuse("syntax_not_supported", "the statement reads differently once it is written again")
     return sql
 
 
 def piece_of(tree: Node, grammar: str) -> str:
     """Return the text of a part of a tree whose whole was checked by `text_of`."""
-    return _generate(tree, grammar)
+    return _generate(tree, WRITERS[grammar])
 
 
-def _generate(tree: Node, grammar: str) -> str:
-    return GRAMMARS[grammar].generate(
-        tree, identify=True, comments=False, pretty=False, unsupported_level=ErrorLevel.RAISE
-    )
+def _generate(tree: Node, dialect: Dialect) -> str:
+    return dialect.generate(tree, identify=True, comments=False, pretty=False, unsupported_level=ErrorLevel.RAISE)
 
 
 def _quoted(tree: Node) -> Node:
@@ -113,6 +114,19 @@ def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
             parts += [sql[end : token.start], f" {form.format(f'{name}{count}')} "]
             end = token.start + 1
     return "".join(parts) + sql[end:], count
+
+
+def check_gaps(sql: str, grammar: str, known: re.Pattern[str]) -> None:
+    """Deny a text that holds something else than `known` between its tokens. Raises Refused."""
+    try:
+        tokens = GRAMMARS[grammar].tokenize(sql)
+    except (TokenError, ValueError, IndexError):
+        refuse("statement_unparsable", "the statement cannot be parsed", remedy="check its syntax")
+    starts = [*(token.start for token in tokens), len(sql)]
+    ends = [0, *(token.end + 1 for token in tokens)]
+    for start, end in zip(ends, starts, strict=True):
+        if not known.fullmatch(sql, start, end):
+            refuse("syntax_not_supported", "this kind of comment is not supported here", "`-- ` and plain comments")
 
 
 _LITERALS = frozenset(

@@ -46,6 +46,12 @@ class Write:
     """Of an insert: the query of its rows."""
     ctes: tuple[Node, ...] = ()
 
+    def tenant(self, parameters: Parameters) -> str:
+        """Return the session's tenant as a value of the target's column."""
+        column = self.target.relation.column(self.target.resource.tenant or "")
+        value = None if column is None else self.target.dialect.value(Ref(("tenant",)), column, parameters)
+        return value or "NULL"
+
 
 def write(node: Node, walk: Walk) -> Write:
     """Walk a write. Raises Refused."""
@@ -167,7 +173,7 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
     """Return the text of a write, the form of the target's use in it, what it changes, and its query of rows."""
     before = found.target.text(parameters)
     after = found.target.text(parameters, alias="")
-    check = f"CASE WHEN {walk.dialect.returned(_written(found, after))} THEN 1 ELSE 0 END"
+    check = f"CASE WHEN {walk.dialect.returned(admissible(found, after))} THEN 1 ELSE 0 END"
     row, new = f"{walk.prefix}row", f"{walk.prefix}value"
     ident, grammar = walk.dialect.ident, walk.dialect.grammar
     form = ""
@@ -176,7 +182,7 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
     source = f"{found.target.source()} AS {ident(INNER)}"
     real = f"{ident(INNER)}.{found.target.row}"
     where = f" {piece_of(found.where, grammar)}" if found.where is not None else ""
-    inside = "" if found.verb == "create" else _inside(found, before)
+    inside = "" if found.verb == "create" else reachable(found, before)
     if found.verb == "create":
         rows = "" if found.rows is None else piece_of(found.rows, grammar)
         sql = _inserted(found, walk, parameters, check, rows)
@@ -197,18 +203,18 @@ def composed(found: Write, walk: Walk, parameters: Parameters) -> tuple[str, str
             f" WHERE {real} = {made}.{ident(row)} AND {inside} RETURNING {check}"
         )
     relation = found.target.relation
-    written = {*found.fields, *_tenant_of(found)}
+    written = {*found.fields, *tenant_of(found)}
     target = Target(relation.schema, relation.name, found.verb, frozenset(written), frozenset(before.used | after.used))
     return sql, form, target, rows
 
 
-def _inside(found: Write, text: RelationText) -> str:
+def reachable(found: Write, text: RelationText) -> str:
     """Return the condition under which a row may be reached: by the grant, and as one that is read."""
     reach = found.target.limited(text, [grant.filter for grant in found.grants])
     return every((reach, found.target.admits(text)))
 
 
-def _tenant_of(found: Write) -> tuple[str, ...]:
+def tenant_of(found: Write) -> tuple[str, ...]:
     """Return the tenant's column where an insert left it out."""
     tenant = found.target.resource.tenant
     return (tenant,) if found.verb == "create" and tenant is not None and tenant not in found.fields else ()
@@ -218,11 +224,9 @@ def _inserted(found: Write, walk: Walk, parameters: Parameters, check: str, rows
     ident = walk.dialect.ident
     made = ident(f"{walk.prefix}new")
     titles, values = list(found.fields), [f"{made}.*"]
-    for name in _tenant_of(found):
-        column = found.target.relation.column(name)
-        value = None if column is None else walk.dialect.value(Ref(("tenant",)), column, parameters)
+    for name in tenant_of(found):
         titles.append(name)
-        values.append(value or "NULL")
+        values.append(found.tenant(parameters))
     columns = ", ".join(ident(title) for title in titles)
     # `WHERE TRUE` keeps SQLite from reading what follows as a join of the select
     return (
@@ -231,7 +235,7 @@ def _inserted(found: Write, walk: Walk, parameters: Parameters, check: str, rows
     )
 
 
-def _written(found: Write, text: RelationText) -> str:
+def admissible(found: Write, text: RelationText) -> str:
     """Return the condition that a row must meet once it was written: some grant admits it, and what was set in it."""
     options: list[str] = []
     for grant in found.grants:

@@ -1,0 +1,248 @@
+"""Runs statements on a MariaDB server: each on a session of its own, in one transaction, prepared by the server.
+
+Values are typed parameters of a prepared statement. What reaches the server holds no text of an agent between quotes.
+The second layer is the account: see docs/engines.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from bailiwick.errors import BackendError
+from bailiwick.gateway.mariadb import opened
+from bailiwick.mounts.sql.results import Failed, Row, as_json
+from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
+from bailiwick.sql.engines.mariadb_words import hexadecimal
+from bailiwick.sql.engines.plan import Keyed, Target
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+_log = logging.getLogger("bailiwick.sql")
+_MOST_ROWS = 10_000
+"""Rows that one update or delete may write."""
+_AT_ONCE = 500
+_PADS: Mapping[object, int] = {"mask.inner": 0x36, "mask.outer": 0x5C}
+_BLOCK = 64
+_PLACE = re.compile(r"`(?:[^`]|``)*`|\?([0-9]+)")
+_DENIED = (1044, 1045, 1142, 1143, 1227, 1370)
+_LATE = (1317, 1969, 3024)
+_CONSTRAINT = (1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 1761, 1762, 4025)
+_BUSY = (1205, 1213)
+_VALUE = (1264, 1265, 1292, 1366, 1367, 1406, 1411, 1690, 3140, 4079)
+_LARGE = (1153, 1301, 1038, 1041)
+_READ_ONLY = (1290, 1792, 1836)
+
+
+class MariaDBServer:
+    """One server, as one account."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def run(self, job: Job, stop: Stop) -> Ran:
+        """Run a statement; see `Engine`."""
+        import pymysql
+
+        plug: list[socket.socket] = []
+        stop.on_tell(lambda: _cut(plug))
+        try:
+            with opened(self._url, stop.left, plug) as connection:
+                try:
+                    return self._run(connection, job, stop)
+                except pymysql.MySQLError as error:
+                    if stop.due:
+                        return Stopped(late=not stop.told)
+                    return _failed(error)
+        except BackendError:
+            if stop.due:
+                return Stopped(late=not stop.told)
+            _log.exception("MariaDB cannot be asked")
+            return Failed("08001", "the database cannot be reached")
+        finally:
+            stop.on_tell(None)
+
+    def close(self) -> None:
+        """Nothing is held between statements."""
+
+    def _run(self, connection: Connection, job: Job, stop: Stop) -> Ran:
+        plan = job.plan
+        if plan.kind == "READ":
+            _do(connection, "START TRANSACTION READ ONLY")
+            return _read(connection, job)
+        # What is found is what is written: all that is read on the way stays as it is until the end.
+        _do(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        _do(connection, "START TRANSACTION READ WRITE")
+        if plan.target is not None:
+            connection.select_db(plan.target.schema)  # a delete's alias is looked up there
+            if _engine(connection, plan.target) != "InnoDB":
+                return Failed("0A000", "the table cannot be written through this mount: it does not undo writes")
+        found = _keyed(connection, job, plan.keyed) if plan.keyed is not None else _returned(connection, job)
+        if not isinstance(found, Written) or found.verdict:
+            return found
+        if stop.due:
+            return Stopped(late=not stop.told)
+        _do(connection, "COMMIT")
+        return found
+
+
+def _values(job: Job) -> list[object]:
+    """Return the values, the pads of the key for `hash` masks among them."""
+    found: list[object] = list(job.values)
+    key = job.mask_key if len(job.mask_key) <= _BLOCK else hashlib.sha256(job.mask_key).digest()
+    for place, bound in enumerate(job.plan.bound, job.plan.parameters):
+        if bound.source in _PADS:
+            found[place] = bytes(one ^ _PADS[bound.source] for one in key.ljust(_BLOCK, b"\0"))
+    return found
+
+
+def _engine(connection: Connection, target: Target) -> str:
+    question = "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?1 AND TABLE_NAME = ?2"
+    found = _do(connection, prepared(question, (target.schema, target.relation)))
+    return str(found[0][0]) if found else ""
+
+
+def _cut(plug: Sequence[socket.socket]) -> None:
+    for each in plug:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def _do(connection: Connection, sql: str) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [tuple(cast("tuple[object, ...]", row)) for row in cursor.fetchall()]
+
+
+def prepared(sql: str, values: Sequence[object]) -> str:
+    """Return what has the server prepare a text and run it with values. INVARIANT: no value is part of the text.
+
+    `?n` stands for the n-th value. The text holds no quotes but those of names, so that this finds each of them.
+    """
+    order: list[int] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
+        order.append(int(found[1]))
+        return "?"
+
+    text = _PLACE.sub(place, sql)
+    given = ", ".join(literal(values[number - 1]) for number in order)
+    return f"EXECUTE IMMEDIATE {hexadecimal(text)}" + (f" USING {given}" if given else "")
+
+
+def literal(value: object) -> str:
+    """Return a value as a literal in which nothing can be mistaken for something else."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value!r}e0" if "e" not in repr(value) else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    return hexadecimal(value.isoformat(sep=" ") if isinstance(value, datetime) else str(value))
+
+
+def _read(connection: Connection, job: Job) -> Rows:
+    """Fetch rows up to the bounds, and one more to know whether there are any. The rest is cut off, not fetched."""
+    from pymysql.cursors import SSCursor
+
+    cursor = SSCursor(connection)
+    cursor.execute(prepared(job.plan.sql, _values(job)))
+    names = tuple(str(each[0]) for each in cursor.description or ())
+    kinds = [kind for _, kind in known_columns(job.plan, names)]
+    rows: list[Row] = []
+    size = 0
+    bounds: Bounds = job.bounds
+    while (found := cast("tuple[object, ...] | None", cursor.fetchone())) is not None:
+        if bounds.rows is not None and len(rows) >= bounds.rows:
+            return Rows(names, tuple(rows), size, "rows_exceeded")
+        row: Row = tuple(as_json(value, kind) for value, kind in zip(found, kinds, strict=True))
+        more = len(orjson.dumps(row, default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) + 1
+        if size + more > bounds.bytes:
+            return Rows(names, tuple(rows), size, "bytes_exceeded")
+        rows.append(row)
+        size += more
+    return Rows(names, tuple(rows), size)
+
+
+def _returned(connection: Connection, job: Job) -> Ran:
+    """Insert rows, each of which answers whether it may be there."""
+    checks = _do(connection, prepared(job.plan.sql, _values(job)))
+    if job.bounds.batch is not None and len(checks) > job.bounds.batch:
+        return Written(len(checks), "batch_exceeded")
+    return Written(len(checks), "" if all(check == (1,) for check in checks) else "row_out_of_scope")
+
+
+def _keyed(connection: Connection, job: Job, keyed: Keyed) -> Ran:
+    """Find and lock the rows, write them, and look at each as it is now."""
+    values = _values(job)
+    found = _do(connection, prepared(keyed.find, values))
+    batch = job.bounds.batch
+    if batch is not None and len(found) > batch:
+        return Written(len(found), "batch_exceeded")
+    if len(found) > _MOST_ROWS:
+        return Failed("54000", f"the statement writes more than {_MOST_ROWS} rows; write fewer at once")
+    if len({*found}) != len(found):
+        return Failed("21000", "the statement writes a row more than once")
+    if not found:
+        return Written(0)
+    with connection.cursor() as cursor:
+        written = cursor.execute(prepared(job.plan.sql, values))
+    if written != len(found):
+        return Failed("40001", "the rows changed meanwhile; try again")
+    if keyed.verify and _within(connection, values, keyed, found) != len(found):
+        return Written(len(found), "row_out_of_scope")
+    return Written(len(found))
+
+
+def _within(connection: Connection, given: Sequence[object], keyed: Keyed, found: Sequence[tuple[object, ...]]) -> int:
+    """Return how many of the rows lie in the scope now."""
+    count = 0
+    for first in range(0, len(found), _AT_ONCE):
+        values = list(given)
+        places: list[str] = []
+        for row in found[first : first + _AT_ONCE]:
+            values += row
+            places.append("(" + ", ".join(f"?{len(values) - len(row) + each + 1}" for each in range(len(row))) + ")")
+        sql = f"{keyed.verify} AND ({', '.join(keyed.key)}) IN ({', '.join(places)})"
+        count += int(str(_do(connection, prepared(sql, values))[0][0]))
+    return count
+
+
+def _failed(error: Exception) -> Ran:
+    """Say in our words how it failed. The server's own message may hold names and values from outside the scope."""
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if number in _LATE:
+        return Stopped(late=True)
+    if number in _CONSTRAINT:
+        return Failed("23000", "a constraint of the table does not admit this")
+    if number in _BUSY:
+        return Failed("55P03", "the database is locked by somebody else; try again")
+    if number in _LARGE:
+        return Failed("54000", "a value of this statement is too large")
+    if number in _VALUE:
+        return Failed("22000", "a value of this statement is none of its type, or out of range")
+    if number in _READ_ONLY:
+        return Failed("25006", "the database cannot be written")
+    if number in _DENIED:
+        _log.error("MariaDB does not allow the account what a statement needs: error %d", number)
+        return Failed("42501", "the database's own guard does not allow this statement")
+    if 1046 <= number <= 1366 or 4000 <= number <= 4300:
+        return Failed("42000", "the database cannot do this: check names, arguments and types")
+    _log.error("MariaDB failed: %s %d", type(error).__name__, number)
+    return Failed("58000", "the database failed")

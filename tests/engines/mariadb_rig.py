@@ -1,0 +1,57 @@
+"""A whole gateway before a MariaDB database, made by a script; asked beside the gateway as the administrator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bailiwick.gateway.config import load_config
+from bailiwick.gateway.run import running
+from bailiwick.mounts.sql.front import SqlMounts
+from tests.engines.engines_rig import Desk, lock_of
+from tests.support.canary import leaks_in_files
+from tests.support.mariadb import PASSWORD, MariaDB
+
+_ACCOUNT = f"""
+DROP DATABASE IF EXISTS shop; CREATE DATABASE shop CHARACTER SET utf8mb4; DROP USER IF EXISTS gateway@localhost;
+CREATE USER gateway@localhost IDENTIFIED BY '{PASSWORD}';
+"""
+ALL_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO gateway@localhost;"
+
+
+@dataclass(frozen=True, slots=True)
+class MariaDesk(Desk):
+    """A desk whose database is one of MariaDB."""
+
+    server: MariaDB
+
+    def dump(self) -> list[str]:
+        """Return all that the tables hold."""
+        found = self.direct("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' ORDER BY 1")
+        return [f"{name}: {row}" for (name,) in found for row in self.direct(f"SELECT * FROM {name} ORDER BY 1")]
+
+    def direct(self, sql: str) -> list[tuple[object, ...]]:
+        """Ask the database itself."""
+        return self.server.ask_in("shop", sql)
+
+
+@contextlib.asynccontextmanager
+async def maria_desk(
+    server: MariaDB, folder: Path, policy: str, script: str, grants: str = ALL_TABLES
+) -> AsyncGenerator[MariaDesk]:
+    """Run a gateway before the database `shop`. Afterwards nothing of the canaries may stand in its files."""
+    await asyncio.to_thread(server.execute, f"{_ACCOUNT}USE shop;{script}{grants}")
+    home = folder / "home"
+    home.mkdir(parents=True)
+    environ = {"SHOP_URL": server.url()}
+    (home / "policy.yaml").write_text(policy)
+    (home / "gateway.yaml").write_text("environment: staging\n")
+    (home / "bailiwick.lock").write_text(await lock_of(policy, home, environ))
+    config = load_config(home / "policy.yaml", environ)
+    mounts = SqlMounts(config)
+    async with running(home / "policy.yaml", config, environ, [mounts]) as gateway:
+        yield MariaDesk(folder, gateway, mounts, server)
+    assert leaks_in_files(home) == []
