@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.run import running
 from bailiwick.mounts.sql.front import SqlMounts
+from bailiwick.mounts.sql.mariadb import literal
 from tests.engines.engines_rig import Desk, lock_of
 from tests.support.canary import leaks_in_files
 from tests.support.mariadb import PASSWORD, MariaDB
@@ -55,3 +57,20 @@ async def maria_desk(
     async with running(home / "policy.yaml", config, environ, [mounts]) as gateway:
         yield MariaDesk(folder, gateway, mounts, server)
     assert leaks_in_files(home) == []
+
+
+_TYPES = {"INTEGER": "BIGINT", "TEXT": "VARCHAR(200)", "NUMERIC": "DECIMAL(20,2)", "TIMESTAMP": "DATETIME"}
+
+
+def as_mariadb(path: Path) -> str:
+    """Return a script that makes the tables of a SQLite file, with their rows."""
+    parts: list[str] = []
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (table,)).fetchall()
+            listed = [f"{name} {_TYPES[kind]}{' PRIMARY KEY' if key else ''}" for name, kind, key in columns]
+            parts.append(f"CREATE TABLE {table} ({', '.join(listed)});")
+            rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+            values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+            parts.append(f"INSERT INTO {table} VALUES {values};")
+    return "".join(parts)
