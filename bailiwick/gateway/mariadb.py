@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,6 +19,7 @@ from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.model.policy import Resource
 from bailiwick.model.value import Scalar
 from bailiwick.sql.catalogue import Column, Relation
+from bailiwick.sql.engines.mariadb_words import plain_text, prepared, quoted
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -172,10 +172,10 @@ def _unreachable(error: Exception) -> BackendError:
     )
 
 
-def asked(url: str, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+def asked(url: str, sql: str) -> list[tuple[object, ...]]:
     """Return the rows of a question of the gateway's own. Raises BackendError."""
     with opened(url, _seconds) as connection, connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql)
         return [tuple(cast("tuple[object, ...]", row)) for row in cursor.fetchall()]
 
 
@@ -242,28 +242,16 @@ def type_of(kind: str, full: str) -> str:
 
 def look_up(url: str, resource: Resource, column: str, by_column: str, value: Scalar, tenant: Scalar | None) -> object:
     """Return `column` of the one row whose `by_column` is `value`; None when there is none, or several."""
-    query = f"SELECT DISTINCT {_ident(column)} FROM {_ident(resource.schema)}.{_ident(resource.table)} WHERE "  # noqa: S608  # quoted names
-    conditions = [_same(by_column, value)]
-    values = [_given(value)]
+    query = f"SELECT DISTINCT {quoted(column)} FROM {quoted(resource.schema)}.{quoted(resource.table)} WHERE "  # noqa: S608  # quoted names
+    conditions = [_same(by_column, value, 1)]
+    values = [value]
     if resource.tenant is not None and tenant is not None:
-        conditions.append(_same(resource.tenant, tenant))
-        values.append(_given(tenant))
-    rows = asked(url, query + " AND ".join(conditions) + " LIMIT 2", tuple(values))
+        conditions.append(_same(resource.tenant, tenant, 2))
+        values.append(tenant)
+    rows = asked(url, prepared(query + " AND ".join(conditions) + " LIMIT 2", values))
     return rows[0][0] if len(rows) == 1 else None
 
 
-def _same(column: str, value: Scalar) -> str:
-    name = _ident(column)
-    if isinstance(value, str):
-        return f"CONVERT({name} USING utf8mb4) COLLATE utf8mb4_nopad_bin = %s"
-    return f"{name} = %s"
-
-
-def _given(value: Scalar) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _ident(name: str) -> str:
-    return "`" + name.replace("`", "``").replace("%", "%%") + "`"
+def _same(column: str, value: Scalar, place: int) -> str:
+    name = quoted(column)
+    return f"{plain_text(name) if isinstance(value, str) else name} = ?{place}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.run import running
 from bailiwick.mounts.sql.front import SqlMounts
-from bailiwick.mounts.sql.mariadb import literal
+from bailiwick.sql.engines.mariadb_words import literal
 from tests.engines.engines_rig import Desk, lock_of
 from tests.support.canary import leaks_in_files
 from tests.support.mariadb import PASSWORD, MariaDB

@@ -16,11 +16,11 @@ from bailiwick.model.mask import Mask, MaskName
 from bailiwick.model.matcher import Bound, Equal, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.value import Ref, Scalar
 from bailiwick.mounts.sql import masks
-from bailiwick.mounts.sql.mariadb import literal, prepared
 from bailiwick.mounts.sql.values import bound_values
 from bailiwick.sql.catalogue import Column, Relation
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.mariadb import MariaDB as Dialect
+from bailiwick.sql.engines.mariadb_words import literal, prepared
 from bailiwick.sql.engines.predicates import RelationText
 from tests.engines.test_engines_matchers import CASES, NOW, SESSION
 from tests.support.mariadb import running_mariadb

@@ -71,7 +71,7 @@ def test_what_only_postgres_has_is_refused_there(verb: str, key: str) -> None:
     assert [key.partition(":")[0] in problem.message for problem in found if "beyond" in problem.message] == [True]
 
 
-@pytest.mark.parametrize("engine", ["mariadb", "mysql", "trino"])
+@pytest.mark.parametrize("engine", ["mysql", "trino"])
 def test_an_engine_that_is_not_built_is_not_served(engine: str) -> None:
     text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
     assert [f"engine `{engine}`" in problem.message for problem in unsupported(policy(text))] == [True]

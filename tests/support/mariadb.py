@@ -56,8 +56,8 @@ class MariaDB:
         """Return the rows of a query, as the administrator sees them."""
         connection = self._connect(0)
         try:
-            connection.select_db(database)
             with connection.cursor() as cursor:
+                cursor.execute(f"USE {database}")
                 cursor.execute(sql)
                 return [tuple(cast("tuple[object, ...]", row)) for row in cursor.fetchall()]
         finally:
@@ -68,8 +68,8 @@ class MariaDB:
         """Give a session of the administrator's, without a mode of its own; what it did is undone."""
         connection = self._connect(0)
         try:
-            connection.select_db(database)
             with connection.cursor() as cursor:
+                cursor.execute(f"USE {database}")
                 cursor.execute("SET sql_mode = '', time_zone = '+00:00'")
 
                 def ask(sql: str) -> list[tuple[object, ...]]:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -22,7 +19,7 @@ from bailiwick.errors import BackendError
 from bailiwick.gateway.mariadb import opened
 from bailiwick.mounts.sql.results import Failed, Row, as_json
 from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
-from bailiwick.sql.engines.mariadb_words import hexadecimal
+from bailiwick.sql.engines.mariadb_words import prepared, quoted
 from bailiwick.sql.engines.plan import Keyed, Target
 
 if TYPE_CHECKING:
@@ -34,7 +31,6 @@ _MOST_ROWS = 10_000
 _AT_ONCE = 500
 _PADS: Mapping[object, int] = {"mask.inner": 0x36, "mask.outer": 0x5C}
 _BLOCK = 64
-_PLACE = re.compile(r"`(?:[^`]|``)*`|\?([0-9]+)")
 _DENIED = (1044, 1045, 1142, 1143, 1227, 1370)
 _LATE = (1317, 1969, 3024)
 _CONSTRAINT = (1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 1761, 1762, 4025)
@@ -77,6 +73,8 @@ class MariaDBServer:
 
     def _run(self, connection: Connection, job: Job, stop: Stop) -> Ran:
         plan = job.plan
+        if stop.due:
+            return Stopped(late=not stop.told)
         if plan.kind == "READ":
             _do(connection, "START TRANSACTION READ ONLY")
             return _read(connection, job)
@@ -84,7 +82,7 @@ class MariaDBServer:
         _do(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         _do(connection, "START TRANSACTION READ WRITE")
         if plan.target is not None:
-            connection.select_db(plan.target.schema)  # a delete's alias is looked up there
+            _do(connection, f"USE {quoted(plan.target.schema)}")  # a delete's alias is looked up there
             if _engine(connection, plan.target) != "InnoDB":
                 return Failed("0A000", "the table cannot be written through this mount: it does not undo writes")
         found = _keyed(connection, job, plan.keyed) if plan.keyed is not None else _returned(connection, job)
@@ -122,39 +120,6 @@ def _do(connection: Connection, sql: str) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [tuple(cast("tuple[object, ...]", row)) for row in cursor.fetchall()]
-
-
-def prepared(sql: str, values: Sequence[object]) -> str:
-    """Return what has the server prepare a text and run it with values. INVARIANT: no value is part of the text.
-
-    `?n` stands for the n-th value. The text holds no quotes but those of names, so that this finds each of them.
-    """
-    order: list[int] = []
-
-    def place(found: re.Match[str]) -> str:
-        if found[1] is None:
-            return found[0]
-        order.append(int(found[1]))
-        return "?"
-
-    text = _PLACE.sub(place, sql)
-    given = ", ".join(literal(values[number - 1]) for number in order)
-    return f"EXECUTE IMMEDIATE {hexadecimal(text)}" + (f" USING {given}" if given else "")
-
-
-def literal(value: object) -> str:
-    """Return a value as a literal in which nothing can be mistaken for something else."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, float):
-        return f"{value!r}e0" if "e" not in repr(value) else repr(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, bytes):
-        return f"X'{value.hex()}'"
-    return hexadecimal(value.isoformat(sep=" ") if isinstance(value, datetime) else str(value))
 
 
 def _read(connection: Connection, job: Job) -> Rows:

@@ -5,6 +5,7 @@ The text below is meant for an instance as the mount opens it: UTC, no collation
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -70,7 +71,7 @@ class DuckDB:
     always_loud = True
     collations = frozenset({"NOCASE", "NOACCENT"})
     joins = frozenset({"NATURAL", "ASOF"})
-    gaps = None
+    gaps: re.Pattern[str] | None = None
     by_key = False
     holds: Mapping[type[Node], frozenset[str]] = {
         exp.Qualify: frozenset({"this"}),

@@ -18,7 +18,7 @@ from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines import mariadb_masks
 from bailiwick.sql.engines.dialect import Parameters
-from bailiwick.sql.engines.mariadb_words import hexadecimal, is_number, plain_text
+from bailiwick.sql.engines.mariadb_words import hexadecimal, is_number, plain_text, quoted
 from bailiwick.sql.engines.predicates import UNKNOWN
 from bailiwick.sql.engines.tree import Node
 
@@ -66,7 +66,7 @@ class MariaDB:
         """Return a name as a quoted identifier."""
         if not name or "\x00" in name:
             raise PolicyError(f"`{name!r}` cannot be an identifier")
-        return "`" + name.replace("`", "``") + "`"
+        return quoted(name)
 
     def place(self, schema: str, name: str) -> str:
         """Return the full name of a relation."""

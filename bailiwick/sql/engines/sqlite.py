@@ -5,6 +5,7 @@ Masks are functions that the mount registers (`OWN`), so that they show what the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -49,7 +50,7 @@ class SQLite:
     always_loud = False
     collations = frozenset({"BINARY", "NOCASE", "RTRIM"})
     joins = frozenset({"NATURAL"})
-    gaps = None
+    gaps: re.Pattern[str] | None = None
     by_key = False
     holds: Mapping[type[Node], frozenset[str]] = {}
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
