@@ -46,7 +46,8 @@ def programs() -> dict[str, bool]:
     """Return for each program of a client test whether it is here. `scripts/setup` installs them with apt-get."""
     java = JDBC.exists() and all(shutil.which(name) for name in ("java", "ecj"))
     regress = (REGRESSION / "COPYRIGHT").exists() and 15 in installations()
-    maria = any(shutil.which("mariadbd", path=path) for path in (None, "/usr/sbin"))
+    maria = Path("/usr/share/mysql/mysql_system_tables.sql").exists()
+    maria = maria and any(shutil.which("mariadbd", path=path) for path in (None, "/usr/sbin"))
     return {"sqlsmith": shutil.which("sqlsmith") is not None, "jdbc": java, "regress": regress, "mariadb": maria}
 
 
