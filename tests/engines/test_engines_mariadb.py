@@ -389,7 +389,6 @@ async def test_a_statement_without_end_is_stopped(server: MariaDB, tmp_path: Pat
     async with maria_desk(server, tmp_path, policy, (HERE / "maria_shop.sql").read_text()) as shop:
         clerk = await shop.session("clerk-bot", tenant="acorn")
         assert (await shop.denial(clerk, ENDLESS)).code == "timeout_exceeded"
-        assert await shop.rows(clerk, "SELECT count(*) FROM customers") == [(2,)]
 
 
 async def test_what_nobody_waits_for_any_more_is_stopped(shop: MariaDesk) -> None:
