@@ -86,10 +86,10 @@ def _live(policy: Policy, path: Path) -> Lock:
 def _missing(policy: Policy, live: Lock) -> list[str]:
     """Return in words the resources whose table the database does not have, and the tools that no server has."""
     tools = [
-        f"{mount.name}: tool {tool} is not one of the server's"
+        f"{mount.name}: {tool.kind} {tool.name} is not one of the server's"
         for mount in policy.mcp.values()
-        for tool in mount.tools
-        if tool not in live.tools.get(mount.name, {})
+        for tool in mount.offered
+        if tool.key not in live.tools.get(mount.name, {})
     ]
     tables = [
         f"{mount.name}: {resource.schema}.{resource.table}, mapped to `{resource.name}`, is not in the database"

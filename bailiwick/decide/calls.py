@@ -1,4 +1,4 @@
-"""Decisions on calls of tools: which grants admit a call with its arguments, and what its result will show.
+"""Decisions on calls of tools, uses of prompts and reads of documents: which grants admit them, what is shown.
 
 Pure. Arguments are closed: one grant must name every one of them; one that must equal a value is filled in.
 """
@@ -19,12 +19,13 @@ from bailiwick.decide.results import View
 from bailiwick.errors import PolicyError
 from bailiwick.match.condition import CelInput, compile_condition
 from bailiwick.match.evaluate import Resolve, all_of, holds
+from bailiwick.match.uris import is_template, values_in
 from bailiwick.model.decision import Allow, Denial, Deny, Hold
 from bailiwick.model.matcher import Equal, Matcher
 from bailiwick.model.policy import Policy
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.session import Claim
-from bailiwick.model.tool import EVERY_ARGUMENT
+from bailiwick.model.tool import EVERY_ARGUMENT, Kind, keyed
 from bailiwick.model.value import Operand, Ref
 
 Arguments = Mapping[str, object]
@@ -61,11 +62,11 @@ class Refused:
     decision: Deny | Hold
 
 
-def decide_call(asking: Asking, name: str, given: Arguments) -> Admitted | Refused:
-    """Decide a call by the name and with the arguments that the agent gives."""
-    tool = asking.scope.tools.get(name)
-    if tool is None:
-        return Refused(None, _unknown(asking.scope, name))
+def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool") -> Admitted | Refused:
+    """Decide a call by the name and with the arguments that the agent gives; or the use of a prompt."""
+    tool = asking.scope.tools.get(keyed(kind, name))
+    if tool is None or tool.tool.kind != kind:
+        return Refused(None, unknown(asking.scope, name, kind))
     fixed = _fixed(asking, tool)
     closed = _closed(tool, given)
     if closed is None and fixed is None:
@@ -88,6 +89,21 @@ def decide_call(asking: Asking, name: str, given: Arguments) -> Admitted | Refus
     return _less_denies(asking, tool, arguments, [grant for grant, _ in admitting])
 
 
+def decide_document(asking: Asking, uri: str) -> Admitted | Refused:
+    """Decide the reading of a document by its URI, which gives the variables of its template their values.
+
+    Which document it is does not depend on the session: one that it may not read is no other's for it.
+    """
+    mapped = [tool.name for mount in asking.policy.mcp.values() for tool in mount.documents.values()]
+    if uri in mapped and not is_template(uri):
+        return decide_call(asking, uri, {}, "document")
+    found = [(name, values) for name in mapped if is_template(name) and (values := values_in(name, uri)) is not None]
+    if len(found) != 1:  # of several nobody knows which one the server takes
+        return Refused(None, unknown(asking.scope, uri, "document"))
+    name, values = found[0]
+    return decide_call(asking, name, values, "document")
+
+
 def _less_denies(
     asking: Asking, tool: ToolScope, arguments: Arguments, grants: Sequence[CallGrant]
 ) -> Admitted | Refused:
@@ -104,17 +120,23 @@ def _less_denies(
             without.append(deny)
         else:
             hidden |= deny.hidden
-    ids = tuple(grant.grant for grant in grants)
-    mount = asking.policy.tool_mounts.get(tool.mount)
-    known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
-    bounds = ceilings(known, () if mount is None else mount.limits, "read")
-    allow = Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds)
     if tool.held:
         gate = tool.held[0]
         message = f"`{_action(tool)}` needs an approval: gate `{gate}` holds it"
         advice = f"nobody can approve it yet: leave it out, or {_owner(asking)} to loosen gate `{gate}`"
         return Refused(tool, Hold(gate, Denial("needs_approval", message, "", advice, _action(tool))))
-    return Admitted(tool, arguments, View(tool.tool.items, tuple(grants), tuple(without), hidden), allow)
+    return Admitted(
+        tool, arguments, View(tool.tool.items, tuple(grants), tuple(without), hidden), allowance(asking, tool, grants)
+    )
+
+
+def allowance(asking: Asking, tool: ToolScope, grants: Iterable[CallGrant]) -> Allow:
+    """Return an allow by these grants, with the ceilings of them all and of the mount."""
+    ids = tuple(grant.grant for grant in grants)
+    mount = asking.policy.tool_mounts.get(tool.mount)
+    known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
+    bounds = ceilings(known, () if mount is None else mount.limits, "read")
+    return Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds)
 
 
 def _closed(tool: ToolScope, given: Arguments) -> Denial | None:
@@ -225,9 +247,12 @@ def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Argume
     return matched is not False and _when(asking, tool, deny, arguments) is not False
 
 
-def _unknown(scope: Scope, name: str) -> Deny:
-    message = f"{quoted(name)} is not a tool of this session"
-    return Deny(Denial("resource_unknown", message, _names(scope.tools), "call one that the session has"))
+def unknown(scope: Scope, name: str, kind: Kind) -> Deny:
+    """Return the denial of what does not exist for a session, whether it is mapped or not."""
+    message = f"{quoted(name)} is not a {kind} of this session"
+    known = [key.removeprefix(f"{kind}:") for key, each in scope.tools.items() if each.tool.kind == kind]
+    remedy = "call one that the session has" if kind == "tool" else f"name a {kind} that the session has"
+    return Deny(Denial("resource_unknown", message, _names(known), remedy))
 
 
 def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:

@@ -1,4 +1,4 @@
-"""The tools of a scope: which of them exist for a session, and under which grants.
+"""The tools, prompts and documents of a scope: which of them exist for a session, and under which grants.
 
 Pure. A tool that is not mapped, not accepted, or that no grant reaches does not exist.
 """
@@ -23,10 +23,10 @@ def tool_scopes(
     """Return the tools, by the names that agents see, in the order of the policy."""
     found: dict[str, ToolScope] = {}
     for mount in policy.tool_mounts.values():
-        for tool in mount.tools.values():
+        for tool in mount.offered:
             scope = _scope(policy, lock, mount, tool, grants) if _left(tool, narrowings) else None
             if scope is not None:
-                found[mount.prefix + tool.name] = scope
+                found[mount.shown(tool)] = scope
     return found
 
 
@@ -45,7 +45,7 @@ def _scope(
     policy: Policy, lock: Lock, mount: McpMount | PythonMount, tool: Tool, grants: Sequence[Grant]
 ) -> ToolScope | None:
     accepted = mount.accepted if isinstance(mount, PythonMount) else lock.tools.get(mount.name, {})
-    locked = accepted.get(tool.name)
+    locked = accepted.get(tool.key)
     resource = mount.resources.get(tool.action.resource)
     if locked is None or resource is None:
         return None

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
-from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call
+from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call, decide_document
+from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.call import Call, Outcome
@@ -31,6 +32,7 @@ from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Reques
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
+from bailiwick.model.tool import Kind
 from bailiwick.sql.groupings import Cells, Grouping
 
 _log = logging.getLogger("bailiwick.enforce")
@@ -166,28 +168,38 @@ class Gateway:
         it is; what of the mounts it may use is `Live.mounts`."""
         return await self._connect(None, f"({front})", token, peer, cut)
 
-    def decide_call(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
-        """Decide a call of a tool by the name that the agent knows; what is not of its session does not exist."""
-        return self._decide_call(live, live.tools, name, arguments)
+    def decide_call(self, live: Live, name: str, arguments: Arguments, kind: Kind = "tool") -> Admitted | Refused:
+        """Decide a call of a tool by the name that the agent knows; what is not of its session does not exist.
+
+        Of a document the name is the URI, and the arguments stand in it."""
+        return self._decide_call(live, live.tools, name, arguments, kind)
 
     def decide_function(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
         """Decide a call of a function that an application guards; as `decide_call`."""
-        return self._decide_call(live, live.functions, name, arguments)
+        return self._decide_call(live, live.functions, name, arguments, "tool")
 
-    def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments) -> Admitted | Refused:
+    def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Admitted | Refused:
         try:
-            session = live.session
-            asking = Asking(
-                live.terms.table.policy,
-                scope,
-                lambda ref: session.value(ref.path),
-                session_values(session),
-                self._clock(),
-            )
-            return decide_call(asking, name, arguments)
+            asking = self._asking(live, scope)
+            if kind == "document":
+                return decide_document(asking, name)
+            return decide_call(asking, name, arguments, kind)
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a decision failed inside the gateway: %s", _kind(error))
             return Refused(None, Deny(_FAILED))
+
+    def decide_completion(self, live: Live, kind: Kind, name: str, argument: str) -> Completing | Refused:
+        """Decide whether an argument of a prompt or document may be completed, and which values are shown."""
+        try:
+            return decide_completion(self._asking(live, live.tools), kind, name, argument)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a decision failed inside the gateway: %s", _kind(error))
+            return Refused(None, Deny(_FAILED))
+
+    def _asking(self, live: Live, scope: Scope) -> Asking:
+        session = live.session
+        values, policy = session_values(session), live.terms.table.policy
+        return Asking(policy, scope, lambda ref: session.value(ref.path), values, self._clock())
 
     async def _connect(self, given: str | None, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
         mount = given or ""

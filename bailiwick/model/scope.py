@@ -152,4 +152,4 @@ class Scope:
     """`grant@resource` of every grant whose `when` held. Agent, task and this decide the scope (but for what an opener
     asked for): they are its shape."""
     tools: Mapping[str, ToolScope] = field(default_factory=dict[str, ToolScope])
-    """By the name under which the agent sees the tool."""
+    """By the name under which the agent sees the tool; of prompts and documents see `McpMount.shown`."""

@@ -14,6 +14,11 @@ from bailiwick.model.value import Operand
 Effect = Literal["external", "irreversible", "access_control", "money"]
 effects: tuple[Effect, ...] = ("external", "irreversible", "access_control", "money")
 """What the policy says that a tool does; each has a built-in gate of its name."""
+Kind = Literal["tool", "prompt", "document"]
+"""What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing)."""
+Relayed = Literal["logging", "sampling", "elicitation", "roots"]
+relayed: tuple[Relayed, ...] = ("logging", "sampling", "elicitation", "roots")
+"""What of a server's own messages may be relayed to the agent's client, if the policy says so."""
 EVERY_ARGUMENT = "*"
 """In a grant's `args`: the matcher of every argument that it does not name."""
 BUILT_IN = ("my_permissions", "query")
@@ -22,10 +27,10 @@ BUILT_IN = ("my_permissions", "query")
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool of a server, as an action."""
+    """One tool of a server, as an action; or one of its prompts, or its documents of one URI or URI template."""
 
     name: str
-    """As the server calls it."""
+    """As the server calls it. Of a document: its URI or the template of URIs, whose variables are its arguments."""
     action: Action
     description: str | None = None
     """What agents read in place of the server's own words."""
@@ -39,7 +44,18 @@ class Tool:
     cost: Limit | None = None
     parameters: tuple[str, ...] | None = None
     """Of a function of a mount of kind `python`: the arguments that it takes. None: it is a server's tool."""
+    kind: Kind = "tool"
     position: Position = NOWHERE
+
+    @property
+    def key(self) -> str:
+        """Return its name among all that its server offers, as the lock has it."""
+        return keyed(self.kind, self.name)
+
+
+def keyed(kind: Kind, name: str) -> str:
+    """Return a name of its own for each of what is offered. No tool's name has a colon."""
+    return name if kind == "tool" else f"{kind}:{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +84,25 @@ class McpMount:
     headers: Mapping[str, SecretRef] = field(default_factory=dict[str, SecretRef])
     """Sent with each request to the URL."""
     prefix: str = ""
-    """Put before the names of its tools, so that two servers may have tools of one name."""
+    """Put before the names of its tools and prompts, so that two servers may have tools of one name."""
+    prompts: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    """By the server's name of the prompt."""
+    documents: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    """By URI or URI template."""
     limits: tuple[Limit, ...] = ()
     """Ceilings on every call, beside those of the grants."""
+    relay: Mapping[Relayed, str] = field(default_factory=dict[Relayed, str])
+    """What the server may say to, and ask of, the agent's client beside its results → why."""
     position: Position = NOWHERE
+
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        """Return all that is mapped: tools, prompts and documents."""
+        return (*self.tools.values(), *self.prompts.values(), *self.documents.values())
+
+    def shown(self, tool: Tool) -> str:
+        """Return the name under which a scope has it: the agent's, with the kind before it unless it is a tool."""
+        return keyed(tool.kind, tool.name if tool.kind == "document" else self.prefix + tool.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +120,19 @@ class PythonMount:
     """Ceilings on every call, beside those of the grants."""
     position: Position = NOWHERE
 
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        """Return all that is mapped."""
+        return tuple(self.tools.values())
+
+    def shown(self, tool: Tool) -> str:
+        """Return the name under which a scope has it."""
+        return self.prefix + tool.name
+
 
 @dataclass(frozen=True, slots=True)
 class LockedTool:
-    """A tool as it was accepted."""
+    """A tool, prompt or document as it was accepted."""
 
     name: str
     definition: str

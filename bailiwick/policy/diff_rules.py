@@ -83,15 +83,20 @@ def _server(old: McpMount, new: McpMount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} points elsewhere: {where}", certain=False)
     if (old.env, old.headers) != (new.env, new.headers):
         yield Note(True, f"mount {new.name} hands its server other values", certain=False)
+    for widens, mine, other in ((True, new.relay, old.relay), (False, old.relay, new.relay)):
+        for kind in sorted(mine.keys() - other.keys()):
+            yield Note(widens, f"{'now' if widens else 'no longer'}: {kind} is relayed by mount {new.name}")
     yield from _tools(old, new)
 
 
 def _tools(old: McpMount | PythonMount, new: McpMount | PythonMount) -> Iterator[Note]:
-    """Yield what changed about the tools or functions of a mount."""
-    what = "tool" if isinstance(new, McpMount) else "function"
-    for name in sorted(old.tools.keys() & new.tools.keys()):
-        if _mapping(old.tools[name]) != _mapping(new.tools[name]):
-            yield Note(True, f"{what} {name} of mount {new.name} is mapped in another way", certain=False)
+    """Yield what changed about what is mapped of a mount: tools, functions, prompts, documents."""
+    before, after = ({tool.key: tool for tool in each.offered} for each in (old, new))
+    for key in sorted(before.keys() & after.keys()):
+        if _mapping(before[key]) != _mapping(after[key]):
+            what = after[key].kind if isinstance(new, McpMount) else "function"
+            told = f"{what} {after[key].name} of mount {new.name} is mapped in another way"
+            yield Note(True, told, certain=False)
     yield from _mount_limits(old, new)
 
 

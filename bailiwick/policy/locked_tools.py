@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+from bailiwick.match.uris import variables
 from bailiwick.model.lock import Lock
-from bailiwick.model.tool import LockedTool
+from bailiwick.model.tool import LockedTool, keyed
 from bailiwick.policy.document import Entry
 from bailiwick.policy.expect import block, required, text
 from bailiwick.policy.lock_scalar import scalar_text
 from bailiwick.policy.problem import Report, quoted
 
-pinned = ("title", "description", "inputSchema", "outputSchema", "annotations", "execution")
-"""What of a tool's definition an agent or its model acts upon. Icons and `_meta` are not passed on at all."""
+pinned = (
+    *("title", "description", "inputSchema", "outputSchema", "annotations", "execution"),
+    *("named", "arguments", "mimeType"),
+)
+"""What of the definition of a tool, prompt or document an agent or its model acts upon.
+
+Icons and `_meta` are not passed on at all."""
+_ARGUMENT = ("name", "title", "description", "required")
 _LONGEST = 60
 
 
@@ -24,6 +31,29 @@ def locked_tool(name: str, definition: Mapping[str, object]) -> LockedTool:
     kept = {"name": name, **{key: definition[key] for key in pinned if definition.get(key) is not None}}
     canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return LockedTool(name, canonical, fingerprint_of(canonical))
+
+
+def locked_prompt(name: str, definition: Mapping[str, object]) -> LockedTool:
+    """Return a prompt as a server defines it; its arguments, which are all text, are those of its schema too."""
+    given = definition.get("arguments")
+    listed = [cast("dict[str, object]", each) for each in cast("list[object]", given or ()) if isinstance(each, dict)]
+    told = [{key: each[key] for key in _ARGUMENT if key in each} for each in listed]
+    needed = [str(each.get("name")) for each in listed if each.get("required") is True]
+    kept = {key: definition[key] for key in ("title", "description") if key in definition}
+    schema = _texts([str(each.get("name")) for each in listed], needed)
+    return locked_tool(keyed("prompt", name), {**kept, "arguments": told, "inputSchema": schema})
+
+
+def locked_document(name: str, definition: Mapping[str, object]) -> LockedTool:
+    """Return a document as a server lists it; of what it does not list, the URI or template by itself."""
+    kept = {key: definition[key] for key in ("title", "description", "mimeType") if key in definition}
+    names = variables(name)
+    more = {"named": definition.get("name", name), "inputSchema": _texts(names, names)}
+    return locked_tool(keyed("document", name), {**kept, **more})
+
+
+def _texts(names: Sequence[str], needed: Sequence[str]) -> dict[str, object]:
+    return {"properties": {name: {"type": "string"} for name in names}, "required": list(needed)}
 
 
 def fingerprint_of(definition: str) -> str:
@@ -90,11 +120,17 @@ def tools_diff(old: Lock, new: Lock) -> Iterator[str]:
         for name in sorted({*before, *after}):
             was, now = before.get(name), after.get(name)
             if was is None and now is not None:
-                yield f"{mount}: new tool {name}: {_said(_parsed(now.definition).get('description'))}"
+                yield f"{mount}: new {_called(name)}: {_said(_parsed(now.definition).get('description'))}"
             elif now is None:
-                yield f"{mount}: tool {name} is gone"
+                yield f"{mount}: {_called(name)} is gone"
             elif was is not None and was.fingerprint != now.fingerprint:
-                yield from _changes(f"{mount}: tool {name}", _parsed(was.definition), _parsed(now.definition))
+                yield from _changes(f"{mount}: {_called(name)}", _parsed(was.definition), _parsed(now.definition))
+
+
+def _called(key: str) -> str:
+    """Return in words what the key of the lock names."""
+    kind, colon, name = key.partition(":")
+    return f"{kind} {name}" if colon else f"tool {key}"
 
 
 def _changes(where: str, was: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:

@@ -95,6 +95,7 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
         words += [_denied(grant) for grant in most.conditional_denies(resource)]
         mount = policy.tool_mounts.get(next(iter(tools.values())).mount)
         words += [f"every call: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
+        words += [f"its server relays {kind}: {reason}" for kind, reason in (mount.relay.items() if mount else ())]
     verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from bailiwick.match.uris import uri_problem
 from bailiwick.model.policy import Limit, SecretRef
-from bailiwick.model.tool import BUILT_IN, Effect, McpMount, PythonMount, Tool, ToolResource, effects
+from bailiwick.model.tool import (
+    BUILT_IN,
+    Effect,
+    Kind,
+    McpMount,
+    PythonMount,
+    Relayed,
+    Tool,
+    ToolResource,
+    effects,
+    relayed,
+)
 from bailiwick.model.value import Operand
 from bailiwick.policy.document import Block, Entry, Node
 from bailiwick.policy.expect import block, choice, name_is_good, required, several, text
@@ -16,8 +29,13 @@ from bailiwick.policy.problem import Report, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import action, limit, limits, secret_text, web_url
 
-mcp_keys = ("kind", "command", "url", "env", "headers", "tools", "resources", "prefix", "limits")
+mcp_keys = (
+    *("kind", "command", "url", "env", "headers"),
+    *("tools", "prompts", "documents", "resources", "prefix", "limits", "relay"),
+)
 tool_keys = ("action", "description", "fixed", "items", "effects", "target", "cost")
+prompt_keys = ("action", "description", "fixed", "effects")
+document_keys = ("action", "description", "items", "effects")
 tool_resource_keys = ("labels",)
 call_limits = ("rows", "bytes", "timeout")
 """Ceilings on one call: items of its result, bytes of its result, how long it may run."""
@@ -32,6 +50,7 @@ _OWN_HEADERS = re.compile(
     r"|last-event-id",
     re.IGNORECASE,
 )
+_KEYS: Mapping[Kind, tuple[str, ...]] = {"tool": tool_keys, "prompt": prompt_keys, "document": document_keys}
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -49,17 +68,20 @@ def mcp_mount(reading: Reading, entry: Entry, found: Block) -> McpMount | None:
             other = "command" if key == "env" else "url"
             message = f"`{key}` of {what} has no meaning without `{other}`"
             report.error(lost.position, "misplaced_key", message, "remove it")
-    tools = _tools(reading, found, entry.key)
+    tools, prompts, documents = (_offered(reading, found, entry.key, kind) for kind in _KEYS)
     return McpMount(
         name=entry.key,
         command=_command(report, command, what) if command else (),
         url=web_url(report, url.value, f"`url` of {what}") if url else None,
         tools=tools,
-        resources=tool_resources(reading, found, entry, tools),
+        prompts=prompts,
+        documents=documents,
+        resources=tool_resources(reading, found, entry, (*tools.values(), *prompts.values(), *documents.values())),
         env=_secrets(report, found.get("env"), what, _VARIABLE, _NOTHING),
         headers=_secrets(report, found.get("headers"), what, _TOKEN, _OWN_HEADERS),
         prefix=_prefix(report, prefix, what) if prefix else "",
         limits=call_ceilings(report, bounds, what) if bounds else (),
+        relay=_relay(report, found.get("relay"), what),
         position=entry.position,
     )
 
@@ -91,6 +113,17 @@ def _secrets(
     return read
 
 
+def _relay(report: Report, entry: Entry | None, what: str) -> dict[Relayed, str]:
+    found = block(report, entry.value, f"`relay` of {what}", relayed) if entry else None
+    read: dict[Relayed, str] = {}
+    for kind in relayed if found else ():
+        each = found.get(kind) if found else None
+        reason = text(report, each.value, f"`{kind}` of `relay`") if each else None
+        if reason is not None:
+            read[kind] = reason
+    return read
+
+
 def _prefix(report: Report, entry: Entry, what: str) -> str:
     found = text(report, entry.value, f"`prefix` of {what}") or ""
     if found and not _PREFIX.fullmatch(found):
@@ -110,23 +143,32 @@ def call_ceilings(report: Report, entry: Entry, what: str) -> tuple[Limit, ...]:
     return found
 
 
-def _tools(reading: Reading, found: Block, mount: str) -> dict[str, Tool]:
-    entry = found.get("tools")
-    inner = block(reading.report, entry.value, f"`tools` of mount {quoted(mount)}") if entry else None
+def _offered(reading: Reading, found: Block, mount: str, kind: Kind) -> dict[str, Tool]:
+    entry = found.get(f"{kind}s")
+    inner = block(reading.report, entry.value, f"`{kind}s` of mount {quoted(mount)}") if entry else None
     read: dict[str, Tool] = {}
     for item in inner.entries.values() if inner else ():
-        tool = read_tool(reading, item, "tool", tool_keys)
+        tool = read_tool(reading, item, kind, _KEYS[kind])
         if tool is not None:
             read[item.key] = tool
     return read
 
 
-def read_tool(reading: Reading, entry: Entry, kind: str, keys: tuple[str, ...]) -> Tool | None:
-    """Return a tool, or a function (`kind`), as an action; None when it is not usable."""
-    report, what = reading.report, f"{kind} {quoted(entry.key)}"
-    if not _TOOL.fullmatch(entry.key):
-        message = f"{what} is not the name of a {kind}"
+def _is_named(report: Report, entry: Entry, kind: str) -> bool:
+    problem = uri_problem(entry.key) if kind == "document" else ""
+    if problem:
+        report.error(entry.position, "bad_name", f"{quoted(entry.key)} does not name documents: {problem}")
+    elif kind != "document" and not _TOOL.fullmatch(entry.key):
+        message = f"{kind} {quoted(entry.key)} is not the name of a {kind}"
         report.error(entry.position, "bad_name", message, "letters, digits, `_`, `-` and `.`, at most 128")
+        return False
+    return not problem
+
+
+def read_tool(reading: Reading, entry: Entry, kind: Kind | Literal["function"], keys: tuple[str, ...]) -> Tool | None:
+    """Return a tool, prompt, document or function (`kind`) as an action; None when it is not usable."""
+    report, what = reading.report, f"{kind} {quoted(entry.key)}"
+    if not _is_named(report, entry, kind):
         return None
     found = block(report, entry.value, what, keys)
     named = required(report, found, "action", what) if found else None
@@ -149,6 +191,7 @@ def read_tool(reading: Reading, entry: Entry, kind: str, keys: tuple[str, ...]) 
         effects=frozenset(several(report, marks.value, f"`effects` of {what}", _effect)) if marks else frozenset(),
         target=several(report, target.value, f"`target` of {what}", text) if target else (),
         cost=limit(report, cost.value, "cost") if cost else None,
+        kind="tool" if kind == "function" else kind,
         position=entry.position,
     )
 
@@ -176,18 +219,20 @@ def _fixed(reading: Reading, entry: Entry, what: str) -> dict[str, Operand]:
     return read
 
 
-def tool_resources(reading: Reading, found: Block, mount: Entry, tools: Mapping[str, Tool]) -> dict[str, ToolResource]:
+def tool_resources(reading: Reading, found: Block, mount: Entry, tools: Sequence[Tool]) -> dict[str, ToolResource]:
     """Return the resources that the tools act on, with their labels, and note their verbs."""
     report = reading.report
     entry = found.get("resources")
     inner = block(report, entry.value, f"`resources` of mount {quoted(mount.key)}") if entry else None
     described: Mapping[str, Entry] = inner.entries if inner else {}
     read: dict[str, ToolResource] = {}
-    for tool in tools.values():
+    for tool in tools:
         name = tool.action.resource
         other = reading.known.get(name) or reading.tool_resources.get(name)
         if other is not None and other.mount != mount.key:
-            message = f"resource {quoted(name)} of tool {quoted(tool.name)} is one of mount {quoted(other.mount)}"
+            message = (
+                f"resource {quoted(name)} of {tool.kind} {quoted(tool.name)} is one of mount {quoted(other.mount)}"
+            )
             report.error(tool.position, "duplicate_resource", message, "names are unique over all mounts")
             continue
         if name not in read and name_is_good(report, name, tool.position, "resource"):
@@ -208,16 +253,16 @@ def _resource(report: Report, name: str, mount: str, entry: Entry | None) -> Too
 
 
 def check_tool_names(reading: Reading, mounts: Mapping[str, McpMount | PythonMount]) -> None:
-    """Report tools that agents would see under one name, or under a name of the gateway's own."""
+    """Report what agents would see under one name, or under a name of the gateway's own."""
     seen: dict[str, str] = {}
     for mount in mounts.values():
-        for tool in mount.tools.values():
-            shown = mount.prefix + tool.name
-            folded = shown.casefold()
+        for tool in mount.offered:
+            shown = mount.shown(tool)
+            folded = shown if tool.kind == "document" else shown.casefold()
             if folded in BUILT_IN:
                 message = f"tool {quoted(shown)} has the name of one of the gateway's own"
                 reading.report.error(tool.position, "duplicate_tool", message, "give the mount a `prefix`")
-            other = seen.setdefault(folded, f"{mount.name}/{tool.name}")
-            if other != f"{mount.name}/{tool.name}":
-                message = f"tool {quoted(shown)} of mount {quoted(mount.name)} is also one of {quoted(other)}"
+            other = seen.setdefault(folded, f"{mount.name}/{tool.key}")
+            if other != f"{mount.name}/{tool.key}":
+                message = f"{tool.kind} {quoted(shown)} of mount {quoted(mount.name)} is also one of {quoted(other)}"
                 reading.report.error(tool.position, "duplicate_tool", message, "give one of the mounts a `prefix`")

@@ -91,7 +91,10 @@ def tools_of_names(*policies: Policy) -> dict[str, dict[str, LockedTool]]:
     grants = [grant for policy in policies for role in policy.roles.values() for grant in role.grants]
     named: dict[str, object] = {name: {} for grant in grants for name in grant.args or ()}
     schema = {"inputSchema": {"properties": named}}
-    return {mount.name: {name: locked_tool(name, schema) for name in mount.tools} for mount in policies[0].mcp.values()}
+    return {
+        mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
+        for mount in policies[0].mcp.values()
+    }
 
 
 def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def python_mount(reading: Reading, entry: Entry, found: Block) -> PythonMount:
     return PythonMount(
         name=entry.key,
         tools=functions,
-        resources=tool_resources(reading, found, entry, functions),
+        resources=tool_resources(reading, found, entry, tuple(functions.values())),
         accepted={name: locked_tool(name, _definition(each)) for name, each in functions.items()},
         limits=call_ceilings(report, bounds, what) if bounds else (),
         position=entry.position,

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from bailiwick.model.tool import effects
+from bailiwick.policy.mcp import document_keys, prompt_keys
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+
+_RELAYED = {
+    "logging": "agents see the server's log messages",
+    "sampling": "the server may have the agent's model write",
+    "elicitation": "the server may ask the person at the agent's client",
+    "roots": "the server is told the folders of the agent's client",
+}
 
 
 def mcp_mount() -> dict[str, object]:
@@ -21,6 +29,16 @@ def mcp_mount() -> dict[str, object]:
             "additionalProperties": {"$ref": "#/$defs/tool"},
             "description": "The server's tools, as actions. What is not mapped does not exist for agents.",
         },
+        "prompts": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/prompt"},
+            "description": "The server's prompts, as actions.",
+        },
+        "documents": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/document"},
+            "description": "URI, or template of URIs (`notes://{id}`), of what MCP calls resources, as actions.",
+        },
         "resources": {
             "type": "object",
             "additionalProperties": {"$ref": "#/$defs/tool_resource"},
@@ -28,6 +46,12 @@ def mcp_mount() -> dict[str, object]:
         },
         "prefix": {**_TEXT, "description": "Put before the names of its tools."},
         "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every call."},
+        "relay": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {kind: {**_TEXT, "description": f"Why {words}."} for kind, words in _RELAYED.items()},
+            "description": "What passes between the server and the agent's client beside calls; nothing by default.",
+        },
     }
     return _object(properties, ["kind"])
 
@@ -79,8 +103,14 @@ def tool_schemas() -> dict[str, object]:
         }
     }
     parameters = {**_TEXTS, "description": "The arguments that it takes. Without it: none."}
-    function = _object({**tool, "parameters": parameters}, ["action"])
-    return {"tool": _object(tool, ["action"]), "function": function, "tool_resource": _object(labels, [])}
+    prompt, document = ({key: tool[key] for key in keys} for keys in (prompt_keys, document_keys))
+    return {
+        "tool": _object(tool, ["action"]),
+        "prompt": _object(prompt, ["action"]),
+        "document": _object(document, ["action"]),
+        "function": _object({**tool, "parameters": parameters}, ["action"]),
+        "tool_resource": _object(labels, []),
+    }
 
 
 def _secrets(description: str) -> dict[str, object]:

@@ -35,10 +35,16 @@ def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | Non
     fixed = [f"{key} is always {operand_in_words(value)}" for key, value in scope.tool.fixed.items()]
     said = f"; {', '.join(fixed)}" if fixed else ""
     lines = [
-        f"calls {name} {_arguments(each)}{said}{_result(each)}{terms_in_words(known.get(each.grant))}{gate}"
+        f"{_verb(name, scope)} {_arguments(each)}{said}{_result(each)}{terms_in_words(known.get(each.grant))}{gate}"
         for each in scope.allows
     ]
     return (*lines, *(_denied(name, each) for each in scope.denies))
+
+
+def _verb(name: str, scope: ToolScope) -> str:
+    """Return what is done: a tool is called, a prompt used, a document read."""
+    plain = name.removeprefix(f"{scope.tool.kind}:")
+    return {"tool": f"calls {name}", "prompt": f"uses prompt {plain}", "document": f"reads {plain}"}[scope.tool.kind]
 
 
 def _arguments(grant: CallGrant) -> str:

@@ -22,7 +22,7 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
         for resource in mount.resources.values():
             check.resource(resource)
     for server in policy.mcp.values():
-        for tool in server.tools.values():
+        for tool in server.offered:
             check.tool(server, tool)
     for functions in policy.python.values():
         for function in functions.tools.values():
@@ -89,18 +89,18 @@ class _Check:
 
     def tool(self, server: McpMount, tool: Tool) -> None:
         """Check that a tool was accepted, and that it has the arguments that are fixed."""
-        path = ("mounts", server.name, "tools", tool.name)
+        path = ("mounts", server.name, f"{tool.kind}s", tool.name)
         accepted = self.lock.tools.get(server.name, {})
-        locked = accepted.get(tool.name)
+        locked = accepted.get(tool.key)
         if locked is None:
-            message = f"tool `{tool.name}` of mount `{server.name}` was not accepted"
-            self._error(path, "unknown_tool", message, near(tool.name, accepted) or "run `bailiwick accept`")
+            message = f"{tool.kind} `{tool.name}` of mount `{server.name}` was not accepted"
+            self._error(path, "unknown_tool", message, near(tool.key, accepted) or "run `bailiwick accept`")
             return
         properties = accepted_properties(locked.definition)
         self.arguments.setdefault(tool.action.resource, []).append((tool, frozenset(properties)))
         for name in tool.fixed:
             if name not in properties:
-                message = f"`{name}` is not an argument of tool `{tool.name}`"
+                message = f"`{name}` is not an argument of {tool.kind} `{tool.name}`"
                 self._error((*path, "fixed", name), "unknown_argument", message, near(name, properties))
 
     def _arguments(self, grant: Grant, path: Path) -> None:

@@ -26,11 +26,20 @@ mounts:
     kind: mcp
     command: [PYTHON, SERVER]
     env: {SECRET: "${DESK_SECRET}", CALLS: FOLDER/calls, TOOLS: FOLDER/tools}
+    relay: {logging: tests of the log, sampling: tests of models, elicitation: tests of people}
     tools:
       search: {action: articles:read, items: results}
       refund: {action: billing:refund, description: pays back, fixed: {tenant: $tenant}}
       echo: {action: notes:create}
       misbehave: {action: tests:run}
+    prompts:
+      greet: {action: greetings:use, fixed: {tenant: $tenant}}
+    documents:
+      "notes://handbook": {action: handbook:read, description: the rules}
+      "notes://secret": {action: secrets:read}
+      "notes://{name}": {action: notes:read}
+      "notes://orders": {action: orderings:read}
+      "customers://{id}/file": {action: files:read}
   shop:
     kind: sql
     engine: sqlite
@@ -51,8 +60,14 @@ roles:
         reason: small ones
         args: {customer_id: $customer_id, amount: {max: 500}, currency: [EUR, USD]}
       - {allow: notes:create, reason: notes, args: any}
+      - {allow: handbook:read, reason: knows the rules}
+      - {allow: notes:read, reason: reads notes, args: {name: any}}
+      - {allow: orderings:read, reason: sees its own, items: {customer_id: $customer_id}, fields: [id, customer_id]}
+      - {allow: files:read, reason: reads its customer's file, args: {id: $customer_id}}
+      - {allow: greetings:use, reason: greets, args: {customer: $customer_id, tone: [kind, formal]}}
   tester:
     grants:
+      - {allow: handbook:read, reason: tests}
       - {allow: tests:run, reason: tests, args: any, limits: {bytes: 100000, timeout: 5s}}
       - {allow: notes:create, reason: tests, args: any, when: args.text != "never"}
 agents:

@@ -101,7 +101,7 @@ def test_methods_paths_and_sizes(bot: McpClient) -> None:
     long = json.dumps({**GOOD, "params": {"name": "echo", "arguments": {"text": "x" * 1_100_000}}}).encode()
     assert bot.send(long).status == 413
     assert bot.send(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}').status == 202
-    assert bot.ask("resources/list").error["code"] == -32601
+    assert bot.ask("resources/unknown").error["code"] == -32601
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_version_that_is_not_spoken_is_named(bot: McpClient) -> None:
     headers = {"MCP-Protocol-Version": "2030-01-01", "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
     answer = bot.send(body, headers)
     assert (answer.status, answer.error["code"]) == (400, -32022)
-    assert bot.modern("resources/list").status == 404
+    assert bot.modern("resources/unknown").status == 404
 
 
 @pytest.mark.parametrize("name", ["Echo", "echo ", "\u0435cho", "echo\u200b", "echo\n", "desk.echo", "../echo", "ECHO"])

@@ -95,8 +95,8 @@ class McpClient:
         """Send a request of the modern revision, with the headers that belong to it unless they are given."""
         said = {**(params or {}), "_meta": MODERN}
         given = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
-        if "name" in said:
-            given["Mcp-Name"] = str(said["name"])
+        if "name" in said or "uri" in said:
+            given["Mcp-Name"] = str(said.get("name", said.get("uri")))
         given |= {key.replace("_", "-"): each for key, each in headers.items()}
         return self.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": said}).encode(), given)
 
@@ -104,6 +104,19 @@ class McpClient:
         """Return the tools that are listed, by name."""
         listed = cast("list[dict[str, Json]]", self.ask("tools/list").result["tools"])
         return {str(tool["name"]): tool for tool in listed}
+
+    @contextmanager
+    def streaming(
+        self, message: Mapping[str, Json], headers: Mapping[str, str] | None = None
+    ) -> Generator[Generator[dict[str, Json]]]:
+        """Send a message and hold its reply open: the messages of it, as they come."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        given = {**PLAIN, "Authorization": f"Bearer {self.token}", **(headers or {})}
+        try:
+            connection.request("POST", "/mcp", json.dumps(message).encode(), given)
+            yield _messages(connection.getresponse())
+        finally:
+            connection.close()
 
     @contextmanager
     def listening(self) -> Generator[http.client.HTTPResponse]:
@@ -115,3 +128,13 @@ class McpClient:
             yield connection.getresponse()
         finally:
             connection.close()
+
+
+def _messages(response: http.client.HTTPResponse) -> Generator[dict[str, Json]]:
+    """Yield the messages of a reply, which is JSON or a stream of events."""
+    if response.getheader("content-type") == "application/json":
+        yield json.loads(response.read())
+        return
+    for line in iter(response.readline, b""):
+        if line.startswith(b"data:"):
+            yield json.loads(line[5:])

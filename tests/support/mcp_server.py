@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import TextIO, cast
 
+sys.path[:0] = [str(Path(__file__).parents[2])]
+from tests.support.mcp_offers import links, offered  # noqa: E402  # it is started as a program
+
 Json = object
 ITEMS: list[dict[str, Json]] = [
     {
@@ -73,8 +76,35 @@ def _said(value: Json) -> dict[str, Json]:
     return {"content": [{"type": "text", "text": json.dumps(value)}]}
 
 
+def _ask(method: str, params: dict[str, Json], out: TextIO) -> Json:
+    """Ask the client, and return what it answers."""
+    out.write(json.dumps({"jsonrpc": "2.0", "id": "s2", "method": method, "params": params}) + "\n")
+    out.flush()
+    for line in sys.stdin:
+        message = cast("dict[str, Json]", json.loads(line))
+        if message.get("id") == "s2" and "method" not in message:
+            return message.get("result", message.get("error"))
+    return None
+
+
+def _tell(method: str, params: dict[str, Json], out: TextIO) -> None:
+    out.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}) + "\n")
+
+
 def _misbehaved(how: Json, out: TextIO) -> dict[str, Json]:
     match how:
+        case "log":
+            for level in ("debug", "warning"):
+                _tell("notifications/message", {"level": level, "logger": "desk", "data": f"a {level}"}, out)
+        case "sample":
+            words: list[Json] = [{"role": "user", "content": {"type": "text", "text": "say it"}}]
+            return _said({"heard": _ask("sampling/createMessage", {"messages": words, "maxTokens": 9}, out)})
+        case "elicit":
+            asked: dict[str, Json] = {"message": "sure?", "requestedSchema": {"type": "object", "properties": {}}}
+            first = _ask("elicitation/create", asked, out)
+            return _said({"heard": first})
+        case "roots":
+            return _said({"heard": _ask("roots/list", {}, out)})
         case "die":
             os._exit(3)
         case "sleep":
@@ -88,6 +118,10 @@ def _misbehaved(how: Json, out: TextIO) -> dict[str, Json]:
             return _said("x" * 300_000)
         case "fail":
             return {"content": [{"type": "text", "text": "it failed: CANARY6"}], "isError": True}
+        case "announce":
+            _tell("notifications/tools/list_changed", {}, out)
+        case "links":
+            return links()
         case "ask":
             out.write(
                 json.dumps({"jsonrpc": "2.0", "id": "s1", "method": "sampling/createMessage", "params": {}}) + "\n"
@@ -102,6 +136,10 @@ def _called(params: dict[str, Json], out: TextIO) -> dict[str, Json]:
     name, arguments = params.get("name"), cast("dict[str, Json]", params.get("arguments", {}))
     with Path(os.environ["CALLS"]).open("a") as log:
         log.write(json.dumps([name, arguments]) + "\n")
+    token = cast("dict[str, Json]", params.get("_meta", {})).get("progressToken")
+    if token is not None:
+        told: dict[str, Json] = {"progressToken": token, "progress": 1, "total": 2, "message": "half: CANARY32"}
+        _tell("notifications/progress", told, out)
     match name:
         case "search":
             found: dict[str, Json] = {"results": ITEMS, "total": 2, "next": "CANARY7"}
@@ -126,7 +164,7 @@ def main() -> None:
                 info = {"name": "support", "version": os.environ.get("SECRET", "")[:0] or "1"}
                 result = {
                     "protocolVersion": params["protocolVersion"],
-                    "capabilities": {"tools": {}},
+                    "capabilities": {"tools": {}, "prompts": {}, "resources": {}, "completions": {}},
                     "serverInfo": info,
                 }
             case "tools/list":
@@ -134,7 +172,14 @@ def main() -> None:
             case "tools/call":
                 result = _called(params, out)
             case _:
-                continue
+                result = offered(str(method), params)
+        if "id" not in message:
+            continue
+        if result is None:
+            error = {"code": -32002, "message": "there is none: CANARY13"}
+            out.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}) + "\n")
+            out.flush()
+            continue
         out.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}) + "\n")
         out.flush()
 

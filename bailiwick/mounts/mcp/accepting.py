@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from bailiwick.errors import BackendError
@@ -11,23 +11,32 @@ from bailiwick.gateway.ready import server_secrets
 from bailiwick.model.policy import Policy
 from bailiwick.model.tool import LockedTool, McpMount
 from bailiwick.mounts.mcp.servers import open_upstream
-from bailiwick.mounts.mcp.upstream import UpstreamError, opening_time, tools_of
+from bailiwick.mounts.mcp.upstream import Upstream, UpstreamError, offered, opening_time, tools_of
 
 
 async def live_tools(policy: Policy, environ: Mapping[str, str], base: Path) -> dict[str, dict[str, LockedTool]]:
-    """Return mount → name → tool, of the tools that the policy maps. Raises BackendError, ConfigError."""
+    """Return mount → `Tool.key` → what is offered, of what the policy maps. Raises BackendError, ConfigError."""
     return {
-        name: {key: tool for key, tool in (await server_tools(mount, environ, base)).items() if key in mount.tools}
+        name: await _asked(mount, environ, base, lambda upstream, mount=mount: offered(upstream, mount))
         for name, mount in policy.mcp.items()
     }
 
 
 async def server_tools(mount: McpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:
     """Return every tool that a mount's server has now. Raises BackendError, ConfigError."""
+    return await _asked(mount, environ, base, tools_of)
+
+
+async def _asked(
+    mount: McpMount,
+    environ: Mapping[str, str],
+    base: Path,
+    ask: Callable[[Upstream], Coroutine[object, object, dict[str, LockedTool]]],
+) -> dict[str, LockedTool]:
     try:
         upstream = await open_upstream(mount, server_secrets(mount, environ, base), base)
         try:
-            return await asyncio.wait_for(tools_of(upstream), opening_time)
+            return await asyncio.wait_for(ask(upstream), opening_time)
         finally:
             await upstream.close()
     except (UpstreamError, TimeoutError) as error:

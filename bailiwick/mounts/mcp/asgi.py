@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.mcp import era
-from bailiwick.mounts.mcp.calls import ProtocolError
+from bailiwick.mounts.mcp import era, methods, notices
 from bailiwick.mounts.mcp.clients import Client, Clients, busy
+from bailiwick.mounts.mcp.exchange import Exchange
 from bailiwick.mounts.mcp.message import (
     INTERNAL_ERROR,
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     Json,
@@ -29,7 +30,6 @@ from bailiwick.mounts.mcp.message import (
     result_of,
     write,
 )
-from bailiwick.mounts.mcp.replies import denied
 
 Scope = MutableMapping[str, object]
 Received = MutableMapping[str, object]
@@ -134,28 +134,33 @@ class Endpoint:
         except MalformedError as error:
             await _answer(send, _said(400, error.code, error.message))
             return
-        version = headers.get("mcp-protocol-version")
-        if message.kind != "request":
+        if message.kind == "response":
+            client.questions.answered(message.params)
             await _answer(send, _Answer(202))
-        elif era.is_modern(message, version):
+        elif message.kind == "notification":
+            if message.method == "notifications/cancelled":
+                client.cancel(message.params.get("requestId"))
+            await _answer(send, _Answer(202))
+        elif era.is_modern(message, headers.get("mcp-protocol-version")):
             await self._modern(client, message, headers, receive, send)
         else:
-            await self._legacy(client, message, receive, send)
+            await self._legacy(client, message, headers, receive, send)
 
-    async def _legacy(self, client: Client, message: Message, receive: Receive, send: Send) -> None:
+    async def _legacy(
+        self, client: Client, message: Message, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
         match message.method:
             case "initialize":
-                response = result_of(message.id, era.initialized(message.params))
+                client.introduced(message.params)
+                await _answer(send, _json(200, result_of(message.id, era.initialized(message.params))))
             case "ping":
-                response = result_of(message.id, {})
-            case "tools/list":
-                response = result_of(message.id, {"tools": client.tools()})
-            case "tools/call":
-                response = await self._called(client, message, receive, cancels=False)
+                await _answer(send, _json(200, result_of(message.id, {})))
+            case "logging/setLevel":
+                known = await client.wants(message.params.get("level"))
+                bad = error_of(message.id, INVALID_PARAMS, "`level` is no level of severity")
+                await _answer(send, _json(200, result_of(message.id, {}) if known else bad))
             case _:
-                response = error_of(message.id, METHOD_NOT_FOUND, "this method is not served here")
-        if response is not None:
-            await _answer(send, _json(200, response))
+                await self._worked(client, message, headers, receive, send, modern=False)
 
     async def _modern(
         self, client: Client, message: Message, headers: Mapping[str, str], receive: Receive, send: Send
@@ -167,53 +172,53 @@ class Endpoint:
             return
         match message.method:
             case "server/discover":
-                response = result_of(message.id, era.completed(era.discovered()))
-            case "tools/list":
-                response = result_of(message.id, era.completed({"tools": client.tools()}, listed=True))
-            case "tools/call":
-                called = await self._called(client, message, receive, cancels=True)
-                if called is None:
-                    return
-                result = called.get("result")
-                modern = era.completed(cast("dict[str, Json]", result)) if isinstance(result, dict) else None
-                response = called if modern is None else result_of(message.id, modern)
+                await _answer(send, _json(200, result_of(message.id, era.completed(era.discovered()))))
             case "subscriptions/listen":
                 await self._stream(client, receive, send, message)
-                return
             case _:
-                answer = error_of(message.id, METHOD_NOT_FOUND, "this method is not served here")
-                await _answer(send, _json(404, answer))
-                return
-        await _answer(send, _json(200, response))
+                await self._worked(client, message, headers, receive, send, modern=True)
 
-    async def _called(
-        self, client: Client, message: Message, receive: Receive, *, cancels: bool
-    ) -> dict[str, Json] | None:
-        """Return the response to a `tools/call`; None when there is nobody to answer any more.
-
-        In the modern revision a client that leaves cancels its call; in the legacy ones it does not."""
+    async def _worked(
+        self,
+        client: Client,
+        message: Message,
+        headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
+        *,
+        modern: bool,
+    ) -> None:
+        """Answer a method that is no matter of the protocol alone."""
+        listed = methods.listing(client, message.method)
+        if listed is not None:
+            await _answer(send, _json(200, methods.answer(message, listed, modern=modern)))
+            return
         if client.is_busy:
-            return result_of(message.id, denied(busy))
-        task = client.call(message.params)
+            await _answer(send, _json(200, methods.refused(message, busy, modern=modern)))
+            return
+        exchange = Exchange(client, message, modern=modern)
+        if not _takes_streams(headers):
+            exchange.mute()
+        try:
+            response = exchange.begin()
+        except LookupError:
+            unknown = error_of(message.id, METHOD_NOT_FOUND, "this method is not served here")
+            await _answer(send, _json(404 if modern else 200, unknown))
+            return
+        if response is not None:
+            await _answer(send, _json(200, response))
+            return
         leaving = asyncio.create_task(_left(receive))
         try:
-            await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                if cancels:
-                    task.cancel()
-                return None
-            return result_of(message.id, task.result())
-        except asyncio.CancelledError:
-            if client.ended is None:
-                raise
-            return result_of(message.id, denied(client.ended))
-        except ProtocolError as error:
-            return error_of(message.id, error.code, error.message)
+            reply = _Reply(send)
+            response = await exchange.run(reply.tell, leaving)
+            if not leaving.done():
+                await reply.end(response)
         finally:
             leaving.cancel()
 
     async def _stream(self, client: Client, receive: Receive, send: Send, subscribed: Message | None) -> None:
-        """Send a notice whenever the session's tools are others, until either side ends it."""
+        """Send a notice whenever what the session is shown is something else, until either side ends it."""
         listener = client.listen()
         if listener is None:
             await _answer(send, _Answer(429))
@@ -222,48 +227,54 @@ class Endpoint:
         try:
             await _begin_events(send)
             if subscribed is not None:
-                await _event(send, _acknowledged(subscribed))
+                await _event(send, notices.acknowledged(subscribed))
             while not leaving.done() and client.ended is None:
-                waiting = asyncio.create_task(listener.wait())
+                waiting = asyncio.create_task(listener.stirred.wait())
                 await asyncio.wait({waiting, leaving}, timeout=_keep_alive, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
                 if leaving.done() or client.ended is not None:
                     break
-                if listener.is_set():
-                    listener.clear()
-                    if subscribed is None or _wants_tools(subscribed):
-                        client.tools()
-                        await _event(send, _tools_changed(subscribed))
+                if listener.stirred.is_set():
+                    for kind in listener.taken():
+                        if notices.wants(subscribed, kind):
+                            await _event(send, notices.changed(subscribed, kind))
                 else:
                     await send({"type": "http.response.body", "body": b":\r\n", "more_body": True})
             if subscribed is not None and client.ended is not None:
-                await _event(
-                    send, result_of(subscribed.id, {"resultType": "complete", "_meta": _subscription(subscribed)})
-                )
+                await _event(send, notices.ended(subscribed))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             leaving.cancel()
             client.listeners.discard(listener)
 
 
-def _subscription(message: Message) -> dict[str, Json]:
-    return {"io.modelcontextprotocol/subscriptionId": message.id}
+class _Reply:
+    """The reply to one request: JSON, or a stream of messages once there is one to send before the response."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._streams = False
+
+    async def tell(self, message: Json) -> None:
+        """Send a message before the response."""
+        if not self._streams:
+            self._streams = True
+            await _begin_events(self._send)
+        await _event(self._send, message)
+
+    async def end(self, response: Json) -> None:
+        """Send the response, if there is one, and nothing more."""
+        if not self._streams:
+            await _answer(self._send, _Answer(202) if response is None else _json(200, response))
+            return
+        if response is not None:
+            await _event(self._send, response)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _wants_tools(message: Message) -> bool:
-    wanted = message.params.get("notifications")
-    return isinstance(wanted, dict) and cast("dict[str, Json]", wanted).get("toolsListChanged") is True
-
-
-def _acknowledged(message: Message) -> Json:
-    agreed = {"toolsListChanged": True} if _wants_tools(message) else {}
-    params = {"_meta": _subscription(message), "notifications": agreed}
-    return {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
-
-
-def _tools_changed(message: Message | None) -> Json:
-    params = {} if message is None else {"params": {"_meta": _subscription(message)}}
-    return {"jsonrpc": "2.0", "method": "notifications/tools/list_changed", **params}
+def _takes_streams(headers: Mapping[str, str]) -> bool:
+    accepted = headers.get("accept", "")
+    return "text/event-stream" in accepted or "*/*" in accepted
 
 
 def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | None:

@@ -13,9 +13,10 @@ from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue
+from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.permissions import permissions
-from bailiwick.mounts.mcp.replies import Result, denied
+from bailiwick.mounts.mcp.replies import denied
 from bailiwick.mounts.sql.front import SqlMounts
 from bailiwick.mounts.sql.results import Denied, Failed
 

@@ -1,185 +1,215 @@
-"""Calls of tools on the one path: session → decide → record the intent → execute → settle, for one session."""
+"""What a session asks of its mounts: calls of tools, uses of prompts, reads of documents, completions.
+
+Each is decided here and then run, or recorded as not done. What the gateway's own tools do stands in `builtin`.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.decide.calls import Admitted, Refused
-from bailiwick.decide.limits import exceeded
-from bailiwick.gateway.call import Call
+from bailiwick.decide.denials import words_of
+from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
-from bailiwick.gateway.moments import utc_now
-from bailiwick.match.masks import Digest
-from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Allow, Denial, Deny, Request
+from bailiwick.model.decision import Access, Allow, Denial, Deny, Request
+from bailiwick.model.tool import Kind, keyed
 from bailiwick.mounts.mcp.builtin import BuiltIn
-from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json, write
-from bailiwick.mounts.mcp.replies import Looked, Result, denied, looked_at
-from bailiwick.mounts.mcp.servers import Connections
-from bailiwick.mounts.mcp.upstream import Reply, TooLongError, UpstreamError, WithheldError, longest
-from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request, request_of, statement_of
+from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
+from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told, durably, no_ledger
+from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
+from bailiwick.mounts.mcp.recorded import digested, in_clear, statement_of
+from bailiwick.mounts.mcp.relay import Audience
+from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
 
 _longest_reason = 500
+_longest_typed = 1000
+_log = logging.getLogger("bailiwick.mcp")
+NOT_FOUND = -32002
+"""JSON-RPC's code for a resource that does not exist."""
 
 
 class ProtocolError(Exception):
     """A request that is answered with a JSON-RPC error, not with a result."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.data = data
+
+
+Look = Callable[[Sight, Mapping[str, Json]], Looked]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What every call of this gateway is held to."""
+class _Asked:
+    """What the agent named, and what of it may be told."""
 
-    longest_time: float
-    """Seconds."""
-    digest: Digest
+    kind: Kind
+    name: str
+    arguments: Mapping[str, Json]
+    purpose: str
 
 
 class Calls:
-    """The calls of one session."""
+    """What one session asks. Every method raises ProtocolError for a request that makes no sense."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        live: Live,
-        connections: Connections,
-        built_in: BuiltIn,
-        terms: Terms,
-        changed: Callable[[], None],
-    ) -> None:
+    def __init__(self, gateway: Gateway, live: Live, errands: Errands, built_in: BuiltIn, terms: Terms) -> None:
         self._gateway = gateway
         self._live = live
-        self.connections = connections
+        self._errands = errands
         self._built_in = built_in
         self._terms = terms
-        self._changed = changed
-        self._path = ToolPath(gateway, live)
 
-    async def call(self, params: Mapping[str, Json]) -> Result:
-        """Do what a `tools/call` asks, or say why not. Raises ProtocolError for a request that makes no sense."""
-        name, given = params.get("name"), params.get("arguments", {})
-        if not isinstance(name, str) or not isinstance(given, dict):
-            raise ProtocolError(INVALID_PARAMS, "`name` is not a text, or `arguments` not an object")
-        arguments = cast("dict[str, Json]", given)
-        purpose = _purpose(params)
+    async def call(self, params: Mapping[str, Json], audience: Audience) -> Result:
+        """Do what a `tools/call` asks, or say why not in the result."""
+        asked = _asked("tool", params)
+        own = self._built_in.named(asked.name, self._live)
+        if own is not None:
+            return await self._own(asked, own)
+        done = await self._decided(asked, audience, lambda found: ("tools/call", _sent(found), looked_at))
+        return denied(done.denial, done.record) if isinstance(done, NotDone) else _result(done)
+
+    async def prompt(self, params: Mapping[str, Json], audience: Audience) -> Result:
+        """Do what a `prompts/get` asks."""
+        asked = _asked("prompt", params)
+        if not all(isinstance(value, str) for value in asked.arguments.values()):
+            raise ProtocolError(INVALID_PARAMS, "the arguments of a prompt are texts")
+        return _result(await self._decided(asked, audience, lambda found: ("prompts/get", _sent(found), prompt_of)))
+
+    async def read(self, params: Mapping[str, Json], audience: Audience) -> Result:
+        """Do what a `resources/read` asks."""
+        uri = params.get("uri")
+        if not isinstance(uri, str):
+            raise ProtocolError(INVALID_PARAMS, "`uri` is not a text")
+        asked = _Asked("document", uri, {}, _purpose(params))
+        sent: dict[str, Json] = {"uri": uri}
+        return _result(
+            await self._decided(
+                asked,
+                audience,
+                lambda _: ("resources/read", sent, lambda sight, result: document_of(sight, uri, result)),
+            )
+        )
+
+    async def complete(self, params: Mapping[str, Json], audience: Audience) -> Result:
+        """Do what a `completion/complete` asks."""
+        kind, name, argument, typed, others = _completion(params)
+        asked = _Asked(kind, name, {argument: typed}, _purpose(params))
         blocked = self._live.blocked()
         if blocked is not None:
-            told = {} if self._built_in.named(name, self._live) else arguments
-            return denied(blocked, await self._path.refuse(name, told, Request("", (), purpose), Deny(blocked)))
-        own = self._built_in.named(name, self._live)
-        if own is not None:
-            return await self._own(name, arguments, purpose, own)
-        decided = self._gateway.decide_call(self._live, name, arguments)
-        if isinstance(decided, Refused):
-            request = refused_request(decided, purpose)
-            record = await self._path.refuse(name, arguments, request, decided.decision)
-            return denied(decided.decision.denial, record)
-        return await self._admitted(name, decided, purpose)
+            return _result(await self._refused(asked, Refused(None, Deny(blocked))))
+        found = self._gateway.decide_completion(self._live, kind, name, argument)
+        if isinstance(found, Refused):
+            return _result(await self._refused(asked, found))
+        tool = found.admitted.tool.tool
+        ref = {"type": "ref/prompt", "name": tool.name} if kind == "prompt" else {"type": "ref/resource", "uri": name}
+        known = {key: value for key, value in others.items() if found.shows(key, value)}
+        sent = {"ref": ref, "argument": {"name": argument, "value": typed}, "context": {"arguments": known}}
+        statement = statement_of(f"complete {keyed(kind, name)}", digested(asked.arguments, self._terms.digest))
+        errand = Errand(
+            found.admitted,
+            statement,
+            asked.purpose,
+            "completion/complete",
+            sent,
+            lambda _, result: completion_of(result, lambda value: found.shows(argument, value)),
+        )
+        return _result(await self._errands.run(errand, audience))
 
-    async def _own(
-        self,
-        name: str,
-        arguments: Mapping[str, Json],
-        purpose: str,
-        run: Callable[[Mapping[str, Json]], Awaitable[Result]],
-    ) -> Result:
+    async def failed(self, method: str, error: BaseException) -> ProtocolError:
+        """Record that the gateway itself failed on something; return what is said of it."""
+        _log.error("a request of an MCP client failed inside the gateway: %s: %s", method, type(error).__name__)
+        denial = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
+        told = await self._errands.refuse("", method, Request("", (), ""), Deny(denial))
+        return ProtocolError(INTERNAL_ERROR, words_of(denial), as_data(denial, told.record))
+
+    async def _decided(
+        self, asked: _Asked, audience: Audience, plan: Callable[[Admitted], tuple[str, Mapping[str, Json], Look]]
+    ) -> Told:
+        blocked = self._live.blocked()
+        if blocked is not None:
+            return await self._refused(asked, Refused(None, Deny(blocked)))
+        decided = self._gateway.decide_call(self._live, asked.name, asked.arguments, asked.kind)
+        if isinstance(decided, Refused):
+            return await self._refused(asked, decided)
+        tool, digest = decided.tool, self._terms.digest
+        name = keyed("document", tool.tool.name) if asked.kind == "document" else keyed(asked.kind, asked.name)
+        statement = statement_of(name, in_clear(tool, decided.view.grants, decided.arguments, digest))
+        return await self._errands.run(Errand(decided, statement, asked.purpose, *plan(decided)), audience)
+
+    async def _refused(self, asked: _Asked, refused: Refused) -> NotDone:
+        tool = refused.tool
+        accesses = () if tool is None else (Access(tool.tool.action.resource, tool.tool.action.verb),)
+        request = Request("" if tool is None else tool.mount, accesses, asked.purpose)
+        statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._terms.digest))
+        return await self._errands.refuse(request.mount, statement, request, refused.decision)
+
+    async def _own(self, asked: _Asked, run: Callable[[Mapping[str, Json]], Awaitable[Result]]) -> Result:
         """Answer with one of the gateway's own tools; what it does of mounts it records itself.
 
         This record has the name only: an argument may be SQL, of which no literal belongs into the ledger.
         """
-        call = Call("", name, Request("", (), purpose), Allow(()))
-        result = await run(arguments)
-        kept, _ = await self._path.tell(call)
-        return result if kept else denied(NO_LEDGER)
+        request = Request("", (), asked.purpose)
+        blocked = self._live.blocked()
+        if blocked is not None:
+            told = await self._errands.refuse("", asked.name, request, Deny(blocked))
+            return denied(told.denial, told.record)
+        call = Call("", asked.name, request, Allow(()))
+        result = await run(asked.arguments)
+        kept, _ = await durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
+        return result if kept else denied(no_ledger)
 
-    async def _admitted(self, name: str, admitted: Admitted, purpose: str) -> Result:
-        tool = admitted.tool
-        request = request_of(tool, purpose)
-        try:
-            upstream, changed, news = await self.connections.use(tool.mount)
-        except UpstreamError as error:
-            denial = _unavailable(str(error))
-            return denied(denial, await self._path.refuse(name, admitted.arguments, request, Deny(denial)))
-        if news:
-            self._changed()
-        if tool.tool.name in changed:
-            message = "the server has changed this tool since it was accepted"
-            denial = Denial("tool_changed", message, "", "ask the gateway's operator: `bailiwick accept` shows how")
-            return denied(denial, await self._path.refuse(name, admitted.arguments, request, Deny(denial)))
-        statement = statement_of(name, admitted.arguments)
-        call = Call(tool.mount, statement, request, admitted.allow, {"tool": tool.tool.name})
-        only_reads = tool.tool.action.verb == "read" and not tool.tool.effects
-        done = await self._path.run(call, lambda: self._executed(upstream.request, admitted), intends=not only_reads)
-        if done.denial is not None:
-            return denied(done.denial, done.record)
-        if isinstance(done.shown, ProtocolError):
-            raise done.shown
-        return done.shown or {}
 
-    async def _executed(
-        self, request: Callable[[str, Mapping[str, Json], int], Awaitable[Reply]], admitted: Admitted
-    ) -> Done[Result | ProtocolError]:
-        tool, bounds = admitted.tool, admitted.allow.ceilings or Ceilings()
-        seconds = min(self._terms.longest_time, bounds.timeout or self._terms.longest_time)
-        params = {"name": tool.tool.name, "arguments": admitted.arguments}
-        try:
-            # Of what is filtered the server may send more than is shown.
-            most = longest if bounds.bytes is None or not admitted.view.whole else bounds.bytes + 1024
-            reply = await asyncio.wait_for(request("tools/call", params, most), seconds)
-        except TimeoutError:
-            if bounds.timeout is not None and seconds == bounds.timeout:
-                return Done(denial=exceeded("timeout_exceeded", bounds, 0))
-            return Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
-        except UpstreamError as error:
-            await self.connections.drop(tool.mount)
-            return Done(denial=_failed(error, bounds))
-        if reply.result is None:
-            if not admitted.view.whole:
-                return Done(ProtocolError(INTERNAL_ERROR, "the server refused the call"), "tool_error")
-            return Done(ProtocolError(reply.code, reply.message[:1000]), "tool_error")
-        return self._shown(admitted, reply.result, bounds)
+def _result(told: Told) -> Result:
+    """Return the result; what is none is a JSON-RPC error."""
+    if isinstance(told, NotDone):
+        raise refusal(told.denial, told.record)
+    if isinstance(told, ServerError):
+        raise ProtocolError(told.code, told.message)
+    return told
 
-    def _shown(self, admitted: Admitted, result: Mapping[str, Json], bounds: Ceilings) -> Done[Result | ProtocolError]:
-        session = self._live.session
-        looked: Looked = looked_at(
-            admitted.view, result, lambda ref: session.value(ref.path), utc_now(), self._terms.digest
-        )
-        size = len(write(looked.result))
-        if bounds.bytes is not None and size > bounds.bytes:
-            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
-        if bounds.rows is not None and looked.items is not None and looked.items > bounds.rows:
-            return Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
-        code = "tool_error" if looked.result.get("isError") is True else ""
-        return Done(looked.result, code, looked.items, size)
+
+def refusal(denial: Denial, record: str = "") -> ProtocolError:
+    """Return a denial as the error of a request whose results cannot say so."""
+    code = NOT_FOUND if denial.code == "resource_unknown" else INVALID_PARAMS
+    return ProtocolError(code, words_of(denial), as_data(denial, record))
+
+
+def _sent(admitted: Admitted) -> dict[str, Json]:
+    return {"name": admitted.tool.tool.name, "arguments": admitted.arguments}
+
+
+def _asked(kind: Kind, params: Mapping[str, Json]) -> _Asked:
+    name, given = params.get("name"), params.get("arguments", {})
+    if not isinstance(name, str) or not isinstance(given, dict):
+        raise ProtocolError(INVALID_PARAMS, "`name` is not a text, or `arguments` not an object")
+    return _Asked(kind, name, cast("dict[str, Json]", given), _purpose(params))
+
+
+def _completion(params: Mapping[str, Json]) -> tuple[Kind, str, str, str, Mapping[str, str]]:
+    """Return what is to be completed: kind, name, argument, what was typed of it, and the other arguments."""
+    ref, argument, around = (_object(params.get(key)) for key in ("ref", "argument", "context"))
+    kind: Kind = "prompt" if ref.get("type") == "ref/prompt" else "document"
+    name = ref.get("name" if kind == "prompt" else "uri")
+    key, typed = argument.get("name"), argument.get("value")
+    if ref.get("type") not in ("ref/prompt", "ref/resource") or not isinstance(name, str):
+        raise ProtocolError(INVALID_PARAMS, "`ref` is neither a prompt nor a resource")
+    if not isinstance(key, str) or not isinstance(typed, str) or len(typed) > _longest_typed:
+        raise ProtocolError(INVALID_PARAMS, "`argument` has no name and short value")
+    others = _object(around.get("arguments")).items()
+    return kind, name, key, typed, {other: value for other, value in others if isinstance(value, str)}
+
+
+def _object(found: Json) -> Mapping[str, Json]:
+    return cast("dict[str, Json]", found) if isinstance(found, dict) else {}
 
 
 def _purpose(params: Mapping[str, Json]) -> str:
     """Return the agent's own claim of its reason: `_meta` of the call, `bailiwick/reason`."""
-    meta = params.get("_meta")
-    reason = cast("dict[str, Json]", meta).get("bailiwick/reason") if isinstance(meta, dict) else None
+    reason = _object(params.get("_meta")).get("bailiwick/reason")
     return reason[:_longest_reason] if isinstance(reason, str) else ""
-
-
-def _unavailable(why: str) -> Denial:
-    return Denial("backend_unavailable", f"the tool's server is not available: {why}", remedy="try again later")
-
-
-def _failed(error: UpstreamError, bounds: Ceilings) -> Denial:
-    if isinstance(error, TooLongError):
-        if bounds.bytes is not None:
-            return exceeded("bytes_exceeded", bounds, 0)
-        return Denial("bytes_exceeded", "the result is too long", remedy="ask for less at once")
-    if isinstance(error, WithheldError):
-        return Denial(
-            "result_withheld", "the result held something that no session may see", remedy="tell the operator"
-        )
-    return Denial("backend_unavailable", f"{error}; what the call did is not known", remedy="look before trying again")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
 
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp.builtin import BuiltIn
-from bailiwick.mounts.mcp.calls import Calls, Terms
-from bailiwick.mounts.mcp.listing import listed
-from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.mcp.calls import Calls
+from bailiwick.mounts.mcp.conversation import Conversation, Questions
+from bailiwick.mounts.mcp.errands import Errands, Terms, patience
+from bailiwick.mounts.mcp.listing import documents, listed, prompts
+from bailiwick.mounts.mcp.message import Id, Json
+from bailiwick.mounts.mcp.notices import LISTS
+from bailiwick.mounts.mcp.relay import LEVELS
 from bailiwick.mounts.mcp.servers import Connections, Servers
 
 most_calls = 32
@@ -24,6 +31,36 @@ _unused_after = 300.0
 busy = Denial("limit_exceeded", "this session has too many calls in flight", remedy="wait for some of them")
 
 
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A request that waits for its retry."""
+
+    digest: str
+    """Of what was asked; the retry asks the same."""
+    task: asyncio.Task[dict[str, Json]]
+    conversation: Conversation
+
+
+class Listener:
+    """Somebody who wants to know which lists are others now."""
+
+    def __init__(self) -> None:
+        self.stirred = asyncio.Event()
+        self._changed: dict[str, None] = {}
+
+    def tell(self, changed: Iterable[str]) -> None:
+        """Tell of lists, or of none: that something else is over."""
+        self._changed.update(dict.fromkeys(changed))
+        self.stirred.set()
+
+    def taken(self) -> tuple[str, ...]:
+        """Return the lists that changed since this was last asked."""
+        found = tuple(self._changed)
+        self._changed.clear()
+        self.stirred.clear()
+        return found
+
+
 class Client:
     """One admitted session at this front."""
 
@@ -31,16 +68,22 @@ class Client:
         self.live = live
         self.ended: Denial | None = None
         self.used = time.monotonic()
-        self.listeners: set[asyncio.Event] = set()
-        """Set when the session's list of tools is another one."""
+        self.listeners: set[Listener] = set()
         self._clients = clients
         self._connections = Connections(clients.servers)
-        self._calls = Calls(
-            clients.gateway, live, self._connections, clients.built_in, clients.terms, clients.tools_changed
-        )
+        self._errands = Errands(clients.gateway, live, self._connections, clients.terms, clients.tools_changed)
+        self.calls = Calls(clients.gateway, live, self._errands, clients.built_in, clients.terms)
+        self.capabilities: Mapping[str, Json] = {}
+        """What the client said, when it introduced itself, that it can do (in the legacy revisions)."""
+        self.level: str | None = "info"
+        """The least severe log messages that it wants (in the legacy revisions)."""
+        self.questions = Questions()
+        self.parked: dict[str, Parked] = {}
+        """Requests of the modern revision that ended with questions, by the state that their retry brings."""
         self._running: set[asyncio.Task[dict[str, Json]]] = set()
+        self._named: dict[Id, list[asyncio.Task[dict[str, Json]]]] = {}
         self.on_forget: Callable[[str], None] = _nothing
-        self._shown: list[dict[str, Json]] = []
+        self._shown: dict[str, Json] = {}
 
     @property
     def idle(self) -> bool:
@@ -55,28 +98,90 @@ class Client:
 
     def tools(self) -> list[dict[str, Json]]:
         """Return the definitions of the tools that the session may call."""
-        self._shown = self._listed()
-        return self._shown
+        found = self._listed()
+        self._shown["tools"] = found
+        return found
 
-    def call(self, params: Mapping[str, Json]) -> asyncio.Task[dict[str, Json]]:
-        """Start a call. Its task may be cancelled; it then still records what came of it."""
-        task = asyncio.get_running_loop().create_task(self._calls.call(params))
+    def introduced(self, params: Mapping[str, Json]) -> None:
+        """Note what the client says that it can do, in the legacy revisions."""
+        found = params.get("capabilities")
+        self.capabilities = cast("dict[str, Json]", found) if isinstance(found, dict) else {}
+
+    async def wants(self, level: Json) -> bool:
+        """Note the least severe log messages that the client wants; return whether there is such a level."""
+        if not isinstance(level, str) or level not in LEVELS:
+            return False
+        self.level = level
+        await self._connections.tell_level(level)
+        return True
+
+    def prompts(self) -> list[dict[str, Json]]:
+        """Return the definitions of the prompts that the session may use."""
+        return prompts(self.live.tools, self._clients.servers.blocked())
+
+    def documents(self, *, templates: bool) -> list[dict[str, Json]]:
+        """Return the documents that the session may read, or the templates of them."""
+        return documents(self.live.tools, self._clients.servers.blocked(), templates=templates)
+
+    def start(
+        self, identity: Id | None, work: Coroutine[object, object, dict[str, Json]]
+    ) -> asyncio.Task[dict[str, Json]]:
+        """Start what the agent asks. Its task may be cancelled; it then still records what came of it."""
+        task = asyncio.get_running_loop().create_task(work)
+        if identity is not None:
+            self._named.setdefault(identity, []).append(task)
+            task.add_done_callback(lambda _: self._unnamed(identity, task))
         self._running.add(task)
         task.add_done_callback(self._over)
         return task
 
-    def look(self) -> None:
-        """Tell the listeners if what they were shown is not what there is."""
-        if self.listeners and self._listed() != self._shown:
-            for listener in self.listeners:
-                listener.set()
+    def cancel(self, identity: Json) -> None:
+        """Cancel what was asked with that id; nothing when it is not clear what is meant."""
+        named = self._named.get(identity, []) if isinstance(identity, str | int) else []
+        if len(named) == 1:
+            named[0].cancel()
 
-    def listen(self) -> asyncio.Event | None:
-        """Return what is set when the list of tools changes; None when too many listen already."""
+    def _unnamed(self, identity: Id, task: asyncio.Task[dict[str, Json]]) -> None:
+        named = self._named.get(identity, [])
+        named.remove(task)
+        if not named:
+            del self._named[identity]
+
+    def park(self, parked: Parked) -> str:
+        """Keep what waits for answers; return the state that brings it back. It waits no longer than an errand may."""
+        state = secrets.token_urlsafe(32)
+        self.parked[state] = parked
+        ending = asyncio.get_running_loop().call_later(patience, self._given_up, state)
+        parked.task.add_done_callback(lambda _: ending.cancel())
+        return state
+
+    def unpark(self, state: Json, digest: str) -> Parked | None:
+        """Return what a retry goes on with: once, and only the same request; None when there is no such thing."""
+        parked = self.parked.get(state) if isinstance(state, str) else None
+        if parked is None or not isinstance(state, str) or parked.digest != digest or parked.task.done():
+            return None
+        return self.parked.pop(state)
+
+    def _given_up(self, state: str) -> None:
+        parked = self.parked.pop(state, None)
+        if parked is not None:
+            parked.task.cancel()
+
+    def look(self) -> None:
+        """Tell the listeners which lists are others than they were shown."""
+        if not self.listeners:
+            return
+        before, self._shown = self._shown, self._lists()
+        changed = [kind for kind in LISTS if before.get(kind) != self._shown[kind]]
+        for listener in self.listeners if changed else ():
+            listener.tell(changed)
+
+    def listen(self) -> Listener | None:
+        """Return what is told when a list changes; None when too many listen already."""
         if len(self.listeners) >= _most_listeners:
             return None
-        self._shown = self._listed()
-        listener = asyncio.Event()
+        self._shown = self._lists()
+        listener = Listener()
         self.listeners.add(listener)
         return listener
 
@@ -86,19 +191,23 @@ class Client:
         for task in tuple(self._running):
             task.cancel()
         for listener in self.listeners:
-            listener.set()
+            listener.tell(())
         self._clients.forget(self)
 
     def renew(self, connections: Connections) -> None:
         """Use other connections from now on; calls in flight lose theirs, and say so."""
         before, self._connections = self._connections, connections
-        self._calls.connections = connections
+        self._errands.connections = connections
         self._clients.later(before.close())
 
     async def close(self) -> None:
         """Wait for what was cancelled, and end the connections."""
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._connections.close()
+
+    def _lists(self) -> dict[str, Json]:
+        documents = [self.documents(templates=False), self.documents(templates=True)]
+        return {"tools": self._listed(), "prompts": self.prompts(), "resources": documents}
 
     def _listed(self) -> list[dict[str, Json]]:
         session = self.live.session

@@ -19,6 +19,8 @@ MODERN = ("2026-07-28",)
 EVERY = (*MODERN, *LEGACY)
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
+LEVEL_KEY = "io.modelcontextprotocol/logLevel"
+CLIENT_KEY = "io.modelcontextprotocol/clientInfo"
 SERVER_KEY = "io.modelcontextprotocol/serverInfo"
 INSTRUCTIONS = (
     "Tools of this session: what is not listed does not exist for it. "
@@ -34,7 +36,8 @@ def server_info() -> dict[str, Json]:
 
 def capabilities() -> dict[str, Json]:
     """Return what we can do."""
-    return {"tools": {"listChanged": True}}
+    changing: dict[str, Json] = {"listChanged": True}
+    return {"tools": changing, "prompts": changing, "resources": changing, "completions": {}, "logging": {}}
 
 
 def initialized(params: Mapping[str, Json]) -> dict[str, Json]:
@@ -117,6 +120,21 @@ def _header_problem(message: Message, headers: Mapping[str, str], version: Json)
         if name is None or decoded(name) != message.params.get(key):
             return "Mcp-Name is not the name in the body"
     return ""
+
+
+def encoded(value: str) -> str:
+    """Return a text as the value of a header: in base64 where it could be read as something else."""
+    plain = value.isascii() and value.isprintable() and value == value.strip()
+    if plain and value and not (value.startswith("=?base64?") and value.endswith("?=")):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
+
+
+def headers_of(method: str, params: Mapping[str, Json], version: str) -> dict[str, str]:
+    """Return the headers that repeat what the body of a modern request says."""
+    found = {"MCP-Protocol-Version": version, "Mcp-Method": method}
+    named = params.get(_named.get(method, ""))
+    return {**found, "Mcp-Name": encoded(named)} if isinstance(named, str) else found
 
 
 def decoded(value: str) -> str | None:

@@ -20,8 +20,8 @@ from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.mounts.mcp.asgi import Checks, Endpoint
 from bailiwick.mounts.mcp.builtin import BuiltIn
-from bailiwick.mounts.mcp.calls import Terms
 from bailiwick.mounts.mcp.clients import Clients
+from bailiwick.mounts.mcp.errands import Terms
 from bailiwick.mounts.mcp.servers import Servers
 from bailiwick.mounts.sql.front import SqlMounts
 

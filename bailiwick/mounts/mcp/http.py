@@ -9,9 +9,26 @@ from typing import cast
 
 import aiohttp
 
-from bailiwick.mounts.mcp.message import METHOD_NOT_FOUND, Json, error_of, write
-from bailiwick.mounts.mcp.upstream import Guard, Reply, TooLongError, UpstreamError, longest, reply_of
+from bailiwick.mounts.mcp.era import headers_of
+from bailiwick.mounts.mcp.message import METHOD_NOT_FOUND, Json, write
+from bailiwick.mounts.mcp.relay import Hears, refusal
+from bailiwick.mounts.mcp.upstream import (
+    LISTS_CHANGED,
+    NO_HEADERS,
+    Guard,
+    Modern,
+    Reply,
+    TooLongError,
+    UpstreamError,
+    longest,
+    outgoing,
+    params_of,
+    reply_of,
+    response_to,
+)
 
+_most_questions = 16
+"""What a server may ask at once."""
 _plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
@@ -20,30 +37,49 @@ class HttpUpstream:
 
     def __init__(self, url: str, headers: Mapping[str, str], guard: Guard) -> None:
         self.changed = False
+        self.logs = False
+        self.modern: Modern | None = None
         self.alive = True
         self._url = url
         self._headers = {**headers, **_plain}
         self._guard = guard
         self._next = 0
+        self._asked: set[asyncio.Task[None]] = set()
         # Neither proxies nor cookies nor credentials of the environment: the policy says what is sent.
         self._client = aiohttp.ClientSession(
             trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(None)
         )
 
-    async def request(self, method: str, params: Mapping[str, Json], most: int) -> Reply:
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Json],
+        most: int,
+        hears: Hears | None = None,
+        mirrored: Mapping[str, str] = NO_HEADERS,
+    ) -> Reply:
         """Send a request and return its answer; see `Upstream`."""
         self._next += 1
         identity = self._next
-        if method == "tools/list":
-            self.changed = False
-        message = {"jsonrpc": "2.0", "id": identity, "method": method, "params": params}
+        message = {
+            "jsonrpc": "2.0",
+            "id": identity,
+            "method": method,
+            "params": outgoing(params, identity, hears, self.modern),
+        }
         try:
             async with self._client.post(
-                self._url, data=write(message), headers=self._headers, allow_redirects=False
+                self._url,
+                data=write(message),
+                headers=self._headers_of(method, params, mirrored),
+                allow_redirects=False,
             ) as response:
+                refused = await self._refused(response, min(most, longest))
+                if refused is not None:
+                    return refused
                 self._check(response)
                 async for data in _messages(response, most):
-                    reply = await self._take(data, identity)
+                    reply = self._take(data, identity, hears)
                     if reply is not None:
                         if method == "initialize" and reply.result is not None:
                             self._keep_session(response, reply.result)
@@ -52,6 +88,8 @@ class HttpUpstream:
             self.alive = False
             raise UpstreamError("the server cannot be reached") from None
         except asyncio.CancelledError:
+            if self.modern is not None:
+                raise  # there the end of the stream is what cancels
             with contextlib.suppress(UpstreamError):
                 await asyncio.shield(self.notify("notifications/cancelled", {"requestId": identity}))
             raise
@@ -68,12 +106,27 @@ class HttpUpstream:
     async def close(self) -> None:
         """End the server's session and the connections."""
         self.alive = False
+        for task in self._asked:
+            task.cancel()
         if "Mcp-Session-Id" in self._headers:
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                 ending = self._client.delete(self._url, headers=self._headers, timeout=aiohttp.ClientTimeout(2))
                 async with ending:
                     pass
         await self._client.close()
+
+    def _question(self, identity: Json, hears: Hears | None, method: str, params: Mapping[str, Json]) -> None:
+        if len(self._asked) < _most_questions:
+            task = asyncio.create_task(self._answer(identity, hears, method, params))
+            self._asked.add(task)
+            task.add_done_callback(self._asked.discard)
+
+    async def _answer(self, identity: Json, hears: Hears | None, method: str, params: Mapping[str, Json]) -> None:
+        answered = refusal(METHOD_NOT_FOUND, "not supported")
+        if hears is not None and hears.whole:
+            answered = await hears.asked(method, params)
+        with contextlib.suppress(UpstreamError):
+            await self._post(response_to(identity, ({}, None) if method == "ping" else answered))
 
     async def _post(self, message: Mapping[str, Json]) -> None:
         try:
@@ -87,6 +140,20 @@ class HttpUpstream:
                 pass
         except (aiohttp.ClientError, OSError, TimeoutError):
             raise UpstreamError("the server cannot be reached") from None
+
+    def _headers_of(self, method: str, params: Mapping[str, Json], mirrored: Mapping[str, str]) -> Mapping[str, str]:
+        if self.modern is None:
+            return self._headers
+        return {**mirrored, **self._headers, **headers_of(method, params, self.modern.version)}
+
+    async def _refused(self, response: aiohttp.ClientResponse, most: int) -> Reply | None:
+        """Return the error that a server tells by the status too; None when it tells none."""
+        known = "Mcp-Session-Id" in self._headers
+        if response.status not in (400, 404) or known or response.content_type != "application/json":
+            return None
+        data = await _body(response, most)
+        found = self._guard.read(data)
+        return reply_of(cast("dict[str, Json]", found), len(data)) if isinstance(found, dict) else None
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         if response.status == 404 and "Mcp-Session-Id" in self._headers:
@@ -102,7 +169,7 @@ class HttpUpstream:
             self._headers["Mcp-Session-Id"] = identity
         self._headers["MCP-Protocol-Version"] = str(result.get("protocolVersion"))[:32]
 
-    async def _take(self, data: bytes, identity: int) -> Reply | None:
+    def _take(self, data: bytes, identity: int, hears: Hears | None) -> Reply | None:
         """Return the awaited answer; deal with whatever else the server says meanwhile."""
         found = self._guard.read(data)
         if not isinstance(found, dict):
@@ -110,9 +177,11 @@ class HttpUpstream:
         message = cast("dict[str, Json]", found)
         method, given = message.get("method"), message.get("id")
         if isinstance(method, str):
-            self.changed = self.changed or method == "notifications/tools/list_changed"
+            self.changed = self.changed or method in LISTS_CHANGED
             if given is not None:
-                await self._post(error_of(cast("int", given), METHOD_NOT_FOUND, "not supported"))
+                self._question(given, hears, method, params_of(message))
+            elif hears is not None and (hears.whole or method == "notifications/progress"):
+                hears.told(method, params_of(message))
             return None
         return reply_of(message, len(data)) if given == identity else None
 

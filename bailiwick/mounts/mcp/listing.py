@@ -1,4 +1,4 @@
-"""What a session sees of its tools: names, descriptions, and schemas narrowed to what it may give. No I/O.
+"""What a session sees of its tools, prompts and documents: names, descriptions, schemas narrowed to it. No I/O.
 
 A narrowed schema is a help to whoever writes the call; the decision is made on the call itself.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import cast
 
 from bailiwick.decide.calls import as_json, matcher_of
 from bailiwick.match.evaluate import Resolve
+from bailiwick.match.uris import is_template
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, OneOf, Prefix
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.session import Claim
+from bailiwick.model.tool import Kind
 from bailiwick.model.value import Operand, Ref
 from bailiwick.mounts.mcp.message import Json
 
@@ -31,9 +33,52 @@ def listed(scope: Scope, resolve: Resolve, blocked: Iterable[tuple[str, str]]) -
     shown = (
         _definition(name, tool, resolve)
         for name, tool in scope.tools.items()
-        if (tool.mount, tool.tool.name) not in gone
+        if tool.tool.kind == "tool" and (tool.mount, tool.tool.key) not in gone
     )
     return [each for each in shown if each is not None]
+
+
+def prompts(scope: Scope, blocked: Iterable[tuple[str, str]]) -> list[dict[str, Json]]:
+    """Return the definitions of a session's prompts, with the arguments that it may give."""
+    return [_prompt(name, prompt) for name, prompt in _kept_of(scope, "prompt", blocked)]
+
+
+def _prompt(name: str, prompt: ToolScope) -> dict[str, Json]:
+    accepted = _accepted(prompt.locked.definition)
+    arguments = cast("list[dict[str, Json]]", accepted.get("arguments") or [])
+    shown = [each for each in arguments if _is_given(prompt, str(each.get("name")))]
+    return {"name": name, **_described(prompt), "arguments": shown}
+
+
+def _is_given(prompt: ToolScope, name: str) -> bool:
+    """Return whether an argument is the agent's to give."""
+    ways = [matcher_of(grant, name) for grant in prompt.allows]
+    return name not in prompt.tool.fixed and not all(way is None or isinstance(way, Equal) for way in ways)
+
+
+def documents(scope: Scope, blocked: Iterable[tuple[str, str]], *, templates: bool) -> list[dict[str, Json]]:
+    """Return a session's documents of one URI, or its templates of URIs."""
+    key = "uriTemplate" if templates else "uri"
+    return [
+        {key: uri, "name": _accepted(each.locked.definition).get("named", uri), **_described(each)}
+        for uri, each in _kept_of(scope, "document", blocked)
+        if is_template(uri) is templates
+    ]
+
+
+def _kept_of(scope: Scope, kind: Kind, blocked: Iterable[tuple[str, str]]) -> Iterator[tuple[str, ToolScope]]:
+    gone = frozenset(blocked)
+    for name, each in scope.tools.items():
+        if each.tool.kind == kind and (each.mount, each.tool.key) not in gone:
+            yield name.removeprefix(f"{kind}:"), each
+
+
+def _described(offered: ToolScope) -> dict[str, Json]:
+    accepted = _accepted(offered.locked.definition)
+    found = {key: accepted[key] for key in ("title", "description", "mimeType") if key in accepted}
+    if offered.tool.description is not None:
+        found["description"] = offered.tool.description
+    return found
 
 
 def _definition(name: str, tool: ToolScope, resolve: Resolve) -> dict[str, Json] | None:

@@ -24,7 +24,7 @@ def permissions(live: Live, lock: Lock) -> tuple[tuple[str, ...], dict[str, Json
         "tenant": _plain(session.tenant),
         "context": {name: _plain(value) for name, value in session.context.items()},
         "expires_at": session.expires_at.isoformat(),
-        "tools": list(scope.tools),
+        "tools": [name for name, each in scope.tools.items() if each.tool.kind == "tool"],
         "may": list(lines),
         "budgets": budgets,
         "on_request": requests,

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
 from bailiwick.decide.denials import words_of
-from bailiwick.decide.results import View, show
-from bailiwick.match.evaluate import Resolve
-from bailiwick.match.masks import Digest
+from bailiwick.decide.results import show
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.mcp.message import Json, read_faithfully, write
+from bailiwick.mounts.mcp.contents import Looked, Result, Sight, blocks, data_of, no_data
+from bailiwick.mounts.mcp.message import Json, write
 
-Result = dict[str, Json]
-_plain = ("content", "structuredContent", "isError")
 _failed = "the tool failed; why it did is not shown in this session"
 _nothing = "nothing of the result is in this session's scope"
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """A result as it is shown, and how many items of it are."""
-
-    result: Result
-    items: int | None = None
-
-
-def looked_at(view: View, result: Mapping[str, Json], resolve: Resolve, now: datetime, digest: Digest) -> Looked:
+def looked_at(sight: Sight, result: Mapping[str, Json]) -> Looked:
     """Return what of a server's result is shown. Where something is hidden, only JSON that was understood passes."""
-    if view.whole:
-        return Looked({key: result[key] for key in _plain if key in result})
+    if sight.view.whole:
+        plain = {key: result[key] for key in ("structuredContent", "isError") if key in result}
+        return Looked({"content": blocks(result.get("content"), sight.readable), **plain})
     if result.get("isError") is True:
         return Looked({"content": [_text(_failed)], "isError": True})
     found = _data(result)
-    if found is _no_data:
+    if found is no_data:
         return Looked({"content": [_text(_nothing)], "isError": False}, 0)
-    shown = show(view, found, resolve, now, digest)
+    shown = show(sight.view, found, sight.resolve, sight.now, sight.digest)
     if not shown.found:
         return Looked({"content": [_text(_nothing)], "isError": False}, 0)
     content = [_text(write(shown.value).decode())]
@@ -48,33 +36,21 @@ def looked_at(view: View, result: Mapping[str, Json], resolve: Resolve, now: dat
     return Looked({"content": content, "isError": False}, shown.items)
 
 
-_no_data = object()
-
-
 def _data(result: Mapping[str, Json]) -> Json:
     """Return the JSON that a result holds: as structured content, else as the one text that it is."""
     if "structuredContent" in result:
         return result["structuredContent"]
     content = result.get("content")
-    blocks = cast("list[Json]", content) if isinstance(content, list) else []
-    values = [_parsed(block) for block in blocks]
-    if not values or any(value is _no_data for value in values):
-        return _no_data
+    values = [_parsed(block) for block in (cast("list[Json]", content) if isinstance(content, list) else [])]
+    if not values or any(value is no_data for value in values):
+        return no_data
     return values[0] if len(values) == 1 else values
 
 
 def _parsed(block: Json) -> Json:
-    if not isinstance(block, dict):
-        return _no_data
-    given = cast("dict[str, Json]", block)
-    text = given.get("text")
-    if given.get("type") != "text" or not isinstance(text, str):
-        return _no_data
-    try:
-        found = read_faithfully(text.encode())
-    except (ValueError, UnicodeEncodeError):
-        return _no_data
-    return cast("Json", found) if isinstance(found, dict | list) else _no_data
+    if not isinstance(block, dict) or cast("dict[str, Json]", block).get("type") != "text":
+        return no_data
+    return data_of(cast("dict[str, Json]", block).get("text"))
 
 
 def _text(text: str) -> Json:
@@ -83,9 +59,11 @@ def _text(text: str) -> Json:
 
 def denied(denial: Denial, record: str = "") -> Result:
     """Return a denial as a tool's error: in words for the model, and as data."""
-    more = {"allowed": denial.allowed, "remedy": denial.remedy, "action": denial.action}
-    data: dict[str, Json] = {"code": denial.code, "message": denial.message}
-    data |= {key: value for key, value in more.items() if value}
-    if record:
-        data["decision"] = record
-    return {"content": [_text(words_of(denial))], "structuredContent": data, "isError": True}
+    content = [_text(words_of(denial))]
+    return {"content": content, "structuredContent": as_data(denial, record), "isError": True}
+
+
+def as_data(denial: Denial, record: str = "") -> dict[str, Json]:
+    """Return a denial for whoever acts on it."""
+    more = {"allowed": denial.allowed, "remedy": denial.remedy, "action": denial.action, "decision": record}
+    return {"code": denial.code, "message": denial.message, **{key: value for key, value in more.items() if value}}

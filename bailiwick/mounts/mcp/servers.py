@@ -7,6 +7,7 @@ shared between sessions. A server that fails is tried again after a pause that g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -15,17 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bailiwick.gateway.ready import Ready, ServerSecrets
-from bailiwick.model.tool import LockedTool, McpMount
+from bailiwick.model.tool import LockedTool, McpMount, Relayed
 from bailiwick.mounts.mcp.http import HttpUpstream
+from bailiwick.mounts.mcp.relay import Relay
 from bailiwick.mounts.mcp.stdio import start
-from bailiwick.mounts.mcp.upstream import Guard, Upstream, UpstreamError, introduce, opening_time, tools_of
+from bailiwick.mounts.mcp.upstream import Guard, Upstream, UpstreamError, introduce, offered, opening_time, set_level
 
 _log = logging.getLogger("bailiwick.mcp")
+_compared_again = 60.0
+"""Seconds after which a server is asked again what it offers: not every one tells when that changes."""
 _first_pause, _longest_pause = 0.2, 10.0
 
 
-async def open_upstream(mount: McpMount, given: ServerSecrets, folder: Path) -> Upstream:
-    """Return an open connection to a mount's server. Raises UpstreamError."""
+async def open_upstream(mount: McpMount, given: ServerSecrets, folder: Path, relay: Relay | None = None) -> Upstream:
+    """Return an open connection to a mount's server, for whoever the relay speaks. Raises UpstreamError."""
     secret = [value.reveal() for name, value in (*given.env.items(), *given.headers.items()) if _refers(mount, name)]
     if mount.url is not None and given.url is not None and given.url.reveal() != mount.url.text:
         secret.append(given.url.reveal())
@@ -38,7 +42,8 @@ async def open_upstream(mount: McpMount, given: ServerSecrets, folder: Path) -> 
     else:
         upstream = await start(mount.command, env, folder, guard, os.environ)
     try:
-        await asyncio.wait_for(introduce(upstream), opening_time)
+        told, level = ({}, None) if relay is None else (relay.capabilities, relay.level)
+        await asyncio.wait_for(introduce(upstream, told, level), opening_time)
     except TimeoutError:
         await upstream.close()
         raise UpstreamError("the server does not answer") from None
@@ -98,7 +103,7 @@ class Servers:
         """Compare a server's tools with what was accepted; return whether what is blocked is another now."""
         accepted = self.ready.force.lock.tools.get(mount, {})
         policy = self.ready.force.policy.mcp.get(mount)
-        mapped = frozenset[str]() if policy is None else frozenset(policy.tools)
+        mapped = frozenset[str]() if policy is None else frozenset(tool.key for tool in policy.offered)
         changed = frozenset(
             name
             for name, tool in accepted.items()
@@ -118,6 +123,8 @@ class _Held:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     upstream: Upstream | None = None
     changed: frozenset[str] = frozenset()
+    compared: float = 0.0
+    """When what it offers was last compared with what was accepted."""
 
 
 class Connections:
@@ -129,7 +136,7 @@ class Connections:
         self._held: dict[str, _Held] = {}
         self._closed = False
 
-    async def use(self, mount: str) -> tuple[Upstream, frozenset[str], bool]:
+    async def use(self, mount: str, relay: Relay) -> tuple[Upstream, frozenset[str], bool]:
         """Return a mount's connection, the tools of it that are not as accepted, and whether that is news.
 
         Raises UpstreamError.
@@ -143,11 +150,23 @@ class Connections:
                 await held.upstream.close()
                 held.upstream = None
             if held.upstream is None:
-                held.upstream = await self._open(mount)
+                held.upstream = await self._open(mount, relay)
                 news = await self._compare(mount, held)
-            elif held.upstream.changed:
+            elif held.upstream.changed or time.monotonic() - held.compared > _compared_again:
                 news = await self._compare(mount, held)
             return held.upstream, held.changed, news
+
+    def relayed(self, mount: str) -> frozenset[Relayed]:
+        """Return what a mount's server may say to and ask of the agent's client."""
+        found = self._ready.force.policy.mcp.get(mount)
+        return frozenset[Relayed]() if found is None else frozenset(found.relay)
+
+    async def tell_level(self, level: str) -> None:
+        """Tell the servers whose log messages are relayed which of them are wanted."""
+        for mount, held in tuple(self._held.items()):
+            if held.upstream is not None and "logging" in self.relayed(mount):
+                with contextlib.suppress(UpstreamError, TimeoutError):
+                    await asyncio.wait_for(set_level(held.upstream, level), opening_time)
 
     async def drop(self, mount: str) -> None:
         """End a mount's connection: it failed, or what it still says cannot be told apart."""
@@ -161,15 +180,19 @@ class Connections:
         self._closed = True
         await asyncio.gather(*(self.drop(mount) for mount in tuple(self._held)))
 
-    async def _open(self, mount: str) -> Upstream:
-        policy, given = self._ready.force.policy.mcp.get(mount), self._ready.servers.get(mount)
-        health = self._servers.health(mount)
-        if policy is None or given is None:
+    def _mapped(self, mount: str) -> McpMount:
+        found = self._ready.force.policy.mcp.get(mount)
+        if found is None or mount not in self._ready.servers:
             raise UpstreamError("the mount is not in the policy any more")
+        return found
+
+    async def _open(self, mount: str, relay: Relay) -> Upstream:
+        policy, given = self._mapped(mount), self._ready.servers[mount]
+        health = self._servers.health(mount)
         if time.monotonic() < health.not_before:
             raise UpstreamError("the server failed a moment ago")
         try:
-            return await open_upstream(policy, given, self._servers.folder)
+            return await open_upstream(policy, given, self._servers.folder, relay)
         except UpstreamError as error:
             health.failed()
             _log.warning("mount %s: %s", mount, error)
@@ -179,8 +202,10 @@ class Connections:
         upstream = held.upstream
         if upstream is None:
             raise UpstreamError("the server has ended")
+        upstream.changed = False
+        held.compared = time.monotonic()
         try:
-            live = await asyncio.wait_for(tools_of(upstream), opening_time)
+            live = await asyncio.wait_for(offered(upstream, self._mapped(mount)), opening_time)
         except (UpstreamError, TimeoutError) as error:
             self._servers.health(mount).failed()
             held.upstream = None

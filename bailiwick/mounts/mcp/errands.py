@@ -1,0 +1,279 @@
+"""What was decided, done on the one path: record the intent → ask the server → look → settle; for one session."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from bailiwick.decide.calls import Admitted
+from bailiwick.decide.limits import exceeded
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.live import Live
+from bailiwick.gateway.moments import utc_now
+from bailiwick.match.masks import Digest
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Access, Denial, Deny, Hold, Request
+from bailiwick.mounts.mcp.contents import Looked, Result, Sight
+from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json, write
+from bailiwick.mounts.mcp.relay import Answered, Audience, Relay, refusal
+from bailiwick.mounts.mcp.rounds import ask, mirrored
+from bailiwick.mounts.mcp.servers import Connections
+from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
+
+patience = 600.0
+"""Seconds that an agent's client, and the person at it, may take to answer a server's question."""
+no_ledger = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every call of this gateway is held to."""
+
+    longest_time: float
+    """Seconds."""
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One request to a server that was decided: what is sent, and what of its answer is shown."""
+
+    admitted: Admitted
+    statement: str
+    purpose: str
+    method: str
+    params: Mapping[str, Json]
+    look: Callable[[Sight, Mapping[str, Json]], Looked]
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """Why something was not done, or its result is not shown; and the id of the record of that, if there is one."""
+
+    denial: Denial
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """An error that the server answered with, as JSON-RPC has it."""
+
+    code: int
+    message: str
+
+
+Told = Result | NotDone | ServerError
+
+
+class Errands:
+    """The errands of one session."""
+
+    def __init__(
+        self, gateway: Gateway, live: Live, connections: Connections, terms: Terms, changed: Callable[[], None]
+    ) -> None:
+        self._gateway = gateway
+        self._live = live
+        self.connections = connections
+        self._terms = terms
+        self._changed = changed
+
+    async def refuse(self, mount: str, statement: str, request: Request, decision: Deny | Hold) -> NotDone:
+        """Record what is not done."""
+        call = Call(mount, statement, request, decision)
+        kept, record = await durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
+        return NotDone(decision.denial, record if kept else "")
+
+    async def run(self, errand: Errand, audience: Audience) -> Told:
+        """Do what was admitted; the audience hears what of the server's words the policy lets pass meanwhile."""
+        tool = errand.admitted.tool
+        relay = Relay(audience, self.connections.relayed(tool.mount), whole=errand.admitted.view.whole)
+        action = tool.tool.action
+        request = Request(tool.mount, (Access(action.resource, action.verb),), errand.purpose)
+        try:
+            upstream, changed, news = await self.connections.use(tool.mount, relay)
+        except UpstreamError as error:
+            message = f"the server of this {tool.tool.kind} is not available: {error}"
+            denial = Denial("backend_unavailable", message, remedy="try again later")
+            return await self.refuse(tool.mount, errand.statement, request, Deny(denial))
+        if news:
+            self._changed()
+        if tool.tool.key in changed:
+            message = f"the server has changed this {tool.tool.kind} since it was accepted"
+            denial = Denial("tool_changed", message, "", "ask the gateway's operator: `bailiwick accept` shows how")
+            return await self.refuse(tool.mount, errand.statement, request, Deny(denial))
+        call = Call(tool.mount, errand.statement, request, errand.admitted.allow, {tool.tool.kind: tool.tool.name})
+        intent = ""
+        if action.verb != "read" or tool.tool.effects:
+            intent = await self._intended(call)
+            if not intent:
+                return NotDone(self._live.ended.denial if self._live.ended else no_ledger)
+        return await self._done(errand, upstream, relay, call, intent)
+
+    async def _done(self, errand: Errand, upstream: Upstream, relay: Relay, call: Call, intent: str) -> Told:
+        began = time.monotonic()
+        self._live.started()
+        failure = "internal_error"
+        try:
+            done = await self._executed(upstream, errand, relay)
+            failure = ""
+        except asyncio.CancelledError:
+            failure = "cancelled"
+            raise
+        finally:  # also when it was the program that failed: what was executed is on record
+            passed = {} if not relay.counts else {"relayed": {**relay.counts}}
+            settled = replace(call, detail={**(call.detail or {}), **passed})
+            if failure:
+                await asyncio.shield(self._settle(settled, intent, Outcome(failure, None, None, _since(began))))
+            self._live.finished()
+        kept, record = await self._settle(settled, intent, Outcome(done.told, done.items, done.size, _since(began)))
+        if not kept:
+            return NotDone(no_ledger)
+        ended = self._live.ended
+        if ended is not None:
+            return NotDone(ended.denial, record)
+        if done.error is not None:
+            return done.error
+        return done.result if done.denial is None else NotDone(done.denial, record)
+
+    async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> _Done:
+        admitted = errand.admitted
+        bounds = admitted.allow.ceilings or Ceilings()
+        seconds = min(self._terms.longest_time, bounds.timeout or self._terms.longest_time)
+        try:
+            # Of what is filtered the server may send more than is shown.
+            most = longest if bounds.bytes is None or not admitted.view.whole else bounds.bytes + 1024
+            async with asyncio.timeout(seconds) as limit:
+                hears, named = _Patient(relay, limit), errand.params.get("arguments")
+                given = cast("dict[str, Json]", named) if isinstance(named, dict) else {}
+                headers = mirrored(admitted.tool.locked.definition, given)
+                reply = await ask(upstream, errand.method, errand.params, most, hears, headers)
+        except TimeoutError:
+            if bounds.timeout is not None and seconds == bounds.timeout:
+                return _Done(denial=exceeded("timeout_exceeded", bounds, 0))
+            return _Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
+        except UpstreamError as error:
+            await self.connections.drop(admitted.tool.mount)
+            return _Done(denial=_failed(error, bounds))
+        return self._answered(errand, reply, bounds)
+
+    def _answered(self, errand: Errand, reply: Reply, bounds: Ceilings) -> _Done:
+        view = errand.admitted.view
+        if reply.result is None:
+            told = (reply.code, reply.message[:1000]) if view.whole else (INTERNAL_ERROR, "the server refused the call")
+            return _Done(code="tool_error", error=ServerError(*told), size=reply.size)
+        session = self._live.session
+        sight = Sight(view, lambda ref: session.value(ref.path), utc_now(), self._terms.digest, self.may_read)
+        looked = errand.look(sight, reply.result)
+        size = len(write(looked.result))
+        if bounds.bytes is not None and size > bounds.bytes:
+            return _Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
+        if bounds.rows is not None and looked.items is not None and looked.items > bounds.rows:
+            return _Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
+        code = "tool_error" if looked.result.get("isError") is True else ""
+        return _Done(looked.result, code, looked.items, size)
+
+    def may_read(self, uri: str) -> bool:
+        """Return whether the session may read a document."""
+        return isinstance(self._gateway.decide_call(self._live, uri, {}, "document"), Admitted)
+
+    async def _intended(self, call: Call) -> str:
+        """Return the id of the durable intent; empty when there is none, and then nothing is done."""
+        keeping = asyncio.ensure_future(durably(lambda durable: self._gateway.intend(self._live, call, durable)))
+        try:
+            kept, intent = await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            kept, intent = await keeping
+            if kept:
+                await self._settle(call, intent, Outcome("cancelled"))
+            raise
+        if not kept:
+            self._live.finished()
+        return intent if kept else ""
+
+    async def _settle(self, call: Call, intent: str, outcome: Outcome) -> tuple[bool, str]:
+        if not intent:
+            return await durably(lambda durable: self._gateway.call(self._live, call, outcome, durable))
+
+        def settle(durable: Durable) -> str:
+            self._gateway.settle(self._live, intent, call, outcome, durable)
+            return intent
+
+        return await durably(settle)
+
+
+class _Patient:
+    """A relay whose errand's time stands still while the agent's client is asked."""
+
+    def __init__(self, relay: Relay, limit: asyncio.Timeout) -> None:
+        self.whole = relay.whole
+        self.progress = relay.progress
+        self.told = relay.told
+        self._relay = relay
+        self._limit = limit
+        self._asking = 0
+        self._left = 0.0
+
+    async def asked(self, method: str, params: Mapping[str, Json]) -> Answered:
+        """Answer a request of the server's."""
+        clock = asyncio.get_running_loop().time
+        if not self._asking:
+            self._left = (self._limit.when() or clock()) - clock()
+            self._limit.reschedule(None)
+        self._asking += 1
+        try:
+            return await asyncio.wait_for(self._relay.asked(method, params), patience)
+        except TimeoutError:
+            return refusal(INTERNAL_ERROR, "the client gave no answer in time")
+        finally:
+            self._asking -= 1
+            if not self._asking and not self._limit.expired():
+                self._limit.reschedule(clock() + self._left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of an errand that was executed."""
+
+    result: Result = field(default_factory=dict[str, Json])
+    code: str = ""
+    items: int | None = None
+    size: int | None = None
+    denial: Denial | None = None
+    error: ServerError | None = None
+
+    @property
+    def told(self) -> str:
+        """Return the code of the outcome."""
+        return self.code if self.denial is None else self.denial.code
+
+
+async def durably(append: Callable[[Durable], str]) -> tuple[bool, str]:
+    """Append a record and wait for its fate; return whether it is durable, and its id."""
+    fate: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settled(durable: bool) -> None:
+        if not fate.done():
+            fate.set_result(durable)
+
+    record = append(settled)
+    return await fate, record
+
+
+def _since(began: float) -> int:
+    return int((time.monotonic() - began) * 1_000_000)
+
+
+def _failed(error: UpstreamError, bounds: Ceilings) -> Denial:
+    if isinstance(error, TooLongError):
+        if bounds.bytes is not None:
+            return exceeded("bytes_exceeded", bounds, 0)
+        return Denial("bytes_exceeded", "the result is too long", remedy="ask for less at once")
+    if isinstance(error, WithheldError):
+        return Denial(
+            "result_withheld", "the result held something that no session may see", remedy="tell the operator"
+        )
+    return Denial("backend_unavailable", f"{error}; what the call did is not known", remedy="look before trying again")

@@ -1,0 +1,126 @@
+"""One request of an agent that is worked on: what is sent while it is, and how it ends. No HTTP.
+
+The answer is a plain response as long as there is nothing to tell before it, and a stream of messages from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
+
+from bailiwick.mounts.mcp import era, methods
+from bailiwick.mounts.mcp.calls import ProtocolError
+from bailiwick.mounts.mcp.clients import Client, Parked
+from bailiwick.mounts.mcp.conversation import Conversation
+from bailiwick.mounts.mcp.message import INVALID_PARAMS, Json, Message, write
+
+_most_parked = 8
+_retried = ("inputResponses", "requestState", "_meta")
+Event = dict[str, Json]
+
+
+class Exchange:
+    """The work on one request, and its conversation with the client."""
+
+    def __init__(self, client: Client, message: Message, *, modern: bool) -> None:
+        self._client = client
+        self._message = message
+        self._modern = modern
+        self._meta = _object(message.params.get("_meta"))
+        self._task: asyncio.Task[dict[str, Json]] | None = None
+        self._conversation = self._new()
+
+    def begin(self) -> Event | None:
+        """Begin, or go on where the retry's answers were asked for; return the response if that is all.
+
+        Raises LookupError for a method that is no work."""
+        params = self._message.params
+        if self._modern and "requestState" in params:
+            parked = self._client.unpark(params["requestState"], self._digest())
+            if parked is None:
+                error = ProtocolError(INVALID_PARAMS, "`requestState` is of no request that waits")
+                return methods.failure(self._message, error, modern=True)
+            self._task, self._conversation = parked.task, parked.conversation
+            self._conversation.answered(_object(params.get("inputResponses")))
+            return None
+        work = methods.work(self._client, self._message, self._conversation)
+        if work is None:
+            raise LookupError(self._message.method)
+        self._task = self._client.start(self._message.id, work)
+        return None
+
+    async def run(self, tell: Callable[[Event], Awaitable[None]], left: asyncio.Task[None]) -> Event | None:
+        """Tell what is to be told, and return the response; None when nobody waits for it any more."""
+        task, talk = self._begun(), self._conversation
+        while not talk.asked():
+            stirred = asyncio.create_task(talk.stirred.wait())
+            try:
+                await asyncio.wait({task, left, stirred}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stirred.cancel()
+            talk.stirred.clear()
+            while talk.outgoing and not left.done():
+                await tell(talk.outgoing.popleft())
+            if task.done():
+                return await self._over(task)
+            if left.done():
+                self._leave(task)
+                return None
+        return self._asked(task)
+
+    def _begun(self) -> asyncio.Task[dict[str, Json]]:
+        if self._task is None:
+            raise LookupError(self._message.method)
+        return self._task
+
+    def _leave(self, task: asyncio.Task[dict[str, Json]]) -> None:
+        """The client has left: that cancels in the modern revision; in the legacy ones it does not."""
+        self._conversation.close()
+        if self._modern:
+            task.cancel()
+
+    async def _over(self, task: asyncio.Task[dict[str, Json]]) -> Event | None:
+        if task.cancelled():
+            if self._client.ended is None:
+                return None  # the client cancelled it, and expects no response
+            return methods.refused(self._message, self._client.ended, modern=self._modern)
+        error = task.exception()
+        if error is None:
+            return methods.answer(self._message, task.result(), modern=self._modern)
+        if not isinstance(error, ProtocolError):
+            error = await self._client.calls.failed(self._message.method, error)
+        return methods.failure(self._message, error, modern=self._modern)
+
+    def mute(self) -> None:
+        """Tell and ask nothing: the client takes no stream of messages."""
+        self._conversation.close()
+
+    def _asked(self, task: asyncio.Task[dict[str, Json]]) -> Event:
+        if len(self._client.parked) >= _most_parked:
+            self._leave(task)
+            error = ProtocolError(INVALID_PARAMS, "too many requests of this session wait for answers")
+            return methods.failure(self._message, error, modern=True)
+        state = self._client.park(Parked(self._digest(), task, self._conversation))
+        asked: dict[str, Json] = {"inputRequests": self._conversation.asked(), "requestState": state}
+        return methods.answer(self._message, {"resultType": "input_required", **asked}, modern=True)
+
+    def _digest(self) -> str:
+        """Return the digest of what is asked, whatever the round."""
+        params = {key: value for key, value in self._message.params.items() if key not in _retried}
+        told = write([self._message.method, sorted((key, write(value).decode()) for key, value in params.items())])
+        return hashlib.sha256(told).hexdigest()
+
+    def _new(self) -> Conversation:
+        token = self._meta.get("progressToken")
+        if self._modern:
+            level = self._meta.get(era.LEVEL_KEY)
+            able = _object(self._meta.get(era.CAPABILITIES_KEY))
+            return Conversation(None, able, level if isinstance(level, str) else None, token)
+        client = self._client
+        return Conversation(client.questions, client.capabilities, client.level, token)
+
+
+def _object(found: Json) -> Mapping[str, Json]:
+    return cast("dict[str, Json]", found) if isinstance(found, dict) else {}
