@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bailiwick.model.action import data_verbs
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
+from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import (
@@ -95,9 +97,15 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
         words += [_denied(grant) for grant in most.conditional_denies(resource)]
         mount = policy.tool_mounts.get(next(iter(tools.values())).mount)
         words += [f"every call: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
-        words += [f"its server relays {kind}: {reason}" for kind, reason in (mount.relay.items() if mount else ())]
+        words += [f"its server relays {kind}: {reason}" for kind, reason in _relayed(policy, mount)]
     verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
+
+
+def _relayed(policy: Policy, mount: McpMount | PythonMount | None) -> Sequence[tuple[str, str]]:
+    """Return what the server of a mount may say to, and ask of, an agent's client, and why."""
+    server = policy.mcp.get(mount.name) if mount is not None else None
+    return tuple(server.relay.items()) if server is not None else ()
 
 
 def verbs_of(scope: ResourceScope) -> tuple[str, ...]:
