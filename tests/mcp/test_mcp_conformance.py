@@ -46,17 +46,14 @@ agents:
   full: {{owner: tests, purpose: everything, roles: [full]}}
   lacking: {{owner: tests, purpose: everything but one tool, roles: [lacking]}}
 """
-_no_resources = "resources are not passed on yet"
-_no_prompts = "prompts are not passed on yet"
-_no_notices = "what a server says during a call is not passed on yet"
+_no_resources = "the policy of this test maps no documents"
+_no_prompts = "the policy of this test maps no prompts"
+_no_notices = "the policy of this test relays no questions"
 _both = {
     "completion-complete": _no_prompts,
-    **dict.fromkeys(
-        ("resources-list", "resources-read-text", "resources-read-binary", "resources-templates-read"), _no_resources
-    ),
+    **dict.fromkeys(("resources-read-text", "resources-read-binary", "resources-templates-read"), _no_resources),
     **dict.fromkeys(
         (
-            "prompts-list",
             "prompts-get-simple",
             "prompts-get-with-args",
             "prompts-get-embedded-resource",
@@ -64,7 +61,6 @@ _both = {
         ),
         _no_prompts,
     ),
-    "tools-call-with-progress": _no_notices,
 }
 DIFFERENT: Mapping[str, Mapping[str, str]] = {
     "2025-11-25": {
@@ -73,7 +69,7 @@ DIFFERENT: Mapping[str, Mapping[str, str]] = {
         "tools-call-elicitation": _no_notices,
         "elicitation-sep1034-defaults": _no_notices,
     },
-    "2026-07-28": {**_both, "caching": _no_resources},
+    "2026-07-28": _both,
 }
 """Scenarios that come out worse through the gateway, and why. An entry that does not any more has to go."""
 
