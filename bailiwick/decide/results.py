@@ -60,6 +60,12 @@ def show(view: View, result: object, resolve: Resolve, now: datetime, digest: Di
     return Shown(_within(view.path, one), 1)
 
 
+def count(view: View, result: object) -> int:
+    """Return how many items a result has that is shown as it is: one, where there is no list of them."""
+    found = _at(result, view.path)
+    return len(cast("list[object]", found)) if isinstance(found, list) else 1
+
+
 class _Part:
     """One step of the paths of a grant: what is said of what stands there, and of what is below it."""
 

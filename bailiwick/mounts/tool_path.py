@@ -6,10 +6,9 @@ A mount decides (`Gateway.decide_call`), then has the call run here; how it is e
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from bailiwick.decide.calls import Refused
@@ -17,10 +16,10 @@ from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Access, Decision, Denial, Request
+from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
 
 NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
-_longest_statement = 8192
 
 Shown = TypeVar("Shown")
 
@@ -38,6 +37,10 @@ class Done(Generic[Shown]):
     """The record that tells of it, when it was denied."""
 
 
+def _nothing() -> Mapping[str, JsonValue]:
+    return {}
+
+
 class ToolPath:
     """The calls of one session."""
 
@@ -45,11 +48,19 @@ class ToolPath:
         self._gateway = gateway
         self._live = live
 
-    async def run(self, call: Call, execute: Callable[[], Awaitable[Done[Shown]]], *, intends: bool) -> Done[Shown]:
+    async def run(
+        self,
+        call: Call,
+        execute: Callable[[], Awaitable[Done[Shown]]],
+        *,
+        intends: bool,
+        happened: Callable[[], Mapping[str, JsonValue]] = _nothing,
+    ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead.
 
         With `intends` a durable intent stands before anything is executed; else, for what only reads and is wholly
-        buffered, one record stands before anything is shown. Cancelled, it still records what came of it.
+        buffered, one record stands before anything is shown. Cancelled, it still records what came of it. `happened`
+        is asked then for further facts.
         """
         intent = ""
         if intends:
@@ -66,6 +77,7 @@ class ToolPath:
             failure = "cancelled"
             raise
         finally:  # also when it was the program that failed: what was executed is on record
+            call = replace(call, detail={**(call.detail or {}), **happened()})
             if failure:
                 await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))
             self._live.finished()
@@ -81,9 +93,9 @@ class ToolPath:
         """Record a whole call whose outcome is known; return whether it is durable, and its record's id."""
         return await _durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
 
-    async def refuse(self, name: str, arguments: Mapping[str, object], request: Request, decision: Decision) -> str:
+    async def refuse(self, statement: str, request: Request, decision: Decision) -> str:
         """Record what is not done; return the id of the record, empty when there is none."""
-        kept, record = await self.tell(Call(request.mount, statement_of(name, arguments), request, decision))
+        kept, record = await self.tell(Call(request.mount, statement, request, decision))
         return record if kept else ""
 
     async def _intended(self, call: Call) -> str:
@@ -120,12 +132,6 @@ def refused_request(refused: Refused, purpose: str) -> Request:
 def request_of(tool: ToolScope, purpose: str) -> Request:
     """Return the request that a call of a tool is."""
     return Request(tool.mount, (Access(tool.tool.action.resource, tool.tool.action.verb),), purpose)
-
-
-def statement_of(name: str, arguments: Mapping[str, object]) -> str:
-    """Return a call as the ledger tells it, cut to a sane length."""
-    text = f"{name} {json.dumps(arguments, ensure_ascii=True, sort_keys=True, separators=(',', ':'))}"
-    return text if len(text) <= _longest_statement else text[:_longest_statement] + "…"
 
 
 async def _durably(append: Callable[[Durable], str]) -> tuple[bool, str]:

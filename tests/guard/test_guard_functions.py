@@ -62,6 +62,19 @@ def test_what_no_grant_admits_is_not_executed(app: App, arguments: dict[str, obj
     assert till.paid == []
 
 
+def test_the_ledger_tells_arguments_that_the_policy_does_not_bound_as_digests(app: App) -> None:
+    till = Till()
+    refund = app.guard.function(till.refund)
+    with app.work():
+        refund(7, 499, note="CANARY_NOTE_1")
+        with pytest.raises(DeniedError):
+            refund(7, 499_099, note="CANARY_NOTE_2")
+    assert till.paid == [(7, 499, "CANARY_NOTE_1")]
+    told = [str(each["statement"]) for each in app.records() if str(each.get("statement", "")).startswith("refund ")]
+    assert any('"amount":499,"customer_id":7,"note":"hmac:' in each for each in told)
+    assert not [each for each in told if "CANARY_NOTE" in each or "499099" in each]
+
+
 def test_a_denial_is_returned_where_that_is_asked_for(app: App) -> None:
     till = Till()
     refund = app.guard.function(name="refund", denials="return")(till.refund)

@@ -70,6 +70,8 @@ roles:
       - {allow: handbook:read, reason: tests}
       - {allow: tests:run, reason: tests, args: any, limits: {bytes: 100000, timeout: 5s}}
       - {allow: notes:create, reason: tests, args: any, when: args.text != "never"}
+      - {allow: articles:read, reason: tests of one, args: {query: one}, limits: {rows: 1}}
+      - {allow: articles:read, reason: tests of two, args: {query: two}, limits: {rows: 2}}
 agents:
   bot: {owner: team, purpose: tests, roles: [support]}
   tester: {owner: team, purpose: tests, roles: [tester]}

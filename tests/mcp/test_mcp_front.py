@@ -128,6 +128,14 @@ def test_the_ledger_has_no_literal_of_a_query(bot: McpClient, desk: Desk) -> Non
     assert "7345127" not in str(desk.records())
 
 
+def test_a_ceiling_on_rows_counts_the_items_of_a_result_that_is_shown_whole(tester: McpClient) -> None:
+    assert len(cast("list[object]", tester.call("search", query="two").data["results"])) == 2
+    denied = tester.call("search", query="one")
+    assert denied.code == "rows_exceeded"
+    assert "up to 1 row" in str(denied.result)
+    assert b"CANARY" not in denied.body
+
+
 def test_every_call_is_on_record_before_its_effect_and_its_reply(desk: Desk) -> None:
     client = desk.client()
     client.call("refund", amount=1, currency="EUR")

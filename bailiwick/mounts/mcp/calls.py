@@ -12,18 +12,19 @@ from typing import cast
 
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
-from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
-from bailiwick.model.decision import Access, Allow, Denial, Deny, Request
+from bailiwick.model.decision import Allow, Denial, Deny, Request
 from bailiwick.model.tool import Kind, keyed
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
-from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told, durably, no_ledger
+from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
-from bailiwick.mounts.mcp.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.mcp.relay import Audience
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
+from bailiwick.mounts.recorded import digested, in_clear, statement_of
+from bailiwick.mounts.tool_path import NO_LEDGER, refused_request
 
 _longest_reason = 500
 _longest_typed = 1000
@@ -125,7 +126,7 @@ class Calls:
         """Record that the gateway itself failed on something; return what is said of it."""
         _log.error("a request of an MCP client failed inside the gateway: %s: %s", method, type(error).__name__)
         denial = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
-        told = await self._errands.refuse("", method, Request("", (), ""), Deny(denial))
+        told = await self._errands.refuse(method, Request("", (), ""), Deny(denial))
         return ProtocolError(INTERNAL_ERROR, words_of(denial), as_data(denial, told.record))
 
     async def _decided(
@@ -143,11 +144,8 @@ class Calls:
         return await self._errands.run(Errand(decided, statement, asked.purpose, *plan(decided)), audience)
 
     async def _refused(self, asked: _Asked, refused: Refused) -> NotDone:
-        tool = refused.tool
-        accesses = () if tool is None else (Access(tool.tool.action.resource, tool.tool.action.verb),)
-        request = Request("" if tool is None else tool.mount, accesses, asked.purpose)
         statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._terms.digest))
-        return await self._errands.refuse(request.mount, statement, request, refused.decision)
+        return await self._errands.refuse(statement, refused_request(refused, asked.purpose), refused.decision)
 
     async def _own(self, asked: _Asked, run: Callable[[Mapping[str, Json]], Awaitable[Result]]) -> Result:
         """Answer with one of the gateway's own tools; what it does of mounts it records itself.
@@ -157,12 +155,12 @@ class Calls:
         request = Request("", (), asked.purpose)
         blocked = self._live.blocked()
         if blocked is not None:
-            told = await self._errands.refuse("", asked.name, request, Deny(blocked))
+            told = await self._errands.refuse(asked.name, request, Deny(blocked))
             return denied(told.denial, told.record)
         call = Call("", asked.name, request, Allow(()))
         result = await run(asked.arguments)
-        kept, _ = await durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
-        return result if kept else denied(no_ledger)
+        kept, _ = await self._errands.path.tell(call)
+        return result if kept else denied(NO_LEDGER)
 
 
 def _result(told: Told) -> Result:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from bailiwick.decide.results import View, show
+from bailiwick.decide.results import View, count, show
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
 from bailiwick.mounts.mcp.message import Json, read_faithfully, write
@@ -40,6 +40,8 @@ class Sight:
     digest: Digest
     readable: Callable[[str], bool]
     """Whether the session may read the document of a URI."""
+    counted: bool = False
+    """Whether there is a ceiling on items, so that they are counted also where everything is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,12 @@ def document_of(sight: Sight, uri: str, result: Mapping[str, Json]) -> Looked:
         if part.get("uri") != uri and not (sight.view.whole and sight.readable(str(part.get("uri")))):
             continue
         plain = {key: value for key, value in part.items() if key in _CONTENT}
+        data = data_of(part.get("text")) if sight.counted or not sight.view.whole else no_data
         if sight.view.whole:
             found.append(plain)
+            if sight.counted:
+                items = (items or 0) + (1 if data is no_data else count(sight.view, data))
             continue
-        data = data_of(part.get("text"))
         shown = None if data is no_data else show(sight.view, data, sight.resolve, sight.now, sight.digest)
         if shown is not None and shown.found and "blob" not in part:
             items = (items or 0) + shown.items
@@ -106,7 +110,7 @@ def prompt_of(sight: Sight, result: Mapping[str, Json]) -> Looked:
         content = block(message.get("content"), sight.readable)
         if content is not None and message.get("role") in _ROLES:
             found.append({"role": message["role"], "content": content})
-    return Looked({**({"description": told} if isinstance(told, str) else {}), "messages": found})
+    return Looked({**({"description": told} if isinstance(told, str) else {}), "messages": found}, len(found))
 
 
 def completion_of(result: Mapping[str, Json], is_shown: Callable[[Json], bool]) -> Looked:

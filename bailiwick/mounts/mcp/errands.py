@@ -1,32 +1,31 @@
-"""What was decided, done on the one path: record the intent → ask the server → look → settle; for one session."""
+"""What was decided, done: ask the server, and look at what it answers; for one session."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.decide.limits import exceeded
-from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.call import Call
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.match.masks import Digest
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Access, Denial, Deny, Hold, Request
+from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json, write
 from bailiwick.mounts.mcp.relay import Answered, Audience, Relay, refusal
 from bailiwick.mounts.mcp.rounds import ask, mirrored
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
+from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, request_of
 
 patience = 600.0
 """Seconds that an agent's client, and the person at it, may take to answer a server's question."""
-no_ledger = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,71 +74,46 @@ class Errands:
     def __init__(
         self, gateway: Gateway, live: Live, connections: Connections, terms: Terms, changed: Callable[[], None]
     ) -> None:
+        self.path = ToolPath(gateway, live)
         self._gateway = gateway
         self._live = live
         self.connections = connections
         self._terms = terms
         self._changed = changed
 
-    async def refuse(self, mount: str, statement: str, request: Request, decision: Deny | Hold) -> NotDone:
+    async def refuse(self, statement: str, request: Request, decision: Deny | Hold) -> NotDone:
         """Record what is not done."""
-        call = Call(mount, statement, request, decision)
-        kept, record = await durably(lambda durable: self._gateway.call(self._live, call, Outcome(), durable))
-        return NotDone(decision.denial, record if kept else "")
+        return NotDone(decision.denial, await self.path.refuse(statement, request, decision))
 
     async def run(self, errand: Errand, audience: Audience) -> Told:
         """Do what was admitted; the audience hears what of the server's words the policy lets pass meanwhile."""
         tool = errand.admitted.tool
         relay = Relay(audience, self.connections.relayed(tool.mount), whole=errand.admitted.view.whole)
-        action = tool.tool.action
-        request = Request(tool.mount, (Access(action.resource, action.verb),), errand.purpose)
+        request = request_of(tool, errand.purpose)
         try:
             upstream, changed, news = await self.connections.use(tool.mount, relay)
         except UpstreamError as error:
             message = f"the server of this {tool.tool.kind} is not available: {error}"
             denial = Denial("backend_unavailable", message, remedy="try again later")
-            return await self.refuse(tool.mount, errand.statement, request, Deny(denial))
+            return await self.refuse(errand.statement, request, Deny(denial))
         if news:
             self._changed()
         if tool.tool.key in changed:
             message = f"the server has changed this {tool.tool.kind} since it was accepted"
             denial = Denial("tool_changed", message, "", "ask the gateway's operator: `bailiwick accept` shows how")
-            return await self.refuse(tool.mount, errand.statement, request, Deny(denial))
+            return await self.refuse(errand.statement, request, Deny(denial))
         call = Call(tool.mount, errand.statement, request, errand.admitted.allow, {tool.tool.kind: tool.tool.name})
-        intent = ""
-        if action.verb != "read" or tool.tool.effects:
-            intent = await self._intended(call)
-            if not intent:
-                return NotDone(self._live.ended.denial if self._live.ended else no_ledger)
-        return await self._done(errand, upstream, relay, call, intent)
+        done = await self.path.run(
+            call,
+            lambda: self._executed(upstream, errand, relay),
+            intends=tool.tool.action.verb != "read" or bool(tool.tool.effects),
+            happened=lambda: {"relayed": {**relay.counts}} if relay.counts else {},
+        )
+        if done.denial is not None or done.shown is None:
+            return NotDone(done.denial or NO_LEDGER, done.record)
+        return done.shown
 
-    async def _done(self, errand: Errand, upstream: Upstream, relay: Relay, call: Call, intent: str) -> Told:
-        began = time.monotonic()
-        self._live.started()
-        failure = "internal_error"
-        try:
-            done = await self._executed(upstream, errand, relay)
-            failure = ""
-        except asyncio.CancelledError:
-            failure = "cancelled"
-            raise
-        finally:  # also when it was the program that failed: what was executed is on record
-            passed = {} if not relay.counts else {"relayed": {**relay.counts}}
-            settled = replace(call, detail={**(call.detail or {}), **passed})
-            if failure:
-                await asyncio.shield(self._settle(settled, intent, Outcome(failure, None, None, _since(began))))
-            self._live.finished()
-        kept, record = await self._settle(settled, intent, Outcome(done.told, done.items, done.size, _since(began)))
-        if not kept:
-            return NotDone(no_ledger)
-        ended = self._live.ended
-        if ended is not None:
-            return NotDone(ended.denial, record)
-        if done.error is not None:
-            return done.error
-        return done.result if done.denial is None else NotDone(done.denial, record)
-
-    async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> _Done:
+    async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> Done[Result | ServerError]:
         admitted = errand.admitted
         bounds = admitted.allow.ceilings or Ceilings()
         seconds = min(self._terms.longest_time, bounds.timeout or self._terms.longest_time)
@@ -153,56 +127,33 @@ class Errands:
                 reply = await ask(upstream, errand.method, errand.params, most, hears, headers)
         except TimeoutError:
             if bounds.timeout is not None and seconds == bounds.timeout:
-                return _Done(denial=exceeded("timeout_exceeded", bounds, 0))
-            return _Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
+                return Done(denial=exceeded("timeout_exceeded", bounds, 0))
+            return Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
         except UpstreamError as error:
             await self.connections.drop(admitted.tool.mount)
-            return _Done(denial=_failed(error, bounds))
+            return Done(denial=_failed(error, bounds))
         return self._answered(errand, reply, bounds)
 
-    def _answered(self, errand: Errand, reply: Reply, bounds: Ceilings) -> _Done:
+    def _answered(self, errand: Errand, reply: Reply, bounds: Ceilings) -> Done[Result | ServerError]:
         view = errand.admitted.view
         if reply.result is None:
             told = (reply.code, reply.message[:1000]) if view.whole else (INTERNAL_ERROR, "the server refused the call")
-            return _Done(code="tool_error", error=ServerError(*told), size=reply.size)
+            return Done(ServerError(*told), "tool_error", size=reply.size)
         session = self._live.session
-        sight = Sight(view, lambda ref: session.value(ref.path), utc_now(), self._terms.digest, self.may_read)
+        counted = bounds.rows is not None
+        sight = Sight(view, lambda ref: session.value(ref.path), utc_now(), self._terms.digest, self.may_read, counted)
         looked = errand.look(sight, reply.result)
         size = len(write(looked.result))
         if bounds.bytes is not None and size > bounds.bytes:
-            return _Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
+            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
         if bounds.rows is not None and looked.items is not None and looked.items > bounds.rows:
-            return _Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
+            return Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
         code = "tool_error" if looked.result.get("isError") is True else ""
-        return _Done(looked.result, code, looked.items, size)
+        return Done(looked.result, code, looked.items, size)
 
     def may_read(self, uri: str) -> bool:
         """Return whether the session may read a document."""
         return isinstance(self._gateway.decide_call(self._live, uri, {}, "document"), Admitted)
-
-    async def _intended(self, call: Call) -> str:
-        """Return the id of the durable intent; empty when there is none, and then nothing is done."""
-        keeping = asyncio.ensure_future(durably(lambda durable: self._gateway.intend(self._live, call, durable)))
-        try:
-            kept, intent = await asyncio.shield(keeping)
-        except asyncio.CancelledError:
-            kept, intent = await keeping
-            if kept:
-                await self._settle(call, intent, Outcome("cancelled"))
-            raise
-        if not kept:
-            self._live.finished()
-        return intent if kept else ""
-
-    async def _settle(self, call: Call, intent: str, outcome: Outcome) -> tuple[bool, str]:
-        if not intent:
-            return await durably(lambda durable: self._gateway.call(self._live, call, outcome, durable))
-
-        def settle(durable: Durable) -> str:
-            self._gateway.settle(self._live, intent, call, outcome, durable)
-            return intent
-
-        return await durably(settle)
 
 
 class _Patient:
@@ -232,39 +183,6 @@ class _Patient:
             self._asking -= 1
             if not self._asking and not self._limit.expired():
                 self._limit.reschedule(clock() + self._left)
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of an errand that was executed."""
-
-    result: Result = field(default_factory=dict[str, Json])
-    code: str = ""
-    items: int | None = None
-    size: int | None = None
-    denial: Denial | None = None
-    error: ServerError | None = None
-
-    @property
-    def told(self) -> str:
-        """Return the code of the outcome."""
-        return self.code if self.denial is None else self.denial.code
-
-
-async def durably(append: Callable[[Durable], str]) -> tuple[bool, str]:
-    """Append a record and wait for its fate; return whether it is durable, and its id."""
-    fate: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def settled(durable: bool) -> None:
-        if not fate.done():
-            fate.set_result(durable)
-
-    record = append(settled)
-    return await fate, record
-
-
-def _since(began: float) -> int:
-    return int((time.monotonic() - began) * 1_000_000)
 
 
 def _failed(error: UpstreamError, bounds: Ceilings) -> Denial:

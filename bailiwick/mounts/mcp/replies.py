@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from bailiwick.decide.denials import words_of
-from bailiwick.decide.results import show
+from bailiwick.decide.results import count, show
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, blocks, data_of, no_data
 from bailiwick.mounts.mcp.message import Json, write
@@ -19,7 +19,8 @@ def looked_at(sight: Sight, result: Mapping[str, Json]) -> Looked:
     """Return what of a server's result is shown. Where something is hidden, only JSON that was understood passes."""
     if sight.view.whole:
         plain = {key: result[key] for key in ("structuredContent", "isError") if key in result}
-        return Looked({"content": blocks(result.get("content"), sight.readable), **plain})
+        content = blocks(result.get("content"), sight.readable)
+        return Looked({"content": content, **plain}, _count(sight, result, content) if sight.counted else None)
     if result.get("isError") is True:
         return Looked({"content": [_text(_failed)], "isError": True})
     found = _data(result)
@@ -34,6 +35,12 @@ def looked_at(sight: Sight, result: Mapping[str, Json]) -> Looked:
         structured = cast("dict[str, Json]", value)
         return Looked({"content": content, "structuredContent": structured, "isError": False}, shown.items)
     return Looked({"content": content, "isError": False}, shown.items)
+
+
+def _count(sight: Sight, result: Mapping[str, Json], content: Sequence[Json]) -> int:
+    """Return how many items are shown: those of the JSON that a result holds, else its blocks of content."""
+    found = _data(result)
+    return len(content) if found is no_data else count(sight.view, found)
 
 
 def _data(result: Mapping[str, Json]) -> Json:

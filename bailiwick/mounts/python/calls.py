@@ -18,11 +18,12 @@ from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.wire import Json
 from bailiwick.match.masks import Digest
-from bailiwick.model.decision import Denial, Deny, Request
+from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.model.scope import ToolScope
 from bailiwick.mounts.mcp.listing import narrowed
 from bailiwick.mounts.python.looking import Came, is_looked_at, late, looked_at
-from bailiwick.mounts.tool_path import Done, ToolPath, refused_request, request_of, statement_of
+from bailiwick.mounts.recorded import digested, in_clear, statement_of
+from bailiwick.mounts.tool_path import Done, ToolPath, refused_request, request_of
 
 most_calls = 32
 """Calls of one session at once."""
@@ -100,16 +101,13 @@ class Functions:
         busy = _BUSY if len(self._under_way) >= most_calls else None
         if blocked is not None or busy is not None:
             denial = blocked or _BUSY
-            return await self._refuse(asked, asked.arguments, Request("", (), asked.purpose), Deny(denial))
+            return await self._refuse(asked, Request("", (), asked.purpose), Deny(denial))
         decided = self._gateway.decide_function(self.live, asked.name, asked.arguments)
         if isinstance(decided, Refused):
-            request = refused_request(decided, asked.purpose)
-            record = await self._path.refuse(asked.name, asked.arguments, request, decided.decision)
-            return Denied(decided.decision.denial, record)
+            return await self._refuse(asked, refused_request(decided, asked.purpose), decided.decision)
         changed = _changed(decided.tool, asked.takes)
         if changed is not None:
-            request = request_of(decided.tool, asked.purpose)
-            return await self._refuse(asked, decided.arguments, request, Deny(changed))
+            return await self._refuse(asked, request_of(decided.tool, asked.purpose), Deny(changed))
         return await self._begin(asked, decided)
 
     def has(self, number: str) -> bool:
@@ -168,7 +166,8 @@ class Functions:
             begun.set_result(None)
             return await self._executed(admitted, came, seconds)
 
-        statement = statement_of(asked.name, admitted.arguments)
+        arguments = cast("Mapping[str, Json]", admitted.arguments)
+        statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self._terms.digest))
         request = request_of(tool, asked.purpose)
         call = Call(tool.mount, statement, request, admitted.allow, {"function": tool.tool.name})
         task = loop.create_task(self._path.run(call, execute, intends=True))
@@ -185,7 +184,6 @@ class Functions:
             done = task.result()
             return Denied(done.denial or OVER, done.record)
         task.add_done_callback(lambda _: loop.call_later(kept_seconds, self._under_way.pop, number, None))
-        arguments = cast("Mapping[str, Json]", admitted.arguments)
         return Begun(number, arguments, admitted.view.whole, is_looked_at(admitted), seconds)
 
     async def _executed(
@@ -200,8 +198,9 @@ class Functions:
         session, (how, result) = self.live.session, found
         return looked_at(admitted, how, result, lambda ref: session.value(ref.path), utc_now, self._terms.digest)
 
-    async def _refuse(self, asked: Asked, arguments: Mapping[str, object], request: Request, decision: Deny) -> Denied:
-        return Denied(decision.denial, await self._path.refuse(asked.name, arguments, request, decision))
+    async def _refuse(self, asked: Asked, request: Request, decision: Deny | Hold) -> Denied:
+        statement = statement_of(asked.name, digested(asked.arguments, self._terms.digest))
+        return Denied(decision.denial, await self._path.refuse(statement, request, decision))
 
 
 def _changed(tool: ToolScope, takes: Collection[str]) -> Denial | None:

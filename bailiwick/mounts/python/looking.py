@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.decide.limits import exceeded
-from bailiwick.decide.results import show
+from bailiwick.decide.results import count, show
 from bailiwick.gateway.wire import Json
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
@@ -58,7 +58,7 @@ def looked_at(
     if found is None and is_text:
         return Done(denial=_NOTHING)
     if admitted.view.whole:
-        shown, items = found, _count(found, admitted.view.path)
+        shown, items = found, count(admitted.view, found)
     else:
         looked = show(admitted.view, found, resolve, now(), digest)
         if not looked.found:
@@ -80,10 +80,3 @@ def _parsed(text: str) -> Json:
     except (ValueError, UnicodeEncodeError):
         return None
     return cast("Json", found) if isinstance(found, dict | list) else None
-
-
-def _count(found: Json, path: tuple[str, ...]) -> int:
-    """Return how many items a result has that is shown as it is."""
-    for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return len(found) if isinstance(found, list) else 1
