@@ -92,7 +92,7 @@ class Rig:
         """Run it through the gateway."""
         token = self.gateway.open_session(agent).token
         with relay(self.gateway.mcp_port, token, self.shown) as found:
-            return _run(found.port, revision, self.folder / f"{agent}-{revision}")
+            return _run(found.port, revision, self.folder / f"{agent}-{revision}-{time.monotonic_ns()}")
 
 
 def _run(port: int, revision: str, out: Path) -> dict[str, frozenset[str]]:
@@ -144,10 +144,27 @@ def test_every_scenario_comes_out_as_it_does_directly(rig: Rig, revision: str) -
     direct, through = rig.direct(revision), rig.through(revision, "full")
     assert direct.keys() == through.keys()
     assert not direct["tools-call-simple-text"]
-    worse = {name: through[name] - direct[name] for name in direct if through[name] - direct[name]}
-    unexplained = {name: checks for name, checks in worse.items() if name not in DIFFERENT[revision]}
-    assert not unexplained
+    worse = _worse(direct, through)
+    for _ in range(_again):  # the suite itself gives up on what a slow machine answers late: that is not the gateway's
+        if not worse.keys() - DIFFERENT[revision].keys():
+            break
+        worse = _both_times(worse, _worse(direct, rig.through(revision, "full")))
+    assert not {name: checks for name, checks in worse.items() if name not in DIFFERENT[revision]}
     assert not [name for name in DIFFERENT[revision] if name not in worse], "these pass now: remove them from the list"
     if revision == "2026-07-28":  # once: a denied tool is denied in every era, and a run takes its time
-        lacking = rig.through(revision, "lacking")
-        assert {name for name in lacking if lacking[name] != through[name]} == {"tools-call-image"}
+        lost = _worse(through, rig.through(revision, "lacking"))
+        for _ in range(_again):
+            if len(lost) > 1:
+                lost = _both_times(lost, _worse(through, rig.through(revision, "lacking")))
+        assert lost.keys() == {"tools-call-image"}
+
+
+_again = 3
+
+
+def _worse(before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    return {name: after[name] - before[name] for name in before if after[name] - before[name]}
+
+
+def _both_times(one: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    return {name: one[name] & other[name] for name in one if one[name] & other.get(name, frozenset())}
