@@ -96,7 +96,9 @@ def test_error_handling() -> str:
 async def test_sampling(prompt: str, ctx: Context) -> str:
     """Asks the client's model"""
     message = SamplingMessage(role="user", content=TextContent(type="text", text=prompt))
-    result = await ctx.session.create_message([message], max_tokens=100)  # pyright: ignore[reportDeprecated]  # as above
+    result = await ctx.session.create_message(  # pyright: ignore[reportDeprecated]  # as above
+        [message], max_tokens=100, related_request_id=ctx.request_id
+    )
     return f"LLM response: {result.content.text if isinstance(result.content, TextContent) else ''}"
 
 
