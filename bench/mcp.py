@@ -31,6 +31,7 @@ from bailiwick.decide.results import View  # noqa: E402  # the path is set above
 from bailiwick.model.mask import Mask  # noqa: E402  # the path is set above
 from bailiwick.model.matcher import Equal  # noqa: E402  # the path is set above
 from bailiwick.model.scope import CallGrant  # noqa: E402  # the path is set above
+from bailiwick.mounts.mcp.contents import Sight  # noqa: E402  # the path is set above
 from bailiwick.mounts.mcp.message import read_faithfully, write  # noqa: E402  # the path is set above
 from bailiwick.mounts.mcp.replies import looked_at  # noqa: E402  # the path is set above
 from tests.support.gateway import running_gateway  # noqa: E402  # the path is set above
@@ -140,12 +141,13 @@ def filtering(report: Report, rounds: int) -> None:
     fields = ("id", "title", "body", "author.email", "author.name")
     grant = CallGrant("g", {}, items={"team": Equal(1)}, fields=fields, masks={"author.email": Mask("partial")})
     view, data = View(("items",), (grant,)), write(_large())
+    sight = Sight(view, lambda _: None, datetime.now(UTC), lambda text: text, lambda _: False)
     spent: list[float] = []
     kept = 0
     for _ in range(rounds * 5):
         began = time.process_time()
         result = cast("dict[str, object]", read_faithfully(data))
-        looked = looked_at(view, result, lambda _: None, datetime.now(UTC), lambda text: text)
+        looked = looked_at(sight, result)
         write(looked.result)
         spent.append(time.process_time() - began)
         kept = looked.items or 0

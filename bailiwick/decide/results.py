@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from bailiwick.match.evaluate import Resolve, all_of, holds
+from bailiwick.match.evaluate import Resolve, holds
 from bailiwick.match.masks import Digest, masked
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Matcher
@@ -101,6 +101,7 @@ class _Look:
             grant.grant: (_parts(grant, view.hidden), grant.fields is None) for grant in view.grants
         }
         self._every = list(self._states.values())
+        self._conditions = {grant.grant: _conditions(grant.items) for grant in (*view.grants, *view.denies)}
         self._conditional = any(grant.items for grant in view.grants)
 
     def items(self, found: Iterable[object]) -> list[object]:
@@ -110,17 +111,25 @@ class _Look:
     def item(self, item: object) -> object:
         """Return what is shown of an item; `_missing` when it is none of those."""
         for deny in self._view.denies:
-            if self._fits(deny.items, item) is not False:
+            if self._fits(deny, item) is not False:
                 return _missing
         states = self._every
         if self._conditional:
-            states = [self._states[grant.grant] for grant in self._view.grants if self._fits(grant.items, item) is True]
+            states = [self._states[grant.grant] for grant in self._view.grants if self._fits(grant, item) is True]
         return self._walk(item, states) if states else _missing
 
-    def _fits(self, items: Mapping[str, Matcher], item: object) -> bool | None:
-        return all_of(holds(matcher, _value(item, path), self._resolve, self._now) for path, matcher in items.items())
+    def _fits(self, grant: CallGrant, item: object) -> bool | None:
+        unknown = False
+        for keys, matcher in self._conditions[grant.grant]:
+            known = holds(matcher, _value(item, keys), self._resolve, self._now)
+            if known is False:
+                return False
+            unknown = unknown or known is None
+        return None if unknown else True
 
     def _walk(self, value: object, states: Sequence[_State]) -> object:
+        if len(states) == 1:
+            return self._alone(value, *states[0])
         if isinstance(value, dict):
             found: dict[str, object] = {}
             for key, inner in cast("dict[str, object]", value).items():
@@ -151,6 +160,41 @@ class _Look:
             return self._walk(value, below)
         return _missing if mask is None else masked(mask, value, self._digest)
 
+    def _alone(self, value: object, part: _Part, shown: bool) -> object:  # a state, taken apart
+        """Return the same as `_walk` where one grant speaks, in half the time."""
+        below = part.below
+        if shown and not below:
+            return value
+        if isinstance(value, list):
+            kept = [self._alone(inner, part, shown) for inner in cast("list[object]", value)]
+            return [inner for inner in kept if inner is not _missing]
+        if not isinstance(value, dict):
+            return value if shown else _missing
+        found: dict[str, object] = {}
+        for key, inner in cast("dict[str, object]", value).items():
+            named = below.get(key)
+            if named is None:
+                if shown:
+                    found[key] = inner
+            elif named.mask is not None:
+                found[key] = masked(named.mask, inner, self._digest)
+            elif not named.below:
+                if not named.hide and (named.show or shown):
+                    found[key] = inner
+            elif not named.hide:
+                under = self._alone(inner, named, named.show or shown)
+                if under is not _missing:
+                    found[key] = under
+        return found
+
+
+_Conditions = tuple[tuple[tuple[str, ...], Matcher], ...]
+
+
+def _conditions(items: Mapping[str, Matcher]) -> _Conditions:
+    """Return what items must match, with the paths taken apart."""
+    return tuple((tuple(path.split(".")), matcher) for path, matcher in items.items())
+
 
 def _parts(grant: CallGrant, hidden: frozenset[str]) -> _Part:
     root = _Part()
@@ -164,9 +208,9 @@ def _parts(grant: CallGrant, hidden: frozenset[str]) -> _Part:
     return root
 
 
-def _value(item: object, path: str) -> object:
+def _value(item: object, path: Sequence[str]) -> object:
     """Return the value at a path of an item; None when there is none. It does not lead through lists."""
-    for key in path.split("."):
+    for key in path:
         if not isinstance(item, dict):
             return None
         item = cast("dict[str, object]", item).get(key)

@@ -111,7 +111,7 @@ def comparable(value: object) -> Scalar | None:
 
 
 def _equal(value: object, operand: object) -> bool | None:
-    if isinstance(value, bool) and isinstance(operand, bool):
+    if type(value) is type(operand) and isinstance(value, int | str):  # the usual case, in a third of the time
         return value == operand
     order = compare(value, operand)
     return None if order is None else order == 0

@@ -140,3 +140,13 @@ def test_without_fields_everything_but_the_hidden_is_shown(value: object, hidden
     found = shown(View((), (grant(hidden=hidden),)), value)
     expected = {leaf for leaf in _leaves(value) if not _named(leaf[0], hidden)}
     assert (_leaves(found.value) if found.found else set[tuple[tuple[str, ...], str]]()) == expected
+
+
+@given(_json, st.frozensets(_paths, max_size=3) | st.none(), st.frozensets(_paths, max_size=3), st.frozensets(_paths))
+def test_the_same_grant_twice_shows_what_it_shows_once(
+    value: object, named: frozenset[str] | None, covered: frozenset[str], hidden: frozenset[str]
+) -> None:
+    fields = None if named is None else tuple(named)
+    masks = {path: Mask("partial") for path in covered}
+    one, two = (CallGrant(name, {}, fields=fields, masks=masks) for name in ("one", "two"))
+    assert shown(View((), (one, two), hidden=hidden), value) == shown(View((), (one,), hidden=hidden), value)
