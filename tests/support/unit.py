@@ -9,7 +9,7 @@ import pytest
 
 _SERVERS = frozenset({"postgres", "servers", "database", "new_database", "kept", "rig", "office"})
 """Fixtures that start something."""
-_FOLDERS = ("tests/e2e/", "tests/oracle/", "tests/hostile/")
+_ELSEWHERE = ("tests/e2e/", "tests/oracle/", "tests/mcp/", "tests/guard/", "tests/engines/test_engines_mariadb")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,4 +23,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _starts_something(item: pytest.Item) -> bool:
     fixtures: list[str] = getattr(item, "fixturenames", [])
     drawn = item.get_closest_marker("hypothesis") is not None
-    return drawn or item.nodeid.startswith(_FOLDERS) or not _SERVERS.isdisjoint(fixtures)
+    return drawn or item.nodeid.startswith(_ELSEWHERE) or not _SERVERS.isdisjoint(fixtures)
