@@ -84,7 +84,7 @@ def _run(port: int, revision: str, out: Path) -> dict[str, frozenset[str]]:
     subprocess.run(
         [NODE, SUITE, "server", "--url", url, "--requirements", revision, "-o", out],
         capture_output=True,
-        timeout=400,
+        timeout=900,
         check=False,  # it tells of failures by its exit code
     )
     found: dict[str, frozenset[str]] = {}
