@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import aiohttp
+import orjson
 
 from bailiwick.demo.agent import Outcome
 from bailiwick.demo.steps import Cell, Cut, Done, Refused, Rows, Step
+from bailiwick.mounts.http_client import HttpClient, Origin
 
 Json = object
 
@@ -17,26 +18,24 @@ class Tools:
     """One connection to the MCP endpoint, under one token. To be used by `async with`."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
-        self._url = f"http://{host}:{port}/mcp"
+        self._client = HttpClient(Origin("http", host, port))
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
             "MCP-Protocol-Version": "2025-11-25",
         }
-        self._client: aiohttp.ClientSession | None = None
         self._asked = 0
 
     async def __aenter__(self) -> Tools:
         """Connect, and say who we are."""
-        self._client = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(60))
         about = {"name": "scripted agent", "version": "1"}
         await self._ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": about})
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
-        if self._client is not None:
-            await self._client.close()
+        await self._client.close()
 
     async def perform(self, step: Step) -> Outcome:
         """Do one step by the tool `query`."""
@@ -45,12 +44,13 @@ class Tools:
         return outcome_of(_mapping(found.get("result")))
 
     async def _ask(self, method: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
-        if self._client is None:
-            return {}
         self._asked += 1
         message = {"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params}
-        async with self._client.post(self._url, json=message) as response:
-            return _mapping(await response.json())
+        answer = await self._client.send("POST", "/mcp", self._headers.items(), orjson.dumps(message))
+        body = bytearray()
+        while part := await answer.part():
+            body += part
+        return _mapping(orjson.loads(body))
 
 
 def outcome_of(result: Mapping[str, Json]) -> Outcome:

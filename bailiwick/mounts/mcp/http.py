@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from typing import cast
 
-import aiohttp
-
+from bailiwick.mounts.http_client import Answer, HttpClient, HttpError, address_of
 from bailiwick.mounts.mcp.era import headers_of
 from bailiwick.mounts.mcp.message import METHOD_NOT_FOUND, Json, write
 from bailiwick.mounts.mcp.relay import Hears, refusal
@@ -29,6 +29,7 @@ from bailiwick.mounts.mcp.upstream import (
 
 _most_questions = 16
 """What a server may ask at once."""
+_posting_time = 10.0
 _plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
@@ -40,15 +41,14 @@ class HttpUpstream:
         self.logs = False
         self.modern: Modern | None = None
         self.alive = True
-        self._url = url
-        self._headers = {**headers, **_plain}
+        address = address_of(url)
+        self._target = address.target
+        known = {"Authorization": address.authorization} if address.authorization else {}
+        self._headers = {**known, **headers, **_plain}
         self._guard = guard
         self._next = 0
         self._asked: set[asyncio.Task[None]] = set()
-        # Neither proxies nor cookies nor credentials of the environment: the policy says what is sent.
-        self._client = aiohttp.ClientSession(
-            trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(None)
-        )
+        self._client = HttpClient(address.origin)
 
     async def request(
         self,
@@ -68,23 +68,19 @@ class HttpUpstream:
             "params": outgoing(params, identity, hears, self.modern),
         }
         try:
-            async with self._client.post(
-                self._url,
-                data=write(message),
-                headers=self._headers_of(method, params, mirrored),
-                allow_redirects=False,
-            ) as response:
-                refused = await self._refused(response, min(most, longest))
+            with closing(await self._sent(message, self._headers_of(method, params, mirrored))) as answer:
+                refused = await self._refused(answer, min(most, longest))
                 if refused is not None:
                     return refused
-                self._check(response)
-                async for data in _messages(response, most):
+                self._check(answer)
+                async for data in _messages(answer, most):
                     reply = self._take(data, identity, hears)
                     if reply is not None:
                         if method == "initialize" and reply.result is not None:
-                            self._keep_session(response, reply.result)
+                            self._keep_session(answer, reply.result)
+                        answer.leave()
                         return reply
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except HttpError:
             self.alive = False
             raise UpstreamError("the server cannot be reached") from None
         except asyncio.CancelledError:
@@ -109,10 +105,9 @@ class HttpUpstream:
         for task in self._asked:
             task.cancel()
         if "Mcp-Session-Id" in self._headers:
-            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                ending = self._client.delete(self._url, headers=self._headers, timeout=aiohttp.ClientTimeout(2))
-                async with ending:
-                    pass
+            with contextlib.suppress(HttpError, TimeoutError):
+                async with asyncio.timeout(2):
+                    (await self._client.send("DELETE", self._target, self._headers.items())).close()
         await self._client.close()
 
     def _question(self, identity: Json, hears: Hears | None, method: str, params: Mapping[str, Json]) -> None:
@@ -130,39 +125,37 @@ class HttpUpstream:
 
     async def _post(self, message: Mapping[str, Json]) -> None:
         try:
-            async with self._client.post(
-                self._url,
-                data=write(message),
-                headers=self._headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(10),
-            ):
-                pass
-        except (aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(_posting_time):
+                with closing(await self._sent(message, self._headers)) as answer:
+                    await _body(answer, longest)
+        except (HttpError, TimeoutError):
             raise UpstreamError("the server cannot be reached") from None
+
+    async def _sent(self, message: Json, headers: Mapping[str, str]) -> Answer:
+        return await self._client.send("POST", self._target, headers.items(), write(message))
 
     def _headers_of(self, method: str, params: Mapping[str, Json], mirrored: Mapping[str, str]) -> Mapping[str, str]:
         if self.modern is None:
             return self._headers
         return {**mirrored, **self._headers, **headers_of(method, params, self.modern.version)}
 
-    async def _refused(self, response: aiohttp.ClientResponse, most: int) -> Reply | None:
+    async def _refused(self, answer: Answer, most: int) -> Reply | None:
         """Return the error that a server tells by the status too; None when it tells none."""
         known = "Mcp-Session-Id" in self._headers
-        if response.status not in (400, 404) or known or response.content_type != "application/json":
+        if answer.status not in (400, 404) or known or _type(answer) != "application/json":
             return None
-        data = await _body(response, most)
+        data = await _body(answer, most)
         found = self._guard.read(data)
         return reply_of(cast("dict[str, Json]", found), len(data)) if isinstance(found, dict) else None
 
-    def _check(self, response: aiohttp.ClientResponse) -> None:
-        if response.status == 404 and "Mcp-Session-Id" in self._headers:
+    def _check(self, answer: Answer) -> None:
+        if answer.status == 404 and "Mcp-Session-Id" in self._headers:
             raise UpstreamError("the server has forgotten its session")
-        if response.status >= 300:
+        if answer.status >= 300:
             raise UpstreamError("the server refuses the gateway")
 
-    def _keep_session(self, response: aiohttp.ClientResponse, result: Mapping[str, Json]) -> None:
-        identity = response.headers.get("Mcp-Session-Id", "")
+    def _keep_session(self, answer: Answer, result: Mapping[str, Json]) -> None:
+        identity = (answer.header(b"mcp-session-id") or b"").decode("latin-1")
         if identity:
             if len(identity) > 1024 or not all(0x21 <= ord(character) <= 0x7E for character in identity):
                 raise UpstreamError("the server's session has no usable name")
@@ -186,21 +179,28 @@ class HttpUpstream:
         return reply_of(message, len(data)) if given == identity else None
 
 
-async def _messages(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+def _type(answer: Answer) -> str:
+    """Return the type of an answer's content, without parameters; what is encoded once more has none."""
+    if (answer.header(b"content-encoding") or b"identity").lower() != b"identity":
+        return ""
+    return (answer.header(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1")
+
+
+async def _messages(answer: Answer, most: int) -> AsyncIterator[bytes]:
     """Yield the messages of a response."""
-    if response.content_type == "application/json":
-        yield await _body(response, min(most, longest))
-    elif response.content_type == "text/event-stream":
-        async for data in _events(response, min(most, longest)):
+    if _type(answer) == "application/json":
+        yield await _body(answer, min(most, longest))
+    elif _type(answer) == "text/event-stream":
+        async for data in _events(answer, min(most, longest)):
             yield data
     else:
         raise UpstreamError("the server answers with neither JSON nor events")
 
 
-async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+async def _body(answer: Answer, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in response.content.iter_any():
+    while part := await answer.part():
         size += len(part)
         if size > most:
             raise TooLongError("the server's answer is too long")
@@ -208,10 +208,10 @@ async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _events(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+async def _events(answer: Answer, most: int) -> AsyncIterator[bytes]:
     """Yield the data of each event; lines end with LF, CR or CRLF."""
     pending, data = b"", list[bytes]()
-    async for part in response.content.iter_any():
+    while part := await answer.part():
         pending += part
         if len(pending) + sum(map(len, data)) > most + 64:
             raise TooLongError("the server's answer is too long")

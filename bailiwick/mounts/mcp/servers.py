@@ -38,7 +38,10 @@ async def open_upstream(mount: McpMount, given: ServerSecrets, folder: Path, rel
     headers = {name: value.reveal() for name, value in given.headers.items()}
     upstream: Upstream
     if given.url is not None:
-        upstream = HttpUpstream(given.url.reveal(), headers, guard)
+        try:
+            upstream = HttpUpstream(given.url.reveal(), headers, guard)
+        except ValueError:
+            raise UpstreamError("what its `url` refers to is no address of a server") from None
     else:
         upstream = await start(mount.command, env, folder, guard, os.environ)
     try:
