@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bailiwick.decide.canonical import digest
+from bailiwick.decide.delegation import within, without_aggregates
 from bailiwick.decide.gates import held_by
 from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
 from bailiwick.decide.roles import grants_of
@@ -45,7 +46,10 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     def holds(grant: Grant, resource: Resource) -> bool:
         return _applies(grant, values, resource)
 
-    return scope_where(policy, lock, session.agent, session.task, session.asked, holds)
+    found = scope_where(policy, lock, session.agent, session.task, session.asked, holds)
+    if session.own:
+        found = without_aggregates(found)
+    return found if session.parent is None else within(policy, found, effective_scope(policy, lock, session.parent))
 
 
 def scope_where(
@@ -70,6 +74,8 @@ def scope_where(
         calling = {each.grant for tool in tools.values() for each in (*tool.allows, *tool.denies)}
         taking_part |= {grant.id: grant for grant in every if grant.id in calling}
         for mount in policy.mounts.values():
+            if asked is not None and mount.enforce == "both":
+                continue  # its compiled roles know nothing of what an opener asks for
             for resource in mount.resources.values():
                 ground = ground_of(mount, resource, lock)
                 narrow = [each.get(resource.name) for each in narrowings]
@@ -78,6 +84,8 @@ def scope_where(
                 applying = [grant for grant in grants.of(resource.name) if holds(grant, resource)]
                 passed += [f"{grant.id}@{resource.name}" for grant in applying if grant.when is not None]
                 found = _build(policy, ground, applying, [each for each in narrow if each is not None])
+                if found is not None and found.aggregate is not None and asked and asked[resource.name].rows:
+                    found = None  # two sessions that leave out different rows would tell of the rows between
                 taking_part |= _taking_part(applying, found)
                 if found is not None:
                     resources[resource.name] = found

@@ -17,6 +17,7 @@ from bailiwick.model.session import Session, User
 from bailiwick.model.value import Scalar, ValueType
 
 longest_text = 4096
+_deepest_chain = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +45,60 @@ def check_opening(
     ttl: timedelta | None,
     longest: timedelta,
     now: datetime,
+    own: bool = False,
 ) -> Opening | Denial:
     """Check everything about opening a session that needs no database.
 
     Texts are parsed as their declared types. `ttl` None means as long as the agent's rules and `longest` let it.
+    `own`: the agent opens it itself. Then `user` and `tenant` are those of a verified token, and no value is believed.
     """
-    known = policy.agents.get(agent)
-    if known is None:
-        return Denial("agent_mismatch", f"agent {quoted(agent)} is not registered", remedy="register it in the policy")
+    rules = _rules_for(policy, agent, task, user, ttl, now)
+    if isinstance(rules, Denial):
+        return rules
     template = policy.tasks.get(task) if task is not None else None
-    refused = _refused_task(agent, task, template, user)
-    if refused is not None:
-        return refused
-    rules = known.session
-    if rules.hours is not None and not within_hours(rules.hours, now):
-        return _out_of_hours(rules.hours)
-    if ttl is not None and ttl <= timedelta(0):
-        return Denial("context_missing", "the session's ttl is not positive", remedy="give one such as 30m")
     declared: Mapping[str, ContextRule] = template.context if template is not None else {}
-    given = {"tenant": tenant, **context} if tenant is not None and "tenant" in declared else context
-    values = _context(declared, given)
+    if own:
+        unvouched = _unvouched(declared, context)
+        if unvouched is not None:
+            return unvouched
+    vouched = tenant is not None and "tenant" in declared and declared["tenant"].claim is None
+    given = {"tenant": tenant, **context} if vouched and tenant is not None else context
+    values = _context(declared, given, user)
     if isinstance(values, Denial):
         return values
     brought = values.get("tenant")
-    if brought is not None and tenant is not None and tenant not in (brought, given["tenant"]):
+    if brought is not None and tenant is not None and tenant not in (brought, given.get("tenant", brought)):
         return Denial("context_missing", "tenant is given twice and differs", remedy="give it once")
     derived = {name: rule for name, rule in declared.items() if rule.source is not None}
     ends = min(each for each in (ttl, rules.ttl, longest) if each is not None)
     return Opening(values, derived, tenant if brought is None else brought, ends, rules.idle)
+
+
+def check_delegation(
+    policy: Policy,
+    agent: str,
+    task: str | None,
+    parent: Session,
+    *,
+    ttl: timedelta | None,
+    longest: timedelta,
+    now: datetime,
+) -> Opening | Denial:
+    """Check the opening of a session that `parent` delegates to an agent: with its person, tenant and values, whole."""
+    rules = _rules_for(policy, agent, task, parent.user, ttl, now)
+    if isinstance(rules, Denial):
+        return rules
+    if len(parent.chain) + 1 >= _deepest_chain:
+        remedy = "let an agent further up delegate it"
+        return Denial("limit_exceeded", f"a chain has at most {_deepest_chain} agents", remedy=remedy)
+    template = policy.tasks.get(task) if task is not None else None
+    for name, rule in template.context.items() if template is not None else ():
+        value = parent.tenant if name == "tenant" else parent.context.get(name)
+        if value is None or parse_value(rule.type, value) is None:
+            message = f"context value {quoted(name)} of task {quoted(task or '')} is not one of the session's"
+            return Denial("context_missing", message, remedy="delegate from a session of a task that has it")
+    ends = min(each for each in (ttl, rules.ttl, longest, parent.expires_at - now) if each is not None)
+    return Opening(parent.context, {}, parent.tenant, ends, rules.idle)
 
 
 def derived_value(name: str, rule: ContextRule, value: object) -> Scalar | Denial:
@@ -129,6 +156,34 @@ def parse_value(kind: ValueType, given: object) -> Scalar | None:
     return None
 
 
+def _rules_for(
+    policy: Policy, agent: str, task: str | None, user: User | None, ttl: timedelta | None, now: datetime
+) -> SessionRules | Denial:
+    """Return the rules of an agent that may do the task for the person now."""
+    known = policy.agents.get(agent)
+    if known is None:
+        return Denial("agent_mismatch", f"agent {quoted(agent)} is not registered", remedy="register it in the policy")
+    refused = _refused_task(agent, task, policy.tasks.get(task) if task is not None else None, user)
+    if refused is not None:
+        return refused
+    rules = known.session
+    if rules.hours is not None and not within_hours(rules.hours, now):
+        return _out_of_hours(rules.hours)
+    if ttl is not None and ttl <= timedelta(0):
+        return Denial("context_missing", "the session's ttl is not positive", remedy="give one such as 30m")
+    return rules
+
+
+def _unvouched(declared: Mapping[str, ContextRule], given: Mapping[str, Scalar]) -> Denial | None:
+    """Return why an agent cannot open such a session by itself: a value would be nobody's but its own."""
+    brought = [name for name, rule in declared.items() if rule.source is None and rule.claim is None]
+    for name in (*given, *(name for name in brought if name != "tenant")):
+        message = f"context value {quoted(name)} cannot be brought by the agent itself"
+        remedy = "have the session opened by a service that may, or take the value from a `claim` in the policy"
+        return Denial("context_missing", message, remedy=remedy)
+    return None
+
+
 def _refused_task(agent: str, name: str | None, task: Task | None, user: User | None) -> Denial | None:
     if name is None:
         return None
@@ -145,11 +200,14 @@ def _refused_task(agent: str, name: str | None, task: Task | None, user: User | 
     return Denial("action_not_granted", message, remedy="its `users` name for whom it may be done")
 
 
-def _context(declared: Mapping[str, ContextRule], given: Mapping[str, Scalar]) -> dict[str, Scalar] | Denial:
+def _context(
+    declared: Mapping[str, ContextRule], given: Mapping[str, Scalar], user: User | None
+) -> dict[str, Scalar] | Denial:
     values: dict[str, Scalar] = {}
     for name in given:
         if name not in declared:
-            known = ", ".join(quoted(each) for each, rule in declared.items() if rule.source is None)
+            named = (each for each, rule in declared.items() if rule.source is None and rule.claim is None)
+            known = ", ".join(map(quoted, named))
             remedy = f"the task takes {known}" if known else "leave it out"
             return Denial("context_missing", f"context value {quoted(name)} is not declared", remedy=remedy)
     for name, rule in declared.items():
@@ -157,6 +215,12 @@ def _context(declared: Mapping[str, ContextRule], given: Mapping[str, Scalar]) -
             if name in given:
                 message = f"context value {quoted(name)} is looked up, not believed"
                 return Denial("context_missing", message, remedy="leave it out")
+            continue
+        if rule.claim is not None:
+            claimed = _claimed(name, rule, rule.claim, given, user)
+            if isinstance(claimed, Denial):
+                return claimed
+            values[name] = claimed
             continue
         if name not in given:
             remedy = f"set {quoted(name)}, of type {rule.type}"
@@ -167,6 +231,21 @@ def _context(declared: Mapping[str, ContextRule], given: Mapping[str, Scalar]) -
             return Denial("context_missing", message, remedy=f"write it as {_examples[rule.type]}")
         values[name] = value
     return values
+
+
+def _claimed(
+    name: str, rule: ContextRule, claim: str, given: Mapping[str, Scalar], user: User | None
+) -> Scalar | Denial:
+    """Return the value of the person's claim."""
+    if name in given:
+        message = f"context value {quoted(name)} is a claim of the person's, not what the opener says"
+        return Denial("context_missing", message, remedy="leave it out")
+    found = None if user is None else user.id if claim == "id" else user.claims.get(claim)
+    value = None if found is None or isinstance(found, tuple) else parse_value(rule.type, found)
+    if value is None:
+        message = f"context value {quoted(name)} needs the person's claim {quoted(claim)}, of type {rule.type}"
+        return Denial("context_missing", message, remedy="open the session with a token of a person who has it")
+    return value
 
 
 def _out_of_hours(hours: Hours) -> Denial:

@@ -167,6 +167,8 @@ class Desk:
             "tenant": None if session.tenant is None else _shown(scalar_to_json(session.tenant)),
             "context": {name: _shown(scalar_to_json(value)) for name, value in session.context.items()},
             "mounts": [*stored.mounts],
+            "chain": [*session.chain],
+            "parent": stored.parent,
             "state": session.state,
             "reason": stored.reason,
             "opened_at": _moment(session.opened_at),

@@ -11,6 +11,9 @@ from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy, Users
 from bailiwick.model.session import Session, User
 
+_most_scopes = 1000
+"""Scopes that are kept for sessions to come."""
+
 
 class Force:
     """A policy and its lock, both fixed. Scopes are shared by all sessions whose scope has the same id."""
@@ -36,7 +39,7 @@ class Force:
         Without `when` that depends on agent and task alone, and is computed once.
         """
         shape = (session.agent, session.task)
-        if self._shapes and session.asked is None:
+        if self._shapes and session.asked is None and session.parent is None and not session.own:
             known = self._by_shape.get(shape)
             if known is None:
                 known = self._by_shape[shape] = self._computed(session)
@@ -55,12 +58,14 @@ class Force:
                 return f"the task `{session.task}` is no longer for the agent `{session.agent}`"
             if task.users is not None and not _for_whom(task.users, session.user):
                 return f"the task `{session.task}` is no longer done for this user"
-        return ""
+        return "" if session.parent is None else self.gone(session.parent)
 
     def _computed(self, session: Session) -> DecisionTable:
         scope = effective_scope(self.policy, self.lock, session)
         known = self._by_id.get(scope.id)
         if known is None:
+            if len(self._by_id) >= _most_scopes:  # agents may ask for ever other ones
+                self._by_id.clear()
             known = self._by_id[scope.id] = DecisionTable(self.policy, scope)
         return known
 

@@ -44,11 +44,13 @@ _told: dict[tuple[SessionState, str], tuple[DenialCode, str]] = {
     ("CLOSED", ""): ("session_closed", "this session was closed"),
     ("REVOKED", ""): ("session_revoked", "this session was revoked"),
     ("EXPIRED", ""): ("session_expired", "this session has expired"),
+    ("CLOSED", "parent"): ("session_closed", "the session that delegated to this one has ended"),
     ("EXPIRED", "idle"): ("session_idle", "this session was idle for too long and has ended"),
 }
 EXPIRED = ending("EXPIRED", "expired")
 REVOKED = ending("REVOKED", "revoked")
 IDLE = ending("EXPIRED", "idle")
+PARENT_ENDED = ending("CLOSED", "parent")
 OUT_OF_HOURS = Denial(
     "out_of_hours", "this agent works at other hours", remedy="the session can be used again within the agent's hours"
 )
@@ -94,10 +96,12 @@ class Live:
         "_inside",
         "_session",
         "_tools",
+        "children",
         "ended",
         "groupings",
         "identity",
         "mounts",
+        "parent",
         "terms",
     )
 
@@ -109,6 +113,7 @@ class Live:
         active: datetime,
         groupings: SessionGroupings | None = None,
         mounts: Sequence[str] = (),
+        parent: Live | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
@@ -125,6 +130,12 @@ class Live:
         self.terms = terms
         self.ended: Ending | None = None
         self._tools: tuple[Scope, Scope, Scope] | None = None
+        self.parent = parent
+        """The session that delegated to it."""
+        self.children: set[Live] = set()
+        """Those that it delegated to, while they are open."""
+        if parent is not None:
+            parent.children.add(self)
 
     @property
     def session(self) -> Session:
@@ -167,23 +178,40 @@ class Live:
         denial = self.refused(now)
         if denial is None:
             self._active = now
+            if self.parent is not None:
+                self.parent.worked(now)
         return denial
+
+    def worked(self, now: datetime) -> None:
+        """One that it delegated to did something: neither it nor what delegated to it is idle."""
+        self._active = now
+        if self.parent is not None:
+            self.parent.worked(now)
 
     def refused(self, now: datetime) -> Denial | None:
         """Return why nothing may be done at that moment; counts as nothing."""
         ended = self.ended or self.due(now)
         if ended is not None:
             return ended.denial
-        return OUT_OF_HOURS if self._out_of_hours(now) else None
+        if self._out_of_hours(now):
+            return OUT_OF_HOURS
+        return None if self.parent is None else self.parent.refused(now)
 
     def due(self, now: datetime) -> Ending | None:
         """Return how the session must end by now, if it must."""
         if now >= self._session.expires_at:
             return EXPIRED
+        if self.parent is not None and (self.parent.ended is not None or self.parent.due(now) is not None):
+            return PARENT_ENDED
         idle = self.terms.idle
-        if idle is not None and not self._in_flight and now - self._active >= idle:
+        if idle is not None and not self.busy and now - self._active >= idle:
             return IDLE
         return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of it, or of those that it delegated to, runs."""
+        return self._in_flight > 0 or any(each.busy for each in self.children)
 
     def started(self) -> None:
         """Something of this session began to run: until `finished` it is not idle."""
@@ -192,7 +220,7 @@ class Live:
     def finished(self) -> None:
         """What had begun is over; the idle time counts from now."""
         self._in_flight = max(0, self._in_flight - 1)
-        self._active = self._clock()
+        self.worked(self._clock())
 
     def attach(self, cut: Cut) -> None:
         """Add a connection."""
@@ -211,10 +239,17 @@ class Live:
         self._hours_known = datetime.min.replace(tzinfo=self._hours_known.tzinfo)
 
     def end(self, how: Ending) -> None:
-        """End the session: from here on nothing of it is allowed; its connections are cut. The first ending counts."""
+        """End the session: from here on nothing of it is allowed; its connections are cut. The first ending counts.
+
+        Those that it delegated to end with it."""
         if self.ended is None:
             self.ended = how
         self.cut(how.denial)
+        children, self.children = self.children, set()
+        for each in children:
+            each.end(PARENT_ENDED)
+        if self.parent is not None:
+            self.parent.children.discard(self)
 
     def cut(self, why: Denial) -> None:
         """Cut the connections, without ending the session: each in its own turn of the loop, so that a connection

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from bailiwick.decide.session import Opening, check_opening, derived_value
+from bailiwick.decide.session import Opening, check_delegation, check_opening, derived_value
 from bailiwick.gateway.config import SessionMaxima
 from bailiwick.gateway.live import REVOKED, Live
 from bailiwick.gateway.recorder import Fact
@@ -22,11 +22,15 @@ from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
-from bailiwick.model.policy import ContextRule, Policy, Resource
+from bailiwick.model.policy import ContextRule, Narrowing, Policy, Resource
 from bailiwick.model.record import JsonValue
 from bailiwick.model.session import Session, User
 from bailiwick.model.value import Scalar
+from bailiwick.policy.asking import read_asked
 
+_most_own = 200
+"""Sessions that one agent may have open that it opened itself."""
+_most_children = 100
 _integers = ("smallint", "integer", "bigint")
 
 
@@ -57,6 +61,12 @@ class Wanted:
     """None named: every mount in which the session may do something."""
     opener: str = ""
     """Who asked, for the ledger."""
+    asked: str | None = None
+    """What of the scope is asked for, as JSON (`policy.asking`); None: all of it."""
+    own: bool = False
+    """The agent opens it itself: `user` and `tenant` are those of a verified token, `values` is empty."""
+    parent: Live | None = None
+    """The session that delegates: `user`, `tenant` and `values` are its own, and those given here do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +95,28 @@ class Opener:
             await self._refused(wanted, drawn)
             return drawn
         session, mounts = drawn
+        parent = None if session.parent is None else session.parent.id
         recorder = self._sessions.recorder
         detail: dict[str, JsonValue] = {
             "opener": wanted.opener,
             "mounts": list(mounts),
             "expires_at": session.expires_at.isoformat(),
             "context": [*sorted(session.context)],
+            "own": session.own,
+            "asked": [] if session.asked is None else [*sorted(session.asked)],
+            "parent": parent or "",
         }
         policy = self._sessions.force.policy.version
         await recorder.keep(recorder.make(Fact("session.opened", policy=policy, detail=detail), session))
-        stored = StoredSession(session, secrets.token_hex(16), mounts, session.opened_at)
+        stored = StoredSession(
+            session, secrets.token_hex(16), mounts, session.opened_at, asked=wanted.asked, parent=parent
+        )
         await self._sessions.state.insert(stored)
         live = self._sessions.take_up(stored)
         if self._sessions.force.gone(session):  # the policy changed while the session was being opened
             live.end(REVOKED)
-            return REVOKED.denial
+        if live.ended is not None:  # or what delegated to it has ended meanwhile
+            return live.ended.denial
         return Opened(live, mounts, self._tokens.issue(session, stored.jti, mounts))
 
     async def _draw(self, wanted: Wanted) -> tuple[Session, tuple[str, ...]] | Denial:
@@ -108,7 +125,42 @@ class Opener:
             return Denial(
                 "limit_exceeded", "too many sessions are open", remedy="close some, or raise sessions.max_open"
             )
+        if wanted.own and self._own(wanted.agent) >= _most_own:
+            message = f"agent `{wanted.agent}` has {_most_own} sessions open that it opened itself"
+            return Denial("limit_exceeded", message, remedy="close some")
+        asked = _asked(wanted.asked)
+        if isinstance(asked, Denial):
+            return asked
+        checked = await self._all_checked(wanted)
+        if isinstance(checked, Denial):
+            return checked
+        checked, found = checked
+        now = self._sessions.clock()
+        parent = None if wanted.parent is None else wanted.parent.session
+        session = Session(
+            id="ses_" + self._ulids.new(),
+            agent=wanted.agent,
+            user=wanted.user if parent is None else parent.user,
+            task=wanted.task,
+            context={**checked.context, **found},
+            tenant=found.get("tenant", checked.tenant),
+            opened_at=now,
+            expires_at=now + checked.ttl if parent is None else min(now + checked.ttl, parent.expires_at),
+            idle=checked.idle,
+            asked=asked,
+            chain=() if parent is None else (*parent.chain, parent.agent),
+            parent=parent,
+            own=wanted.own or (parent is not None and parent.own),
+        )
+        mounts = self._mounts(session, wanted)
+        return mounts if isinstance(mounts, Denial) else (session, mounts)
+
+    async def _all_checked(self, wanted: Wanted) -> tuple[Opening, dict[str, Scalar]] | Denial:
+        """Return what may be opened, and the values that were looked up."""
         force = self._sessions.force
+        if wanted.parent is not None:
+            delegated = self._delegated(force.policy, wanted, wanted.parent)
+            return delegated if isinstance(delegated, Denial) else (delegated, {})
         tenant = _typed_tenant(force.policy, force.lock, wanted.tenant)
         if isinstance(tenant, Denial):
             return tenant
@@ -116,22 +168,26 @@ class Opener:
         if isinstance(checked, Denial):
             return checked
         found = await self._derive(force.policy, checked)
-        if isinstance(found, Denial):
-            return found
+        return found if isinstance(found, Denial) else (checked, found)
+
+    def _delegated(self, policy: Policy, wanted: Wanted, parent: Live) -> Opening | Denial:
         now = self._sessions.clock()
-        session = Session(
-            id="ses_" + self._ulids.new(),
-            agent=wanted.agent,
-            user=wanted.user,
-            task=wanted.task,
-            context={**checked.context, **found},
-            tenant=found.get("tenant", checked.tenant),
-            opened_at=now,
-            expires_at=now + checked.ttl,
-            idle=checked.idle,
+        refused = parent.refused(now)
+        if refused is not None:
+            return refused
+        if wanted.values or wanted.user is not None or wanted.tenant is not None:
+            remedy = "leave them out"
+            return Denial("context_missing", "a delegated session has the values of its parent", remedy=remedy)
+        if len(parent.children) >= _most_children:
+            message = f"a session delegates to at most {_most_children} at once"
+            return Denial("limit_exceeded", message, remedy="close some")
+        return check_delegation(
+            policy, wanted.agent, wanted.task, parent.session, ttl=wanted.ttl, longest=self._maxima.max_ttl, now=now
         )
-        mounts = self._mounts(session, wanted.mounts)
-        return mounts if isinstance(mounts, Denial) else (session, mounts)
+
+    def _own(self, agent: str) -> int:
+        live = self._sessions.registry
+        return sum(1 for each in live if each.session.own and each.session.agent == agent and each.parent is None)
 
     def _checked(self, policy: Policy, wanted: Wanted, tenant: Scalar | None) -> Opening | Denial:
         known = policy.agents.get(wanted.agent)
@@ -146,6 +202,7 @@ class Opener:
             ttl=self._maxima.default_ttl if wanted.ttl is None and unlimited else wanted.ttl,
             longest=self._maxima.max_ttl,
             now=self._sessions.clock(),
+            own=wanted.own,
         )
 
     async def _derive(self, policy: Policy, checked: Opening) -> dict[str, Scalar] | Denial:
@@ -172,18 +229,21 @@ class Opener:
             return None
         return await self._lookup(resource.mount, resource, rule.column or name, by, known[by], tenant)
 
-    def _mounts(self, session: Session, wanted: Sequence[str]) -> tuple[str, ...] | Denial:
+    def _mounts(self, session: Session, wanted: Wanted) -> tuple[str, ...] | Denial:
         force = self._sessions.force
-        for name in wanted:
-            if name not in force.policy.every_mount:
-                known = ", ".join(f"`{mount}`" for mount in force.policy.every_mount)
+        every = force.policy.every_mount
+        if wanted.parent is not None:
+            every = tuple(name for name in every if name in wanted.parent.mounts)
+        for name in wanted.mounts:
+            if name not in every:
+                known = ", ".join(f"`{mount}`" for mount in every)
                 return Denial("resource_unknown", f"there is no mount `{name}`", remedy=f"the mounts are {known}")
-        if wanted:
-            return tuple(dict.fromkeys(wanted))
+        if wanted.mounts:
+            return tuple(dict.fromkeys(wanted.mounts))
         scope = force.table(session).scope
         reached = {each.resource.mount for each in scope.resources.values()}
         reached |= {each.mount for each in scope.tools.values()}
-        return tuple(sorted(reached or force.policy.every_mount))
+        return tuple(sorted(reached & set(every) or every))
 
     async def _refused(self, wanted: Wanted, denial: Denial) -> None:
         """Record a refusal. What was asked is the opener's word and is cut to a sane length."""
@@ -197,6 +257,16 @@ class Opener:
         policy = self._sessions.force.policy.version
         fact = Fact("session.refused", denial.code, denial.message, policy=policy, detail=detail)
         await recorder.keep(recorder.make(fact))
+
+
+def _asked(text: str | None) -> Mapping[str, Narrowing] | Denial | None:
+    """Return what an opener asks for."""
+    if text is None:
+        return None
+    found = read_asked(text)
+    if isinstance(found, tuple):
+        return Denial("value_not_granted", f"what is asked for: {found[0].message}", remedy=found[0].suggestion)
+    return found
 
 
 def _typed_tenant(policy: Policy, lock: Lock, text: str | None) -> Scalar | Denial | None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from bailiwick.errors import SessionError
 from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import Ending, Live, Registry, ending
+from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, ending
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.state import State, StoredSession
@@ -49,7 +49,7 @@ class Sessions:
 
     async def start(self) -> None:
         """Take up the sessions that were open when the gateway stopped; end those that must be, start the clockwork."""
-        for stored in await self.state.list("OPEN", limit=1_000_000):
+        for stored in reversed(await self.state.list("OPEN", limit=1_000_000)):  # who delegates, before delegates
             self.take_up(stored, await self.told.load(stored.session.id))
         self.reload(self.force)
         self.cut_what_is_over()
@@ -66,9 +66,17 @@ class Sessions:
 
     def take_up(self, stored: StoredSession, groupings: SessionGroupings | None = None) -> Live:
         """Make a stored open session live; `groupings`: what it has asked before."""
-        terms = self.force.terms(stored.session)
-        live = Live(stored.session, terms, self.clock, stored.active_at, groupings, stored.mounts)
+        parent = None if stored.parent is None else self.registry.get(stored.parent)
+        session = stored.session
+        if parent is not None:
+            session = replace(session, parent=parent.session)
+        orphaned = stored.parent is not None and (parent is None or parent.ended is not None)
+        if orphaned:
+            session = replace(session, asked={})  # nothing, should anybody look
+        live = Live(session, self.force.terms(session), self.clock, stored.active_at, groupings, stored.mounts, parent)
         self.registry.add(live)
+        if orphaned:
+            live.end(PARENT_ENDED)
         self._saved[stored.session.id] = stored.active_at
         return live
 

@@ -26,7 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.moments import from_microseconds, to_microseconds
 from bailiwick.gateway.stored import dump_user, dump_values, load_user, load_values, scalar_from_json, scalar_to_json
+from bailiwick.model.policy import Narrowing
 from bailiwick.model.session import Session, SessionState
+from bailiwick.policy.asking import read_asked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -51,6 +53,9 @@ sessions = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("asked", sa.Text),
+    sa.Column("parent", sa.Text),
+    sa.Column("opener", sa.Text, nullable=False),
 )
 groupings = sa.Table(
     "groupings",
@@ -76,6 +81,10 @@ class StoredSession:
     ended_at: datetime | None = None
     reason: str = ""
     """Why it ended: `closed`, `revoked`, `expired`, `idle`, or in words; empty while it is open."""
+    asked: str | None = None
+    """What its opener asked for, as it was written (`policy.asking`); `session.asked` is what it means."""
+    parent: str | None = None
+    """Id of the session that delegated to it. `session.parent` is known only while both are live."""
 
 
 class State:
@@ -224,6 +233,9 @@ def _to_row(stored: StoredSession) -> dict[str, str | int | None]:
         "state": session.state,
         "ended_at": None if stored.ended_at is None else to_microseconds(stored.ended_at),
         "reason": stored.reason,
+        "asked": stored.asked,
+        "parent": stored.parent,
+        "opener": "agent" if session.own else "",
     }
 
 
@@ -240,6 +252,8 @@ def _from_row(row: sa.RowMapping) -> StoredSession:
         idle=None if row["idle"] is None else timedelta(microseconds=row["idle"]),
         state=row["state"],
         chain=tuple(json.loads(row["chain"])),
+        asked=None if row["asked"] is None else _asked(row["asked"]),
+        own=row["opener"] == "agent",
     )
     return StoredSession(
         session=session,
@@ -248,4 +262,12 @@ def _from_row(row: sa.RowMapping) -> StoredSession:
         active_at=from_microseconds(row["active_at"]),
         ended_at=None if row["ended_at"] is None else from_microseconds(row["ended_at"]),
         reason=row["reason"],
+        asked=row["asked"],
+        parent=row["parent"],
     )
+
+
+def _asked(text: str) -> Mapping[str, Narrowing]:
+    """Return what was asked for; what cannot be read any more leaves nothing."""
+    found = read_asked(text)
+    return {} if isinstance(found, tuple) else found

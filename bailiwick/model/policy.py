@@ -191,6 +191,8 @@ class ContextRule:
     """The context value, named as the column of `source`, by which the row is found."""
     column: str | None = None
     """Defaults to the context value's own name."""
+    claim: str | None = None
+    """The person's verified claim that it is taken from; nobody brings it."""
 
 
 @dataclass(frozen=True, slots=True)

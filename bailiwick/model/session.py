@@ -39,6 +39,10 @@ class Session:
     """What the opener asked for; narrows like a task's `only`."""
     chain: tuple[str, ...] = ()
     """Agents through which the session was delegated, outermost first; empty for a direct one."""
+    parent: Session | None = None
+    """The session that delegated to it: it may nothing that this one may not, and ends with it."""
+    own: bool = False
+    """Whether its agent opened it itself, so that nobody vouches for more than the person's verified claims."""
 
     def value(self, path: tuple[str, ...]) -> Claim | None:
         """Resolve a `$reference`: a context value, `tenant`, `user.id`, `user.groups` or a claim. None: unknown."""

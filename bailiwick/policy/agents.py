@@ -17,7 +17,7 @@ from bailiwick.policy.values import duration, hours, limit, limits
 agent_keys = ("owner", "purpose", "roles", "session", "limits")
 session_keys = ("ttl", "idle", "actions", "cost", "hours")
 task_keys = ("agents", "users", "context", "only")
-context_keys = ("type", "from", "by", "column")
+context_keys = ("type", "from", "by", "column", "claim")
 narrowing_keys = ("rows", "fields", "verbs")
 _CONTEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _RESERVED = frozenset({"user", "now", "session"})
@@ -84,7 +84,7 @@ def task(reading: Reading, entry: Entry) -> Task | None:
         agents=names(report, agents.value, f"`agents` of {what}", least=1) if agents else (),
         users=_users(report, users.value, f"`users` of {what}") if users else None,
         context=_context(reading, context.value, f"`context` of {what}") if context else {},
-        only=_only(reading, only.value, f"`only` of {what}") if only else None,
+        only=narrowings(reading, only.value, f"`only` of {what}") if only else None,
         position=entry.position,
     )
     reading.task = None
@@ -133,6 +133,9 @@ def _rule(reading: Reading, entry: Entry) -> ContextRule | None:
         report.error(found.position, "missing_key", f"{what} has `{given}` but no `{missing}`", f"add `{missing}:`")
     if of and not source:
         report.error(of.position, "misplaced_key", f"`column` of {what} has no meaning without `from`", "remove it")
+    claim = found.get("claim")
+    if claim and source:
+        report.error(claim.position, "misplaced_key", f"{what} has both `claim` and `from`", "keep one of them")
     if source:
         reading.resources.extend(listed(source.value))
     return ContextRule(
@@ -140,7 +143,16 @@ def _rule(reading: Reading, entry: Entry) -> ContextRule | None:
         source=text(report, source.value, f"`from` of {what}") if source else None,
         by=text(report, by.value, f"`by` of {what}") if by else None,
         column=_column(report, of, what),
+        claim=_claim(report, claim, what) if claim else None,
     )
+
+
+def _claim(report: Report, entry: Entry, what: str) -> str | None:
+    found = text(report, entry.value, f"`claim` of {what}")
+    if found is not None and not _CONTEXT.fullmatch(found):
+        report.error(entry.position, "bad_name", f"{quoted(found)} cannot be a claim", "letters, digits and `_`")
+        return None
+    return found
 
 
 def _column(report: Report, entry: Entry | None, what: str) -> str | None:
@@ -166,7 +178,8 @@ def _check_derivation(report: Report, found: Block, rules: dict[str, ContextRule
             report.error(entry.position, "context_cycle", message, "one value must be brought by the opener")
 
 
-def _only(reading: Reading, node: Node, what: str) -> dict[str, Narrowing]:
+def narrowings(reading: Reading, node: Node, what: str) -> dict[str, Narrowing]:
+    """Return what `only` leaves of each resource that it names."""
     found = block(reading.report, node, what)
     read: dict[str, Narrowing] = {}
     for entry in found.entries.values() if found else ():

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
-from bailiwick.model.policy import ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
+from bailiwick.model.policy import ContextRule, ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
 from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
@@ -153,14 +153,22 @@ def _task(policy: Policy, old: Task, new: Task) -> Iterator[Note]:
     for name, rule in new.context.items():
         was = old.context.get(name)
         if was is None:
-            if rule.source is None and _refers(policy, new, name):
+            if _is_brought(rule) and _refers(policy, new, name):
                 yield Note(True, f"sessions bring {name}, which grants refer to", task=new.name, certain=False)
-        elif was.source is not None and rule.source is None:
+        elif was.source is not None and _is_brought(rule):
             yield Note(True, f"{name} is what the opener says, no longer looked up in {was.source}", task=new.name)
-        elif was.source is None and rule.source is not None:
+        elif was.claim is not None and _is_brought(rule):
+            yield Note(True, f"{name} is what the opener says, no longer a claim of the person's", task=new.name)
+        elif _is_brought(was) and rule.source is not None:
             yield Note(False, f"{name} is looked up in {rule.source}, no longer what the opener says", task=new.name)
+        elif _is_brought(was) and rule.claim is not None:
+            yield Note(False, f"{name} is the person's claim {rule.claim}, not what the opener says", task=new.name)
         elif was != rule:
             yield Note(True, f"{name} has another type or comes from elsewhere", task=new.name, certain=False)
+
+
+def _is_brought(rule: ContextRule) -> bool:
+    return rule.source is None and rule.claim is None
 
 
 def _users_beyond(mine: Users | None, other: Users | None) -> str:

@@ -297,6 +297,7 @@ def _agents() -> dict[str, object]:
             "from": _text("Resource in which the gateway looks the value up."),
             "by": _text("The context value by which the row is found."),
             "column": _text("The column to take; by default named like the value."),
+            "claim": _text("The person's verified claim that it is taken from."),
         },
         "type",
     )
