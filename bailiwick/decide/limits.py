@@ -19,6 +19,9 @@ def ceilings(grants: Iterable[Grant], mount: Iterable[Limit], verb: str | None) 
     `batch` is about what is written; `rows` of a grant about what that grant lets the statement read, of a mount about
     all that it returns of a resource. `verb` None: a statement that uses no resource.
     """
+    grants, mount = tuple(grants), tuple(mount)
+    if not mount and not any(grant.limits for grant in grants):
+        return None
     found: dict[str, int] = {}
     own = chain.from_iterable(_about(grant.limits, verb) for grant in grants)
     for limit in chain(own, mount):

@@ -352,12 +352,17 @@ class Gateway:
         return record._replace(id=self._recorder.new_id(), at=self._clock())
 
     def _form_of(self, call: Call, live: Live) -> Form | None:
-        """Return the form of a call's records without an error; mounts reuse the `Call` of a cached plan."""
+        """Return the form of a call's records without an error; mounts reuse the `Call` of a cached plan.
+
+        None for one that is seen for the first time: most of those are never seen again."""
         kept = self._forms.get(id(call))
-        if kept is not None and kept[1] is live and kept[2] == live.policy:
+        if kept is None:
+            if len(self._forms) >= _most_facts:
+                self._forms.clear()
+            self._forms[id(call)] = (call, live, "", None)
+            return None
+        if kept[1] is live and kept[2] == live.policy:
             return kept[3]
-        if len(self._forms) >= _most_facts:
-            self._forms.clear()
         form = form_of(self._whole("call", live, call, _NOTHING_YET, ""))
         self._forms[id(call)] = (call, live, live.policy, form)  # holding the call keeps its id from another
         return form

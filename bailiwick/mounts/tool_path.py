@@ -77,7 +77,8 @@ class ToolPath:
             failure = "cancelled"
             raise
         finally:  # also when it was the program that failed: what was executed is on record
-            call = replace(call, detail={**(call.detail or {}), **happened()})
+            if more := happened():
+                call = replace(call, detail={**(call.detail or {}), **more})
             if failure:
                 await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))
             self._live.finished()

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from bailiwick.model.decision import Denial
@@ -46,6 +47,8 @@ _unauthorized = frozenset(
     {"session_unknown", "session_expired", "session_revoked", "session_closed", "session_idle", "agent_mismatch"}
 )
 _keep_alive = 20.0
+_soon = 0.05
+"""Seconds within which nobody looks whether the client of a request has left."""
 _log = logging.getLogger("bailiwick.mcp")
 
 
@@ -95,7 +98,7 @@ class Endpoint:
         if headers is None:
             return _said(400, INVALID_REQUEST, "a header stands twice")
         peer = cast("tuple[str, int] | None", scope.get("client"))
-        if self._checks.only_loopback and not _is_loopback(peer):
+        if self._checks.only_loopback and not _is_loopback(None if peer is None else peer[0]):
             return _said(403, INVALID_REQUEST, "without TLS only this machine is served")
         if _bare(headers.get("host", "")) not in self._checks.hosts:
             return _said(403, INVALID_REQUEST, "this host name is not served here")
@@ -208,14 +211,14 @@ class Endpoint:
         if response is not None:
             await _answer(send, _json(200, response))
             return
-        leaving = asyncio.create_task(_left(receive))
+        leaving = _Leaving(receive)
         try:
             reply = _Reply(send)
-            response = await exchange.run(reply.tell, leaving)
-            if not leaving.done():
+            response = await exchange.run(reply.tell, leaving.left)
+            if not leaving.left.done():
                 await reply.end(response)
         finally:
-            leaving.cancel()
+            leaving.close()
 
     async def _stream(self, client: Client, receive: Receive, send: Send, subscribed: Message | None) -> None:
         """Send a notice whenever what the session is shown is something else, until either side ends it."""
@@ -308,9 +311,10 @@ def _bare(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _is_loopback(peer: tuple[str, int] | None) -> bool:
+@lru_cache(maxsize=256)
+def _is_loopback(host: str | None) -> bool:
     try:
-        return peer is not None and ipaddress.ip_address(peer[0]).is_loopback
+        return host is not None and ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -337,6 +341,31 @@ async def _left(receive: Receive) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+class _Leaving:
+    """Whether the client has left. Looked at only for what takes a while: most calls are over before."""
+
+    def __init__(self, receive: Receive) -> None:
+        loop = asyncio.get_running_loop()
+        self.left: asyncio.Future[None] = loop.create_future()
+        self._receive = receive
+        self._looking: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(_soon, self._look)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _look(self) -> None:
+        self._looking = asyncio.get_running_loop().create_task(_left(self._receive))
+        self._looking.add_done_callback(self._over)
+
+    def _over(self, looking: asyncio.Task[None]) -> None:
+        if not looking.cancelled() and not self.left.done():
+            self.left.set_result(None)
 
 
 def _said(status: int, code: int, message: str, *, bearer: bool = False) -> _Answer:

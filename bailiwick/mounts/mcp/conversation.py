@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json
 from bailiwick.mounts.mcp.relay import LEVELS, Answered, refusal
@@ -66,11 +66,36 @@ class Conversation:
         self.level = level if level in LEVELS else None
         self.token = token if isinstance(token, str | int) and not isinstance(token, bool) else None
         self.outgoing: deque[dict[str, Json]] = deque()
-        self.stirred = asyncio.Event()
-        """Set when there is something to send, or to end the request with."""
+        self._stirred = False
+        """Whether there is something to send, or to end the request with, that `news` has not told of."""
+        self._waiting: asyncio.Future[None] | None = None
         self._questions = questions
         self._open: dict[str, tuple[Mapping[str, Json], asyncio.Future[Answered]]] = {}
         self._closed = False
+
+    async def news(self, *others: asyncio.Future[Any]) -> None:
+        """Return when there is something to send, or to end the request with, or one of the others is done."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def stir(_: object) -> None:
+            if not waiting.done():
+                waiting.set_result(None)
+
+        self._waiting = waiting
+        for each in others:
+            each.add_done_callback(stir)
+        try:
+            if not self._stirred:
+                await waiting
+        finally:
+            self._stirred, self._waiting = False, None
+            for each in others:
+                each.remove_done_callback(stir)
+
+    def _stir(self) -> None:
+        self._stirred = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def tell(self, method: str, params: Mapping[str, Json]) -> None:
         """Send the client a notification, unless it does not read."""
@@ -99,7 +124,7 @@ class Conversation:
         key = f"q-{secrets.token_hex(4)}"
         answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._open[key] = ({"method": method, "params": params}, answer)
-        self.stirred.set()
+        self._stir()
         try:
             return await answer
         finally:
@@ -118,7 +143,7 @@ class Conversation:
 
     def _send(self, message: dict[str, Json]) -> None:
         self.outgoing.append(message)
-        self.stirred.set()
+        self._stir()
 
     def close(self) -> None:
         """The client listens no more: what is asked gets no answer."""

@@ -51,16 +51,11 @@ class Exchange:
         self._task = self._client.start(self._message.id, work)
         return None
 
-    async def run(self, tell: Callable[[Event], Awaitable[None]], left: asyncio.Task[None]) -> Event | None:
+    async def run(self, tell: Callable[[Event], Awaitable[None]], left: asyncio.Future[None]) -> Event | None:
         """Tell what is to be told, and return the response; None when nobody waits for it any more."""
         task, talk = self._begun(), self._conversation
         while not talk.asked():
-            stirred = asyncio.create_task(talk.stirred.wait())
-            try:
-                await asyncio.wait({task, left, stirred}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                stirred.cancel()
-            talk.stirred.clear()
+            await talk.news(task, left)
             while talk.outgoing and not left.done():
                 await tell(talk.outgoing.popleft())
             if task.done():

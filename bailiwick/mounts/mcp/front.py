@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Generator
+from typing import cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +19,8 @@ from bailiwick.gateway.config import GatewayConfig, McpListener
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
+from bailiwick.match.masks import Digest
+from bailiwick.mounts.gathered import Gathered
 from bailiwick.mounts.mcp.asgi import Checks, Endpoint
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.clients import Clients
@@ -59,13 +62,9 @@ class McpFront:
         if not _needed(ready):
             return
         listener = self._config.mcp
-        mask = keys.mask
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
-        terms = Terms(
-            self._config.limits.statement_time.total_seconds(),
-            lambda text: hmac.new(mask, text.encode(), hashlib.sha256).hexdigest(),
-        )
+        terms = Terms(self._config.limits.statement_time.total_seconds(), _digest(keys.mask))
         built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases)
         self._clients = Clients(gateway, self._servers, built_in, terms)
         bound = _bound(listener)
@@ -113,6 +112,18 @@ class McpFront:
             clients.sweep()
 
 
+def _digest(key: bytes) -> Digest:
+    """Return a keyed digest of texts. The key is set up once: that takes longer than most texts."""
+    begun = hmac.new(key, digestmod=hashlib.sha256)
+
+    def digest(text: str) -> str:
+        found = begun.copy()
+        found.update(text.encode())
+        return found.hexdigest()
+
+    return digest
+
+
 def _needed(ready: Ready) -> bool:
     """Return whether something is reached by MCP alone: tools, or the databases that `query` asks."""
     policy = ready.force.policy
@@ -141,6 +152,10 @@ class _Protocol(HttpToolsProtocol):
                 self.transport.close()
                 return
         super().data_received(data)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a client: what is written to it in one turn leaves as one."""
+        super().connection_made(cast("asyncio.Transport", Gathered(cast("asyncio.Transport", transport))))
 
     def on_headers_complete(self) -> None:
         """The head is over; what follows is counted where it is read."""

@@ -103,10 +103,7 @@ def read_strictly(data: bytes) -> Json:
         raise MalformedError(PARSE_ERROR, f"nested deeper than {deepest}")
     try:
         text = data.decode("utf-8")
-        found = cast(
-            "Json",
-            json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_int, parse_float=_float),
-        )
+        found = cast("Json", _strict.decode(text))
         if "\\u" in text:
             json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate cannot be sent on
     except MalformedError:
@@ -148,6 +145,9 @@ def _float(text: str) -> float:
     if found in (float("inf"), float("-inf")):
         raise MalformedError(PARSE_ERROR, "a number that is too large")
     return found
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_int=_int, parse_float=_float)
 
 
 def read_faithfully(data: bytes) -> Json:
