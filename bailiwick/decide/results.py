@@ -6,13 +6,13 @@ shows it clear, else masked, else not at all. A path leads through lists. What c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from bailiwick.match.evaluate import Resolve, holds
-from bailiwick.match.masks import Digest, masked
+from bailiwick.match.evaluate import Resolve, all_of, checker
+from bailiwick.match.masks import Digest, masked, masker
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.scope import CallGrant
@@ -94,42 +94,41 @@ class _Look:
 
     def __init__(self, view: View, resolve: Resolve, now: datetime, digest: Digest) -> None:
         self._view = view
-        self._resolve = resolve
-        self._now = now
         self._digest = digest
         self._states: dict[str, _State] = {
             grant.grant: (_parts(grant, view.hidden), grant.fields is None) for grant in view.grants
         }
         self._every = list(self._states.values())
-        self._conditions = {grant.grant: _conditions(grant.items) for grant in (*view.grants, *view.denies)}
+        self._fits = {
+            grant.grant: _all_of(_conditions(grant.items), resolve, now) for grant in (*view.grants, *view.denies)
+        }
         self._conditional = any(grant.items for grant in view.grants)
+        self._only: tuple[_Fits, _Walk] | None = None
+        if len(view.grants) == 1:
+            (name, (part, shown)), *_ = self._states.items()
+            self._only = (self._fits[name], _walker(part, digest, shown=shown))
 
     def items(self, found: Iterable[object]) -> list[object]:
         """Return the items that are shown."""
-        return [shown for shown in map(self.item, found) if shown is not _missing]
+        if self._only is None or self._view.denies:
+            return [shown for shown in map(self.item, found) if shown is not _missing]
+        fits, walk = self._only
+        return [shown for item in found if fits(item) is True and (shown := walk(item)) is not _missing]
 
     def item(self, item: object) -> object:
         """Return what is shown of an item; `_missing` when it is none of those."""
         for deny in self._view.denies:
-            if self._fits(deny, item) is not False:
+            if self._fits[deny.grant](item) is not False:
                 return _missing
+        if self._only is not None:
+            fits, walk = self._only
+            return walk(item) if fits(item) is True else _missing
         states = self._every
         if self._conditional:
-            states = [self._states[grant.grant] for grant in self._view.grants if self._fits(grant, item) is True]
+            states = [self._states[grant.grant] for grant in self._view.grants if self._fits[grant.grant](item) is True]
         return self._walk(item, states) if states else _missing
 
-    def _fits(self, grant: CallGrant, item: object) -> bool | None:
-        unknown = False
-        for keys, matcher in self._conditions[grant.grant]:
-            known = holds(matcher, _value(item, keys), self._resolve, self._now)
-            if known is False:
-                return False
-            unknown = unknown or known is None
-        return None if unknown else True
-
     def _walk(self, value: object, states: Sequence[_State]) -> object:
-        if len(states) == 1:
-            return self._alone(value, *states[0])
         if isinstance(value, dict):
             found: dict[str, object] = {}
             for key, inner in cast("dict[str, object]", value).items():
@@ -160,32 +159,61 @@ class _Look:
             return self._walk(value, below)
         return _missing if mask is None else masked(mask, value, self._digest)
 
-    def _alone(self, value: object, part: _Part, shown: bool) -> object:  # a state, taken apart
-        """Return the same as `_walk` where one grant speaks, in half the time."""
-        below = part.below
-        if shown and not below:
-            return value
+
+_Walk = Callable[[object], object]
+"""Value → what is shown of it, or `_missing`."""
+_Fits = Callable[[object], bool | None]
+
+
+def _walker(part: _Part, digest: Digest, *, shown: bool) -> _Walk:
+    """Return what `_Look._walk` does where one grant speaks, in a third of the time: what a key means is known before.
+
+    `shown`: whether what the grant does not name is shown."""
+    if shown and not part.below:
+        return _as_it_is
+    kept, dropped, deeper = set[str](), set[str](), dict[str, _Walk]()
+    for key, named in part.below.items():
+        if named.mask is not None:
+            deeper[key] = masker(named.mask, digest)
+        elif named.hide or not (named.below or named.show or shown):
+            dropped.add(key)
+        elif named.below:
+            deeper[key] = _walker(named, digest, shown=named.show or shown)
+        else:
+            kept.add(key)
+    kept.update(deeper)
+
+    def walk(value: object) -> object:
         if isinstance(value, list):
-            kept = [self._alone(inner, part, shown) for inner in cast("list[object]", value)]
-            return [inner for inner in kept if inner is not _missing]
+            return [inner for each in cast("list[object]", value) if (inner := walk(each)) is not _missing]
         if not isinstance(value, dict):
             return value if shown else _missing
-        found: dict[str, object] = {}
-        for key, inner in cast("dict[str, object]", value).items():
-            named = below.get(key)
-            if named is None:
-                if shown:
-                    found[key] = inner
-            elif named.mask is not None:
-                found[key] = masked(named.mask, inner, self._digest)
-            elif not named.below:
-                if not named.hide and (named.show or shown):
-                    found[key] = inner
-            elif not named.hide:
-                under = self._alone(inner, named, named.show or shown)
-                if under is not _missing:
-                    found[key] = under
+        given = cast("dict[str, object]", value)
+        if shown:
+            found = {key: inner for key, inner in given.items() if key not in dropped}
+        else:
+            found = {key: inner for key, inner in given.items() if key in kept}
+        for key, under in deeper.items():
+            if key in found:
+                inner = found[key] = under(found[key])
+                if inner is _missing:
+                    del found[key]
         return found
+
+    return walk
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _all_of(conditions: _Conditions, resolve: Resolve, now: datetime) -> _Fits:
+    """Return whether an item is known to match, known not to (False), or neither (None)."""
+    if len(conditions) == 1 and len(conditions[0][0]) == 1:
+        (key,), check = conditions[0][0], checker(conditions[0][1], resolve, now)
+        return lambda item: check(cast("dict[str, object]", item).get(key) if isinstance(item, dict) else None)
+    checks = tuple((keys, checker(matcher, resolve, now)) for keys, matcher in conditions)
+    return lambda item: all_of(check(_value(item, keys)) for keys, check in checks)
 
 
 _Conditions = tuple[tuple[tuple[str, ...], Matcher], ...]

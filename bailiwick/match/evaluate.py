@@ -47,6 +47,16 @@ def holds(matcher: Matcher, value: object, resolve: Resolve, now: datetime) -> b
             return glob_matches(pattern, value) if isinstance(value, str) else None
 
 
+def checker(matcher: Matcher, resolve: Resolve, now: datetime) -> Callable[[object], bool | None]:
+    """Return `holds` for one matcher and many values."""
+    expected = _resolved(matcher.operand, resolve) if isinstance(matcher, Equal) else None
+    kind = type(expected)
+    if kind is not int and kind is not str:
+        return lambda value: holds(matcher, value, resolve, now)
+    # The usual case: `_equal` with what does not change taken out of it.
+    return lambda value: value == expected if type(value) is kind else _equal(value, expected)
+
+
 def all_of(parts: Iterable[bool | None]) -> bool | None:
     """Kleene's conjunction: False if one is False, else unknown if one is unknown; True of nothing."""
     unknown = False

@@ -44,6 +44,18 @@ def masked(mask: Mask, value: object, digest: Digest) -> object:
             return None
 
 
+def masker(mask: Mask, digest: Digest) -> Callable[[object], object]:
+    """Return `masked` for one mask and many values."""
+    if mask.name != "partial":
+        return lambda value: masked(mask, value, digest)
+
+    def partly(value: object) -> object:
+        plain = isinstance(value, str) and value.isascii()
+        return _partial(cast("str", value)) if plain else masked(mask, value, digest)
+
+    return partly
+
+
 def _written(value: object) -> str:
     """Return a scalar as text, without surrogates that no hash could take."""
     if isinstance(value, bool):
