@@ -262,5 +262,4 @@ def _endpoint(policy: Path, config: Path | None) -> str:
     front = cast("Mapping[str, Mapping[str, object]]", status["fronts"]).get("mcp")
     if front is None:
         raise ConfigError("the gateway serves no MCP", remedy="give the policy a mount of kind `mcp` or `sql`")
-    scheme = "http" if settings.mcp.tls_cert is None else "https"
-    return f"{scheme}://{front['host']}:{front['port']}/mcp"
+    return str(front["url"])

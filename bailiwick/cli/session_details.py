@@ -95,7 +95,7 @@ def _exports(values: Mapping[str, str]) -> str:
 
 def _mcp(opened: Mapping[str, Json]) -> str:
     front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("mcp")
-    return "" if front is None else f"http://{front['host']}:{front['port']}/mcp"
+    return "" if front is None else str(front["url"])
 
 
 def write_private(path: Path, text: str) -> None:

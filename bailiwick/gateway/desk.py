@@ -42,7 +42,7 @@ class Desk:
     sessions: Sessions
     opener: Opener
     reloader: Reloader
-    fronts: Callable[[], Mapping[str, tuple[str, int]]]
+    fronts: Callable[[], Mapping[str, Mapping[str, str | int]]]
     changes: Changes
     more: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
     """What the mounts answer themselves."""
@@ -147,7 +147,7 @@ class Desk:
         return [*session_in_words(live.scope, self.sessions.force.lock, live.mounts)]
 
     def _addresses(self) -> dict[str, Json]:
-        return {name: {"host": host, "port": port} for name, (host, port) in self.fronts().items()}
+        return {name: {**place} for name, place in self.fronts().items()}
 
     def _kinds(self) -> dict[str, Json]:
         """Return what kind of mount each one is."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
@@ -130,6 +130,14 @@ def attempt(
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """What nobody foresaw, as a denial; `record` is the id of what the ledger holds of it, empty if it could not."""
+
+    denial: Denial
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Facts:
     """What the records of one call have in common, however often it runs."""
 
@@ -200,6 +208,31 @@ class Gateway:
         session = live.session
         values, policy = session_values(session), live.terms.table.policy
         return Asking(policy, scope, lambda ref: session.value(ref.path), values, self._clock())
+
+    async def kept_up(self, work: Awaitable[None], asked: Callable[[], tuple[str, Live | None]]) -> Failed | None:
+        """Do a front's work; when it fails in a way that nobody foresaw, that is a denial on record, and returned.
+
+        `asked` says then what it was, in words without a value, and for which session, as far as that is known."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            return await self.failed(error, *asked())
+        return None
+
+    async def failed(self, error: BaseException, what: str, live: Live | None) -> Failed:
+        """Record that the gateway itself failed on what a client asked; return what may be said of it."""
+        _log.error("a request failed inside the gateway: %s: %s", what, _kind(error))
+        if live is None:
+            fact = Fact("connection.refused", _FAILED.code, _FAILED.message, detail={"reason": what})
+            record = self._recorder.make(fact)
+        else:
+            call = Call("", what, Request("", (), ""), Deny(_FAILED))
+            record = self._dated("call", live, call, _NOTHING_YET, "")
+        try:
+            await self._recorder.keep(record)
+        except LedgerError:
+            return Failed(_FAILED, "")
+        return Failed(_FAILED, record.id)
 
     async def _connect(self, given: str | None, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
         mount = given or ""
@@ -450,7 +483,7 @@ def _unrecorded(_durable: bool) -> None:
     _log.error("the end of a connection could not be recorded")
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
     """Return where an error was raised and of what kind it is. Its text may hold values, so it stays out of the log."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""

@@ -47,6 +47,16 @@ class Answering(Protocol):
         ...
 
 
+@runtime_checkable
+class Linked(Protocol):
+    """A front that clients reach by a URL."""
+
+    @property
+    def url(self) -> str:
+        """The URL; empty while it does not listen."""
+        ...
+
+
 class Front(Protocol):
     """Where agents connect: the mounts of one kind."""
 
@@ -130,7 +140,7 @@ class Running:
             if front.address is not None:
                 _log.info("%s clients connect to %s:%d", front.name, *front.address)
         more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
-        self.desk = Desk(self.sessions, self.opener, self.reloader, self.addresses, self.gateway.changes, more)
+        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, self.gateway.changes, more)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
         self._watching = asyncio.create_task(self.reloader.watch())
@@ -152,6 +162,16 @@ class Running:
     def addresses(self) -> Mapping[str, tuple[str, int]]:
         """Return where clients connect, by the name of the front."""
         return {front.name: front.address for front in self.fronts if front.address is not None}
+
+    def _places(self) -> Mapping[str, Mapping[str, str | int]]:
+        """Return what clients have to know of where they connect, by the name of the front."""
+        found: dict[str, Mapping[str, str | int]] = {}
+        for front in self.fronts:
+            if front.address is not None:
+                url = front.url if isinstance(front, Linked) else ""
+                host, port = front.address
+                found[front.name] = {"host": host, "port": port, **({"url": url} if url else {})}
+        return found
 
     def _install(self, ready: Ready) -> None:
         """Put a policy in force everywhere, in one turn of the event loop."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from tests.support.certificates import certificate
 from tests.support.gateway import RunningGateway
 from tests.support.mcp_client import MODERN, Answer, McpClient
 from tests.support.mcp_http import CREDENTIAL, Served, serving
@@ -40,14 +40,6 @@ class Behind:
 
     def client(self) -> McpClient:
         return McpClient(self.gateway.mcp_port, self.gateway.open_session("bot").token)
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert), *names], check=True, capture_output=True)
-    return cert, key
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
+from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp import era, methods, notices
+from bailiwick.mounts.mcp.calls import ProtocolError, internal_error
 from bailiwick.mounts.mcp.clients import Client, Clients, busy
 from bailiwick.mounts.mcp.exchange import Exchange
 from bailiwick.mounts.mcp.message import (
@@ -49,7 +50,7 @@ _unauthorized = frozenset(
 _keep_alive = 20.0
 _soon = 0.05
 """Seconds within which nobody looks whether the client of a request has left."""
-_log = logging.getLogger("bailiwick.mcp")
+_EVENTS = (b"content-type", b"text/event-stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,15 @@ class Endpoint:
         self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Answer one HTTP request. What nobody foresaw is answered too, and on record."""
         if scope["type"] != "http":
             return
+        line = _Line(send)
+        failed = await self.clients.gateway.kept_up(self._served(scope, receive, line), line.asked)
+        if failed is not None:
+            await line.fail(internal_error(failed))
+
+    async def _served(self, scope: Scope, receive: Receive, send: _Line) -> None:
         headers = _headers(cast("Iterable[tuple[bytes, bytes]]", scope["headers"]))
         refused = self._refused(scope, headers)
         if refused is not None or headers is None:
@@ -88,7 +95,9 @@ class Endpoint:
         client = await self._client(scope, headers)
         if isinstance(client, _Answer):
             await _answer(send, client)
-        elif scope["method"] == "GET":
+            return
+        send.client = client
+        if scope["method"] == "GET":
             await self._stream(client, receive, send, None)
         else:
             await self._posted(client, headers, receive, send)
@@ -127,7 +136,7 @@ class Endpoint:
         status = 403 if found.code == "out_of_hours" else 503
         return _said(status, INTERNAL_ERROR, f"{found.message}; {found.remedy}")
 
-    async def _posted(self, client: Client, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+    async def _posted(self, client: Client, headers: Mapping[str, str], receive: Receive, send: _Line) -> None:
         body = await _body(receive)
         if body is None:
             await _answer(send, _said(413, INVALID_REQUEST, f"longer than {largest_body} bytes"))
@@ -137,6 +146,7 @@ class Endpoint:
         except MalformedError as error:
             await _answer(send, _said(400, error.code, error.message))
             return
+        send.message = message
         if message.kind == "response":
             client.questions.answered(message.params)
             await _answer(send, _Answer(202))
@@ -249,6 +259,42 @@ class Endpoint:
         finally:
             leaving.cancel()
             client.listeners.discard(listener)
+
+
+class _Line:
+    """Where the answer to one request is sent; with what is known of the request, should the gateway fail on it."""
+
+    def __init__(self, send: Send) -> None:
+        self.client: Client | None = None
+        self.message: Message | None = None
+        self._send = send
+        self._head: Received | None = None
+
+    def __call__(self, part: Received) -> Awaitable[None]:
+        """Send a part of the answer."""
+        if self._head is None:
+            self._head = part
+        return self._send(part)
+
+    def asked(self) -> tuple[str, Live | None]:
+        """Return what was asked, for the ledger, and in which session."""
+        live = None if self.client is None else self.client.live
+        if self.message is None:
+            return "a request of an MCP client", live
+        plain = self.message.method.replace("/", "").isalpha() and self.message.method.isascii()
+        return self.message.method if plain else f"a {self.message.kind} of an MCP client", live
+
+    async def fail(self, error: ProtocolError) -> None:
+        """Answer that the gateway failed, as far as there is still an answer to give."""
+        identity = None if self.message is None else self.message.id
+        said = error_of(identity, error.code, error.message, error.data)
+        if self._head is None:
+            await _answer(self._send, _json(500 if identity is None else 200, said))
+            return
+        if _EVENTS in cast("list[tuple[bytes, bytes]]", self._head.get("headers", [])):
+            if identity is not None:
+                await _event(self._send, said)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Reply:
@@ -389,7 +435,7 @@ async def _answer(send: Send, answer: _Answer) -> None:
 
 
 async def _begin_events(send: Send) -> None:
-    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    headers = [_EVENTS, (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

@@ -5,7 +5,6 @@ Each is decided here and then run, or recorded as not done. What the gateway's o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -13,7 +12,7 @@ from typing import cast
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforce import Failed, Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Allow, Denial, Deny, Request
 from bailiwick.model.tool import Kind, keyed
@@ -28,7 +27,6 @@ from bailiwick.mounts.tool_path import NO_LEDGER, refused_request
 
 _longest_reason = 500
 _longest_typed = 1000
-_log = logging.getLogger("bailiwick.mcp")
 NOT_FOUND = -32002
 """JSON-RPC's code for a resource that does not exist."""
 
@@ -124,10 +122,7 @@ class Calls:
 
     async def failed(self, method: str, error: BaseException) -> ProtocolError:
         """Record that the gateway itself failed on something; return what is said of it."""
-        _log.error("a request of an MCP client failed inside the gateway: %s: %s", method, type(error).__name__)
-        denial = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
-        told = await self._errands.refuse(method, Request("", (), ""), Deny(denial))
-        return ProtocolError(INTERNAL_ERROR, words_of(denial), as_data(denial, told.record))
+        return internal_error(await self._gateway.failed(error, method, self._live))
 
     async def _decided(
         self, asked: _Asked, audience: Audience, plan: Callable[[Admitted], tuple[str, Mapping[str, Json], Look]]
@@ -176,6 +171,11 @@ def refusal(denial: Denial, record: str = "") -> ProtocolError:
     """Return a denial as the error of a request whose results cannot say so."""
     code = NOT_FOUND if denial.code == "resource_unknown" else INVALID_PARAMS
     return ProtocolError(code, words_of(denial), as_data(denial, record))
+
+
+def internal_error(failed: Failed) -> ProtocolError:
+    """Return what is said of a failure of the gateway's own."""
+    return ProtocolError(INTERNAL_ERROR, words_of(failed.denial), as_data(failed.denial, failed.record))
 
 
 def _sent(admitted: Admitted) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp.builtin import BuiltIn
@@ -171,8 +171,10 @@ class Client:
         """Tell the listeners which lists are others than they were shown."""
         if not self.listeners:
             return
-        before, self._shown = self._shown, self._lists()
-        changed = [kind for kind in LISTS if before.get(kind) != self._shown[kind]]
+        found = attempt("a listing", self._lists)
+        shown: dict[str, Json] = {} if isinstance(found, Denial) else found  # failing: the next to ask is told so
+        before, self._shown = self._shown, shown
+        changed = [kind for kind in LISTS if before.get(kind) != shown.get(kind)]
         for listener in self.listeners if changed else ():
             listener.tell(changed)
 

@@ -16,12 +16,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig, McpListener
-from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import Digest
 from bailiwick.mounts.gathered import Gathered
-from bailiwick.mounts.mcp.asgi import Checks, Endpoint
+from bailiwick.mounts.mcp.asgi import PATH, Checks, Endpoint
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.errands import Terms
@@ -56,6 +56,17 @@ class McpFront:
         if self._server is None:
             return None
         return ("127.0.0.1" if host in ("0.0.0.0", "") else host), self._port  # noqa: S104  # compared, not bound
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; with TLS by the first of `mcp.hosts`, if there is one. Empty: it does not listen."""
+        if self.address is None:
+            return ""
+        host, port = self.address
+        listener = self._config.mcp
+        if listener.tls_cert is None:
+            return f"http://{_bracketed(host)}:{port}{PATH}"
+        return f"https://{_bracketed(listener.hosts[0] if listener.hosts else host)}:{port}{PATH}"
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
@@ -109,7 +120,11 @@ class McpFront:
     async def _sweep(self, clients: Clients) -> None:
         while True:
             await asyncio.sleep(_sweep_seconds)
-            clients.sweep()
+            attempt("forgetting clients that are not used", clients.sweep)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _digest(key: bytes) -> Digest:
