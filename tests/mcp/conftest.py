@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from typing import cast
 
 import pytest
 
+from bailiwick.mounts.mcp import clients
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
 from tests.support.mcp_client import McpClient
 
@@ -133,3 +135,17 @@ def desk() -> Generator[Desk]:
     finally:
         gateway.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def listeners(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[clients.Listener]:
+    """Return whoever begins to listen."""
+    every: asyncio.Queue[clients.Listener] = asyncio.Queue()
+
+    class Seen(clients.Listener):
+        def __init__(self) -> None:
+            super().__init__()
+            every.put_nowait(self)
+
+    monkeypatch.setattr(clients, "Listener", Seen)
+    return every

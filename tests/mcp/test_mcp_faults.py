@@ -36,20 +36,6 @@ def _decision(answer: dict[str, object]) -> object:
     return data["decision"]
 
 
-@pytest.fixture
-def listeners(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[clients.Listener]:
-    """Return whoever begins to listen."""
-    every: asyncio.Queue[clients.Listener] = asyncio.Queue()
-
-    class Seen(clients.Listener):
-        def __init__(self) -> None:
-            super().__init__()
-            every.put_nowait(self)
-
-    monkeypatch.setattr(clients, "Listener", Seen)
-    return every
-
-
 def in_it(test: Callable[[Here], Awaitable[None]]) -> None:
     async def run() -> None:
         async with here() as found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -165,7 +166,9 @@ class Endpoint:
         match message.method:
             case "initialize":
                 client.introduced(message.params)
-                await _answer(send, _json(200, result_of(message.id, era.initialized(message.params))))
+                # A name only, the token decides: without one, clients made with the Python SDK do not listen.
+                named = ((b"mcp-session-id", secrets.token_hex(16).encode()),)
+                await _answer(send, _json(200, result_of(message.id, era.initialized(message.params)), named))
             case "ping":
                 await _answer(send, _json(200, result_of(message.id, {})))
             case "logging/setLevel":
