@@ -18,7 +18,8 @@ from bailiwick.decide.limits import ceilings
 from bailiwick.decide.results import View
 from bailiwick.errors import PolicyError
 from bailiwick.match.condition import CelInput, compile_condition
-from bailiwick.match.evaluate import Resolve, all_of, holds
+from bailiwick.match.evaluate import Resolve, all_of
+from bailiwick.match.paths import holds_of_argument
 from bailiwick.match.uris import is_template, values_in
 from bailiwick.model.decision import Allow, Denial, Deny, Hold
 from bailiwick.model.matcher import Equal, Matcher
@@ -185,12 +186,12 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
                 found[name] = value
             if found[name] == value and type(found[name]) is type(value):
                 continue
-        if holds(matcher, found.get(name), asking.resolve, asking.now) is not True:
+        if holds_of_argument(matcher, found.get(name), asking.resolve, asking.now) is not True:
             return None
     for name, value in found.items():
         if name not in grant.args:
             rest = grant.args.get(EVERY_ARGUMENT)
-            if rest is None or holds(rest, value, asking.resolve, asking.now) is not True:
+            if rest is None or holds_of_argument(rest, value, asking.resolve, asking.now) is not True:
                 return None
     return found
 
@@ -240,7 +241,7 @@ def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Argument
 def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:
     """Return whether a deny concerns the call: it does unless it is known not to."""
     matched = all_of(
-        holds(matcher, arguments.get(name), asking.resolve, asking.now)
+        holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
         for name, matcher in deny.args.items()
         if name != EVERY_ARGUMENT
     )
@@ -282,7 +283,7 @@ def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments
             value = as_json(_resolved(matcher.operand, asking.resolve))
             if value is None or (name in given and given[name] != value):
                 yield name
-        elif holds(matcher, given.get(name), asking.resolve, asking.now) is not True:
+        elif holds_of_argument(matcher, given.get(name), asking.resolve, asking.now) is not True:
             yield name
 
 

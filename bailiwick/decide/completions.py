@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bailiwick.decide.calls import Admitted, Asking, Refused, allowance, matcher_of, unknown
 from bailiwick.decide.denials import quoted
 from bailiwick.decide.results import View
-from bailiwick.match.evaluate import holds
+from bailiwick.match.paths import holds_of_argument
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.model.matcher import Equal
 from bailiwick.model.tool import Kind, keyed
@@ -42,4 +42,7 @@ class Completing:
     def shows(self, argument: str, value: object) -> bool:
         """Return whether some grant would admit the value."""
         ways = (matcher_of(grant, argument) for grant in self.admitted.view.grants)
-        return any(way is not None and holds(way, value, self.asking.resolve, self.asking.now) is True for way in ways)
+        return any(
+            way is not None and holds_of_argument(way, value, self.asking.resolve, self.asking.now) is True
+            for way in ways
+        )

@@ -14,6 +14,7 @@ from bailiwick.policy.mistakes import (
     GOD_MODE,
     NO_TASK,
     NO_TENANT,
+    OPEN_PATH,
     RESTRICTED_IN_CLEAR,
     UNEXPLAINED_LOOSENING,
     UNION_OF_TASKS,
@@ -26,6 +27,7 @@ from bailiwick.policy.mistakes import (
     WRITABLE_FILTER,
     Mistake,
 )
+from bailiwick.policy.open_paths import openings
 from bailiwick.policy.suspects import suspect
 from bailiwick.policy.where import Path, where
 
@@ -259,6 +261,12 @@ def _unused_roles(view: _View) -> _Found:
             yield UNUSED_ROLE, ("roles", name), f"no agent, role or elevation uses role `{name}`"
 
 
+def _open_paths(view: _View) -> _Found:
+    for path, grant in view.grants:
+        for name, said in openings(grant.args or {}, deny=grant.effect == "deny"):
+            yield OPEN_PATH, (*path, "args", name), f"argument `{name}` of `{grant.action}`: {said}"
+
+
 _RULES: tuple[Callable[[_View], _Found], ...] = (
     _wildcards,
     _unlimited_writes,
@@ -270,4 +278,5 @@ _RULES: tuple[Callable[[_View], _Found], ...] = (
     _writable_filters,
     _unreadable_writes,
     _unused_roles,
+    _open_paths,
 )

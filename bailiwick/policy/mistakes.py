@@ -110,6 +110,13 @@ UNUSED_ROLE = Mistake(
     "A role without an agent, heir or elevation is never reviewed and is easily given by accident.",
     "remove it, or give it to the agent that it was made for",
 )
+OPEN_PATH = Mistake(
+    "BW114",
+    "medium",
+    "a matcher of a path or URL that fits more than it seems to",
+    "Matchers compare text: what begins alike need not lie in the same folder or at the same host.",
+    "end a `prefix` with `/`, name hosts in full, and say what is allowed rather than what is not",
+)
 mistakes: tuple[Mistake, ...] = (
     WILDCARD,
     GOD_MODE,
@@ -124,4 +131,5 @@ mistakes: tuple[Mistake, ...] = (
     WRITABLE_FILTER,
     UNREADABLE_WRITE,
     UNUSED_ROLE,
+    OPEN_PATH,
 )

@@ -175,3 +175,16 @@ def test_a_task_takes_tools_away() -> None:
     for task, tools in ((None, {"search", "wipe"}), ("work", {"search"})):
         session = Session("s", "bot", None, task, {}, None, NOW, NOW, None)
         assert set(effective_scope(policy, LOCK, session).tools) == tools
+
+
+def test_a_path_that_climbs_out_of_its_prefix_is_refused_and_does_not_evade_a_deny() -> None:
+    inside = "{allow: articles:read, reason: x, args: {note: {prefix: /srv/files/}}}"
+    asked = asking(inside)
+    admitted(asked, "search", note="/srv/files/a")
+    for note in ("/srv/files/../key", "/srv/files/%2e%2e/key", "/srv/files/..\\key"):
+        assert refused(asked, "search", note=note) == "argument_not_granted"
+    anything = "{allow: articles:read, reason: x, args: {note: any}}"
+    admitted(asking(anything), "search", note="/srv/files/../key")
+    denying = asking(anything, "{deny: articles:read, args: {note: {prefix: /srv/secret/}}}")
+    assert refused(denying, "search", note="/srv/files/../secret/key") == "action_not_granted"
+    admitted(denying, "search", note="/srv/files/key")

@@ -45,6 +45,24 @@ def test_a_careful_policy_has_no_finding() -> None:
     assert found(BASE) == []
 
 
+def with_args(args: str, effect: str = "allow") -> str:
+    """Return a policy whose support may call a tool with these arguments."""
+    tools = "  desk: {kind: mcp, command: [desk], tools: {fetch: {action: pages:read}}}\nroles:\n"
+    return with_grant(f"{effect}: pages:read, reason: x, args: {{{args}}}").replace("roles:\n", tools)
+
+
+PATHS = [
+    ("x: {prefix: /srv/files}", "x: {prefix: /srv/files/}"),
+    ("x: {prefix: 'https://api.example'}", "x: {prefix: 'https://api.example/'}"),
+    ("x: {prefix: 'https://api.example/v1'}", "x: {prefix: 'https://api.example/v1/'}"),
+    ("x: {glob: 'https://*.example/v1'}", "x: {glob: 'https://api.example/*'}"),
+    ("x: {prefix: 'C:\\files'}", "x: {prefix: 'C:\\files\\'}"),
+    ("path: {prefix: $ticket_id}", "note: {prefix: $ticket_id}"),
+    ("file_path: {prefix: notes}", "title: {prefix: notes}"),
+    ("url: {glob: '*.example'}", "url: {glob: 'https://api.example/*'}"),
+    ("path: {not: {prefix: /etc/}}", "path: [/srv/a, /srv/b]"),
+    ("path: {prefix: /srv/, not: {glob: '*.key'}}", "path: {prefix: /srv/, not: /srv/key}"),
+]
 CASES = [
     ("BW101", with_grant("allow: 'tickets:*', reason: x, limits: {actions: 1/h}"), BASE),
     ("BW101", BASE + "gates: {delete: {loosen: ['*:delete'], reason: test data only}}\n", BASE),
@@ -93,6 +111,7 @@ CASES = [
         with_grant("allow: tickets:delete, reason: x, limits: {batch: 1}"),
     ),
     ("BW113", BASE.replace("agents:\n", "  idle: {}\nagents:\n"), BASE),
+    *(("BW114", with_args(bad), with_args(good)) for bad, good in PATHS),
 ]
 
 
@@ -102,6 +121,13 @@ def test_each_mistake_is_found_and_its_twin_is_not(mistake: str, bad: str, good:
     assert mistake in {finding.mistake.id for finding in findings}
     assert mistake not in {finding.mistake.id for finding in found(good)}
     assert all(1 <= finding.position.line <= bad.count("\n") for finding in findings)
+
+
+def test_a_deny_of_what_begins_alike_can_be_spelled_around() -> None:
+    (finding,) = found(with_args("path: {prefix: /etc/}", "deny"))
+    assert finding.mistake.id == "BW114"
+    assert "`prefix: /etc/` can be spelled around" in finding.message
+    assert found(with_args("path: /etc/passwd", "deny")) == []
 
 
 def lock_of(*names: str) -> Lock:
