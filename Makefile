@@ -1,6 +1,7 @@
 # Every target does its own set-up; a repeated one is quick. `make demo` and `make test` are the two to know.
 
-.PHONY: demo test check static unit nightly bench lock clean
+.PHONY: demo test check static unit compiled nightly bench lock clean
+unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes of the tests would each compile everything anew
 
 demo:            ## run the made-up support desk and the scripted agent
 	@scripts/setup demo
@@ -8,7 +9,7 @@ demo:            ## run the made-up support desk and the scripted agent
 
 test:            ## everything that must hold: the static checks and the whole test suite
 	@scripts/setup dev
-	@$(MAKE) --no-print-directory static
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static compiled
 	@.venv/bin/pytest -q -n $(or $(WORKERS),auto) --dist loadgroup $(TESTS)
 
 check:           ## the quick half: static checks and the unit tests, side by side, in under a minute
@@ -20,6 +21,9 @@ static:
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	.venv/bin/pyright
+
+compiled:        # the tests' bytecode, which every worker would make for itself
+	@.venv/bin/pytest -n0 --collect-only $(TESTS) >/dev/null 2>&1 || true
 
 unit:
 	.venv/bin/pytest -q -p tests.support.unit $(TESTS)

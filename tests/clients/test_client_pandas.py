@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
-import pandas
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
@@ -23,6 +23,14 @@ QUERIES = [
 
 
 @pytest.fixture(scope="module")
+def pandas() -> ModuleType:
+    """The library: not imported where these tests are only collected."""
+    import pandas
+
+    return pandas
+
+
+@pytest.fixture(scope="module")
 def engines(library: Library) -> Iterator[tuple[Engine, Engine]]:
     made = [create_engine(library.url(scoped=scoped, scheme="postgresql+psycopg")) for scoped in (True, False)]
     yield made[0], made[1]
@@ -32,7 +40,7 @@ def engines(library: Library) -> Iterator[tuple[Engine, Engine]]:
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_gives_the_frame_of_a_database_of_the_scope_alone(
-    library: Library, engines: tuple[Engine, Engine], query: str
+    pandas: ModuleType, library: Library, engines: tuple[Engine, Engine], query: str
 ) -> None:
     scoped, alone = (pandas.read_sql(query, engine) for engine in engines)
     pandas.testing.assert_frame_equal(scoped, alone)
@@ -40,21 +48,21 @@ def test_a_query_gives_the_frame_of_a_database_of_the_scope_alone(
     library.desk.clean(scoped.to_csv())
 
 
-def test_parameters_and_index(engines: tuple[Engine, Engine]) -> None:
+def test_parameters_and_index(pandas: ModuleType, engines: tuple[Engine, Engine]) -> None:
     query = text("SELECT book_id, price FROM books WHERE price > :least ORDER BY 1")
     scoped, alone = (pandas.read_sql(query, e, params={"least": 25}, index_col="book_id") for e in engines)
     pandas.testing.assert_frame_equal(scoped, alone)
     assert list(scoped.index) == [16, 17, 18, 19, 20]
 
 
-def test_a_table_by_its_name(library: Library, engines: tuple[Engine, Engine]) -> None:
+def test_a_table_by_its_name(pandas: ModuleType, library: Library, engines: tuple[Engine, Engine]) -> None:
     scoped, alone = (pandas.read_sql_table("books", engine).sort_values("book_id") for engine in engines)
     pandas.testing.assert_frame_equal(scoped.reset_index(drop=True), alone.reset_index(drop=True))
     assert "margin" not in scoped.columns
     library.desk.clean(scoped.to_csv())
 
 
-def test_in_portions(engines: tuple[Engine, Engine]) -> None:
+def test_in_portions(pandas: ModuleType, engines: tuple[Engine, Engine]) -> None:
     scoped, alone = (
         list(pandas.read_sql("SELECT * FROM reviews ORDER BY review_id", engine, chunksize=25)) for engine in engines
     )
@@ -62,6 +70,6 @@ def test_in_portions(engines: tuple[Engine, Engine]) -> None:
     pandas.testing.assert_frame_equal(pandas.concat(scoped), pandas.concat(alone))
 
 
-def test_a_column_outside_is_refused(engines: tuple[Engine, Engine]) -> None:
+def test_a_column_outside_is_refused(pandas: ModuleType, engines: tuple[Engine, Engine]) -> None:
     with pytest.raises(Exception, match=r"margin.*not in the scope"):
         pandas.read_sql("SELECT margin FROM books", engines[0])

@@ -8,13 +8,11 @@ from collections.abc import Generator
 from typing import Annotated, Any, cast
 
 import pytest
-from agents import FunctionTool, function_tool
-from agents.tool_context import ToolContext
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolArg, tool
 
 from bailiwick.errors import ConfigError
-from bailiwick.guard import Session, langchain, openai_agents
+from bailiwick.guard import Session, langchain
 from tests.guard.conftest import App
 
 pytestmark = pytest.mark.xdist_group("guard")
@@ -106,39 +104,11 @@ def test_langchain_tools_with_injected_arguments_are_refused(app: App, session: 
         langchain.guarded_tools(app.guard, session, [injected])
 
 
-@function_tool(name_override="refund")
-def agents_refund(customer_id: int, amount: float, note: str = "") -> str:
-    """Pay something back."""
-    paid.append((customer_id, amount))
-    return f"paid {amount}{note}"
-
-
-@function_tool(name_override="look_up")
-async def agents_look_up(customer_id: int, region: str = "eu") -> dict[str, object]:
-    """Look the customer up."""
-    return {"id": customer_id, "email": "ada@mail.example", "ssn": "CANARY_SSN_3", "in": region}
-
-
-@function_tool(name_override="orders")
-def agents_orders(kind: str) -> str:
-    """List orders."""
-    raise ValueError(f"CANARY_ERROR_3 {kind}")
-
-
-@function_tool(name_override="drop_tables")
-def agents_drop() -> str:
-    """Do harm."""
-    return "CANARY_DROP_2"
-
-
-async def invoked(guarded: FunctionTool, text: str) -> object:
-    context = ToolContext[Any](context=None, tool_name=guarded.name, tool_call_id="1", tool_arguments=text)
-    return await guarded.on_invoke_tool(context, text)
-
-
 async def test_the_agents_sdk_is_guarded(app: App, session: Session) -> None:
-    given = [agents_refund, agents_look_up, agents_orders, agents_drop]
-    tools = {each.name: each for each in openai_agents.guarded_tools(app.guard, session, given)}
+    from bailiwick.guard import openai_agents
+    from tests.guard.agents_tools import TOOLS, invoked, paid
+
+    tools = {each.name: each for each in openai_agents.guarded_tools(app.guard, session, TOOLS)}
     assert set(tools) == {"refund", "look_up", "orders"}
     assert set(tools["refund"].params_json_schema["properties"]) == {"amount", "note"}
     paid.clear()

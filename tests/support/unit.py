@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 _SERVERS = frozenset({"postgres", "servers", "database", "new_database", "kept", "rig", "office"})
 """Fixtures that start something."""
-_ELSEWHERE = ("tests/e2e/", "tests/oracle/", "tests/mcp/", "tests/guard/", "tests/engines/test_engines_mariadb")
+_ELSEWHERE = ("tests/engines/test_engines_mariadb",)
+_UNREAD = frozenset({"clients", "e2e", "guard", "mcp", "oracle", "sqlsmith"})
+"""Folders of tests that hold nothing else: reading them would be most of the work."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read what is left out as a whole."""
+    inside = collection_path.is_dir() and collection_path.parent == config.rootpath / "tests"
+    return True if inside and collection_path.name in _UNREAD else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
