@@ -46,6 +46,7 @@ def serve(
 async def _run(policy: Path, config: GatewayConfig) -> None:
     import os
 
+    from bailiwick.control.front import ControlFront
     from bailiwick.gateway.run import run_until_told
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
@@ -60,5 +61,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
     databases = SqlMounts(config)
-    fronts = [PostgresFront(config), databases, McpFront(config, databases), PythonFront(config)]
+    control = ControlFront(config)
+    served = McpFront(config, databases, lambda: control.url)
+    fronts = [PostgresFront(config), databases, served, PythonFront(config), control]
     await run_until_told(policy, config, os.environ, fronts, started)

@@ -16,6 +16,7 @@ from typing import Literal, cast
 import yaml
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.identity import Client, Identity, Issuer, read_identity, sections
 from bailiwick.gateway.settings import Setting, keys, variable
 
 
@@ -30,8 +31,8 @@ class PostgresListener:
 
 
 @dataclass(frozen=True, slots=True)
-class McpListener:
-    """Where MCP clients connect. Without a certificate only loopback clients are served."""
+class WebListener:
+    """Where clients of MCP, or of APIs, connect. Without a certificate only loopback clients are served."""
 
     host: str
     port: int
@@ -74,7 +75,13 @@ class GatewayConfig:
     data_dir: Path
     admin_socket: Path
     postgres: PostgresListener
-    mcp: McpListener
+    mcp: WebListener
+    mcp_url: str
+    """Where MCP clients find it, if not at its address; else empty."""
+    api: WebListener | None
+    """None: there is no API, and no tokens but those of the command line."""
+    issuers: Mapping[str, Issuer]
+    clients: Mapping[str, Client]
     sessions: SessionMaxima
     limits: Ceilings
 
@@ -102,29 +109,32 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     base = policy_folder(policy)
     path = file or base / "gateway.yaml"
     texts: dict[str, tuple[str, str]] = {}
+    identity = Identity()
     if path.is_file():
-        texts.update(_from_file(path))
+        root = _root(path)
+        if root is not None:
+            texts.update(_from_mapping(path, root, ""))
+            identity = read_identity(path, root)
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
     texts.update(_from_environment(environ))
-    return _build(base, {name: _value(name, texts.get(name)) for name in keys})
+    return _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity)
 
 
-def _from_file(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield (key, (text, place)) of a gateway.yaml."""
+def _root(path: Path) -> yaml.Node | None:
+    """Return the document of a gateway.yaml; None for an empty one."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` cannot be read: {error}", remedy="make it a readable UTF-8 file") from None
     except yaml.YAMLError as error:
         raise ConfigError(
             f"`{path}` is not YAML: {' '.join(str(error).split())}", remedy="correct its syntax"
         ) from None
-    if root is not None:
-        yield from _from_mapping(path, root, "")
 
 
 def _from_mapping(path: Path, node: yaml.Node, prefix: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield (key, (text, place)) of the settings that have one value."""
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{_place(path, node)}: a mapping of settings is expected here")
     seen: set[str] = set()
@@ -134,10 +144,12 @@ def _from_mapping(path: Path, node: yaml.Node, prefix: str) -> Iterator[tuple[st
         if name in seen:
             raise ConfigError(f"{where}: `{name}` is given twice", remedy="remove one of them")
         seen.add(name)
+        if name in sections:
+            continue  # `gateway.identity` reads them
         if any(key.startswith(name + ".") for key in keys):
             yield from _from_mapping(path, value_node, name + ".")
         elif name not in keys:
-            raise ConfigError(f"{where}: unknown key `{name}`", remedy=_suggestion(name, list(keys)))
+            raise ConfigError(f"{where}: unknown key `{name}`", remedy=_suggestion(name, [*keys, *sections]))
         elif not isinstance(value_node, yaml.ScalarNode):
             raise ConfigError(f"{_place(path, value_node)}: `{name}` takes one value")
         elif value_node.tag != "tag:yaml.org,2002:null":
@@ -167,7 +179,7 @@ def _value(name: str, given: tuple[str, str] | None) -> Setting:
         raise ConfigError(f"{place}: `{name}`: {error.message}", remedy=error.remedy) from None
 
 
-def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
+def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> GatewayConfig:
     def text(name: str) -> str:
         return cast("str", values[name])
 
@@ -184,10 +196,15 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
     tls_cert, tls_key = path("postgres.tls_cert"), path("postgres.tls_key")
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("`postgres.tls_cert` and `postgres.tls_key` belong together", remedy="give both, or neither")
-    certificate, key = path("mcp.tls_cert"), path("mcp.tls_key")
-    if (certificate is None) != (key is None):
-        raise ConfigError("`mcp.tls_cert` and `mcp.tls_key` belong together", remedy="give both, or neither")
-    hosts, origins = _listed(text("mcp.hosts")), _listed(text("mcp.origins"))
+
+    def web(name: str) -> WebListener:
+        certificate, key = path(f"{name}.tls_cert"), path(f"{name}.tls_key")
+        if (certificate is None) != (key is None):
+            message = f"`{name}.tls_cert` and `{name}.tls_key` belong together"
+            raise ConfigError(message, remedy="give both, or neither")
+        hosts, origins = _listed(text(f"{name}.hosts")), _listed(text(f"{name}.origins"))
+        return WebListener(text(f"{name}.host"), count(f"{name}.port"), hosts, origins, certificate, key)
+
     if span("sessions.default_ttl") > span("sessions.max_ttl"):
         raise ConfigError(
             "`sessions.default_ttl` is longer than `sessions.max_ttl`", remedy="lower the one or raise the other"
@@ -198,7 +215,11 @@ def _build(base: Path, values: Mapping[str, Setting]) -> GatewayConfig:
         data_dir=data_dir,
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
-        mcp=McpListener(text("mcp.host"), count("mcp.port"), hosts, origins, certificate, key),
+        mcp=web("mcp"),
+        mcp_url=text("mcp.url").rstrip("/"),
+        api=web("api") if values["api.port"] != "" else None,
+        issuers=identity.issuers,
+        clients=identity.clients,
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
         limits=Ceilings(
             count("limits.connections"),

@@ -57,6 +57,15 @@ class Linked(Protocol):
         ...
 
 
+@runtime_checkable
+class Controlling(Protocol):
+    """A front for those who run the gateway and for clients that ask for tokens: it listens once there is a desk."""
+
+    async def open(self, running: Running, environ: Mapping[str, str]) -> None:
+        """Begin to listen. Raises ConfigError when it cannot."""
+        ...
+
+
 class Front(Protocol):
     """Where agents connect: the mounts of one kind."""
 
@@ -108,7 +117,7 @@ class Running:
         self.keys = keys
         self.stores = stores
         ulids = Ulids()
-        tokens = Tokens(keys.signing, config.issuer)
+        self.tokens = tokens = Tokens(keys.signing, config.issuer)
         self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
@@ -143,6 +152,11 @@ class Running:
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, self.gateway.changes, more)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
+        for front in fronts:
+            if isinstance(front, Controlling):
+                await front.open(self, environ)
+                if front.address is not None:
+                    _log.info("%s clients connect to %s:%d", front.name, *front.address)
         self._watching = asyncio.create_task(self.reloader.watch())
         self._watching.add_done_callback(_watch_ended)
 

@@ -66,6 +66,12 @@ groupings = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
 )
+spent = sa.Table(
+    "spent",
+    _metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("until", sa.BigInteger, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,18 @@ class State:
         )
         async with self._write() as connection:
             await connection.execute(change, [dict(row) for row in rows])
+
+    async def spend(self, identity: str, until: datetime, now: datetime) -> bool:
+        """Use up an id that counts once until a moment; False when it was used up before."""
+        async with self._write() as connection:
+            await connection.execute(sa.delete(spent).where(spent.c.until < to_microseconds(now)))
+            made = insert(spent).values(id=identity, until=to_microseconds(until)).on_conflict_do_nothing()
+            return (await connection.execute(made)).rowcount == 1
+
+    async def is_spent(self, identity: str) -> bool:
+        """Return whether an id was used up."""
+        async with self._read() as connection:
+            return (await connection.execute(sa.select(spent).where(spent.c.id == identity))).first() is not None
 
     async def close(self) -> None:
         """Let go of the file."""

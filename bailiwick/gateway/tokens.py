@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -54,6 +54,19 @@ class Rejected:
         return self.reason == _expired
 
 
+@dataclass(frozen=True, slots=True)
+class ApiClaims:
+    """What a verified token for the API says."""
+
+    client: str
+    jti: str
+    expires: int
+
+
+API = "bailiwick:api"
+"""The audience of tokens for the API."""
+
+
 def audience(mount: str) -> str:
     """Return the URI by which tokens name a mount."""
     return f"bailiwick:mount:{mount}"
@@ -67,6 +80,18 @@ class Tokens:
         self._key = OKPKey.import_key(pem)
         self._issuer = issuer
         self._header = {"alg": _algorithm, "typ": "JWT", "kid": self._key.thumbprint()}
+        self._api_header = {**self._header, "typ": "at+jwt"}
+        """INVARIANT: never that of a session's token, so that neither is ever taken for the other."""
+
+    @property
+    def issuer(self) -> str:
+        """`iss` of the tokens."""
+        return self._issuer
+
+    def public(self) -> Mapping[str, str | list[str]]:
+        """Return the key that verifies the tokens, as a JWK."""
+        found = self._key.as_dict(private=False)
+        return {**found, "kid": self._key.thumbprint(), "alg": _algorithm, "use": "sig"}
 
     def issue(self, session: Session, jti: str, mounts: Sequence[str]) -> str:
         """Return the token of a session, for these mounts."""
@@ -83,17 +108,49 @@ class Tokens:
             claims["sub"] = session.user.id
         return jwt.encode(self._header, claims, self._key, algorithms=[_algorithm])
 
-    def verify(self, token: str, mount: str | None, now: datetime) -> Claims | Rejected:
-        """Return what the token says if it is ours, whole, of this moment, and for this mount (None: for any)."""
+    def issue_api(self, client: str, jti: str, now: datetime, life: timedelta) -> str:
+        """Return a token of a client for the API. What it may do there is the configuration's word."""
+        issued = int(now.timestamp())
+        claims: dict[str, object] = {
+            "iss": self._issuer,
+            "aud": [API],
+            "sub": client,
+            "client_id": client,
+            "jti": jti,
+            "iat": issued,
+            "exp": issued + int(life.total_seconds()),
+        }
+        return jwt.encode(self._api_header, claims, self._key, algorithms=[_algorithm])
+
+    def verify_api(self, token: str, now: datetime) -> ApiClaims | Rejected:
+        """Return what a token for the API says if it is ours, whole, and of this moment."""
+        claims = self._claims(token, self._api_header)
+        if isinstance(claims, Rejected):
+            return claims
+        problem = self._problem(claims, None, now.timestamp())
+        client, jti, expires = claims.get("client_id"), claims.get("jti"), claims.get("exp")
+        if problem or claims.get("aud") != [API]:
+            return Rejected(problem or "not for the API")
+        if not isinstance(client, str) or not isinstance(jti, str) or not isinstance(expires, int):
+            return Rejected("a required claim is missing")
+        return ApiClaims(client, jti, expires)
+
+    def _claims(self, token: str, header: Mapping[str, str]) -> Mapping[str, object] | Rejected:
         if len(token) > _longest:
             return Rejected("too long")
         try:
             decoded = jwt.decode(token, self._key, algorithms=[_algorithm])
         except (JoseError, ValueError):
             return Rejected("not a token of this gateway")
-        if decoded.header != self._header:
+        if decoded.header != header:
             return Rejected("unexpected header")
-        claims = cast("Mapping[str, object]", decoded.claims)
+        return cast("Mapping[str, object]", decoded.claims)
+
+    def verify(self, token: str, mount: str | None, now: datetime) -> Claims | Rejected:
+        """Return what the token says if it is ours, whole, of this moment, and for this mount (None: for any)."""
+        claims = self._claims(token, self._header)
+        if isinstance(claims, Rejected):
+            return claims
         problem = self._problem(claims, mount, now.timestamp())
         if problem:
             return Rejected(problem)

@@ -17,13 +17,18 @@ RecordKind = Literal[
     "call",
     "intent",
     "outcome",
+    "token.issued",
+    "token.refused",
+    "decision",
+    "api.refused",
     "policy.loaded",
     "policy.refused",
     "gateway.started",
     "gateway.stopped",
 ]
 """`call` is a whole call in one record (a denial, or a read that was buffered until its outcome was known).
-Everything else that executes is an `intent`, durable before its effect, and an `outcome` that names it."""
+Everything else that executes is an `intent`, durable before its effect, and an `outcome` that names it.
+A `decision` was asked for by itself (AuthZEN), and nothing was executed."""
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 

@@ -19,6 +19,7 @@ from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp import era, methods, notices
 from bailiwick.mounts.mcp.calls import ProtocolError, internal_error
 from bailiwick.mounts.mcp.clients import Client, Clients, busy
+from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.mcp.exchange import Exchange
 from bailiwick.mounts.mcp.message import (
     INTERNAL_ERROR,
@@ -33,6 +34,7 @@ from bailiwick.mounts.mcp.message import (
     result_of,
     write,
 )
+from bailiwick.mounts.web import Checks
 
 Scope = MutableMapping[str, object]
 Received = MutableMapping[str, object]
@@ -55,16 +57,6 @@ _EVENTS = (b"content-type", b"text/event-stream")
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
-    """Who may call, before a token is looked at."""
-
-    hosts: frozenset[str]
-    """Names, without ports, that a request may be addressed to."""
-    origins: frozenset[str]
-    only_loopback: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     body: bytes = b""
@@ -74,8 +66,9 @@ class _Answer:
 class Endpoint:
     """The ASGI application."""
 
-    def __init__(self, clients: Clients, checks: Checks) -> None:
+    def __init__(self, clients: Clients, checks: Checks, discovery: Discovery) -> None:
         self.clients = clients
+        self._discovery = discovery
         self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +109,8 @@ class Endpoint:
         if origin is not None and origin.lower() not in self._checks.origins:
             return _said(403, INVALID_REQUEST, "pages of this origin are not served")
         if scope["path"] != PATH:
-            return _Answer(404)
+            found = self._discovery.metadata(headers.get("host", ""), str(scope["path"]), PATH)
+            return _Answer(404) if found is None or scope["method"] != "GET" else _json(200, found)
         method = scope["method"]
         if method == "GET" and "text/event-stream" in headers.get("accept", ""):
             return None
@@ -127,15 +121,19 @@ class Endpoint:
     async def _client(self, scope: Scope, headers: Mapping[str, str]) -> Client | _Answer:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token.strip():
-            return _said(401, INVALID_REQUEST, "a session token is needed: `Authorization: Bearer …`", bearer=True)
+            return self._challenged(headers, "a session token is needed: `Authorization: Bearer …`")
         peer = cast("tuple[str, int] | None", scope.get("client"))
         found = await self.clients.admit(token.strip(), "" if peer is None else f"{peer[0]}:{peer[1]}")
         if not isinstance(found, Denial):
             return found
         if found.code in _unauthorized:
-            return _said(401, INVALID_REQUEST, f"{found.message}; {found.remedy}", bearer=True)
+            return self._challenged(headers, f"{found.message}; {found.remedy}")
         status = 403 if found.code == "out_of_hours" else 503
         return _said(status, INTERNAL_ERROR, f"{found.message}; {found.remedy}")
+
+    def _challenged(self, headers: Mapping[str, str], message: str) -> _Answer:
+        challenge = self._discovery.challenge(headers.get("host", ""), PATH)
+        return _said(401, INVALID_REQUEST, message, ((b"www-authenticate", challenge),))
 
     async def _posted(self, client: Client, headers: Mapping[str, str], receive: Receive, send: _Line) -> None:
         body = await _body(receive)
@@ -417,8 +415,7 @@ class _Leaving:
             self.left.set_result(None)
 
 
-def _said(status: int, code: int, message: str, *, bearer: bool = False) -> _Answer:
-    more = ((b"www-authenticate", b'Bearer realm="bailiwick"'),) if bearer else ()
+def _said(status: int, code: int, message: str, more: tuple[tuple[bytes, bytes], ...] = ()) -> _Answer:
     return _json(status, error_of(None, code, message), more)
 
 

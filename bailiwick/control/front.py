@@ -1,0 +1,107 @@
+"""The front of the API: one listener for tokens, decisions and administration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bailiwick.control.clients import Clients
+from bailiwick.control.issuers import Issuers
+from bailiwick.control.oauth import OAuth, Parts
+from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
+from bailiwick.gateway.config import GatewayConfig, policy_folder
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.run import Running
+from bailiwick.mounts.listening import Listening, checks_of
+
+
+class ControlFront:
+    """A `Front` of the gateway that listens once there is a desk, if the configuration says where."""
+
+    name = "api"
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._listening = None if config.api is None else Listening("api", config.api, config)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that clients connect to; None when it does not listen."""
+        return None if self._listening is None else self._listening.address
+
+    @property
+    def url(self) -> str:
+        """Where clients find it: the issuer, if that is a URL. Empty when it does not listen."""
+        if self.address is None or self._config.api is None:
+            return ""
+        if self._config.issuer.startswith(("https://", "http://")):
+            return self._config.issuer.rstrip("/")
+        scheme = "http" if self._config.api.tls_cert is None else "https"
+        host, port = self.address
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Nothing yet: see `open`."""
+        del gateway, keys, ready
+
+    def check(self, ready: Ready) -> None:
+        """Every policy can be taken."""
+        del ready
+
+    def install(self, ready: Ready) -> None:
+        """Nothing is kept of a policy."""
+        del ready
+
+    async def open(self, running: Running, environ: Mapping[str, str]) -> None:
+        """Begin to listen. Raises ConfigError when it cannot."""
+        if self._listening is None or self._config.api is None:
+            return
+        sessions = running.sessions
+        base = policy_folder(running.path)
+        clients = Clients(self._config.clients, environ, base, sessions.state, sessions.clock)
+        issuers = Issuers(self._config.issuers, sessions.clock)
+        opener, tokens = running.opener, running.tokens
+        parts = Parts(lambda: self.url, clients, issuers, tokens, sessions, opener, lambda: self._places(running))
+        oauth = OAuth(parts)
+        await self._listening.start(Application(checks_of(self._config.api), _routes(oauth)))
+
+    async def stop(self) -> None:
+        """Take no more clients, let what is in flight end."""
+        if self._listening is not None:
+            await self._listening.stop()
+
+    def _places(self, running: Running) -> Mapping[str, Sequence[str]]:
+        """Return where agents' clients connect by MCP, by every name that it has, and the mounts that they reach."""
+        address = running.addresses().get("mcp")
+        if address is None:
+            return {}
+        listener, reached = self._config.mcp, _reached(running)
+        scheme = "http" if listener.tls_cert is None else "https"
+        names = dict.fromkeys((address[0], "localhost", *listener.hosts))
+        urls = [f"{scheme}://{f'[{name}]' if ':' in name else name}:{address[1]}/mcp" for name in names]
+        return dict.fromkeys([each for each in (self._config.mcp_url, *urls) if each], reached)
+
+
+def _reached(running: Running) -> tuple[str, ...]:
+    """Return the mounts that are reached by MCP."""
+    policy = running.sessions.force.policy
+    return (*policy.mcp, *(name for name, mount in policy.mounts.items() if mount.kind == "sql"))
+
+
+def _routes(oauth: OAuth) -> Routes:
+    return {
+        "/.well-known/oauth-authorization-server": {"GET": _published(oauth.metadata)},
+        "/oauth/jwks": {"GET": _published(oauth.keys)},
+        "/oauth/token": {"POST": oauth.token},
+        "/oauth/introspect": {"POST": oauth.introspect},
+        "/oauth/revoke": {"POST": oauth.revoke},
+    }
+
+
+def _published(make: Callable[[], Mapping[str, Json]]) -> Handler:
+    async def answer(asked: Asked) -> Reply:
+        del asked
+        return Reply(200, make(), (("cache-control", "public, max-age=300"),))
+
+    return answer

@@ -1,0 +1,249 @@
+"""Who may ask for tokens: issuers whose tokens name people, and clients. From `issuers` and `clients` of gateway.yaml.
+
+Secrets are references, which only the front of the API resolves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
+
+import yaml
+
+from bailiwick.errors import ConfigError
+from bailiwick.model.policy import SecretRef
+
+sections = ("issuers", "clients")
+"""Keys of gateway.yaml that this module reads."""
+Role = Literal["viewer", "auditor", "opener", "administrator"]
+roles: tuple[Role, ...] = get_args(Role)
+"""Of the API: who sees how it stands, who reads the ledger, who opens and ends sessions, who may do all of it."""
+asymmetric: tuple[str, ...] = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
+)
+"""Algorithms of signatures that a public key verifies; no other one is ever accepted of others."""
+_default = ("RS256", "PS256", "ES256", "Ed25519", "EdDSA")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_CLAIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+Plain = str | list["Plain"] | dict[str, "Plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An OpenID provider whose tokens say who a person is."""
+
+    name: str
+    issuer: str
+    """Its `iss`, a URL below which its metadata is found."""
+    audiences: tuple[str, ...]
+    """A token counts only if it is for one of them."""
+    algorithms: tuple[str, ...] = _default
+    user: str = "sub"
+    """The claim that is the person's id."""
+    groups: str = "groups"
+    """The claim that lists the person's groups."""
+    tenant: str | None = None
+    """The claim that is the tenant of the person's sessions."""
+    claims: tuple[str, ...] = ()
+    """The claims that policies may use as `$user.NAME`."""
+    prefix: str = ""
+    """Put before ids and groups, so that two issuers never name one person."""
+    roles: Mapping[Role, frozenset[str]] = field(default_factory=dict[Role, frozenset[str]])
+    """Role in the API → groups (with the prefix) that have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that asks for tokens. It has a secret, or keys of which the public ones are known here."""
+
+    id: str
+    agent: str | None = None
+    """The agent that it is: it opens sessions for itself, and brings no values."""
+    opens: tuple[str, ...] = ()
+    """The agents for which it opens sessions; what it says of values and tenant is believed."""
+    roles: frozenset[Role] = frozenset()
+    """In the API."""
+    secret: SecretRef | None = None
+    keys: SecretRef | None = None
+    """Public keys, as a JWK set or PEM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What gateway.yaml says of both."""
+
+    issuers: Mapping[str, Issuer] = field(default_factory=dict[str, Issuer])
+    clients: Mapping[str, Client] = field(default_factory=dict[str, Client])
+
+
+def is_safe(url: str) -> bool:
+    """Return whether what is fetched from a URL comes from whom it names: by TLS, or from this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if parts.username is not None or parts.fragment or not host:
+        return False
+    if parts.scheme == "https":
+        return True
+    try:
+        return parts.scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False
+
+
+def read_identity(path: Path, root: yaml.Node) -> Identity:
+    """Return issuers and clients. Raises ConfigError with `file:line:column` or the key that is wrong."""
+    found: dict[str, dict[str, Plain]] = {}
+    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
+        if key.value in sections:
+            plain = _plain(path, value)
+            if plain == "":
+                continue
+            if not isinstance(plain, dict):
+                raise ConfigError(f"{_place(path, value)}: `{key.value}` maps names to settings")
+            found[str(key.value)] = plain
+    issuers = {name: _issuer(name, given) for name, given in found.get("issuers", {}).items()}
+    prefixes = [each.prefix for each in issuers.values()]
+    if len(set(prefixes)) < len(prefixes):
+        message = "two `issuers` have the same `prefix`, so that one could name the other's people"
+        raise ConfigError(message, remedy="give each its own `prefix`")
+    urls = [each.issuer for each in issuers.values()]
+    if len(set(urls)) < len(urls):
+        raise ConfigError("an issuer stands twice in `issuers`", remedy="remove one of them")
+    return Identity(issuers, {name: _client(name, given) for name, given in found.get("clients", {}).items()})
+
+
+class _Keys:
+    """The keys of one issuer or client."""
+
+    def __init__(self, what: str, given: Plain, known: Sequence[str]) -> None:
+        if not isinstance(given, dict):
+            raise ConfigError(f"`{what}` is not a mapping", remedy="its keys are " + ", ".join(known))
+        for key in given:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1, 0.5)
+                remedy = f"did you mean `{close[0]}`?" if close else "its keys are " + ", ".join(known)
+                raise ConfigError(f"`{what}` has an unknown key `{key[:100]}`", remedy=remedy)
+        self.what = what
+        self._given = given
+
+    def text(self, key: str) -> str | None:
+        """Return a text, None when there is none."""
+        found = self._given.get(key)
+        if found is None or (isinstance(found, str) and found):
+            return found
+        raise ConfigError(f"`{self.what}.{key}` is not a text")
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts; one text is a list of one."""
+        found = self._given.get(key, [])
+        listed = found if isinstance(found, list) else [found]
+        if not all(isinstance(each, str) and each for each in listed):
+            raise ConfigError(f"`{self.what}.{key}` is not a list of texts")
+        return tuple(cast("list[str]", listed))
+
+    def mapping(self, key: str) -> dict[str, Plain]:
+        """Return a mapping, empty when there is none."""
+        found = self._given.get(key, {})
+        if not isinstance(found, dict):
+            raise ConfigError(f"`{self.what}.{key}` is not a mapping")
+        return found
+
+
+def _issuer(name: str, given: Plain) -> Issuer:
+    known = ("issuer", "audience", "algorithms", "user", "groups", "tenant", "claims", "prefix", "roles")
+    keys = _Keys(f"issuers.{name}", given, known)
+    url, audiences = keys.text("issuer") or "", keys.texts("audience")
+    if not is_safe(url):
+        raise ConfigError(f"`{keys.what}.issuer` is not a URL of https", remedy="write the `iss` of its tokens")
+    if not audiences:
+        message = f"`{keys.what}` has no `audience`: tokens for anybody would count"
+        raise ConfigError(message, remedy="name the client or resource that its tokens are for")
+    algorithms = keys.texts("algorithms") or _default
+    weak = [each for each in algorithms if each not in asymmetric]
+    if weak:
+        message = f"`{keys.what}.algorithms`: `{weak[0][:40]}` is not accepted"
+        raise ConfigError(message, remedy="the algorithms are " + ", ".join(asymmetric))
+    taken = (keys.text("user") or "sub", keys.text("groups") or "groups", keys.text("tenant"), *keys.texts("claims"))
+    odd = [each for each in taken if each is not None and not _CLAIM.fullmatch(each)]
+    reserved = [each for each in keys.texts("claims") if each in ("id", "groups")]
+    if odd or reserved:
+        message = f"`{keys.what}`: `{(odd or reserved)[0][:100]}` cannot be a claim"
+        raise ConfigError(message, remedy="letters, digits and `_`; `id` and `groups` are known already")
+    granted: dict[Role, frozenset[str]] = {
+        _role(keys.what, role): _groups(keys.what, groups) for role, groups in keys.mapping("roles").items()
+    }
+    user, groups, tenant, *_ = taken
+    prefix = keys.text("prefix") or ""
+    return Issuer(
+        name, url, audiences, algorithms, user or "", groups or "", tenant, keys.texts("claims"), prefix, granted
+    )
+
+
+def _client(name: str, given: Plain) -> Client:
+    keys = _Keys(f"clients.{name}", given, ("agent", "opens", "roles", "secret", "keys"))
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"`{name[:100]}` cannot be the id of a client", remedy="letters, digits, `_`, `-` and `.`")
+    secret, public = keys.text("secret"), keys.text("keys")
+    if (secret is None) == (public is None):
+        message = f"`{keys.what}` needs a `secret` or `keys`, and not both"
+        raise ConfigError(message, remedy="write e.g. `secret: ${NAME}`, or `keys: file:NAME.jwks`")
+    if secret is not None and not secret.startswith(("${", "file:")):
+        message = f"`{keys.what}.secret` is not a reference"
+        raise ConfigError(message, remedy="write `${NAME}` or `file:PATH`; secrets do not stand in gateway.yaml")
+    agent, opens = keys.text("agent"), keys.texts("opens")
+    given_roles: frozenset[Role] = frozenset(_role(keys.what, each) for each in keys.texts("roles"))
+    if agent is not None and (opens or given_roles):
+        message = f"`{keys.what}` is an agent: it can neither open sessions for others nor have roles"
+        raise ConfigError(message, remedy="make another client for that")
+    if agent is None and not opens and not given_roles:
+        raise ConfigError(f"`{keys.what}` may do nothing", remedy="give it `agent`, `opens` or `roles`")
+    return Client(
+        name,
+        agent,
+        opens,
+        given_roles,
+        None if secret is None else SecretRef(secret),
+        None if public is None else SecretRef(public),
+    )
+
+
+def _role(what: str, name: str) -> Role:
+    if name not in roles:
+        raise ConfigError(f"`{what}.roles`: there is no role `{name[:40]}`", remedy="the roles are " + ", ".join(roles))
+    return name
+
+
+def _groups(what: str, given: Plain) -> frozenset[str]:
+    listed = given if isinstance(given, list) else [given]
+    if not all(isinstance(each, str) and each for each in listed):
+        raise ConfigError(f"`{what}.roles` maps roles to lists of groups")
+    return frozenset(cast("list[str]", listed))
+
+
+def _plain(path: Path, node: yaml.Node) -> Plain:
+    """Return a node as texts, lists and mappings; nothing is coerced."""
+    if isinstance(node, yaml.ScalarNode):
+        return "" if node.tag == "tag:yaml.org,2002:null" else cast("str", node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(path, each) for each in cast("list[yaml.Node]", node.value)]
+    found: dict[str, Plain] = {}
+    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+        name = str(key.value)
+        if name in found:
+            raise ConfigError(f"{_place(path, key)}: `{name[:100]}` is given twice", remedy="remove one of them")
+        found[name] = _plain(path, value)
+    return found
+
+
+def _place(path: Path, node: yaml.Node) -> str:
+    return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
