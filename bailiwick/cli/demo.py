@@ -36,7 +36,7 @@ def demo(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if any step is not as expected.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Without colours.")] = False,
 ) -> None:
-    """Run a scripted agent on a made-up support desk: PostgreSQL, SQLite, the real gateway, a real driver."""
+    """Run a scripted agent on a made-up support desk: PostgreSQL, SQLite, an MCP server, real clients."""
     from rich.console import Console
 
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False, soft_wrap=True)
@@ -63,11 +63,12 @@ def _until_told(folder: Path, story: Story, *, keep: bool) -> Result:
     from bailiwick.demo.run import demonstrate
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
+    from bailiwick.mounts.python.front import PythonFront
     from bailiwick.mounts.sql.front import SqlMounts
 
     def fronts(config: GatewayConfig) -> Sequence[Front]:
         databases = SqlMounts(config)
-        return [PostgresFront(config), databases, McpFront(config, databases)]
+        return [PostgresFront(config), databases, McpFront(config, databases), PythonFront(config)]
 
     async def run() -> Result:
         told = asyncio.Event() if keep else None

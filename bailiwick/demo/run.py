@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Protocol
 import asyncpg
 
 from bailiwick.demo.agent import Outcome, difference, perform
+from bailiwick.demo.courier import Courier
 from bailiwick.demo.database import Running as Database
 from bailiwick.demo.database import load, programs, running, script
 from bailiwick.demo.dataset import CANARY, TENANT, TICKET
@@ -111,12 +114,17 @@ async def demonstrate(
     return Result(len(steps), expected, report, clean)
 
 
+def policy_text() -> str:
+    """Return the policy, with the path of the interpreter that its MCP server runs in."""
+    return script("policy.yaml").replace("[python,", f"[{json.dumps(sys.executable)},")
+
+
 @asynccontextmanager
 async def _gateway(
     home: Path, database: Database, fronts: Callable[[GatewayConfig], Sequence[Front]]
 ) -> AsyncGenerator[Gateway]:
-    for name in ("policy.yaml", "bailiwick.lock"):
-        (home / name).write_text(script(name), encoding="utf-8")
+    (home / "policy.yaml").write_text(policy_text(), encoding="utf-8")
+    (home / "bailiwick.lock").write_text(script("bailiwick.lock"), encoding="utf-8")
     (home / "gateway.yaml").write_text(_settings, encoding="utf-8")
     environ = {"DEMO_DATABASE_URL": database.url("gateway")}
     config = load_config(home / "policy.yaml", environ)
@@ -143,8 +151,14 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
     expected = 0
     try:
         async with Tools(*gateway.addresses()["mcp"], opened.token) as tools:
+            courier = await asyncio.to_thread(Courier, gateway.path, opened.token)
             for number, step in enumerate(steps, 1):
-                outcome = await (tools.perform(step) if step.mount else perform(connection, step, revoke))
+                if step.function:
+                    outcome = await courier.perform(step)
+                elif step.mount or step.tool:
+                    outcome = await tools.perform(step)
+                else:
+                    outcome = await perform(connection, step, revoke)
                 wrong = difference(step, outcome)
                 expected += not wrong
                 watcher.did(number, step, outcome, wrong)

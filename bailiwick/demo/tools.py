@@ -1,4 +1,4 @@
-"""The scripted agent's other hand: an MCP client that calls the gateway's tool `query`."""
+"""The scripted agent's other hand: an MCP client that calls tools, and among them the gateway's `query`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ class Tools:
         await self._client.close()
 
     async def perform(self, step: Step) -> Outcome:
-        """Do one step by the tool `query`."""
+        """Do one step by a tool: the one that it names, else `query`."""
+        if step.tool == "tools/list":
+            return _listed(_mapping((await self._ask("tools/list", {})).get("result")))
+        if step.tool:
+            found = await self._ask("tools/call", {"name": step.tool, "arguments": dict(step.given)})
+            return outcome_of(_mapping(found.get("result")))
         given = {"mount": step.mount, "sql": step.sql, "reason": "answering the ticket"}
         found = await self._ask("tools/call", {"name": "query", "arguments": given})
         return outcome_of(_mapping(found.get("result")))
@@ -64,11 +69,33 @@ def outcome_of(result: Mapping[str, Json]) -> Outcome:
     if "affected" in data:
         return Outcome(Done(f"{data['affected']} written"))
     if "rows" not in data:
-        return Outcome(Cut(), message="no answer")
+        return _of_a_server(result, data)
     columns = tuple(str(_mapping(each).get("name")) for each in cast("list[Json]", data["columns"]))
     rows = tuple(tuple(row) for row in cast("list[list[Json]]", data["rows"]))
     first = dict(zip(columns, cast("tuple[Cell, ...]", rows[0]), strict=True)) if rows else {}
     return Outcome(Rows(len(rows), columns if rows else (), first), rows)
+
+
+def _of_a_server(result: Mapping[str, Json], data: Mapping[str, Json]) -> Outcome:
+    """Read what a tool of a server answered: a list of items, or a text."""
+    lists = [cast("list[Json]", each) for each in data.values() if isinstance(each, list)]
+    if len(lists) == 1:
+        items = [cast("Mapping[str, Cell]", _mapping(each)) for each in lists[0]]
+        first = items[0] if items else {}
+        return Outcome(Rows(len(items), tuple(first), first), tuple(tuple(each.values()) for each in items))
+    blocks = result.get("content")
+    texts = [
+        str(_mapping(each).get("text")) for each in (cast("list[Json]", blocks) if isinstance(blocks, list) else [])
+    ]
+    return Outcome(Done(" ".join(texts)), message=str(data)) if texts else Outcome(Cut(), message="no answer")
+
+
+def _listed(result: Mapping[str, Json]) -> Outcome:
+    """Read a list of tools: names, and what each takes; with all that is said of them."""
+    tools = [_mapping(each) for each in cast("list[Json]", result.get("tools", []))]
+    takes = [", ".join(_mapping(_mapping(each.get("inputSchema")).get("properties"))) for each in tools]
+    said = ", ".join(f"{each.get('name')}({given})" for each, given in zip(tools, takes, strict=True))
+    return Outcome(Done(said), message=str(tools))
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

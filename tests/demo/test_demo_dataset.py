@@ -11,10 +11,12 @@ import pytest
 from bailiwick.demo import dataset, words
 from bailiwick.demo.database import script
 from bailiwick.demo.dataset import CANARY, CUSTOMER, TENANT, TICKET, Row
+from bailiwick.demo.run import policy_text
 from bailiwick.demo.warehouse import make_warehouse
 from bailiwick.gateway import sqlite
 from bailiwick.gateway.introspect import read_tables
 from bailiwick.model.lock import Lock
+from bailiwick.mounts.mcp.accepting import live_tools
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import render_lock
 from tests.support.postgres import Database
@@ -79,7 +81,7 @@ def test_the_policy_is_without_problems() -> None:
 
 
 async def test_the_lock_holds_what_the_databases_have(new_database: Callable[[str], Database], tmp_path: Path) -> None:
-    policy = load({"policy.yaml": script("policy.yaml")}).policy
+    policy = load({"policy.yaml": policy_text()}).policy
     assert policy is not None
     wanted = {
         name: {(each.schema, each.table) for each in mount.resources.values()} for name, mount in policy.mounts.items()
@@ -87,4 +89,5 @@ async def test_the_lock_holds_what_the_databases_have(new_database: Callable[[st
     live = await read_tables(new_database(script("schema.sql")).url(), wanted["desk"])
     assert make_warehouse(tmp_path / "warehouse.db") > 900
     shelves = sqlite.read_tables(str(tmp_path / "warehouse.db"), wanted["warehouse"])
-    assert script("bailiwick.lock") == render_lock(Lock({"desk": live, "warehouse": shelves}))
+    tools = await live_tools(policy, {}, tmp_path)
+    assert script("bailiwick.lock") == render_lock(Lock({"desk": live, "warehouse": shelves}, tools))
