@@ -91,6 +91,16 @@ def test_progress_comes_in_events(behind: Behind) -> None:
     assert result["id"] == 1
 
 
+def test_a_stream_that_ends_before_its_answer_is_asked_for_the_rest(behind: Behind) -> None:
+    calls = len(behind.served["old"].calls)
+    assert json.loads(behind.client().call("old_echo", how="later").text) == {"how": "later"}
+    assert behind.served["old"].rests == {}
+    assert len(behind.served["old"].calls) == calls + 1  # the rest was asked for, not the call made again
+    assert behind.client().call("old_echo", how="never").code == "backend_unavailable"
+    assert behind.client().call("new_echo", how="later").code == "backend_unavailable"  # no resuming in its revision
+    assert len(behind.served["old"].calls) == calls + 2
+
+
 @pytest.mark.parametrize("how", ["leak", "redirect", "fail", "page", "cut"])
 @pytest.mark.parametrize("name", ["old", "new"])
 def test_what_misbehaves_is_denied_and_tells_nothing(behind: Behind, name: str, how: str) -> None:

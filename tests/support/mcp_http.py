@@ -39,6 +39,8 @@ class Served:
     strays: int = 0
     """Requests to where a redirect pointed."""
     sessions: int = 0
+    rests: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Id of an event → what comes after it."""
 
 
 def _said(value: Json) -> dict[str, Json]:
@@ -57,9 +59,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._reply(200, b"")
 
     def do_GET(self) -> None:
-        """Offer no stream."""
+        """Give the rest of a stream, and offer no other."""
         self.served.strays += self.path != "/mcp"
-        self._reply(405, b"")
+        rest = self.served.rests.pop(self.headers.get("Last-Event-ID", ""), b"")
+        if rest and self.headers.get("Authorization") == CREDENTIAL:
+            self._reply(200, rest, "text/event-stream")
+        else:
+            self._reply(405, b"")
 
     def do_POST(self) -> None:
         """Take one message."""
@@ -145,6 +151,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case "events":
                 told: Json = {"jsonrpc": "2.0", "method": "notifications/progress", "params": self._progress(params)}
                 self._events(told, {"jsonrpc": "2.0", "id": message["id"], "result": done})
+                return None
+            case "later" | "never":
+                answer = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": done}).encode()
+                if arguments.get("how") == "later":  # each part ends before the answer but the last
+                    self.served.rests = {
+                        "e1": b"retry: 60\nid: e2\ndata:\n\n",
+                        "e2": b"id: e3\ndata: " + answer + b"\n\n",
+                    }
+                self._reply(200, b"id: e1\nretry: 60\ndata:\n\n", "text/event-stream")
                 return None
             case "forget":
                 self.served.sessions += 1

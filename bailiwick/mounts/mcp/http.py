@@ -30,6 +30,10 @@ from bailiwick.mounts.mcp.upstream import (
 _most_questions = 16
 """What a server may ask at once."""
 _posting_time = 10.0
+_OK = 200
+_longest_id = 1024
+_shortest_pause, _first_pause, _longest_pause = 0.05, 1.0, 30.0
+"""Seconds before the rest of a stream is asked for."""
 _plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
@@ -73,13 +77,14 @@ class HttpUpstream:
                 if refused is not None:
                     return refused
                 self._check(answer)
-                async for data in _messages(answer, most):
-                    reply = self._take(data, identity, hears)
-                    if reply is not None:
-                        if method == "initialize" and reply.result is not None:
-                            self._keep_session(answer, reply.result)
-                        answer.leave()
-                        return reply
+                heard = _Heard(identity, most, hears)
+                reply = await self._replied(answer, heard)
+            if reply is None:
+                reply = await self._resumed(heard)
+            if reply is not None:
+                if method == "initialize" and reply.result is not None:
+                    self._keep_session(answer, reply.result)
+                return reply
         except HttpError:
             self.alive = False
             raise UpstreamError("the server cannot be reached") from None
@@ -94,6 +99,33 @@ class HttpUpstream:
             raise
         self.alive = False
         raise UpstreamError("the server did not answer")
+
+    async def _replied(self, answer: Answer, heard: _Heard) -> Reply | None:
+        """Return the awaited answer; None when the server ended the stream before it, and the stream can be resumed or
+        there is nothing more to be had."""
+        try:
+            async for data in _messages(answer, heard):
+                reply = self._take(data, heard.identity, heard.hears)
+                if reply is not None:
+                    answer.leave()
+                    return reply
+        except HttpError:
+            if not heard.last:
+                raise
+        return None
+
+    async def _resumed(self, heard: _Heard) -> Reply | None:
+        """Ask for the rest of a stream, as servers of the legacy revisions want it that give their events ids."""
+        while heard.last and self.modern is None:
+            await asyncio.sleep(heard.pause)
+            headers = {**self._headers, "Accept": "text/event-stream", "Last-Event-ID": heard.last}
+            with closing(await self._client.send("GET", self._target, headers.items())) as answer:
+                if answer.status != _OK or _type(answer) != "text/event-stream":
+                    return None
+                reply = await self._replied(answer, heard)
+            if reply is not None:
+                return reply
+        return None
 
     async def notify(self, method: str, params: Mapping[str, Json]) -> None:
         """Send a notification; see `Upstream`."""
@@ -186,12 +218,33 @@ def _type(answer: Answer) -> str:
     return (answer.header(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1")
 
 
-async def _messages(answer: Answer, most: int) -> AsyncIterator[bytes]:
+class _Heard:
+    """What was heard of one request's answer."""
+
+    def __init__(self, identity: int, most: int, hears: Hears | None) -> None:
+        self.identity = identity
+        self.most = min(most, longest)
+        self.hears = hears
+        self.last = ""
+        """The id of the last event, empty when there is none that could be named."""
+        self.pause = _first_pause
+
+    def note(self, line: bytes) -> None:
+        """Take a line that says where the stream is, or how long to wait before it is asked for again."""
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ").decode("latin-1")
+        if name == b"id" and len(text) <= _longest_id and all(0x21 <= ord(character) <= 0x7E for character in text):
+            self.last = text
+        elif name == b"retry" and text.isascii() and text.isdigit():
+            self.pause = min(max(int(text[:9]) / 1000, _shortest_pause), _longest_pause)
+
+
+async def _messages(answer: Answer, heard: _Heard) -> AsyncIterator[bytes]:
     """Yield the messages of a response."""
     if _type(answer) == "application/json":
-        yield await _body(answer, min(most, longest))
+        yield await _body(answer, heard.most)
     elif _type(answer) == "text/event-stream":
-        async for data in _events(answer, min(most, longest)):
+        async for data in _events(answer, heard):
             yield data
     else:
         raise UpstreamError("the server answers with neither JSON nor events")
@@ -208,12 +261,12 @@ async def _body(answer: Answer, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _events(answer: Answer, most: int) -> AsyncIterator[bytes]:
+async def _events(answer: Answer, heard: _Heard) -> AsyncIterator[bytes]:
     """Yield the data of each event; lines end with LF, CR or CRLF."""
     pending, data = b"", list[bytes]()
     while part := await answer.part():
         pending += part
-        if len(pending) + sum(map(len, data)) > most + 64:
+        if len(pending) + sum(map(len, data)) > heard.most + 64:
             raise TooLongError("the server's answer is too long")
         held = pending.endswith(b"\r")  # perhaps the first half of CRLF
         lines = (pending[:-1] if held else pending).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
@@ -221,6 +274,8 @@ async def _events(answer: Answer, most: int) -> AsyncIterator[bytes]:
         for line in lines:
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))
+            elif line.startswith((b"id:", b"retry:")):
+                heard.note(line)
             elif not line and data:
                 whole = b"\n".join(data)
                 data.clear()
