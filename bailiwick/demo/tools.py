@@ -81,7 +81,7 @@ def _of_a_server(result: Mapping[str, Json], data: Mapping[str, Json]) -> Outcom
     lists = [cast("list[Json]", each) for each in data.values() if isinstance(each, list)]
     if len(lists) == 1:
         items = [cast("Mapping[str, Cell]", _mapping(each)) for each in lists[0]]
-        first = items[0] if items else {}
+        first: Mapping[str, Cell] = items[0] if items else {}
         return Outcome(Rows(len(items), tuple(first), first), tuple(tuple(each.values()) for each in items))
     blocks = result.get("content")
     texts = [

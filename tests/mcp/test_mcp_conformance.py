@@ -136,8 +136,8 @@ def test_every_scenario_comes_out_as_it_does_directly(rig: Rig, revision: str) -
     agents = ["full", *(["lacking"] if revision == "2026-07-28" else [])]  # once: a denied tool is denied in every era
     with ThreadPoolExecutor(2) as side_by_side:  # most of the time the suite waits
         beside = side_by_side.submit(rig.direct, revision)
-        through, *lacking = side_by_side.map(lambda agent: rig.through(revision, agent), agents)
-        direct = beside.result()
+        runs = [side_by_side.submit(rig.through, revision, agent) for agent in agents]
+        direct, through, *lacking = (each.result() for each in (beside, *runs))
     assert direct.keys() == through.keys()
     assert not direct["tools-call-simple-text"]
     assert not _confirmed(rig, revision, "full", _worse(direct, through))
