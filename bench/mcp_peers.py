@@ -68,7 +68,7 @@ def environment(name: str, requirement: str) -> Path:
 
 @contextmanager
 def fastmcp(upstream: int) -> Generator[Peer]:
-    """Run a fastmcp proxy, with the settings that cost it least: no sessions, answers as JSON."""
+    """Run a fastmcp proxy without sessions and with answers as JSON: what plain requests can be sent to."""
     programs = environment("fastmcp", "fastmcp==3.4.10")
     port = free_port()
     text = (
