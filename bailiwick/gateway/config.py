@@ -64,6 +64,8 @@ class Ceilings:
     """Bytes that one statement may return."""
     statement: int
     """Bytes of one SQL text."""
+    parsers: int
+    """Processes that read agents' SQL, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
             span("limits.statement_time"),
             count("limits.result"),
             count("limits.statement"),
+            count("limits.parsers"),
         ),
     )
 

@@ -53,11 +53,24 @@ def _allow_deep_messages() -> None:
 _allow_deep_messages()
 
 
+def too_long(sql: str, limit: int) -> Denial | None:
+    """Return why the text may not even be looked at, or None."""
+    size = len(sql) if sql.isascii() else len(sql.encode("utf-8", "surrogatepass"))
+    if size <= limit:
+        return None
+    return Denial(
+        "statement_too_large",
+        f"the statement has {size} bytes",
+        f"up to {limit} bytes in one statement",
+        "send smaller statements, values as parameters",
+    )
+
+
 def scan(sql: str, limit: int = MAX_STATEMENT) -> Denial | None:
     """Return why the text may not be parsed at all, or None. Linear in the length of the text."""
-    size = len(sql) if sql.isascii() else len(sql.encode("utf-8", "surrogatepass"))
-    if size > limit:
-        return Denial("statement_too_large", f"the statement has {size} bytes", f"up to {limit} bytes in one statement")
+    denial = too_long(sql, limit)
+    if denial is not None:
+        return denial
     if len(sql) < 64:
         return None
     if sql.count("/*") > MAX_COMMENTS:

@@ -141,3 +141,29 @@ class Drop:
 Act = Declare | Fetch | Prepare | Run | Drop
 """What a statement does to the names of its connection. Cursors share theirs with portals of the protocol, prepared
 statements theirs with its statements, as in PostgreSQL."""
+
+
+def with_sql(plan: Plan, sql: str) -> Plan:
+    """Return the plan with another text. Written out: `dataclasses.replace` costs more than the look-up before it."""
+    return Plan(
+        plan.kind,
+        sql,
+        plan.accesses,
+        plan.first,
+        plan.bound,
+        plan.checked,
+        plan.returns,
+        plan.copy,
+        plan.cacheable,
+        plan.statement,
+        plan.purpose,
+        plan.own_types,
+        plan.inner,
+        plan.blind,
+        plan.keys,
+        plan.template,
+        plan.groupings,
+        plan.act,
+        plan.tag,
+        plan.answered,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postgast import pg_query_pb2 as pb
@@ -38,13 +38,11 @@ class DryRun:
     sql: str
     keys: int
     verb: str
-    rows: Callable[[int], RowsQuery | None]
-    """Number of keys → the query for their rows."""
 
 
 def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
     """Return the dry run of a plan. Where keys cannot be told it has none: then only a count is known of it."""
-    alone = DryRun(plan.sql, 0, "", lambda _: None)
+    alone = DryRun(plan.sql, 0, "")
     writes = [access for access in plan.accesses if access.verb != "read"]
     if relation is None or len(writes) != 1 or writes[0].resource != relation.resource.name:
         return alone
@@ -54,7 +52,7 @@ def dry_run(plan: Plan, relation: ScopedRelation | None) -> DryRun:
     sql = on_stack(plan.sql, lambda: _with_keys(plan, keys))
     if sql is None:
         return alone
-    return DryRun(sql, len(keys), writes[0].verb, lambda count: _rows(relation, keys, count))
+    return DryRun(sql, len(keys), writes[0].verb)
 
 
 def _with_keys(plan: Plan, keys: Sequence[str]) -> str | None:
@@ -118,8 +116,9 @@ def _key(alias: str, name: str, number: int) -> Node:
     return node
 
 
-def _rows(relation: ScopedRelation, keys: Sequence[str], count: int) -> RowsQuery | None:
+def rows_query(relation: ScopedRelation, count: int) -> RowsQuery | None:
     """Return the query for the rows of `count` keys. INVARIANT: of the read scope's rows, as it shows them."""
+    keys = relation.resource.key
     if not count or not relation.columns or not relation.scope.reads:
         return None
     parameters = Parameters(count * len(keys) + 1)

@@ -19,7 +19,7 @@ from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from bailiwick.sql.counting import count
 from bailiwick.sql.environment import UNREPLACED, Level, Refused, Replacement, Use, Walk
 from bailiwick.sql.expressions import expression
-from bailiwick.sql.literals import Cut, Form, cut, form, twin
+from bailiwick.sql.literals import Cut, form, twin
 from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
 from bailiwick.sql.native.through import through_views
 from bailiwick.sql.parameters import Inline, Parameters
@@ -35,11 +35,12 @@ from bailiwick.sql.parser import (
     scan,
 )
 from bailiwick.sql.parser import expression as parsed
-from bailiwick.sql.plan import Plan
+from bailiwick.sql.plan import Plan, with_sql
 from bailiwick.sql.predicates import RelationText
-from bailiwick.sql.preview import DryRun, dry_run
+from bailiwick.sql.preview import DryRun, RowsQuery, dry_run, rows_query
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
+from bailiwick.sql.shapes import Shapes, Shared, cut_for_shape
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.trees import become, copied
 from bailiwick.sql.types import own_types
@@ -56,9 +57,8 @@ _SIMPLE = {
     "fetch_stmt": named.fetch,
     "explain_stmt": named.explain,
 }
-_FORMS = 4096
-_LONGEST_FORM = 2048
-"""Characters of a text that is looked up by its shape."""
+_SHAPES = 1024
+"""Shapes that a rewriter remembers; a gateway, which asks it for those that it has not seen, remembers more."""
 
 
 class Rewriter:
@@ -96,9 +96,9 @@ class Rewriter:
             views = {place: through_views(scoped, native) for place, scoped in self._relations.items()}
             self._relations = {place: view for place, view in views.items() if view is not None}
         self._system: dict[tuple[str, str], SystemView | None] = {}
-        self._forms: dict[str, tuple[Plan, Form] | None] = {}
         self._torn: frozenset[int] = frozenset()
         """Parameters of the last statement whose places do not agree on a type; see `Walk.torn`."""
+        self._shapes = Shapes(_SHAPES)
         self._by_value = False
         """Whether the last statements' literals were looked at."""
         self._system_forms: dict[str, bytes] = {}
@@ -126,31 +126,39 @@ class Rewriter:
         such a statement is denied. `declared`: oids of the types that the client declares its first parameters with.
         """
         types = tuple(declared_name(oid, self._catalogue) for oid in declared)
-        found = cut(sql) if len(sql) <= _LONGEST_FORM and not any(declared) else None
+        found = None if any(declared) else cut_for_shape(sql)
         if found is not None:
-            plan = self._by_form(found)
+            if not self._shapes.knows(found):
+                self._shapes.keep(found, self._shared(found))
+            plan = self._shapes.plan(found)
             if plan is not None:
                 return (plan,)
         denial = scan(sql, self._limit)
         plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline, types))
         return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
 
+    def shared(self, sql: str) -> Shared | None:
+        """Return what a text that was rewritten shares with those that differ from it in their literals only."""
+        found = cut_for_shape(sql)
+        return None if found is None else self._shapes.shared(found)
+
     def dry_run(self, plan: Plan) -> DryRun:
         """Return what a dry run of a write's plan executes."""
+        return dry_run(plan, self._written(plan))
+
+    def rows(self, plan: Plan, count: int) -> RowsQuery | None:
+        """Return the query for the rows of so many keys, which a dry run of the plan returned."""
+        relation = self._written(plan)
+        return None if relation is None else rows_query(relation, count)
+
+    def _written(self, plan: Plan) -> ScopedRelation | None:
+        """Return the one relation that a plan writes."""
         resources = {access.resource for access in plan.accesses if access.verb != "read"}
         found = [each for each in self._relations.values() if each.resource.name in resources]
-        return dry_run(plan, found[0] if len(found) == 1 else None)
+        return found[0] if len(found) == 1 else None
 
-    def _by_form(self, found: Cut) -> Plan | None:
-        """Return the plan of a text that differs from an earlier one in its literals only."""
-        if found.shape not in self._forms:
-            if len(self._forms) >= _FORMS:
-                self._forms.clear()
-            self._forms[found.shape] = self._form(found)
-        known = self._forms[found.shape]
-        return None if known is None else _with_sql(known[0], known[1].fill(found.literals))
-
-    def _form(self, found: Cut) -> tuple[Plan, Form] | None:
+    def _shared(self, found: Cut) -> Shared | None:
+        """Analyse the twin of a text."""
         sql = twin(found)
         if sql is None or scan(sql, self._limit) is not None:
             return None
@@ -328,7 +336,7 @@ class Rewriter:
             return sql
         if UNREPLACED in sql:  # INVARIANT: no relation is read but through its scoped form
             return Denial("syntax_not_supported", "a relation stands in a place where it cannot be scoped")
-        made = _with_sql(plan, sql)
+        made = with_sql(plan, sql)
         first, bound = (parameters.first, parameters.bound) if parameters else (1, ())
         return replace(
             made, accesses=accesses, first=first, bound=bound, statement=statement, own_types=self._own_types
@@ -395,32 +403,6 @@ def _asks_for_one_setting(use: Use) -> bool:
         return False
     named = [copy.a_expr for copy in use.copies if copy.a_expr.lexpr.column_ref.fields[-1].string.sval == "name"]
     return any(each.name[0].string.sval == "=" for each in named)
-
-
-def _with_sql(plan: Plan, sql: str) -> Plan:
-    """Return the plan with another text. Written out: `dataclasses.replace` costs more than the look-up before it."""
-    return Plan(
-        plan.kind,
-        sql,
-        plan.accesses,
-        plan.first,
-        plan.bound,
-        plan.checked,
-        plan.returns,
-        plan.copy,
-        plan.cacheable,
-        plan.statement,
-        plan.purpose,
-        plan.own_types,
-        plan.inner,
-        plan.blind,
-        plan.keys,
-        plan.template,
-        plan.groupings,
-        plan.act,
-        plan.tag,
-        plan.answered,
-    )
 
 
 def _sample_inside(place: Node, sample: RangeTableSample) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
+from bailiwick.gateway.enforce import LiveSession
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.frontend import LARGEST_RESULT, Frontend
-from bailiwick.mounts.postgres.translate import Planner
+from bailiwick.mounts.postgres.translate import Planner, Unplanned
 from bailiwick.mounts.postgres.values import MaskPads
 from tests.mounts.fakes import MOMENT, Ledger, passing
 
@@ -90,6 +91,7 @@ class Edge:
     closed: bool = False
     cancelled: bool = False
     cancels: int = 0
+    plans: list[tuple[Unplanned, int]] = field(default_factory=list[tuple[Unplanned, int]])
     held: list[Held] = field(default_factory=list[Held])
     alarms: list[float | None] = field(default_factory=list[float | None])
 
@@ -110,6 +112,9 @@ class Edge:
     def cancel_server(self) -> None:
         self.cancels += 1
 
+    def plan(self, unplanned: Unplanned, number: int) -> None:
+        self.plans.append((unplanned, number))
+
     def hold(self, held: Held) -> None:
         self.held.append(held)
 
@@ -121,13 +126,24 @@ class Edge:
         self.cancelled = cancel
 
 
+def nothing_known(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> None:
+    """A planner that knows no text: each has to be planned aside."""
+    del text, live, mount, declared
+
+
 class Playbook:
-    """One scripted connection."""
+    """One scripted connection. `aside`: no text is known to it, so that each is planned when `plan` is called."""
 
     def __init__(
-        self, planner: Planner = passing, *, instant: bool = True, largest_result: int = LARGEST_RESULT
+        self,
+        planner: Planner = passing,
+        *,
+        instant: bool = True,
+        largest_result: int = LARGEST_RESULT,
+        aside: bool = False,
     ) -> None:
         self.edge = Edge()
+        self._planner = planner
         self.ledger = Ledger(instant=instant)
         self.live = self.ledger.live
         ticks = count()
@@ -135,7 +151,7 @@ class Playbook:
             self.edge,
             self.live,
             "crm",
-            planner,
+            nothing_known if aside else planner,
             self.ledger,
             MaskPads.of(KEY),
             lambda: MOMENT,
@@ -152,6 +168,14 @@ class Playbook:
         """The server sends; return what the client is sent."""
         self.frontend.server_data(b"".join(data))
         return self.to_client()
+
+    def plan(self) -> bytes:
+        """What is being planned has its plans; return what the server is sent."""
+        while self.edge.plans:
+            made, number = self.edge.plans.pop(0)
+            plans = self._planner(made.text, self.live, "crm", made.declared)
+            self.frontend.planned(number, plans or ())
+        return self.to_server()
 
     def durable(self, ok: bool = True) -> None:
         """Everything recorded so far becomes durable, or cannot."""

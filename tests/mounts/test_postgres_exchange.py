@@ -97,16 +97,18 @@ REPLIES = st.tuples(
 )
 
 
-def conversation(turns: list[tuple[bytes, tuple[str, int, str, bool], int]], *, shortcut: bool) -> list[object]:
-    """Run the turns and return everything that could be observed."""
+def conversation(
+    turns: list[tuple[bytes, tuple[str, int, str, bool], int]], *, shortcut: bool, aside: bool = False
+) -> list[object]:
+    """Run the turns and return everything that could be observed. `aside`: each text is planned aside."""
     seen: list[object] = []
     with ExitStack() as stack:
         if not shortcut:
             for shortcut_of in ("asked", "asked_in_text"):
                 stack.enter_context(patch(f"bailiwick.mounts.postgres.frontend.{shortcut_of}", return_value=None))
-        play = Playbook(planned(PLANS), instant=False)
+        play = Playbook(planned(PLANS), instant=False, aside=aside)
         for said, (end, rows, column, noticed), cut in turns:
-            sent = play.client(said)
+            sent = play.client(said) + play.plan()
             seen.append(sent)
             while sent and not play.edge.closed:
                 answer = reply(sent, end, rows, column, noticed=noticed)
@@ -116,7 +118,7 @@ def conversation(turns: list[tuple[bytes, tuple[str, int, str, bool], int]], *, 
                 seen.append((play.ledger.outcomes(), play.to_client()))
                 play.durable()
                 seen.append(play.to_client())
-                sent = play.to_server()
+                sent = play.to_server() + play.plan()
                 seen.append(sent)
             if play.edge.closed:
                 break
@@ -129,6 +131,14 @@ def conversation(turns: list[tuple[bytes, tuple[str, int, str, bool], int]], *, 
 @given(st.lists(st.tuples(ASKS, REPLIES, st.sampled_from([0, 0, 0, 5, 9, 40])), min_size=2, max_size=7))
 def test_the_shortcut_does_what_the_long_way_does(turns: list[tuple[bytes, tuple[str, int, str, bool], int]]) -> None:
     assert conversation(turns, shortcut=True) == conversation(turns, shortcut=False)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(ASKS, REPLIES, st.sampled_from([0, 0, 0, 5, 9, 40])), min_size=2, max_size=7))
+def test_planning_aside_does_what_planning_at_once_does(
+    turns: list[tuple[bytes, tuple[str, int, str, bool], int]],
+) -> None:
+    assert conversation(turns, shortcut=True, aside=True) == conversation(turns, shortcut=True)
 
 
 def known(text: bytes = b"SELECT 1", plan: Plan | None = None) -> Playbook:

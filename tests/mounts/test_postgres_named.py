@@ -59,21 +59,21 @@ DECLARED = PARSED + BOUND + NO_DATA + done("DECLARE CURSOR")
 FETCHED = PARSED + BOUND + described("a") + row(b"1") + done("FETCH 1")
 
 
-def play() -> tuple[Playbook, dict[str, Plan | Denial]]:
+def play(*, aside: bool = False) -> tuple[Playbook, dict[str, Plan | Denial]]:
     texts = dict(TEXTS)
-    return Playbook(planned(texts)), texts
+    return Playbook(planned(texts), aside=aside), texts
 
 
 def ran(book: Playbook, text: str, reply: bytes, end: bytes = IN_TRANSACTION) -> bytes:
     """Run one text as a simple query that succeeds; return what the server was sent."""
-    sent = book.client(query(text))
+    sent = book.client(query(text)) + book.plan()
     book.server(reply, end)
     return sent
 
 
 def refused(book: Playbook, text: str) -> str:
     """Run one text that never reaches the server; return the SQLSTATE."""
-    assert book.client(query(text)) == POISON_PARSE + codec.SYNC
+    assert book.client(query(text)) + book.plan() == POISON_PARSE + codec.SYNC
     return error_of(book.server(SYNTAX_ERROR, IN_TRANSACTION))["C"]
 
 
@@ -155,8 +155,9 @@ def test_a_protocol_portal_of_a_query_is_a_cursor() -> None:
     assert kinds(sent) == "PBES"
 
 
-def test_a_cursor_ends_with_the_policy_that_rewrote_it() -> None:
-    book, texts = play()
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_cursor_ends_with_the_policy_that_rewrote_it(aside: bool) -> None:
+    book, texts = play(aside=aside)
     ran(book, "declare a", DECLARED)
     book.live.reload("scope-2")
     assert kinds(ran(book, "fetch", FETCHED)) == "PBDES"
@@ -227,8 +228,9 @@ def test_a_prepared_execute_is_of_the_statement_of_the_moment() -> None:
     assert book.ledger.written[-1].call.request.accesses == OTHERS
 
 
-def test_execute_is_decided_under_the_policy_of_the_moment() -> None:
-    book, texts = play()
+@pytest.mark.parametrize("aside", [False, True])
+def test_execute_is_decided_under_the_policy_of_the_moment(aside: bool) -> None:
+    book, texts = play(aside=aside)
     ran(book, "prepare", PARSED + BOUND + NO_DATA + done("PREPARE"))
     book.live.reload("scope-2")
     assert kinds(ran(book, "run", FETCHED)) == "PBDES"

@@ -12,19 +12,20 @@ from datetime import UTC, datetime
 from typing import Protocol, cast
 
 from bailiwick.errors import BackendError, ProtocolError
-from bailiwick.gateway.enforce import Enforcer, LiveSession
+from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, holding, upstream
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
-from bailiwick.mounts.postgres.holding import Database, DryRuns
+from bailiwick.mounts.postgres.holding import Database
 from bailiwick.mounts.postgres.keys import CancelKey, CancelKeys
 from bailiwick.mounts.postgres.native import Depth
+from bailiwick.mounts.postgres.planning import Analysis, Plans
 from bailiwick.mounts.postgres.replies import reported_parameter
 from bailiwick.mounts.postgres.startup import Cancel, Login, Refuse, Reply, StartTls, Startup, Step
 from bailiwick.mounts.postgres.tls import ALPN, TlsPipe
-from bailiwick.mounts.postgres.translate import Planner
+from bailiwick.mounts.postgres.translate import Planner, Unplanned
 from bailiwick.mounts.postgres.upstream import Address, Upstream, is_loopback
 from bailiwick.mounts.postgres.values import MaskPads
 
@@ -59,7 +60,7 @@ class Surroundings:
     login_timeout: float
     statement_timeout: float
     largest_result: int
-    dry_runs: DryRuns
+    analysis: Analysis
 
 
 class Register(Protocol):
@@ -187,6 +188,24 @@ class Connection(asyncio.Protocol):
     def cancel_server(self) -> None:
         """Cancel what the database runs; the frontend hears when the request has done what it may do."""
         self._cancel_upstream(self._cancelled)
+
+    def plan(self, unplanned: Unplanned, number: int) -> None:
+        """Have a text planned; the frontend hears of it by that number."""
+        frontend, live = self._frontend, self._live
+        if frontend is None or live is None:
+            return
+
+        def planned(plans: Plans) -> None:
+            try:
+                frontend.planned(number, plans)
+            except BaseException:
+                self.abort()  # nobody would ever wake it up again
+                raise
+
+        plan = self._around.analysis.plan
+        failed = attempt("planning a statement", plan, unplanned, live, self._mount, planned)
+        if failed is not None:
+            asyncio.get_running_loop().call_soon(planned, (failed,))
 
     def hold(self, held: Held) -> None:
         """Keep a write as a held change; the frontend hears what the client is told."""
@@ -380,6 +399,8 @@ class Connection(asyncio.Protocol):
     def _cancel_running(self) -> None:
         if self._frontend is not None and self._frontend.running:
             self._cancel_upstream()
+        elif self._frontend is not None:
+            self._frontend.stop_planning()
 
     def _cancelled(self) -> None:
         if self._frontend is not None:

@@ -1,7 +1,8 @@
 """One client's connection after its start-up: the state machine between client, server and ledger. No sockets.
 
-Batches run one after the other: GATHERING a client's messages up to Sync or Flush, RECORDING the intents of its
-writes, RUNNING on the server segment by segment, RELEASING the reply once every record of it is durable.
+Batches run one after the other: GATHERING a client's messages up to Sync or Flush, and PLANNING meanwhile when one of
+them holds a text that was not seen before, RECORDING the intents of its writes, RUNNING on the server segment by
+segment, RELEASING the reply once every record of it is durable.
 
 INVARIANT: nothing that can have an effect is sent before its intent is durable, and nothing of a reply leaves
 before the call's record (or intent) is durable; its end leaves only after the outcome is.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar, TypeVarTuple
+from typing import Literal, TypeVar, TypeVarTuple
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome, attempt
@@ -30,17 +31,27 @@ from bailiwick.mounts.postgres.batch import (
     Step,
 )
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
+from bailiwick.mounts.postgres.edge import Edge
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, ends_session, own_error
 from bailiwick.mounts.postgres.exchange import Exchange, answered, asked, asked_in_text
 from bailiwick.mounts.postgres.metered import Metered
+from bailiwick.mounts.postgres.prepared import Misuse
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.replies import Replies, ResultTooLargeError
-from bailiwick.mounts.postgres.translate import DESCRIBE_AND_EXECUTE, POISON_PARSE, Planner, Translator
+from bailiwick.mounts.postgres.translate import (
+    DESCRIBE_AND_EXECUTE,
+    POISON_PARSE,
+    Planner,
+    Translator,
+    Unplanned,
+    UnplannedError,
+)
 from bailiwick.mounts.postgres.values import MaskPads
+from bailiwick.sql.plan import Plan
 
 Result = TypeVar("Result")
 Given = TypeVarTuple("Given")
-Phase = Literal["GATHERING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
+Phase = Literal["GATHERING", "PLANNING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
 
 HELD = 64 * 1024
 """A reply longer than this gets an intent and is streamed."""
@@ -58,6 +69,7 @@ _AHEAD = 64 * 1024
 
 _MALFORMED = (ProtocolError, struct.error, IndexError)
 """What is raised over a message that cannot be read."""
+_NO_FAILURE = (*_MALFORMED, UnplannedError)
 _BIND = ord("B")
 _longest: dict[int, int] = {
     ord("Q"): MAX_MESSAGE,
@@ -76,38 +88,8 @@ _longest: dict[int, int] = {
 }
 
 
-class Edge(Protocol):
-    """The sockets, as the state machine commands them."""
-
-    def send_client(self, data: bytes) -> None: ...
-    def send_server(self, data: bytes) -> None: ...
-    def read_client(self, on: bool) -> None:
-        """Go on or stop to read from the client."""
-        ...
-
-    def read_server(self, on: bool) -> None:
-        """Go on or stop to read from the server."""
-        ...
-
-    def cancel_server(self) -> None:
-        """Cancel what the server is running, and call `cancelled` once nothing can be hit by that any more."""
-        ...
-
-    def hold(self, held: Held) -> None:
-        """Keep a write as a held change, and call `held` with what the client is told."""
-        ...
-
-    def alarm(self, seconds: float | None) -> None:
-        """Call `alarmed` after so long, instead of what was asked for before; None: not at all."""
-        ...
-
-    def close(self, cancel: bool) -> None:
-        """Close both sides once what was sent has left; `cancel` what the server is running first."""
-        ...
-
-
 class Frontend:
-    """Events in: `client_data`, `server_data`, `server_lost`, `cut`, `client_lost`, and durable records."""
+    """Events in: `client_data`, `server_data`, `server_lost`, `cut`, `client_lost`, `planned`, durable records, …"""
 
     __slots__ = (
         "_ahead",
@@ -124,6 +106,7 @@ class Frontend:
         "_need",
         "_next",
         "_phase",
+        "_planned",
         "_reading_client",
         "_reading_server",
         "_records",
@@ -135,6 +118,7 @@ class Frontend:
         "_takes",
         "_translator",
         "_underway",
+        "_unplanned",
         "_unread",
     )
 
@@ -167,6 +151,10 @@ class Frontend:
         self._batch = translator.batch
         self._end = b""
         """What the client ended the batch with: SYNC, FLUSH, or nothing when it was too long."""
+        self._planned = 0
+        """Number of what is PLANNING, or was last."""
+        self._unplanned = ("", Unplanned("", ()))
+        """Under which scope, and what."""
         self._exchange: Exchange | None = None
         """What is RUNNING when it is not the batch."""
         self._next = 0
@@ -227,6 +215,18 @@ class Frontend:
                 return
         self._unread = data
         self._work()
+
+    def planned(self, number: int, plans: tuple[Plan | Denial, ...]) -> None:
+        """A text has been planned: the message that needs it is taken, and what came behind it."""
+        if self._phase == "PLANNING" and number == self._planned:
+            self._translator.give(*self._unplanned, plans)
+            self._gather_on()
+
+    def stop_planning(self) -> None:
+        """A cancel request for a statement that is being planned; for anything else it is none."""
+        if self._phase == "PLANNING":
+            self._translator.give(*self._unplanned, _CANCELLED)
+            self._gather_on()
 
     def server_data(self, data: bytes) -> None:
         """The server sent something."""
@@ -324,6 +324,9 @@ class Frontend:
             return self._gather()
         if phase == "RUNNING":
             return self._run()
+        if phase == "PLANNING":
+            self._pass_on()
+            return False
         if self._records.outstanding or phase == "CLOSED":
             return False
         if phase == "RECORDING":
@@ -339,47 +342,71 @@ class Frontend:
         """Take complete messages until the batch is complete. False: more has to be received."""
         data = self._unread
         if not data:
-            if not self._replies.steps and self._replies.held:
-                self._edge.send_client(self._replies.take())
-            if self._replies.ended:
-                self._give_up(b"")
+            self._pass_on()
             return False
+        unplanned = None
         pos, end = 0, len(data)
         takes, translator = self._takes, self._translator
-        while self._phase == "GATHERING" and end - pos >= 5:
-            kind = data[pos]
-            size: int = int32_at(data, pos + 1)[0]
-            if not 4 <= size <= _longest.get(kind, 0):
-                raise ProtocolError("a message of an unknown kind or of a wrong length")
-            after = pos + 1 + size
-            if after > end:
-                break
-            batch = translator.batch
-            if (self._skipping or batch.doomed) and self._takes_in_error(kind):
-                pos = after
-                continue
-            take = takes.get(kind)
-            if take is not None:
-                self._try(take, data[pos:after])
-                pos = after
-                if kind == _BIND and data.startswith(DESCRIBE_AND_EXECUTE, pos) and self._try(translator.run_bound):
-                    pos += len(DESCRIBE_AND_EXECUTE)
-                if batch.size > _BATCH_BYTES or batch.steps > _BATCH_STEPS:
-                    self._dispatch(b"")
-            elif self._take_other(kind, data[pos:after]):
-                pos = after
-        return self._keep(data, pos)
+        try:
+            while self._phase == "GATHERING" and end - pos >= 5:
+                kind = data[pos]
+                size: int = int32_at(data, pos + 1)[0]
+                if not 4 <= size <= _longest.get(kind, 0):
+                    raise ProtocolError("a message of an unknown kind or of a wrong length")
+                after = pos + 1 + size
+                if after > end:
+                    break
+                batch = translator.batch
+                if (self._skipping or batch.doomed) and self._takes_in_error(kind):
+                    pos = after
+                    continue
+                take = takes.get(kind)
+                if take is not None:
+                    self._try(take, data[pos:after])
+                    pos = after
+                    if kind == _BIND and data.startswith(DESCRIBE_AND_EXECUTE, pos) and self._try(translator.run_bound):
+                        pos += len(DESCRIBE_AND_EXECUTE)
+                    if batch.size > _BATCH_BYTES or batch.steps > _BATCH_STEPS:
+                        self._dispatch(b"")
+                elif self._take_other(kind, data[pos:after]):
+                    pos = after
+        except UnplannedError as error:  # the message stays where it is
+            unplanned = error.unplanned
+            self._phase = "PLANNING"
+        going_on = self._keep(data, pos)
+        if unplanned is not None:
+            self._have_planned(unplanned)
+        return going_on
+
+    def _have_planned(self, unplanned: Unplanned) -> None:
+        self._planned += 1
+        self._unplanned = (self._live.scope.id, unplanned)
+        self._edge.plan(unplanned, self._planned)
+
+    def _gather_on(self) -> None:
+        """Go on to gather, from the message that was not taken."""
+        self._phase = "GATHERING"
+        self._unread = bytes(self._ahead)
+        self._ahead.clear()
+        self._work()
+
+    def _pass_on(self) -> None:
+        """Pass on what the server says while nothing runs."""
+        if not self._replies.steps and self._replies.held:
+            self._edge.send_client(self._replies.take())
+        if self._replies.ended:
+            self._give_up(b"")
 
     def _try(self, take: Callable[[*Given], Result], *given: *Given) -> Result | None:
         """Have the translator take something. What it cannot is refused in its place, and the connection goes on."""
-        found = attempt("a message", take, *given, passing=_MALFORMED)
+        found = attempt("a message", take, *given, passing=_NO_FAILURE)
         if isinstance(found, Denial):
             self._translator.refuse(found)
             return None
         return found
 
     def _keep(self, data: bytes, pos: int) -> bool:
-        """Put away what is not used yet. True: a batch has been dispatched."""
+        """Put away what is not used yet. True: the phase is another one."""
         self._unread = b""
         self._need = 0
         if pos < len(data):
@@ -428,6 +455,7 @@ class Frontend:
     def _dispatch(self, end: bytes) -> None:
         """Run what has been gathered."""
         batch = self._translator.batch
+        self._translator.forget_given()
         if not batch.steps and end != codec.SYNC:
             return
         if batch.steps:
@@ -658,6 +686,7 @@ class Frontend:
         self._edge.close(running)
 
 
+_CANCELLED = Misuse("57014", "canceling statement due to user request")
 _FUNCTION_CALL = Denial(
     "statement_not_allowed",
     "the function call message is not supported",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
+from bailiwick.gateway.enforce import Enforcer, LiveSession
 from bailiwick.model.change import Asked, Previewed, Refused
 from bailiwick.model.decision import Denial, Hold, Queued
 from bailiwick.mounts.postgres import codec
@@ -20,14 +20,12 @@ from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import int16_at, int32_at
 from bailiwick.mounts.postgres.errors import denied
 from bailiwick.mounts.postgres.native import Depth
+from bailiwick.mounts.postgres.planning import Analysis
 from bailiwick.mounts.postgres.preview import Dry, preview
 from bailiwick.mounts.postgres.upstream import Address, Upstream
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
-from bailiwick.sql.plan import Bound, Plan
-from bailiwick.sql.preview import DryRun
-
-DryRuns = Callable[[Plan, LiveSession, str], DryRun | None]
-"""(plan, session, mount) → what a dry run of it executes; None: it cannot be run."""
+from bailiwick.sql.plan import Bound
+from bailiwick.sql.preview import RowsQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,9 @@ class Around(Protocol):
     @property
     def enforcer(self) -> Enforcer: ...
     @property
-    def dry_runs(self) -> DryRuns: ...
+    def analysis(self) -> Analysis: ...
     @property
     def pads(self) -> MaskPads: ...
-
-
-def no_dry_runs(plan: Plan, live: LiveSession, mount: str) -> DryRun | None:  # noqa: ARG001  # the signature of DryRuns
-    """Of a listener that has nothing to make dry runs with."""
-    return None
 
 
 async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> bytes:
@@ -67,9 +60,8 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
     def values(bound: tuple[Bound, ...]) -> bytes:
         return bound_values(bound, live.session, around.pads, datetime.now(UTC))
 
-    made = attempt("a dry run", around.dry_runs, held.prepared.plan, live, call.mount)
-    if isinstance(made, Denial):
-        return denied(made, "")
+    plan = held.prepared.plan
+    made = await around.analysis.dry_run(plan, live, call.mount)
     if made is None:
         queued = replace(queued, preview="count")  # so that it is looked at, and refused
 
@@ -77,10 +69,13 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
         if on.depth is not None:
             await on.depth.take(server, live)
 
+    async def rows(count: int) -> RowsQuery | None:
+        return await around.analysis.rows(plan, live, call.mount, count)
+
     async def run() -> Previewed | Refused:
         if made is None:
             return Refused(_UNKNOWN)
-        return await preview(Dry(held, made, queued, values), on.address, _settings(on, queued), take)
+        return await preview(Dry(held, made, queued, values, rows), on.address, _settings(on, queued), take)
 
     told = await around.enforcer.hold(live, call, asked_of(held, live, queued), run)
     return denied(told.denial, told.record, state=told.state)

@@ -114,6 +114,20 @@ def current(part: Part, by: Deciding) -> Prepared | None:
     return _decided_anew(part, by) if part.under != by.scope_id() else part
 
 
+def planned_anew(part: Prepared, by: Deciding) -> Prepared | None:
+    """Return the statement whose text `current` has to plan again; None when there is none."""
+    act = part.plan.act
+    found: Prepared | None = None
+    if isinstance(act, Fetch):
+        portal = by.names.portal(act.name.encode())
+        found = None if portal is None else portal.prepared
+    elif isinstance(act, Run):
+        found = by.names.statement(act.name.encode())
+    while isinstance(found, Running):
+        found = found.base
+    return None if found is None or found.scope == by.scope_id() else found
+
+
 def still(running: Running, by: Deciding) -> Prepared | None:
     """Return an EXECUTE that was bound before, after the policy changed."""
     base = by.current(running.base)

@@ -53,6 +53,8 @@ class Dry:
     queued: Queued
     values: Callable[[tuple[Bound, ...]], bytes]
     """Gives the gateway's own values as in a Bind."""
+    rows: Callable[[int], Awaitable[RowsQuery | None]]
+    """Number of keys → the query for their rows."""
 
 
 class _FailedError(Exception):
@@ -198,7 +200,7 @@ async def _dry_run(server: _Server, dry: Dry) -> Previewed | Refused:
     if refused is not None:
         return refused
     await server.command(b"SET CONSTRAINTS ALL IMMEDIATE")
-    query = made.rows(len(written.first))
+    query = await dry.rows(len(written.first)) if written.first else None
     after = {} if made.verb == "delete" else await _rows(server, dry, query, written.first)
     await server.command(b"ROLLBACK TO SAVEPOINT bailiwick_before")
     before = {} if made.verb == "create" else await _rows(server, dry, query, written.first)

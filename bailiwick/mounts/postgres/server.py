@@ -11,8 +11,8 @@ from bailiwick.gateway.enforce import Enforcer
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.connection import Connection, Surroundings, Target
 from bailiwick.mounts.postgres.frontend import LARGEST_RESULT
-from bailiwick.mounts.postgres.holding import DryRuns, no_dry_runs
 from bailiwick.mounts.postgres.keys import CancelKeys
+from bailiwick.mounts.postgres.planning import NO_ANALYSIS, Analysis
 from bailiwick.mounts.postgres.tls import offer_protocol
 from bailiwick.mounts.postgres.translate import Planner
 from bailiwick.mounts.postgres.values import MaskPads
@@ -119,9 +119,12 @@ async def serve_postgres(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     bounds: Bounds = Bounds(),
-    dry_runs: DryRuns = no_dry_runs,
+    analysis: Analysis = NO_ANALYSIS,
 ) -> Server:
-    """Listen for PostgreSQL clients. `targets` is looked up at every connection, so its owner may change it."""
+    """Listen for PostgreSQL clients. `targets` is looked up at every connection, so its owner may change it.
+
+    `analysis` makes the plans that `planner` does not know.
+    """
     if tls is not None:
         offer_protocol(tls)
     server = Server(bounds)
@@ -135,7 +138,7 @@ async def serve_postgres(
         bounds.login_timeout,
         bounds.statement_timeout,
         bounds.largest_result,
-        dry_runs,
+        analysis,
     )
     await server.start(around, host, port)
     return server

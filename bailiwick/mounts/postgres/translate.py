@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -39,8 +40,9 @@ class Planner(Protocol):
 
     def __call__(
         self, text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()
-    ) -> tuple[Plan | Denial, ...]:
-        """Return one entry for each statement of the text, in order. Empty: no statement.
+    ) -> tuple[Plan | Denial, ...] | None:
+        """Return one entry for each statement of the text, in order. Empty: no statement. None: not known yet, it has
+        to be made.
 
         `declared`: oids of the types that the client declares its first parameters with; 0 for those left open."""
         ...
@@ -55,6 +57,22 @@ _CACHED_LENGTH = 8192
 _NOTHING = Plan(kind="EMPTY", sql="", first=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Unplanned:
+    """A text without a plan. `declared`: as for a `Planner`."""
+
+    text: str
+    declared: tuple[int, ...]
+
+
+class UnplannedError(Exception):
+    """A text has no plan yet. The message that needs it has changed nothing: it is taken again once there is one."""
+
+    def __init__(self, unplanned: Unplanned) -> None:
+        super().__init__("a text has no plan yet")
+        self.unplanned = unplanned
+
+
 class Translator:
     """Fills `batch`. The caller replaces it when it has been taken."""
 
@@ -63,6 +81,7 @@ class Translator:
         "_cache_scope",
         "_clock",
         "_enforcer",
+        "_given",
         "_kin",
         "_live",
         "_mount",
@@ -95,6 +114,8 @@ class Translator:
         self._cache_scope = ""
         self._kin: dict[str, Prepared] = {}
         """Statement without its literals → the last one prepared of those that differ in literals only."""
+        self._given: dict[tuple[str, Unplanned], tuple[Plan | Denial, ...] | Misuse] = {}
+        """(scope, what had no plan) → what was made for the message that is being taken."""
         self.batch = Batch()
         self.names = Names()
         self.purpose = ""
@@ -240,6 +261,7 @@ class Translator:
 
     def query(self, found: list[Prepared]) -> None:
         """Take the statements of a Query."""
+        self._foresee(found)
         for each in found:
             prepared = each if each.scope else self.current(each)
             if prepared is not None and prepared.plan.groupings:
@@ -261,6 +283,13 @@ class Translator:
             self._add_execute(_EXECUTE_UNNAMED, prepared, portal)
             if batch.doomed:
                 return
+
+    def _foresee(self, found: list[Prepared]) -> None:
+        """Raise UnplannedError if a statement needs a plan that is not known, before any of them is taken."""
+        for each in found:
+            anew = None if each.scope else named.planned_anew(each, self)
+            if anew is not None:
+                self._entries(anew.text.decode(), anew.declared)
 
     def refuse(self, denial: Denial, statement: str = "", request: Request | None = None) -> None:
         """Record the denial and make the batch fail with it, where the refused message stood."""
@@ -298,25 +327,51 @@ class Translator:
             self._cache[key] = found
         return found
 
+    def give(self, scope: str, unplanned: Unplanned, plans: tuple[Plan | Denial, ...] | Misuse) -> None:
+        """Take what was made for an `UnplannedError`: the message that needs it is taken next."""
+        self._given[scope, unplanned] = plans
+
+    def forget_given(self) -> None:
+        """The messages that needed what was given have been taken."""
+        if self._given:
+            self._given.clear()
+
     def _decided(self, text: bytes, scope: str, types: bytes) -> list[Prepared] | None:
         try:
             readable = text.decode()
         except UnicodeDecodeError:
             self.misused(Misuse("22021", "the statement is not valid UTF-8"))
             return None
-        plans = self._plans(readable, types) or (_NOTHING,)
-        for plan in plans:
-            if isinstance(plan, Denial):
-                self.refuse(plan, without_literals(readable))
-                return None
-        found = self._allowed(text, [plan for plan in plans if isinstance(plan, Plan)], scope)
+        plans = self._plans(readable, types)
+        found = None if plans is None else self._allowed(text, plans or [_NOTHING], scope)
         for each in found or ():
             each.declared = types
         return found
 
-    def _plans(self, text: str, types: bytes) -> tuple[Plan | Denial, ...]:
+    def _plans(self, text: str, types: bytes) -> list[Plan] | None:
+        """Return the plans of a text; None when it is refused, and the batch then fails. Raises UnplannedError."""
+        entries = self._entries(text, types)
+        if isinstance(entries, Misuse):
+            self.misused(entries)
+            return None
+        found: list[Plan] = []
+        for entry in entries:
+            if isinstance(entry, Denial):
+                self.refuse(entry, without_literals(text))
+                return None
+            found.append(entry)
+        return found
+
+    def _entries(self, text: str, types: bytes) -> tuple[Plan | Denial, ...] | Misuse:
+        """Return what is known of a text. Raises UnplannedError when that is nothing."""
         declared = tuple(codec.int32_at(types, place)[0] & 0xFFFFFFFF for place in range(2, len(types) - 3, 4))
+        unplanned = Unplanned(text, declared)
+        given = self._given.get((self._live.scope.id, unplanned)) if self._given else None
+        if given is not None:
+            return given
         plans = attempt("planning a statement", self._planner, text, self._live, self._mount, declared)
+        if plans is None:
+            raise UnplannedError(unplanned)
         return (plans,) if isinstance(plans, Denial) else plans
 
     def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
@@ -367,12 +422,7 @@ class Translator:
     def planned(self, text: bytes, index: int, types: bytes) -> Plan | None:
         """Plan one statement of a text again; None when it is refused, and the batch then fails."""
         plans = self._plans(text.decode(), types)
-        for plan in plans:
-            if isinstance(plan, Denial):
-                self.refuse(plan, without_literals(text.decode()))
-                return None
-        plan = plans[index]
-        return None if isinstance(plan, Denial) else plan
+        return None if plans is None else plans[index]
 
     def current(self, prepared: Prepared) -> Prepared | None:
         """Return the statement as it stands under the policy in force; None when it may not run: the batch fails."""
