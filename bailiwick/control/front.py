@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bailiwick.control.api import ROOT, Api, description
+from bailiwick.control.authzen import AuthZen
+from bailiwick.control.callers import Callers
 from bailiwick.control.clients import Clients
 from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth, Parts
@@ -64,7 +67,12 @@ class ControlFront:
         opener, tokens = running.opener, running.tokens
         parts = Parts(lambda: self.url, clients, issuers, tokens, sessions, opener, lambda: self._places(running))
         oauth = OAuth(parts)
-        await self._listening.start(Application(checks_of(self._config.api), _routes(oauth)))
+        callers = Callers(oauth, issuers, sessions)
+        zen = AuthZen(callers, sessions, lambda: self.url)
+        api = Api(callers, lambda: running.desk, self._config.ledger_file)
+        described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
+        routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
+        await self._listening.start(Application(checks_of(self._config.api), routes))
 
     async def stop(self) -> None:
         """Take no more clients, let what is in flight end."""
@@ -96,6 +104,14 @@ def _routes(oauth: OAuth) -> Routes:
         "/oauth/token": {"POST": oauth.token},
         "/oauth/introspect": {"POST": oauth.introspect},
         "/oauth/revoke": {"POST": oauth.revoke},
+    }
+
+
+def _decisions(zen: AuthZen) -> Routes:
+    return {
+        "/.well-known/authzen-configuration": {"GET": _published(zen.metadata)},
+        "/access/v1/evaluation": {"POST": zen.evaluation},
+        "/access/v1/evaluations": {"POST": zen.evaluations},
     }
 
 

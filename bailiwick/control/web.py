@@ -29,6 +29,8 @@ class Asked:
     """By names in small letters."""
     body: bytes = field(repr=False)
     peer: str = ""
+    part: str = ""
+    """What stands in the path in the place of the route's `*`."""
 
     @property
     def bearer(self) -> str | None:
@@ -54,7 +56,7 @@ class Reply:
 
 Handler = Callable[[Asked], Awaitable[Reply]]
 Routes = Mapping[str, Mapping[str, Handler]]
-"""Path → method → who answers. A path may end in `/*`: one further part."""
+"""Path → method → who answers. One part of a path may be `*`: any text."""
 
 
 def problem(status: int, code: str, message: str, remedy: str = "") -> Reply:
@@ -99,7 +101,7 @@ class Application:
         path, method = str(scope["path"]), str(scope["method"])
         if cast("bytes", scope.get("raw_path", path.encode())).partition(b"?")[0] != path.encode("utf-8", "replace"):
             return problem(404, "protocol", "there is nothing at this path")  # `%` would give it two spellings
-        found = self._routes.get(path) or self._routes.get(path.rpartition("/")[0] + "/*")
+        found, part = self._route(path)
         if found is None:
             return problem(404, "protocol", "there is nothing at this path")
         handler = found.get("GET" if method == "HEAD" else method)
@@ -112,13 +114,26 @@ class Application:
         if body is None:
             return problem(413, "protocol", f"the body is longer than {largest_body} bytes")
         peer = cast("tuple[str, int] | None", scope.get("client"))
-        asked = Asked(method, path, query, headers, body, "" if peer is None else f"{peer[0]}:{peer[1]}")
+        asked = Asked(method, path, query, headers, body, "" if peer is None else f"{peer[0]}:{peer[1]}", part)
         try:
             return await handler(asked)
         except BailiwickError as error:
             _log.info("refused %s %s: %s", method, path, error.code)
             status = _statuses.get(error.code, 400)
             return problem(status, error.code, error.message, error.remedy)
+
+    def _route(self, path: str) -> tuple[Mapping[str, Handler] | None, str]:
+        """Return who answers at a path, and what stands in the place of its `*`."""
+        found = self._routes.get(path)
+        parts = path.split("/")
+        for place in range(len(parts) - 1, 0, -1):
+            if found is not None:
+                break
+            if parts[place]:
+                found = self._routes.get("/".join([*parts[:place], "*", *parts[place + 1 :]]))
+                if found is not None:
+                    return found, parts[place]
+        return found, ""
 
 
 _statuses = {"backend": 502, "ledger": 503, "config": 503}

@@ -96,6 +96,7 @@ class Desk:
     rig: Rig
     provider: Provider
     oauth: OAuth
+    issuers: Issuers
     signer: OKPKey
     """The private key of the client that signs assertions."""
 
@@ -179,7 +180,7 @@ async def make_desk(folder: Path) -> Desk:
     issuers = Issuers({"login": issuer}, rig.clock, provider.fetch)
     places = {"https://tools.example/mcp": ("crm",)}
     oauth = OAuth(Parts(lambda: URL, clients, issuers, rig.tokens, rig.sessions, rig.opener, lambda: places))
-    return Desk(rig, provider, oauth, signer)
+    return Desk(rig, provider, oauth, issuers, signer)
 
 
 def none_token(claims: Mapping[str, object], algorithm: str = "none", signature: str = "") -> str:

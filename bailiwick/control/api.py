@@ -1,0 +1,264 @@
+"""`/api/v1`: what the command line does over the admin socket, over HTTP, for those with a role."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import bailiwick
+from bailiwick.control.callers import Callers
+from bailiwick.control.web import Asked, Handler, Json, Reply, Routes, json_object, problem
+from bailiwick.errors import ProtocolError
+from bailiwick.gateway.desk import Desk
+from bailiwick.gateway.identity import Role
+from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.wire import Fields
+from bailiwick.gateway.wire import Json as WireJson
+
+Kind = Literal["flag", "text", "texts", "named", "claims", "number"]
+ROOT = "/api/v1"
+_most_records = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter of an operation: in the path (`*`), the query of a GET, or the body of a POST."""
+
+    name: str
+    kind: Kind
+    says: str
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation, as the desk answers it."""
+
+    method: str
+    path: str
+    """With `*` in the place of `of`."""
+    role: Role
+    says: str
+    do: str = ""
+    """The desk's request; empty: it is about the ledger."""
+    of: str = ""
+    """What stands in the path in the place of `*`."""
+    fields: tuple[Field, ...] = ()
+
+
+_everything = (Field("all", "flag", "also those that have ended"),)
+_opening = (
+    Field("agent", "text", "the agent that acts", needed=True),
+    Field("task", "text", "the task that it does"),
+    Field("user", "text", "the person it is done for"),
+    Field("groups", "texts", "the person's groups"),
+    Field("claims", "claims", "the person's claims"),
+    Field("tenant", "text", "the tenant"),
+    Field("values", "named", "values of the task"),
+    Field("ttl", "text", "how long at most, e.g. 30m"),
+    Field("mounts", "texts", "the mounts it is for"),
+)
+_filters = (
+    *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
+    *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
+    Field("limit", "number", "at most so many, the newest"),
+)
+operations: tuple[Operation, ...] = (
+    Operation("GET", "/status", "viewer", "How the gateway stands", "status"),
+    Operation("GET", "/sessions", "viewer", "The sessions, the newest first", "session.list", fields=_everything),
+    Operation("POST", "/sessions", "opener", "Open a session", "session.open", fields=_opening),
+    Operation("GET", "/sessions/*", "viewer", "A session, and what it may do", "session.show", "session"),
+    Operation("POST", "/sessions/*/close", "opener", "Close a session that is done", "session.close", "session"),
+    Operation("POST", "/sessions/*/revoke", "opener", "Revoke a session at once", "session.revoke", "session"),
+    Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
+    Operation("GET", "/changes", "auditor", "Held changes", "change.list", fields=_everything),
+    Operation("GET", "/changes/*", "auditor", "A held change in full", "change.show", "change"),
+    Operation("GET", "/ledger/records", "auditor", "Records that meet all conditions", fields=_filters),
+    Operation("GET", "/ledger/records/*", "auditor", "A record", of="record"),
+    Operation("GET", "/ledger/records/*/proof", "auditor", "The proof that a record is in the ledger", of="record"),
+    Operation("GET", "/ledger/checkpoint", "auditor", "The current signed checkpoint"),
+)
+
+
+class Api:
+    """The operations."""
+
+    def __init__(self, callers: Callers, desk: Callable[[], Desk | None], ledger: Path) -> None:
+        self._callers = callers
+        self._desk = desk
+        self._ledger = ledger
+
+    def routes(self) -> Routes:
+        """Return who answers which path."""
+        found: dict[str, dict[str, Handler]] = {}
+        for each in operations:
+            found.setdefault(ROOT + each.path, {})[each.method] = self._handler(each)
+        return found
+
+    def _handler(self, operation: Operation) -> Handler:
+        async def answer(asked: Asked) -> Reply:
+            caller = await self._callers.allowed(asked, operation.role)
+            if isinstance(caller, Reply):
+                return caller
+            given = _given(operation, asked)
+            if isinstance(given, Reply):
+                return given
+            if operation.do:
+                return await self._at_desk(operation, given, caller.name)
+            return await asyncio.to_thread(self._of_ledger, operation, given)
+
+        return answer
+
+    async def _at_desk(self, operation: Operation, given: Mapping[str, WireJson], caller: str) -> Reply:
+        desk = self._desk()
+        if desk is None:
+            return problem(503, "config", "the gateway is starting")
+        return Reply(200, cast("Json", await desk.answer(operation.do, Fields(given), caller)))
+
+    def _of_ledger(self, operation: Operation, given: Mapping[str, WireJson]) -> Reply:
+        with closing(open_reader(self._ledger)) as reader:
+            if operation.path == "/ledger/checkpoint":
+                return Reply(200, {"checkpoint": reader.checkpoint()})
+            if not operation.of:
+                return Reply(200, {"records": [_record(each.body, each.seq) for each in reader.query(_query(given))]})
+            found = next(iter(reader.query(Query(id=str(given["record"]), limit=1))), None)
+            if found is None:
+                return problem(404, "ledger", "there is no such record", "see `/api/v1/ledger/records`")
+            if operation.path.endswith("/proof"):
+                return Reply(200, {"proof": reader.prove(found.seq).text()})
+            return Reply(200, {"record": _record(found.body, found.seq)})
+
+
+def _record(body: bytes, seq: int) -> Json:
+    return {"seq": seq, **cast("dict[str, Json]", json.loads(body))}
+
+
+def _query(given: Mapping[str, WireJson]) -> Query:
+    texts = {name: str(value) for name, value in given.items() if name != "limit"}
+    decision = texts.get("decision", "")
+    if decision not in ("", "allow", "deny", "hold"):
+        raise ProtocolError("`decision` is none of allow, deny, hold")
+    return Query(
+        agent=texts.get("agent", ""),
+        user=texts.get("user", ""),
+        session=texts.get("session", ""),
+        task=texts.get("task", ""),
+        resource=texts.get("resource", ""),
+        action=texts.get("action", ""),
+        decision=decision,
+        code=texts.get("code", ""),
+        kind=texts.get("kind", ""),
+        limit=cast("int", given.get("limit", 100)),
+    )
+
+
+def _given(operation: Operation, asked: Asked) -> dict[str, WireJson] | Reply:
+    """Return the parameters of a request; each is checked by whoever takes it."""
+    known = {field.name: field for field in operation.fields}
+    found: dict[str, WireJson] = {}
+    if operation.method == "GET":
+        for name, text in asked.query.items():
+            field = known.get(name)
+            value = None if field is None else _from_query(field, text)
+            if value is None:
+                return problem(400, "protocol", "a parameter of the query is not known, or of another kind")
+            found[name] = value
+    elif asked.body:
+        if asked.media != "application/json":
+            return problem(415, "protocol", "the body is to be `application/json`")
+        body = json_object(asked)
+        if body is None or asked.query:
+            return problem(400, "protocol", "the body is not an object of JSON, or there is a query too")
+        found.update(cast("dict[str, WireJson]", body))
+    elif asked.query:
+        return problem(400, "protocol", "there is no query here")
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        return problem(400, "protocol", "a field is not known", ", ".join(known) or "there is none")
+    if operation.of:
+        found[operation.of] = asked.part
+    return found
+
+
+def _from_query(field: Field, text: str) -> WireJson:
+    if field.kind == "flag":
+        return {"true": True, "false": False}.get(text)
+    if field.kind == "number":
+        fine = text.isascii() and text.isdigit() and len(text) < 5 and 0 < int(text) <= _most_records
+        return int(text) if fine else None
+    return text if 0 < len(text) <= 500 and "\0" not in text else None
+
+
+_schemas: Mapping[Kind, Mapping[str, Json]] = {
+    "flag": {"type": "boolean"},
+    "text": {"type": "string"},
+    "texts": {"type": "array", "items": {"type": "string"}},
+    "named": {"type": "object", "additionalProperties": {"type": "string"}},
+    "claims": {
+        "type": "object",
+        "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    },
+    "number": {"type": "integer", "minimum": 1, "maximum": _most_records},
+}
+
+
+def description(url: str) -> Mapping[str, Json]:
+    """Return the OpenAPI description."""
+    paths: dict[str, dict[str, Json]] = {}
+    for each in operations:
+        path = ROOT + each.path.replace("*", "{" + each.of + "}")
+        paths.setdefault(path, {})[each.method.lower()] = _described(each)
+    scheme: Json = {"type": "http", "scheme": "bearer"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Bailiwick", "version": bailiwick.__version__},
+        "servers": [{"url": url}],
+        "security": [{"token": []}],
+        "components": {"securitySchemes": {"token": scheme}},
+        "paths": paths,
+    }
+
+
+def _described(operation: Operation) -> Json:
+    parameters: list[Json] = []
+    if operation.of:
+        text: Json = {"type": "string", "minLength": 1}
+        parameters.append({"name": operation.of, "in": "path", "required": True, "schema": text})
+    errors: Sequence[tuple[str, str]] = (
+        ("400", "what was asked for is wrong, or refused"),
+        ("401", "no token that counts"),
+        ("403", f"without the role {operation.role}"),
+        ("404", "there is no such thing"),
+        ("415", "the body is not JSON"),
+        ("503", "not at the moment"),
+    )
+    told: dict[str, Json] = {"200": {"description": "done", "content": {"application/json": {"schema": {}}}}}
+    for status, says in errors:
+        told[status] = {"description": says, "content": {"application/problem+json": {"schema": {}}}}
+    found: dict[str, Json] = {"summary": operation.says, "operationId": _name(operation), "responses": told}
+    if operation.method == "GET":
+        for field in operation.fields:
+            schema = _schemas[field.kind]
+            parameters.append({"name": field.name, "in": "query", "description": field.says, "schema": schema})
+    elif operation.fields:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _object(operation)}}}
+    return {**found, "parameters": parameters} if parameters else found
+
+
+def _object(operation: Operation) -> Json:
+    properties: dict[str, Json] = {
+        field.name: {**_schemas[field.kind], "description": field.says} for field in operation.fields
+    }
+    needed: list[Json] = [field.name for field in operation.fields if field.needed]
+    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+
+
+def _name(operation: Operation) -> str:
+    parts = [part for part in operation.path.split("/") if part and part != "*"]
+    one = "One" if operation.path.endswith("*") else ""
+    return operation.method.lower() + "".join(part.capitalize() for part in parts) + one

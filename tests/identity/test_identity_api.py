@@ -1,0 +1,131 @@
+"""The API over HTTP: who may do what, and that it says the same as the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+from identity_world import SECRET, Answer, World, call
+
+pytestmark = pytest.mark.xdist_group("identity-api")
+
+
+def base(world: World) -> str:
+    fronts = cast("Mapping[str, Mapping[str, str]]", world.gateway.admin.ask("status", {})["fronts"])
+    return f"http://127.0.0.1:{fronts['api']['port']}"
+
+
+def token_of(world: World, client: str) -> str:
+    """Return a client's token for the API."""
+    form = {"grant_type": "client_credentials", "resource": "bailiwick:api", "client_id": client}
+    status, _, body = call(f"{base(world)}/oauth/token", {**form, "client_secret": SECRET})
+    assert status == 200, body
+    return str(body["access_token"])
+
+
+def post(world: World, path: str, body: object, token: str) -> Answer:
+    return call(f"{base(world)}{path}", json.dumps(body).encode(), token)
+
+
+def test_operations_need_their_roles(world: World) -> None:
+    admin, watcher, desk = token_of(world, "admin"), token_of(world, "watcher"), world.gateway.open_session("desk-bot")
+    url = f"{base(world)}/api/v1"
+    for path, expected in (("/status", (200, 200)), ("/sessions", (200, 200)), ("/ledger/records", (200, 403))):
+        assert tuple(call(url + path, None, each)[0] for each in (admin, watcher)) == expected
+        for nobody in ("", "x", desk.token, admin[:-3] + "AAA"):
+            status, headers, _ = call(url + path, None, nobody)
+            assert (status, "www-authenticate" in headers) in ((401, True), (403, False))
+    assert post(world, "/api/v1/sessions", {"agent": "desk-bot"}, watcher)[0] == 403
+
+
+def test_people_have_the_roles_of_their_groups(world: World) -> None:
+    url = f"{base(world)}/api/v1/ledger/records"
+    assert call(url, None, world.id_token("eve"))[0] == 200
+    assert call(url, None, world.id_token("ada"))[0] == 403
+    assert call(url, None, world.id_token("eve", "another-app"))[0] == 401
+
+
+def test_session_is_opened_shown_and_revoked_as_on_the_command_line(world: World) -> None:
+    admin = token_of(world, "admin")
+    asked = {"agent": "desk-bot", "task": "look", "user": "ada", "groups": ["support"], "claims": {"region": "EU"}}
+    status, _, opened = post(world, "/api/v1/sessions", {**asked, "tenant": "4"}, admin)
+    assert status == 200, opened
+    session = cast("Mapping[str, object]", opened["session"])
+    told = world.rows(str(opened["token"]))
+    assert "canary-eu-four" in told
+    assert "canary-us-four" not in told
+    url = f"{base(world)}/api/v1/sessions"
+    shown = call(f"{url}/{session['id']}", None, admin)[2]
+    assert shown["words"] == world.gateway.admin.ask("session.show", {"session": str(session["id"])})["words"]
+    assert post(world, f"/api/v1/sessions/{session['id']}/revoke", {}, admin)[0] == 200
+    assert call(world.mcp, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}', str(opened["token"]))[0] == 401
+    status, headers, refused = post(world, "/api/v1/sessions", {**asked, "groups": ["sales"]}, admin)
+    assert (status, refused["code"]) == (400, "action_not_granted")
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_ledger_is_asked_shown_and_proven(world: World) -> None:
+    admin = token_of(world, "admin")
+    url = f"{base(world)}/api/v1/ledger"
+    records = cast(
+        "list[dict[str, object]]", call(f"{url}/records?kind=token.issued&limit=5", None, admin)[2]["records"]
+    )
+    assert {each["kind"] for each in records} == {"token.issued"}
+    one = str(records[0]["id"])
+    assert call(f"{url}/records/{one}", None, admin)[2]["record"] == records[0]
+    assert str(call(f"{url}/records/{one}/proof", None, admin)[2]["proof"]).startswith("c2sp.org/tlog-proof")
+    assert "checkpoint" in call(f"{url}/checkpoint", None, admin)[2]
+    assert call(f"{url}/records/rec_x", None, admin)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/sessions?al=true", 400),
+        ("/api/v1/sessions?all=yes", 400),
+        ("/api/v1/sessions?all=true&all=true", 400),
+        ("/api/v1/ledger/records?limit=0", 400),
+        ("/api/v1/ledger/records?limit=99999", 400),
+        ("/api/v1/ledger/records?decision=maybe", 400),
+        ("/api/v1/sessions/ses_nobody", 400),
+        ("/api/v1/%73tatus", 404),
+        ("/api/v1/nothing", 404),
+        ("/api/v1", 404),
+        ("/api/v1/sessions?all=true", 200),
+    ],
+)
+def test_what_is_asked_wrongly_is_an_error_of_the_caller(world: World, path: str, status: int) -> None:
+    assert call(base(world) + path, None, token_of(world, "admin"))[0] == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"agent":7}', b'{"agent":"desk-bot","agent":"x"}', b'{"agent":"desk-bot","x":1}', b"\xff"],
+)
+def test_bodies_that_say_something_else_open_nothing(world: World, body: bytes) -> None:
+    status, _, told = call(f"{base(world)}/api/v1/sessions", body, token_of(world, "admin"))
+    assert status == 400
+    assert "token" not in told
+
+
+def test_description_has_every_operation_and_needs_no_token(world: World) -> None:
+    status, _, described = call(f"{base(world)}/api/v1/openapi.json")
+    assert status == 200
+    paths = cast("Mapping[str, Mapping[str, object]]", described["paths"])
+    assert {
+        "/api/v1/status",
+        "/api/v1/sessions/{session}/revoke",
+        "/api/v1/ledger/records/{record}/proof",
+    } <= paths.keys()
+
+
+def test_decisions_are_given_over_http_and_their_metadata_is_found(world: World) -> None:
+    metadata = call(f"{base(world)}/.well-known/authzen-configuration")[2]
+    subject = {"type": "agent", "id": "desk-bot", "properties": {"task": "look"}}
+    asked = {"subject": subject, "action": {"name": "read"}, "resource": {"type": "orders"}}
+    endpoint = str(metadata["access_evaluation_endpoint"])
+    told = call(endpoint, json.dumps(asked).encode(), token_of(world, "watcher"))
+    assert (told[0], told[2]["decision"]) == (200, True)
+    assert call(endpoint, json.dumps(asked).encode())[0] == 401
