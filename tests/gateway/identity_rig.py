@@ -188,3 +188,9 @@ def none_token(claims: Mapping[str, object], algorithm: str = "none", signature:
     parts = [json.dumps({"alg": algorithm, "kid": "r1"}), json.dumps(claims)]
     encoded = [base64.urlsafe_b64encode(each.encode()).decode().rstrip("=") for each in parts]
     return ".".join([*encoded, signature])
+
+
+def spoiled(token: str) -> str:
+    """Return a token with another signature. Its first character counts whole; of the last one not every bit does."""
+    head, _, signature = token.rpartition(".")
+    return f"{head}.{'B' if signature[0] != 'B' else 'C'}{signature[1:]}"

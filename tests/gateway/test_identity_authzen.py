@@ -153,7 +153,8 @@ async def test_batches_share_what_stands_beside_them(desk: Desk, semantic: str |
 async def test_one_wrong_evaluation_denies_itself_alone(desk: Desk) -> None:
     session, _ = await a_session(desk)
     good = question(session, {"type": "tickets", "properties": OWN})
-    body = {"evaluations": [good, {**good, "action": {}}, {"resource": 7}]}
+    odd: list[Body] = [good, {**good, "action": cast("Body", {})}, {"resource": 7}]
+    body: Body = {"evaluations": odd}
     _, told = await ask(desk, body, path="evaluations")
     first, second, third = cast("list[Body]", told["evaluations"])
     assert (first["decision"], second["decision"], third["decision"]) == (True, False, False)
@@ -166,11 +167,18 @@ async def test_batch_without_evaluations_is_a_single_one(desk: Desk) -> None:
     assert (await ask(desk, good, path="evaluations"))[1]["decision"] is True
 
 
-@pytest.mark.parametrize(
-    "body",
-    [[], {}, {"subject": {}}, {"subject": "x", "action": {"name": "read"}, "resource": {"type": "t"}}]
-    + [{"evaluations": 7}, {"evaluations": [1]}, {"evaluations": [{}] * 101}]
-    + [{"evaluations": [{}], "options": {"evaluations_semantic": "any"}}],
+_WRONG = (
+    "[]",
+    "{}",
+    '{"subject": {}}',
+    '{"subject": "x", "action": {"name": "read"}, "resource": {"type": "t"}}',
+    '{"evaluations": 7}',
+    '{"evaluations": [1]}',
+    '{"evaluations": [' + ",".join(["{}"] * 101) + "]}",
+    '{"evaluations": [{}], "options": {"evaluations_semantic": "any"}}',
 )
-async def test_requests_in_another_shape_are_errors(desk: Desk, body: object) -> None:
-    assert (await ask(desk, body, path="evaluations"))[0] == 400
+
+
+@pytest.mark.parametrize("text", _WRONG)
+async def test_requests_in_another_shape_are_errors(desk: Desk, text: str) -> None:
+    assert (await ask(desk, json.loads(text), path="evaluations"))[0] == 400
