@@ -67,8 +67,8 @@ def _until_told(folder: Path, story: Story, *, keep: bool) -> Result:
     from bailiwick.mounts.sql.front import SqlMounts
 
     def fronts(config: GatewayConfig) -> Sequence[Front]:
-        databases = SqlMounts(config)
-        return [PostgresFront(config), databases, McpFront(config, databases), PythonFront(config)]
+        postgres, databases = PostgresFront(config), SqlMounts(config)
+        return [postgres, databases, McpFront(config, [postgres.questions, databases]), PythonFront(config)]
 
     async def run() -> Result:
         told = asyncio.Event() if keep else None

@@ -60,8 +60,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
                 typer.echo(f"{front.name}: {host}:{port}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
-    databases = SqlMounts(config)
-    control = ControlFront(config)
-    served = McpFront(config, databases, lambda: control.url)
-    fronts = [PostgresFront(config), databases, served, PythonFront(config), control]
+    postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config)
+    served = McpFront(config, [postgres.questions, databases], lambda: control.url)
+    fronts = [postgres, databases, served, PythonFront(config), control]
     await run_until_told(policy, config, os.environ, fronts, started)

@@ -78,6 +78,8 @@ class GatewayConfig:
     admin_socket: Path
     postgres: PostgresListener
     mcp: WebListener
+    mcp_always: bool
+    """Whether it also listens for a policy that has neither tools nor mounts of kind `sql`."""
     mcp_url: str
     """Where MCP clients find it, if not at its address; else empty."""
     api: WebListener | None
@@ -218,6 +220,7 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
         mcp=web("mcp"),
+        mcp_always=text("mcp.listen") == "always",
         mcp_url=text("mcp.url").rstrip("/"),
         api=web("api") if values["api.port"] != "" else None,
         issuers=identity.issuers,

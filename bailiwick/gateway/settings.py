@@ -61,6 +61,13 @@ def parse_environment(text: str) -> str:
     return text
 
 
+def parse_listening(text: str) -> str:
+    """Return `auto` or `always`, or ConfigError."""
+    if text not in ("auto", "always"):
+        raise ConfigError(f"`{text}` does not say when to listen", remedy="write `auto` or `always`")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One setting. `default` is what holds when neither the file nor the environment says anything."""
@@ -85,7 +92,8 @@ keys: Mapping[str, Key] = {
     "postgres.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
     "postgres.tls_key": Key(str, "", "PEM private key of the certificate"),
     "mcp.host": Key(str, "127.0.0.1", "address that agents' MCP clients connect to"),
-    "mcp.port": Key(parse_port, "6433", "its port; 0 takes a free one; used when the policy has tools"),
+    "mcp.port": Key(parse_port, "6433", "its port; 0 takes a free one; see `mcp.listen`"),
+    "mcp.listen": Key(parse_listening, "auto", "auto: when the policy has tools or `sql` mounts; always"),
     "mcp.hosts": Key(str, "", "further names, with commas, by which clients may call it (`Host`)"),
     "mcp.origins": Key(str, "", "web origins, with commas, whose pages may call it; empty: none"),
     "mcp.url": Key(str, "", "its URL for clients, with the path /mcp, where that is not its address"),

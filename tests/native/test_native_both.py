@@ -22,7 +22,8 @@ from bailiwick.gateway.run import running
 from bailiwick.mounts.postgres.front import PostgresFront
 from tests.native.native_desk import POLICY, SCRIPT
 from tests.support.canary import leaks
-from tests.support.gateway import RunningGateway, prepare_gateway
+from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
+from tests.support.mcp_client import McpClient
 from tests.support.postgres import Database, Server
 
 BOTH = POLICY.replace("    sql: true\n", "    sql: true\n    enforce: both\n")
@@ -33,20 +34,23 @@ class Both:
     database: Database
     gateway: RunningGateway
 
-    def session(self, tenant: str = "10") -> psycopg.Connection:
-        """Open a session of the support bot, and a connection with it."""
+    def opened(self, tenant: str = "10") -> Credentials:
+        """Open a session of the support bot."""
         groups, values = ("north", "south"), {"customer_id": "1"}
-        opened = self.gateway.open_session(
+        return self.gateway.open_session(
             "support-bot", task="handle-ticket", user="grace", groups=groups, tenant=tenant, values=values
         )
-        return psycopg.connect(opened.url(), autocommit=True)
+
+    def session(self, tenant: str = "10") -> psycopg.Connection:
+        """Open a session of the support bot, and a connection with it."""
+        return psycopg.connect(self.opened(tenant).url(), autocommit=True)
 
 
 @pytest.fixture(scope="module")
 def both(postgres: Server) -> Iterator[Both]:
     database = postgres.create(SCRIPT)
     folder = Path(tempfile.mkdtemp(prefix="bwnative"))
-    gateway = prepare_gateway(folder, BOTH, {"CRM_URL": database.url()})
+    gateway = prepare_gateway(folder, BOTH, {"CRM_URL": database.url(), "BAILIWICK_MCP_LISTEN": "always"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRM_URL", database.url())
         _command("apply", gateway)
@@ -115,6 +119,19 @@ def test_the_connection_itself_is_limited(both: Both, agent: Run) -> None:
     finally:
         both.database.script(f"GRANT SELECT ON {view} TO {role}")
     assert agent("SELECT count(*) FROM notes") == [(1,)]
+
+
+def test_what_comes_through_the_tool_is_limited_too(both: Both) -> None:
+    view, role = _view(both, "notes")
+    client = McpClient(both.gateway.mcp_port, both.opened().token)
+    assert client.call("query", sql="SELECT body FROM notes").data["rows"] == [["likes tea"]]
+    both.database.script(f"REVOKE SELECT ON {view} FROM {role}")
+    try:
+        refused = client.call("query", sql="SELECT body FROM notes").data
+    finally:
+        both.database.script(f"GRANT SELECT ON {view} TO {role}")
+    assert cast("dict[str, str]", refused["failed"])["code"] == "42501"
+    assert client.call("query", sql="SELECT body FROM notes").data["rows"] == [["likes tea"]]
 
 
 def test_writes_pass_both_depths(both: Both, agent: Run) -> None:

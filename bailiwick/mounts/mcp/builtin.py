@@ -1,13 +1,13 @@
 """The gateway's own tools: `my_permissions`, and `query` for the SQL mounts that a session reaches.
 
-What `query` asks is decided, recorded and executed by the `sql` mounts, on the same path.
+What `query` asks is decided, recorded and executed by the mounts of the databases, on the same path.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
@@ -17,8 +17,7 @@ from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.permissions import permissions
 from bailiwick.mounts.mcp.replies import denied
-from bailiwick.mounts.sql.front import SqlMounts
-from bailiwick.mounts.sql.results import Denied, Failed
+from bailiwick.mounts.sql.results import Answer, Denied, Failed
 
 _FORMATS = ("json", "csv")
 _ARGUMENTS = frozenset({"sql", "mount", "parameters", "format", "reason"})
@@ -34,17 +33,36 @@ _PERMISSIONS: Mapping[str, Json] = {
 }
 
 
+class Databases(Protocol):
+    """Mounts of one kind that can be asked statements."""
+
+    def names(self, live: Live) -> Sequence[str]:
+        """Return the mounts in which the session can do something."""
+        ...
+
+    def describe(self, live: Live, mount: str) -> str:
+        """Return the engine, and the tables and columns that the session sees, in words for an agent."""
+        ...
+
+    async def query(
+        self, live: Live, mount: str, sql: str, parameters: Sequence[JsonValue] = (), *, purpose: str = ""
+    ) -> Answer:
+        """Do one statement of a session, or say why not. On record, durably, when this returns.
+
+        When the caller is cancelled, the statement is stopped and undone."""
+        ...
+
+
 class BuiltIn:
     """The gateway's own tools for every session."""
 
-    def __init__(self, lock: Callable[[], Lock], databases: SqlMounts) -> None:
+    def __init__(self, lock: Callable[[], Lock], databases: Sequence[Databases]) -> None:
         self._lock = lock
         self._databases = databases
 
     def listed(self, live: Live) -> list[dict[str, Json]]:
         """Return the definitions of those that a session has."""
-        mounts = self._mounts(live)
-        said = {mount: self._databases.describe(live, mount) for mount in mounts}
+        said = {mount: databases.describe(live, mount) for mount, databases in self._mounts(live).items()}
         return [dict(_PERMISSIONS), *([_query(said)] if said else [])]
 
     def named(self, name: str, live: Live) -> Run | None:
@@ -55,8 +73,8 @@ class BuiltIn:
             return lambda arguments: self._query(live, arguments)
         return None
 
-    def _mounts(self, live: Live) -> Sequence[str]:
-        return tuple(name for name in self._databases.names(live) if name in live.mounts)
+    def _mounts(self, live: Live) -> Mapping[str, Databases]:
+        return {name: each for each in self._databases for name in each.names(live) if name in live.mounts}
 
     async def _permissions(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         if arguments:
@@ -66,7 +84,7 @@ class BuiltIn:
 
     async def _query(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         mounts, sql = self._mounts(live), arguments.get("sql")
-        mount = arguments.get("mount", mounts[0] if len(mounts) == 1 else None)
+        mount = arguments.get("mount", next(iter(mounts)) if len(mounts) == 1 else None)
         given, form = arguments.get("parameters", []), arguments.get("format", "json")
         known = isinstance(given, list) and form in _FORMATS and {*arguments} <= _ARGUMENTS
         if not isinstance(sql, str) or not isinstance(mount, str) or not known:
@@ -79,11 +97,11 @@ class BuiltIn:
         reason = arguments.get("reason")
         purpose = reason[:500] if isinstance(reason, str) else ""
         parameters = cast("list[JsonValue]", given)
-        answer = await self._databases.query(live, mount, sql, parameters, purpose=purpose)
+        answer = await mounts[mount].query(live, mount, sql, parameters, purpose=purpose)
         if isinstance(answer, Denied):
             return denied(answer.denial, answer.record)
         data = cast("dict[str, Json]", answer.json())
-        if form == "csv" and not isinstance(answer, Failed) and answer.affected is None:
+        if form == "csv" and not isinstance(answer, Failed) and answer.has_rows:
             return _as_csv(answer.csv(), data)
         text = json.dumps(data, ensure_ascii=False)
         failed = isinstance(answer, Failed)
@@ -108,7 +126,7 @@ def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
         "parameters": {
             "type": "array",
             "items": {"type": ["string", "number", "boolean", "null"]},
-            "description": "One value for each `?` of the statement.",
+            "description": "One value for each `?` of the statement, or `$1`, `$2` … in order.",
         },
         "format": {"type": "string", "enum": list(_FORMATS), "description": "How rows are told: `json` with types."},
         "reason": {"type": "string", "description": "What it is for; people who review read it."},

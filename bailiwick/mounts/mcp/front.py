@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig
@@ -15,22 +15,24 @@ from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import Digest
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.asgi import PATH, Endpoint
-from bailiwick.mounts.mcp.builtin import BuiltIn
+from bailiwick.mounts.mcp.builtin import BuiltIn, Databases
 from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.mcp.errands import Terms
 from bailiwick.mounts.mcp.servers import Servers
-from bailiwick.mounts.sql.front import SqlMounts
 
 _sweep_seconds = 15.0
 
 
 class McpFront:
-    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `mcp` or `sql`."""
+    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `mcp` or `sql`, or
+    when it is told to."""
 
     name = "mcp"
 
-    def __init__(self, config: GatewayConfig, databases: SqlMounts, authority: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self, config: GatewayConfig, databases: Sequence[Databases], authority: Callable[[], str] = lambda: ""
+    ) -> None:
         """`authority`: where tokens are to be had, empty when nowhere."""
         self._config = config
         self._authority = authority
@@ -61,7 +63,7 @@ class McpFront:
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
-        if not _needed(ready):
+        if not (self._config.mcp_always or _needed(ready)):
             return
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)

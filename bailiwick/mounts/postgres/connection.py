@@ -351,7 +351,7 @@ class Connection(asyncio.Protocol):
             limit = {"statement_timeout": f"{int(around.statement_timeout * 1000)}ms"}
             server = await upstream.connect(target.address, {**login.settings, **limit})
             if target.depth is not None:
-                self._role = await _taken(target.depth, server, live)
+                self._role = await taken(target.depth, server, live)
         except (BackendError, TimeoutError) as error:
             text = error.message if isinstance(error, BackendError) else "the database does not answer"
             self._say_last(own_error("08006", text, fatal=True))
@@ -449,7 +449,7 @@ class Connection(asyncio.Protocol):
         return name[0] if isinstance(name, tuple) else "localhost"
 
 
-async def _taken(depth: Depth, server: Upstream, live: LiveSession) -> str:
+async def taken(depth: Depth, server: Upstream, live: LiveSession) -> str:
     """Have the connection take its session's role; close it when that fails."""
     try:
         async with asyncio.timeout(_ROLE_SECONDS):

@@ -8,9 +8,11 @@ can read all of its columns, and knows its name from the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
+from typing import cast, get_args
 
-from bailiwick.model.decision import Denial
+from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.mounts.postgres.codec import error_fields, error_response
 from bailiwick.sql.native.guard import REFUSED
 from bailiwick.sql.plan import OUTSIDE
@@ -150,6 +152,19 @@ def denied(denial: Denial, record: str, *, fatal: bool = False, state: str = "")
     return own_error(
         state or state_of(denial), denial.message, detail="\n".join(lines), hint=denial.remedy, fatal=fatal
     )
+
+
+_told = re.compile(r"(?:allowed: (?P<allowed>.*)\n)?code (?P<code>\w+)(?:, decision (?P<record>.*))?", re.DOTALL)
+
+
+def read_denied(fields: Mapping[str, str]) -> tuple[Denial, str] | None:
+    """Return the denial and the record that an error of `denied` tells; None for any other error."""
+    found = _told.fullmatch(fields.get("D", ""))
+    if found is None or found["code"] not in get_args(DenialCode):
+        return None
+    code = cast("DenialCode", found["code"])
+    denial = Denial(code, fields.get("M", ""), found["allowed"] or "", fields.get("H", ""))
+    return denial, found["record"] or ""
 
 
 def server_error(raw: bytes, parsing: bool, keys: Collection[tuple[str, str, str]] = ()) -> tuple[str, bool, bytes]:

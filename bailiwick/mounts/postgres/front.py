@@ -12,7 +12,9 @@ from bailiwick.gateway.enforce import Gateway, LiveSession
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.mounts.postgres.aside import Aside
-from bailiwick.mounts.postgres.connection import Target
+from bailiwick.mounts.postgres.asking import Questions
+from bailiwick.mounts.postgres.connection import Surroundings, Target
+from bailiwick.mounts.postgres.keys import CancelKeys
 from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.planning import GONE, Planning, Plans
 from bailiwick.mounts.postgres.server import Bounds, Server, serve_postgres
@@ -37,6 +39,8 @@ class PostgresFront:
         self._mask = b""
         self._server: Server | None = None
         self._aside = aside or Aside(config.limits.parsers)
+        self.questions = Questions()
+        """The same mounts, for agents that ask through a tool."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -55,6 +59,20 @@ class PostgresFront:
         if self._targets:  # else the first statement after a reload starts what it needs
             await self._aside.start()
         listener, limits = self._config.postgres, self._config.limits
+        self.questions.open(
+            Surroundings(
+                self._targets,
+                gateway,
+                self._known,
+                self._pads,
+                CancelKeys(),
+                None,
+                limits.login_time.total_seconds(),
+                limits.statement_time.total_seconds(),
+                limits.result,
+                self,
+            )
+        )
         try:
             self._server = await serve_postgres(
                 self._targets,
@@ -97,11 +115,13 @@ class PostgresFront:
         self._targets.clear()
         self._targets.update(targets)
         self._planning = Planning(ready, self._aside, self._pads, self._config.limits)
+        self.questions.install(ready)
         if self._server is not None:
             self._server.recheck()
 
     async def stop(self) -> None:
         """Take no more clients, let what is in flight end, cut the rest."""
+        await self.questions.close()
         if self._server is not None:
             await self._server.close()
         await self._aside.close()

@@ -178,6 +178,16 @@ class Frontend:
             ord("C"): translator.close,
         }
 
+    def introduce(self, purpose: str, *, keeps: bool) -> None:
+        """Before anything is asked: the agent's reason, and whether queries keep the rows before a broken ceiling."""
+        self._translator.purpose = purpose
+        self._replies.keeps = keeps
+
+    @property
+    def record(self) -> str:
+        """Id of the last record of something asked."""
+        return self._records.last
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: no batch is running."""

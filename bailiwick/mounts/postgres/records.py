@@ -13,20 +13,23 @@ from bailiwick.sql.groupings import Cells, Grouping
 class Records:
     """Counts the records under way. `changed` is called when the last of them became durable, or one cannot be."""
 
-    __slots__ = ("_changed", "_enforcer", "_live", "failed", "outstanding")
+    __slots__ = ("_changed", "_enforcer", "_live", "failed", "last", "outstanding")
 
     def __init__(self, enforcer: Enforcer, live: LiveSession, changed: Callable[[], None]) -> None:
         self._enforcer = enforcer
         self._live = live
         self._changed = changed
         self.outstanding = 0
+        self.last = ""
+        """Id of the last call or intent."""
         self.failed = False
         """INVARIANT: once true, nothing is executed and nothing is released any more."""
 
     def call(self, call: Call, outcome: Outcome) -> str:
         """Record a whole call; return the record's id."""
         self.outstanding += 1
-        return self._enforcer.call(self._live, call, outcome, self._durable)
+        self.last = self._enforcer.call(self._live, call, outcome, self._durable)
+        return self.last
 
     def group(self, groupings: Sequence[Grouping], told: Sequence[Cells]) -> Telling | Denial:
         """Take up groupings; what they tell waits, as for a record, until they are stored."""
@@ -39,7 +42,8 @@ class Records:
     def intend(self, call: Call) -> str:
         """Record an intent; return its id."""
         self.outstanding += 1
-        return self._enforcer.intend(self._live, call, self._durable)
+        self.last = self._enforcer.intend(self._live, call, self._durable)
+        return self.last
 
     def settle(self, intent: str, call: Call, outcome: Outcome) -> None:
         """Record the outcome of an intent."""

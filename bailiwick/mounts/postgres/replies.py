@@ -43,6 +43,7 @@ _ROW, _COPY = ord("D"), ord("d")
 _BOUND = b"2\x00\x00\x00\x04"
 _MISMATCH = "the server's reply does not answer what was asked"
 _NEVER_RAN = "never ran"
+_ENDING = ("rows_exceeded", "bytes_exceeded")
 _LONGEST_CHECKED = 16 * 1024 * 1024
 
 
@@ -96,6 +97,7 @@ class Replies:
         "erred",
         "excess",
         "held",
+        "keeps",
         "names",
         "out",
         "purpose",
@@ -106,6 +108,9 @@ class Replies:
 
     def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float], ceiling: int) -> None:
         self.ceiling = ceiling
+        self.keeps = False
+        """Whether a query that breaks a ceiling on rows or bytes keeps the rows that came before, behind which the
+        client is told so."""
         self.names = names
         self._records = records
         self._agent = agent
@@ -385,8 +390,13 @@ class Replies:
             self._drop(step)
 
     def _drop(self, step: Execution) -> None:
-        if step.mark >= 0:
+        if step.mark >= 0 and not self._is_ended(step):
             del self.out[step.mark :]
+
+    def _is_ended(self, step: Execution) -> bool:
+        """Whether the rows before a broken ceiling stay, as the first of the result."""
+        ended = self.excess is not None and self.excess.code in _ENDING
+        return self.keeps and ended and step.prepared.plan.kind == "READ"
 
     # --- answers ---
 

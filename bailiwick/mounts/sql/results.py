@@ -32,15 +32,18 @@ class Result:
 
     def json(self) -> dict[str, JsonValue]:
         """Return the result as a value of JSON."""
-        found: dict[str, JsonValue] = {
-            "columns": [{"name": name, "type": kind} for name, kind in self.columns],
-            "rows": [list(row) for row in self.rows],
-        }
-        if self.affected is not None:
-            found = {"affected": self.affected}
+        found: dict[str, JsonValue] = {} if self.affected is None else {"affected": self.affected}
+        if self.has_rows:
+            found["columns"] = [{"name": name, "type": kind} for name, kind in self.columns]
+            found["rows"] = [list(row) for row in self.rows]
         if self.ended is not None:
             found["ended"] = {"code": self.ended.code, "message": self.ended.message, "allowed": self.ended.allowed}
         return {**found, "record": self.record}
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it is one of rows, be they none: of a query, or of a write that returns what it has written."""
+        return self.affected is None or bool(self.columns)
 
     def csv(self) -> str:
         """Return the rows as CSV (RFC 4180) under a line of names; NULL is an empty field."""
