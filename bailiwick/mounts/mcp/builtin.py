@@ -5,6 +5,7 @@ What `query` asks is decided, recorded and executed by the mounts of the databas
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
@@ -17,9 +18,16 @@ from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.permissions import permissions
 from bailiwick.mounts.mcp.replies import denied
+from bailiwick.mounts.sql import arrow
 from bailiwick.mounts.sql.results import Answer, Denied, Failed
 
-_FORMATS = ("json", "csv")
+_FORMATS = ("json", "csv", "arrow")
+_NO_ARROW = Denial(
+    "argument_not_granted",
+    "this gateway cannot tell rows as Arrow: the package `nanoarrow` is not installed",
+    "formats: json, csv",
+    "have its operator run pip install 'bailiwick[arrow]'",
+)
 _ARGUMENTS = frozenset({"sql", "mount", "parameters", "format", "reason"})
 Run = Callable[[Mapping[str, Json]], Awaitable[Result]]
 
@@ -94,6 +102,8 @@ class BuiltIn:
             return denied(Denial("argument_not_granted", message, allowed, "give texts, and a list of parameters"))
         if mount not in mounts:
             return denied(Denial("resource_unknown", "that is no database of this session", ", ".join(mounts)))
+        if form == "arrow" and not arrow.available():
+            return denied(_NO_ARROW)
         reason = arguments.get("reason")
         purpose = reason[:500] if isinstance(reason, str) else ""
         parameters = cast("list[JsonValue]", given)
@@ -101,8 +111,8 @@ class BuiltIn:
         if isinstance(answer, Denied):
             return denied(answer.denial, answer.record)
         data = cast("dict[str, Json]", answer.json())
-        if form == "csv" and not isinstance(answer, Failed) and answer.has_rows:
-            return _as_csv(answer.csv(), data)
+        if form != "json" and not isinstance(answer, Failed) and answer.has_rows:
+            return _as_csv(answer.csv(), data) if form == "csv" else _as_arrow(arrow.stream(answer), data)
         text = json.dumps(data, ensure_ascii=False)
         failed = isinstance(answer, Failed)
         return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": failed}
@@ -119,6 +129,21 @@ def _as_csv(rows: str, data: Mapping[str, Json]) -> Result:
     }
 
 
+def _as_arrow(rows: bytes, data: Mapping[str, Json]) -> Result:
+    """Return rows as an Arrow stream, and the rest of the answer beside it."""
+    rest = {name: value for name, value in data.items() if name != "rows"}
+    held: dict[str, Json] = {
+        "uri": f"bailiwick:result/{data['record']}",
+        "mimeType": arrow.MIME_TYPE,
+        "blob": base64.b64encode(rows).decode(),
+    }
+    told: list[Json] = [
+        {"type": "resource", "resource": held},
+        {"type": "text", "text": json.dumps(rest, ensure_ascii=False)},
+    ]
+    return {"content": told, "structuredContent": rest, "isError": False}
+
+
 def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
     properties: dict[str, Json] = {
         "sql": {"type": "string", "description": "One statement, in the database's own dialect."},
@@ -128,7 +153,7 @@ def _query(mounts: Mapping[str, str]) -> dict[str, Json]:
             "items": {"type": ["string", "number", "boolean", "null"]},
             "description": "One value for each `?` of the statement, or `$1`, `$2` … in order.",
         },
-        "format": {"type": "string", "enum": list(_FORMATS), "description": "How rows are told: `json` with types."},
+        "format": {"type": "string", "enum": list(_FORMATS), "description": "How rows are told."},
         "reason": {"type": "string", "description": "What it is for; people who review read it."},
     }
     return {
