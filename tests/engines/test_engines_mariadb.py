@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -13,22 +13,16 @@ from bailiwick.errors import BackendError
 from bailiwick.mounts.sql.results import Denied, Failed, Result
 from tests.engines.mariadb_rig import MariaDesk, maria_desk
 from tests.support.canary import leaks
-from tests.support.mariadb import MariaDB, running_mariadb
+from tests.support.mariadb import MariaDB
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.xdist_group("mariadb")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[MariaDB]:
-    with running_mariadb() as found:
-        yield found
-
-
 @pytest_asyncio.fixture
-async def shop(server: MariaDB, tmp_path: Path) -> AsyncGenerator[MariaDesk]:
+async def shop(mariadb: MariaDB, tmp_path: Path) -> AsyncGenerator[MariaDesk]:
     policy, script = (HERE / "maria_shop.yaml").read_text(), (HERE / "maria_shop.sql").read_text()
-    async with maria_desk(server, tmp_path, policy, script) as found:
+    async with maria_desk(mariadb, tmp_path, policy, script) as found:
         yield found
 
 
@@ -384,9 +378,9 @@ async def test_ceilings_end_a_result_cleanly_and_say_so(shop: MariaDesk) -> None
 ENDLESS = "SELECT count(*) FROM " + ", ".join(f"orders o{number}" for number in range(20))
 
 
-async def test_a_statement_without_end_is_stopped(server: MariaDB, tmp_path: Path) -> None:
+async def test_a_statement_without_end_is_stopped(mariadb: MariaDB, tmp_path: Path) -> None:
     policy = (HERE / "maria_shop.yaml").read_text().replace("timeout: 30s", "timeout: 1s")
-    async with maria_desk(server, tmp_path, policy, (HERE / "maria_shop.sql").read_text()) as shop:
+    async with maria_desk(mariadb, tmp_path, policy, (HERE / "maria_shop.sql").read_text()) as shop:
         clerk = await shop.session("clerk-bot", tenant="acorn")
         assert (await shop.denial(clerk, ENDLESS)).code == "timeout_exceeded"
 
@@ -401,14 +395,14 @@ async def test_what_nobody_waits_for_any_more_is_stopped(shop: MariaDesk) -> Non
     assert await shop.rows(clerk, "SELECT count(*) FROM customers") == [(2,)]
 
 
-async def test_the_account_is_a_second_layer(server: MariaDB, tmp_path: Path) -> None:
+async def test_the_account_is_a_second_layer(mariadb: MariaDB, tmp_path: Path) -> None:
     policy, script = (HERE / "maria_shop.yaml").read_text(), (HERE / "maria_shop.sql").read_text()
     tables = ("customers", "orders", "products", "spending", "nokey", "careless")
     grants = "".join(f"GRANT SELECT ON shop.{table} TO gateway@localhost;" for table in tables)
-    async with maria_desk(server, tmp_path, policy, script, grants) as shop:
+    async with maria_desk(mariadb, tmp_path, policy, script, grants) as shop:
         clerk = await shop.session("clerk-bot", tenant="acorn")
         assert await shop.rows(clerk, "SELECT name FROM customers ORDER BY 1") == [("Ann",), ("Bob",)]
         assert (await shop.failure(clerk, "DELETE FROM orders WHERE id = 11")).code == "42501"
     with pytest.raises(BackendError, match="privileges on everything"):
-        async with maria_desk(server, tmp_path / "more", policy, script, "GRANT FILE ON *.* TO gateway@localhost;"):
+        async with maria_desk(mariadb, tmp_path / "more", policy, script, "GRANT FILE ON *.* TO gateway@localhost;"):
             pass

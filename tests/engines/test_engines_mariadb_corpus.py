@@ -16,20 +16,14 @@ from tests.engines.engines_rig import make_database
 from tests.engines.mariadb_rig import MariaDesk, as_mariadb, maria_desk
 from tests.engines.test_engines_corpus import CASES, HIDDEN
 from tests.support.canary import PATTERN, leaks
-from tests.support.mariadb import MariaDB, running_mariadb
+from tests.support.mariadb import MariaDB
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.xdist_group("mariadb")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[MariaDB]:
-    with running_mariadb() as found:
-        yield found
-
-
 @pytest_asyncio.fixture
-async def stage(server: MariaDB, tmp_path: Path) -> AsyncGenerator[MariaDesk]:
+async def stage(mariadb: MariaDB, tmp_path: Path) -> AsyncGenerator[MariaDesk]:
     policy = (
         (HERE / "corpus.yaml")
         .read_text()
@@ -37,7 +31,7 @@ async def stage(server: MariaDB, tmp_path: Path) -> AsyncGenerator[MariaDesk]:
     )
     make_database(tmp_path / "corpus.db", (HERE / "corpus.sql").read_text())
     async with maria_desk(
-        server, tmp_path, re.sub(r"table: (\w+)", r"table: shop.\1", policy), as_mariadb(tmp_path / "corpus.db")
+        mariadb, tmp_path, re.sub(r"table: (\w+)", r"table: shop.\1", policy), as_mariadb(tmp_path / "corpus.db")
     ) as found:
         yield found
 

@@ -23,7 +23,7 @@ from bailiwick.sql.engines.mariadb import MariaDB as Dialect
 from bailiwick.sql.engines.mariadb_words import literal, prepared
 from bailiwick.sql.engines.predicates import RelationText
 from tests.engines.test_engines_matchers import CASES, NOW, SESSION
-from tests.support.mariadb import running_mariadb
+from tests.support.mariadb import MariaDB
 
 pytestmark = pytest.mark.xdist_group("mariadb")
 DECLARED = {
@@ -39,11 +39,10 @@ Ask = Callable[[str], list[tuple[object, ...]]]
 
 
 @pytest.fixture(scope="module")
-def ask() -> Iterator[Ask]:
-    with running_mariadb() as found:
-        found.execute("CREATE DATABASE tried CHARACTER SET utf8mb4")
-        with found.session("tried") as asking:
-            yield asking
+def ask(mariadb: MariaDB) -> Iterator[Ask]:
+    mariadb.execute("CREATE DATABASE tried CHARACTER SET utf8mb4")
+    with mariadb.session("tried") as asking:
+        yield asking
 
 
 def admitted(ask: Ask, declared: str, matcher: Matcher, value: object, *, denies: bool = False) -> bool:

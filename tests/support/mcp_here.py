@@ -58,7 +58,7 @@ async def here(environ: Mapping[str, str] | None = None) -> AsyncGenerator[Here]
         config = load_config(folder / "policy.yaml", environ)
         databases = SqlMounts(config)
         async with running(
-            folder / "policy.yaml", config, environ, [databases, McpFront(config, databases)]
+            folder / "policy.yaml", config, environ, [databases, McpFront(config, [databases])]
         ) as gateway:
             wanted = Wanted(agent="tester", task=None, user=None, tenant="acorn", values={}, opener="tests")
             opened = await gateway.opener.open(wanted)
