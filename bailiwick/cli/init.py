@@ -18,25 +18,32 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 @app.command()
 def init(
-    url_env: Annotated[str, typer.Option("--url-env", metavar="NAME", help="Variable that holds the database's URL.")],
-    mount: Annotated[str, typer.Option("--mount", help="Name of the mount; default: from the variable.")] = "",
+    url_env: Annotated[
+        str, typer.Option("--url-env", metavar="NAME", help="Variable that holds the URL of a PostgreSQL database.")
+    ] = "",
+    file: Annotated[Path | None, typer.Option("--file", help="Or: a file of SQLite or DuckDB.")] = None,
+    mount: Annotated[str, typer.Option("--mount", help="Name of the mount; default: from the variable or file.")] = "",
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write policy.yaml, bailiwick.lock and gateway.yaml from a live database. Nothing that exists is overwritten."""
     from bailiwick.gateway.files import lock_name
-    from bailiwick.gateway.starter import starter_policy, starter_settings
+    from bailiwick.gateway.starter import place_by_url, starter_policy, starter_settings
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import render_lock
 
-    name = mount or re.sub(r"_(url|dsn|uri)$", "", url_env.lower())
+    if (file is None) == (not url_env):
+        raise typer.BadParameter("give `--url-env` or `--file`")
+    named = re.sub(r"[^A-Za-z0-9_-]+", "_", file.stem) if file is not None else url_env.lower()
+    name = mount or re.sub(r"_(url|dsn|uri)$", "", named)
     if not _NAME.fullmatch(name):
         raise typer.BadParameter(f"`{name}` is not a name for a mount", param_hint="--mount")
     files = {each: out / each for each in ("policy.yaml", lock_name, "gateway.yaml")}
     _refuse_to_overwrite(files)
-    tables = _tables(url_env, out)
+    place = place_by_url(url_env) if file is None else _place(file, out)
+    tables = _tables(url_env, out) if file is None else _tables_of(name, place, file)
     texts = {
-        "policy.yaml": starter_policy(name, url_env, tables),
+        "policy.yaml": starter_policy(name, place, tables),
         lock_name: render_lock(Lock({name: tables})),
         "gateway.yaml": starter_settings(),
     }
@@ -71,6 +78,41 @@ def _tables(variable: str, base: Path) -> Mapping[tuple[str, str], LockedTable]:
 
     url = resolve(SecretRef(f"${{{variable}}}"), os.environ, base).reveal()
     return asyncio.run(read_tables(url, None))
+
+
+def _place(file: Path, out: Path) -> Mapping[str, str]:
+    import os
+
+    from bailiwick.errors import ConfigError
+    from bailiwick.gateway.starter import place_of_file
+
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(16)
+    except OSError as error:
+        reason = (error.strerror or "failed").lower()
+        raise ConfigError(f"`{file}` cannot be read: {reason}", remedy="give a file of SQLite or DuckDB") from None
+    engine = "sqlite" if start == b"SQLite format 3\0" else "duckdb" if start[8:12] == b"DUCK" else None
+    path = os.path.relpath(file, out)
+    if engine is None or "${" in path or not path.isprintable():
+        message = f"`{file}` is no file of SQLite or DuckDB" if engine is None else f"a policy cannot name `{path!r}`"
+        raise ConfigError(message, remedy="give a database's file with a plain name")
+    return place_of_file(engine, path)
+
+
+def _tables_of(name: str, place: Mapping[str, str], file: Path) -> Mapping[tuple[str, str], LockedTable]:
+    """Return the tables of a file, as the mount that is about to be written reads them."""
+    import asyncio
+
+    from bailiwick.errors import ConfigError
+    from bailiwick.gateway.backends import read_tables
+    from bailiwick.gateway.starter import starter_policy
+    from bailiwick.policy.load import load
+
+    policy = load({"policy.yaml": starter_policy(name, place, {})}).policy
+    if policy is None:
+        raise ConfigError(f"no policy can have a mount `{name}` over that file", remedy="give a name with `--mount`")
+    return asyncio.run(read_tables(policy.mounts[name], str(file.absolute()), None))
 
 
 def _write(texts: Mapping[Path, str]) -> None:

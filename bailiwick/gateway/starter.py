@@ -39,8 +39,7 @@ bailiwick: 1
 
 mounts:
   {mount}:
-    kind: postgres
-    url: ${{{variable}}}
+{place}
     resources:
 """
 
@@ -76,7 +75,17 @@ _SETTINGS_HEAD = """\
 """
 
 
-def starter_policy(mount: str, variable: str, tables: Mapping[TableName, LockedTable]) -> str:
+def place_by_url(variable: str) -> Mapping[str, str]:
+    """Return the keys of a mount whose url stands in a variable."""
+    return {"kind": "postgres", "url": f"${{{variable}}}"}
+
+
+def place_of_file(engine: str, file: str) -> Mapping[str, str]:
+    """Return the keys of a mount over a file, which is looked for from the policy's folder."""
+    return {"kind": "sql", "engine": engine, "file": scalar(file)}
+
+
+def starter_policy(mount: str, place: Mapping[str, str], tables: Mapping[TableName, LockedTable]) -> str:
     """Return the text of a policy that maps every table to a resource, labels columns by guess and grants nothing.
 
     Tables and columns whose names no policy can say (unprintable characters) are left out.
@@ -85,7 +94,7 @@ def starter_policy(mount: str, variable: str, tables: Mapping[TableName, LockedT
     names = resource_names(tables)
     ordered = [tables[key] for key in sorted(tables)]
     parts = ["\n".join(_resource(names[table.schema, table.name], table)) for table in ordered]
-    head = _HEAD.format(mount=mount, variable=variable)
+    head = _HEAD.format(mount=mount, place="\n".join(f"    {key}: {value}" for key, value in place.items()))
     if not parts:
         return head.rstrip("\n") + " {}\n"
     return head + "\n\n".join(parts) + "\n" + _example(names, ordered)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 from hypothesis import example, given
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bailiwick.cli.init import app
+from bailiwick.cli.main import app as main
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.starter import guessed_labels, starter_policy, starter_settings
+from bailiwick.gateway.starter import guessed_labels, place_by_url, starter_policy, starter_settings
 from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import parse_lock
@@ -144,6 +148,59 @@ def test_an_unset_variable_and_a_bad_name_are_refused(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+FILE_SCRIPT = """
+CREATE TABLE customers (id integer PRIMARY KEY, tenant_id integer, email text, born date, total numeric);
+CREATE TABLE "order lines" (a integer, b integer, note text, PRIMARY KEY (a, b));
+INSERT INTO customers VALUES (1, 10, 'ann@mail.example', '1990-01-02', 12.5);
+"""
+
+
+def _sqlite(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as made:
+        made.executescript(FILE_SCRIPT)
+
+
+def _duckdb(path: Path) -> None:
+    with duckdb.connect(str(path)) as made:
+        made.execute(FILE_SCRIPT)
+
+
+@pytest.mark.parametrize(("engine", "make"), [("sqlite", _sqlite), ("duckdb", _duckdb)])
+def test_a_file_gets_a_policy_that_agrees_with_it(engine: str, make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "My shop.db")
+    result = CliRunner().invoke(app, ["--file", str(tmp_path / "My shop.db"), "--out", str(tmp_path / "new")])
+    assert result.exit_code == 0, (result.output, result.exception)
+    loaded = load({"policy.yaml": (tmp_path / "new" / "policy.yaml").read_text()})
+    assert loaded.problems == ()
+    assert loaded.policy is not None
+    mount = loaded.policy.mounts["My_shop"]
+    assert (mount.kind, mount.engine, mount.url.text) == ("sql", engine, "../My shop.db")
+    assert {(each.schema, each.table, each.key) for each in mount.resources.values()} == {
+        ("main", "customers", ("id",)),
+        ("main", "order lines", ("a", "b")),
+    }
+    assert mount.resources["customers"].labels == {"email": frozenset({"confidential", "pii"})}
+    assert mount.resources["customers"].tenant == "tenant_id"
+    assert not loaded.policy.roles
+    lock = parse_lock((tmp_path / "new" / "bailiwick.lock").read_text())
+    assert list(check_against_lock(loaded.policy, lock)) == []
+    assert "ann@" not in "".join(path.read_text() for path in (tmp_path / "new").iterdir())
+    checked = CliRunner().invoke(main, ["policy", "check", str(tmp_path / "new" / "policy.yaml"), "--connect"])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("not a database")
+    for name in ("x.db", "none.db"):
+        result = CliRunner().invoke(app, ["--file", str(tmp_path / name), "--out", str(tmp_path / "new")])
+        assert isinstance(result.exception, BailiwickError)
+        assert name in result.exception.message
+    assert CliRunner().invoke(app, ["--out", str(tmp_path / "new")]).exit_code == 2
+    both = ["--file", str(tmp_path / "x.db"), "--url-env", "X", "--out", str(tmp_path / "new")]
+    assert CliRunner().invoke(app, both).exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
 names = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), min_size=1, max_size=20)
 schemas = names.filter(lambda name: not name.startswith("pg_") and name != "information_schema")  # init finds no others
 
@@ -155,7 +212,7 @@ def test_a_policy_of_any_names_is_valid_and_says_just_those(found: dict[tuple[st
         key: LockedTable(*key, "r", tuple(LockedColumn(name, "text") for name in columns), tuple(columns[:1]))
         for key, columns in found.items()
     }
-    loaded = load({"policy.yaml": starter_policy("crm", "CRM_URL", tables)})
+    loaded = load({"policy.yaml": starter_policy("crm", place_by_url("CRM_URL"), tables)})
     assert loaded.problems == ()
     assert loaded.policy is not None
     resources = loaded.policy.mounts["crm"].resources.values()
