@@ -101,6 +101,9 @@ async def test_ordinary_queries_hold_the_scope_and_nothing_else(shop: DuckDesk) 
     assert isinstance(told, Result)
     assert told.columns == (("column1", "boolean"), ("count", "bigint"))  # not as DuckDB would title them
     assert await shop.rows(clerk, "SELECT ?::INTEGER + ?", "2", 3) == [(5,)]
+    assert await shop.rows(clerk, "SELECT $2::INTEGER + $1, name FROM customers WHERE id = $1", 2, "3") == [(5, "Bob")]
+    assert (await shop.denial(clerk, "SELECT $1, ?", 1, 2)).code == "statement_unparsable"
+    assert (await shop.denial(clerk, "SELECT $2", 1)).code == "statement_unparsable"
     sql = "SELECT ?, name, ? FROM customers WHERE id IN (?) LIMIT ?"
     assert await shop.rows(clerk, sql, "x' OR 1=1 --", None, 2, 1) == [("x' OR 1=1 --", "Bob", None)]
     other = await shop.session("clerk-bot", tenant="2")

@@ -374,6 +374,17 @@ async def test_parameters_are_values_of_the_statement(shop: Desk) -> None:
     assert answers(await shop.rows(clerk, "SELECT '?' FROM orders WHERE id = ? -- ?", 10)) == [("?",)]
 
 
+async def test_parameters_may_be_numbered(shop: Desk) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    sql = "SELECT $2, name FROM customers WHERE id = $1 OR id = $1 + 0"
+    assert await shop.rows(clerk, sql, 2, "x' --") == [("x' --", "Bob")]
+    assert await shop.rows(clerk, "SELECT '$1', \"name\" FROM customers WHERE id = 1") == [("$1", "Ann")]
+    assert "1 parameters" in (await shop.denial(clerk, "SELECT $1, $1", 1, 2)).message
+    for sql in ("SELECT $1, ?", "SELECT $2", "SELECT $1, $3", "SELECT $0", "SELECT $a", "SELECT $1a"):
+        assert (await shop.denial(clerk, sql, 1, 2)).code != "internal_error", sql
+    assert await shop.rows(clerk, "SELECT id FROM customers WHERE id IN ($1, $2) ORDER BY id", 1, 200) == [(1,)]
+
+
 async def test_what_a_session_sees_is_described(shop: Desk) -> None:
     clerk = await shop.session("clerk-bot", tenant="1")
     told = shop.mounts.describe(clerk, "shop")

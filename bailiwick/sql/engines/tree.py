@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError, TokenError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from bailiwick.model.decision import Denial
 from bailiwick.sql.engines.grammars import GRAMMARS, WRITERS
@@ -99,7 +99,9 @@ def without_literals(sql: str, grammar: str) -> str:
 
 
 def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
-    """Return a text whose n-th `?` is `:name` followed by n, and how many there are. Raises Refused."""
+    """Return a text whose n-th `?`, or whose `$n`, is `:name` followed by n, and how many parameters there are.
+
+    Raises Refused; also where both stand, or a number is left out."""
     # there `x: y` means `y AS x`, and sqlglot reads no cast of a bare parameter
     form = "(${})" if grammar == "duckdb" else ":{}"
     try:
@@ -107,13 +109,38 @@ def numbered(sql: str, grammar: str, name: str) -> tuple[str, int]:
     except (TokenError, ValueError, IndexError):
         refuse("statement_unparsable", "the statement cannot be parsed", remedy="check its syntax")
     parts: list[str] = []
-    count, end = 0, 0
-    for token in tokens:
+    given: list[int] = []
+    marks, end = 0, 0
+    for place, token in enumerate(tokens):
         if token.token_type in (TokenType.PLACEHOLDER, TokenType.QDCOLON):  # the latter is `?::`
-            count += 1
-            parts += [sql[end : token.start], f" {form.format(f'{name}{count}')} "]
-            end = token.start + 1
-    return "".join(parts) + sql[end:], count
+            marks += 1
+            number, after = marks, token.start + 1
+        elif (found := _given(tokens, place, grammar)) is not None:
+            number, after = found
+            given.append(number)
+        else:
+            continue
+        parts += [sql[end : token.start], f" {form.format(f'{name}{number}')} "]
+        end = after
+    most = max(given, default=0)
+    if given and (marks or {*given} != {*range(1, most + 1)}):
+        refuse("statement_unparsable", "its parameters are not numbered one by one", "`?`, or `$1`, `$2`, … from 1 on")
+    return "".join(parts) + sql[end:], most or marks
+
+
+def _given(tokens: Sequence[Token], place: int, grammar: str) -> tuple[int, int] | None:
+    """Return the number of the `$n` that begins with a token, and where it ends; None when none does."""
+    token = tokens[place]
+    if grammar == "sqlite" and token.token_type == TokenType.VAR and _NUMBERED.fullmatch(token.text):
+        return int(token.text[1:]), token.end + 1
+    if grammar != "duckdb" or token.token_type != TokenType.PARAMETER or place + 1 == len(tokens):
+        return None
+    number = tokens[place + 1]
+    known = number.token_type == TokenType.NUMBER and number.start == token.end + 1
+    return (int(number.text), number.end + 1) if known and _NUMBERED.fullmatch(f"${number.text}") else None
+
+
+_NUMBERED = re.compile(r"\$[1-9][0-9]{0,3}")
 
 
 def check_gaps(sql: str, grammar: str, known: re.Pattern[str]) -> None:
