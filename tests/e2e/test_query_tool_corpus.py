@@ -24,6 +24,7 @@ SINGLE = [
     and case.get("category") != "resource"
     and "{" not in case.get("sql", "")
 ]
+pytestmark = pytest.mark.xdist_group("query-corpus")
 MOVING = frozenset({"now()", "current_timestamp", "random()"})
 
 

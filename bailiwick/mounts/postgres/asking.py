@@ -41,6 +41,8 @@ _SETTINGS: Mapping[str, str] = {
 }
 """How values are written as text, whatever the database's own settings say."""
 _MOST_TEXT = 64 * 1024
+_LARGEST = 32 * 1024 * 1024
+"""Bytes of rows that an answer holds at most, as it is held in memory; a query ends there."""
 _NO_MOUNT = Denial("resource_unknown", "there is no such database in this session", remedy="ask for a new session")
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 _CHANGED = Denial("backend_unavailable", "the policy changed while the statement ran", remedy="send it again")
@@ -232,7 +234,7 @@ class _Question:
             around.pads,
             utc_now,
             time.perf_counter,
-            around.largest_result,
+            min(around.largest_result, _LARGEST),
         )
         self._frontend.introduce(purpose, keeps=True)
         self._server.receiver = self._frontend.server_data
