@@ -88,7 +88,9 @@ class Clients:
         name = unquote_plus(name)
         if not colon or form.get("client_id", [name]) != [name]:
             return Rejected("the credentials are not understood")
-        return self._with_secret(name, unquote_plus(secret))
+        # RFC 6749 has both encoded, and many clients send the secret as it is.
+        found = [self._with_secret(name, each) for each in (unquote_plus(secret), secret)]
+        return next((each for each in found if isinstance(each, Client)), found[0])
 
     def _by_post(self, form: Mapping[str, Sequence[str]]) -> Client | Rejected | None:
         if "client_secret" not in form:

@@ -29,8 +29,8 @@ from bailiwick.model.value import Scalar
 from bailiwick.policy.asking import read_asked
 
 _most_own = 200
-"""Sessions that one agent may have open that it opened itself."""
-_most_children = 100
+"""Sessions that one agent may have open that it opened itself, with all that were delegated by them."""
+_most_delegated = 100
 _integers = ("smallint", "integer", "bigint")
 
 
@@ -126,8 +126,7 @@ class Opener:
                 "limit_exceeded", "too many sessions are open", remedy="close some, or raise sessions.max_open"
             )
         if wanted.own and self._own(wanted.agent) >= _most_own:
-            message = f"agent `{wanted.agent}` has {_most_own} sessions open that it opened itself"
-            return Denial("limit_exceeded", message, remedy="close some")
+            return _too_many_own(wanted.agent)
         asked = _asked(wanted.asked)
         if isinstance(asked, Denial):
             return asked
@@ -178,16 +177,20 @@ class Opener:
         if wanted.values or wanted.user is not None or wanted.tenant is not None:
             remedy = "leave them out"
             return Denial("context_missing", "a delegated session has the values of its parent", remedy=remedy)
-        if len(parent.children) >= _most_children:
-            message = f"a session delegates to at most {_most_children} at once"
+        first = (*parent.session.chain, parent.session.agent)[0]
+        if parent.session.own and self._own(first) >= _most_own:
+            return _too_many_own(first)
+        if _descendants(_root(parent)) >= _most_delegated:
+            message = f"of one session at most {_most_delegated} are open that it delegated, or that these did"
             return Denial("limit_exceeded", message, remedy="close some")
         return check_delegation(
             policy, wanted.agent, wanted.task, parent.session, ttl=wanted.ttl, longest=self._maxima.max_ttl, now=now
         )
 
     def _own(self, agent: str) -> int:
-        live = self._sessions.registry
-        return sum(1 for each in live if each.session.own and each.session.agent == agent and each.parent is None)
+        """Return how many sessions an agent opened itself, with those that it delegated."""
+        own = (each.session for each in self._sessions.registry if each.session.own)
+        return sum(1 for session in own if (*session.chain, session.agent)[0] == agent)
 
     def _checked(self, policy: Policy, wanted: Wanted, tenant: Scalar | None) -> Opening | Denial:
         known = policy.agents.get(wanted.agent)
@@ -257,6 +260,20 @@ class Opener:
         policy = self._sessions.force.policy.version
         fact = Fact("session.refused", denial.code, denial.message, policy=policy, detail=detail)
         await recorder.keep(recorder.make(fact))
+
+
+def _too_many_own(agent: str) -> Denial:
+    message = f"agent `{agent}` has {_most_own} sessions open that it opened itself or delegated"
+    return Denial("limit_exceeded", message, remedy="close some")
+
+
+def _root(live: Live) -> Live:
+    """Return the session at the top of a delegation."""
+    return live if live.parent is None else _root(live.parent)
+
+
+def _descendants(live: Live) -> int:
+    return sum(1 + _descendants(each) for each in live.children)
 
 
 def _asked(text: str | None) -> Mapping[str, Narrowing] | Denial | None:

@@ -245,6 +245,25 @@ async def test_aggregates_are_for_sessions_that_somebody_else_opened(rig: Rig) -
     assert child.live.scope.resources == {}
 
 
+async def test_delegation_does_not_multiply_without_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bailiwick.gateway.opening._most_delegated", 3)
+    monkeypatch.setattr("bailiwick.gateway.opening._most_own", 3)
+    parent = (await opened(rig, desk())).live
+    child = (await opened(rig, delegated(parent))).live
+    await opened(rig, delegated(child))
+    last = await opened(rig, delegated(child))
+    for each in (parent, child, last.live):
+        assert "at most 3" in (await refused(rig, delegated(each))).message
+    await rig.sessions.end(last.live.session.id, "CLOSED", "closed", "test")
+    await opened(rig, delegated(parent))
+    own = (await opened(rig, Wanted("reader-bot", tenant="4", own=True))).live
+    for _ in range(2):
+        await opened(rig, Wanted("reader-bot", parent=own))
+    assert "has 3 sessions" in (await refused(rig, Wanted("reader-bot", parent=own))).message
+    assert "has 3 sessions" in (await refused(rig, Wanted("reader-bot", tenant="4", own=True))).message
+    await opened(rig, Wanted("reader-bot", tenant="4"))
+
+
 async def test_policy_that_takes_from_the_parent_takes_from_the_sub_agent(rig: Rig) -> None:
     from gateway_rig import lock, policy_of
 

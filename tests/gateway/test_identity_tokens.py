@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote_plus
 
 import pytest
 from identity_rig import URL, Desk, make_desk, none_token, spoiled
@@ -17,6 +18,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from bailiwick.control.clients import ASSERTION, Clients
 from bailiwick.control.oauth import ACCESS_TOKEN
+from bailiwick.control.web import Asked
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.identity import Client
 from bailiwick.gateway.live import Live
@@ -370,6 +372,16 @@ async def test_client_has_to_prove_who_it_is(desk: Desk) -> None:
     refused(await desk.post("/oauth/token", "", **good, **{**both, "client_secret": "x"}), "invalid_client")
     refused(await desk.post("/oauth/token", "desk", **good, client_id="opener"), "invalid_client")
     assert (await desk.post("/oauth/token", "desk", **good))[0] == 200
+
+
+async def test_secret_counts_encoded_and_as_it_is(desk: Desk, tmp_path: Path) -> None:
+    secret = "a+b/c=%41-canary-0123456789"
+    known = {"plus": Client("plus", "desk-bot", secret=SecretRef("${PLUS}"))}
+    clients = Clients(known, {"PLUS": secret}, tmp_path, desk.rig.state, desk.rig.clock)
+    for sent, right in ((quote_plus(secret), True), (secret, True), (secret.upper(), False), ("", False)):
+        pair = b64encode(f"plus:{sent}".encode()).decode()
+        asked = Asked("POST", "/oauth/token", {}, {"authorization": f"Basic {pair}"}, b"")
+        assert isinstance(await clients.authenticate(asked, {}, ()), Client) is right
 
 
 async def test_assertion_counts_once_and_in_its_time(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tests.support.gateway import running_gateway
 def issuer() -> Iterator[str]:
     modules = Path(sys.prefix) / "node" / "node_modules"
     script = (Path(__file__).parent / "issuer.mjs").read_text()
-    copy = modules.parent / "issuer-for-tests.mjs"  # where its imports are found
+    copy = modules.parent / f"issuer-{os.getpid()}.mjs"  # where its imports are found
     copy.write_text(script)
     process = subprocess.Popen([str(NODE), str(copy)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -29,6 +30,7 @@ def issuer() -> Iterator[str]:
     finally:
         process.kill()
         process.wait(30)
+        copy.unlink()
 
 
 @pytest.fixture(scope="module")
