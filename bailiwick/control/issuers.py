@@ -33,7 +33,7 @@ _fresh = timedelta(hours=1)
 _usable = timedelta(hours=24)
 """How long keys count that cannot be fetched anew."""
 _pause = timedelta(seconds=10)
-_patience = 10.0
+_patience = 30.0
 _most = 512 * 1024
 _longest_text = 512
 _most_groups = 500
