@@ -284,6 +284,8 @@ class Walk:
     """Relations whose values reached a leaky expression so far, at whatever place; see `correlated`."""
     by_value: bool = False
     """Whether the value of a literal was looked at (not only its class): see `literals`."""
+    locks: bool = False
+    """Whether a query locks rows."""
     parameters: int = 0
     """Highest `$n` of the agent."""
     declared: tuple[str, ...] = ()

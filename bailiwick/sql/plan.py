@@ -95,6 +95,13 @@ class Plan:
     """First word(s) of the command tag, e.g. `SELECT`, `UPDATE`, `BEGIN`."""
     answered: str = ""
     """SESSION: the command tag that the agent is told in place of the server's, when another statement runs."""
+    locks: bool = False
+    """Whether a query in it locks the rows that it returns, which others then wait for."""
+
+    @property
+    def effective(self) -> bool:
+        """Whether it does something to others, so that its intent is on record before it runs."""
+        return self.locks or self.kind == "WRITE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +173,5 @@ def with_sql(plan: Plan, sql: str) -> Plan:
         plan.act,
         plan.tag,
         plan.answered,
+        plan.locks,
     )

@@ -38,7 +38,7 @@ def query(select: SelectStmt, level: Level, walk: Walk) -> Columns:
     else:
         columns = _plain(select, level, walk)
     walk.values((select.limit_offset, select.limit_count), level)
-    _locking(select, level)
+    _locking(select, level, walk)
     walk.depth -= 1
     return columns
 
@@ -76,7 +76,7 @@ def _cte(cte: CommonTableExpr, level: Level, walk: Walk, recursive: bool, made: 
         columns = _united(columns, query(select.rarg, below.beside(), walk))
         _order(select, below, columns, walk)
         walk.values((select.limit_offset, select.limit_count), below)
-        _locking(select, below)
+        _locking(select, below, walk)
     else:
         columns = query(select, below, walk)
     made.columns, made.marks = (*named_columns(cte, columns), *_search_columns(cte, walk)), ()
@@ -200,9 +200,10 @@ def _order(select: SelectStmt, level: Level, columns: Columns, walk: Walk) -> No
         _sort_key(item.sort_by.node, level, outputs, walk)
 
 
-def _locking(select: SelectStmt, level: Level) -> None:
+def _locking(select: SelectStmt, level: Level, walk: Walk) -> None:
     """FOR UPDATE and its kin lock rows against others: only where the session may update them."""
     for item in select.locking_clause:
+        walk.locks = True
         names = [relation.range_var.relname for relation in item.locking_clause.locked_rels]
         sources = [source for source in level.sources if not names or source.alias in names]
         if len({source.alias for source in sources}) < len(set(names)):

@@ -300,7 +300,8 @@ class Rewriter:
             self._put_column(replacement, parameters)
         self._replace(walk, parameters)
         aggregates.give_sources(walk.blocks, parameters)
-        made = self._finished(node, plan, statement, _reads(walk.read), parameters)
+        locking = replace(plan, locks=True) if walk.locks else plan
+        made = self._finished(node, locking, statement, _reads(walk.read), parameters)
         return made if isinstance(made, Denial) else aggregates.finish(made, walk.blocks, walk.read)
 
     def _write(self, node: Node, walk: Walk, plan: Plan, found: list[Write], statement: str) -> Plan | Denial:

@@ -190,6 +190,32 @@ def test_a_write_waits_for_its_intent_and_its_reply_for_the_outcome() -> None:
     assert kinds(play.to_client()) == "12nCZ"
 
 
+LOCKING = "SELECT 1 FOR UPDATE"
+
+
+def test_a_query_that_locks_rows_waits_for_its_intent_each_time() -> None:
+    play = Playbook(planned({LOCKING: Plan("READ", LOCKING, locks=True)}), instant=False)
+    for _ in range(2):
+        assert play.client(select(text=LOCKING.encode()), codec.SYNC) == b""
+        assert play.ledger.kinds()[-1] == "intent"
+        play.durable()
+        assert kinds(play.to_server()) == "PBDES"
+        assert play.server(PARSED, BOUND, a_row(), READY) == b""
+        assert play.ledger.outcomes()[-1] == ("outcome", "", 1)
+        play.durable()
+        assert kinds(play.to_client()) == "12TDCZ"
+    assert play.ledger.kinds() == ["intent", "outcome"] * 2
+
+
+@pytest.mark.parametrize("before", [PARSED + BOUND + described("a"), b""])
+def test_a_query_that_locks_rows_and_fails_has_one_outcome(before: bytes) -> None:
+    play = Playbook(planned({LOCKING: Plan("READ", LOCKING, locks=True)}))
+    play.client(select(text=LOCKING.encode()), codec.SYNC)
+    play.server(before, failed("55P03"), READY)
+    assert play.ledger.kinds() == ["intent", "outcome"]
+    assert play.ledger.outcomes() == [("outcome", "55P03", 0)]
+
+
 def test_a_write_undone_by_a_later_error_of_its_batch_is_recorded_as_failed() -> None:
     play = Playbook()
     insert = select(text=b"INSERT INTO t VALUES (1)")

@@ -15,7 +15,7 @@ from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Equal
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, Scope, WriteGrant
-from bailiwick.sql.plan import Plan
+from bailiwick.sql.plan import Plan, Prepare
 from bailiwick.sql.rewrite import Rewriter
 from tests.sql.rewrite_samples import denial, plan
 from tests.support.postgres import Database
@@ -72,6 +72,31 @@ def queue(database: Database) -> Queue:
 
 
 NEXT = "SELECT job_id FROM jobs WHERE state = 'new' ORDER BY job_id LIMIT 1 FOR UPDATE SKIP LOCKED"
+
+
+@pytest.mark.parametrize(
+    ("sql", "locks"),
+    [
+        (NEXT, True),
+        ("SELECT job_id FROM jobs FOR KEY SHARE", True),
+        ("SELECT n.note_id FROM notes n, (SELECT job_id FROM jobs FOR SHARE) j WHERE n.job_id = j.job_id", True),
+        ("WITH j AS (SELECT job_id FROM jobs FOR NO KEY UPDATE) SELECT job_id FROM j", True),
+        ("SELECT note_id FROM notes WHERE job_id = (SELECT job_id FROM jobs WHERE job_id = 2 FOR UPDATE)", True),
+        ("DECLARE c CURSOR FOR SELECT job_id FROM jobs FOR UPDATE", True),
+        ("SELECT job_id FROM jobs", False),
+        ("SELECT job_id FROM jobs WHERE state = 'FOR UPDATE'", False),
+    ],
+)
+def test_what_locks_rows_is_known_as_such(queue: Queue, sql: str, locks: bool) -> None:
+    for text in (sql, sql.replace("2", "4")):
+        (plan,) = queue.rewriter.rewrite(text)
+        assert isinstance(plan, Plan)
+        assert (plan.locks, plan.effective) == (locks, locks)
+    if not sql.startswith("DECLARE"):
+        (around,) = queue.rewriter.rewrite(f"PREPARE p AS {sql}")
+        assert isinstance(around, Plan)
+        assert isinstance(around.act, Prepare)
+        assert around.act.plan.locks == locks
 
 
 def test_workers_of_a_queue_get_different_jobs(queue: Queue) -> None:

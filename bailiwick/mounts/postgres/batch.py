@@ -128,7 +128,9 @@ class Held:
 
 
 class Batch:
-    """`doomed`: a step in it is known to fail, so that the server would skip what follows."""
+    """`doomed`: a step in it is known to fail, so that the server would skip what follows.
+
+    `writes`: what has an effect, so that its intent is recorded first; queries that lock rows among them."""
 
     __slots__ = ("_last", "doomed", "segments", "size", "steps", "writes")
 
@@ -155,8 +157,9 @@ class Batch:
             self.segments.append(self._last)
         self.add(data, step)
         self._last.executions.append(step)
-        if kind == "WRITE":
+        if prepared.plan.effective:
             self.writes.append(step)
+        if kind == "WRITE":
             self._last.checked = self._last.checked or step.checked
 
     def add_metered(
@@ -174,7 +177,7 @@ class Batch:
         if around is not None:
             around(segment)
         segment.executions.append(step)
-        if step.prepared.plan.kind == "WRITE":
+        if step.prepared.plan.effective:
             self.writes.append(step)
         self._last = Segment()
         self.segments.append(self._last)

@@ -256,7 +256,9 @@ def _fetch(part: Part, act: Fetch, by: Deciding) -> Prepared | None:
         by.refuse(denial, part.plan.statement, cursor.call.request)
         return None
     call = _like(cursor.call, part.plan.statement, by.purpose)
-    found = Part("itself", part.text, part.index, replace(part.plan, accesses=plan.accesses), part.under, call)
+    found = Part(
+        "itself", part.text, part.index, replace(part.plan, accesses=plan.accesses, locks=plan.locks), part.under, call
+    )
     found.cursor = portal
     found.declared = part.declared
     return found

@@ -61,7 +61,8 @@ class Prepared:
         self.parsed = b""
         """Of one that is to be held: the Parse, as it was sent."""
         self.purpose = call.request.purpose
-        self._reads = plan.kind == "READ" and plan.cacheable and not (plan.copy or plan.checked or plan.groupings)
+        reads = plan.kind == "READ" and plan.cacheable and not plan.locks
+        self._reads = reads and not (plan.copy or plan.checked or plan.groupings)
         self.sql = plan.sql.encode()
         self.unnamed = b""
         """The Parse of the unnamed statement with no types declared, once it was needed."""

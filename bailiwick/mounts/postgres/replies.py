@@ -571,7 +571,7 @@ class Replies:
                 record = self._records.call(refused(step.call), self._outcome(step, TOO_CLOSE.code))
                 return denied(TOO_CLOSE, record)
             self._record(step, state)
-        elif prepared is not None and prepared.plan.kind != "WRITE":
+        elif prepared is not None and prepared.plan.kind != "WRITE" and not self._intent(step):
             self._records.call(prepared.call, Outcome(code=state))
         return b""
 
