@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bailiwick.model.policy import Mount, Policy
     from bailiwick.policy.lint import Finding
     from bailiwick.policy.problem import Problem
+    from bailiwick.policy.surroundings import Surroundings
 
 app = typer.Typer(cls=QuickGroup, no_args_is_help=True, rich_markup_mode=None)
 
@@ -49,11 +50,15 @@ def check(
     problems = loaded.problems
     if loaded.policy is not None:
         text = None if connect else read_lock(path)
-        lock = _live(loaded.policy, path) if connect else _parsed(text)
+        lock, around = _live(loaded.policy, path) if connect else (_parsed(text), None)
         if lock is not None:
             from bailiwick.policy.validate import check_against_lock
 
             problems = (*problems, *check_against_lock(loaded.policy, lock))
+        if around is not None:
+            from bailiwick.policy.surroundings import check_surroundings
+
+            problems = (*problems, *check_surroundings(loaded.policy, around))
     _print_problems(problems, as_json=as_json)
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(1)
@@ -69,13 +74,14 @@ def _parsed(text: str | None) -> Lock | None:
     return parse_lock(text)
 
 
-def _live(policy: Policy, path: Path) -> Lock:
-    """Return what the databases have now, in the shape of a lock."""
+def _live(policy: Policy, path: Path) -> tuple[Lock, Mapping[str, Surroundings]]:
+    """Return what the databases have now, in the shape of a lock, and what those of PostgreSQL have beside that."""
     import asyncio
     import os
 
     from bailiwick.gateway.backends import place_of, read_tables
     from bailiwick.gateway.config import policy_folder
+    from bailiwick.gateway.surroundings import read_surroundings
     from bailiwick.model.lock import Lock
     from bailiwick.mounts.mcp.accepting import live_tools
 
@@ -83,9 +89,14 @@ def _live(policy: Policy, path: Path) -> Lock:
         place = place_of(mount, os.environ, policy_folder(path)).reveal()
         return await read_tables(mount, place, [(found.schema, found.table) for found in mount.resources.values()])
 
-    async def read_all() -> Lock:
+    async def beside(mount: Mount) -> Surroundings:
+        place = place_of(mount, os.environ, policy_folder(path)).reveal()
+        return await read_surroundings(place, [(found.schema, found.table) for found in mount.resources.values()])
+
+    async def read_all() -> tuple[Lock, Mapping[str, Surroundings]]:
         tables = {name: await read(mount) for name, mount in policy.mounts.items()}
-        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path)))
+        around = {name: await beside(mount) for name, mount in policy.mounts.items() if mount.kind == "postgres"}
+        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path))), around
 
     return asyncio.run(read_all())
 

@@ -270,6 +270,12 @@ async def refused_statements(url: str, statements: Sequence[str]) -> Mapping[str
     return refused
 
 
+async def ask(url: str, query: str, *given: object) -> Sequence[Mapping[str, str]]:
+    """Return the rows of a query of the gateway's own. Raises BackendError as `read_tables`."""
+    async with _connection(url) as connection:
+        return await connection.fetch(query, *given)
+
+
 async def _columns(
     connection: _Connection, wanted: Collection[TableName] | None, *, system: bool = False
 ) -> list[_Row]:
