@@ -42,6 +42,7 @@ commands: Mapping[str, Entry] = {
     "explain": Entry("Show how a statement or an action would be decided, and why."),
     "postgres": Entry("Compile, apply, compare and remove the policy inside PostgreSQL.", group=True),
     "mcp": Entry("Serve, import and connect clients that speak MCP.", group=True),
+    "http": Entry("Write mounts for HTTP APIs from their OpenAPI documents.", group=True),
     "ledger": Entry("Read, query and verify the audit ledger; prove records.", group=True),
 }
 

@@ -48,6 +48,7 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
 
     from bailiwick.control.front import ControlFront
     from bailiwick.gateway.run import run_until_told
+    from bailiwick.mounts.http.front import HttpFront
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
     from bailiwick.mounts.python.front import PythonFront
@@ -62,5 +63,5 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
 
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config)
     served = McpFront(config, [postgres.questions, databases], lambda: control.url)
-    fronts = [postgres, databases, served, PythonFront(config), control]
+    fronts = [postgres, databases, served, PythonFront(config), HttpFront(config), control]
     await run_until_told(policy, config, os.environ, fronts, started)

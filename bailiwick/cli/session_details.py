@@ -28,6 +28,8 @@ class Details:
     token: str = field(repr=False)
     mcp: str = ""
     """URL of the MCP endpoint, where the session reaches something by it."""
+    http: str = ""
+    """URL below which the APIs of the session are, each under the name of its mount."""
     functions: bool = False
     """Whether it reaches functions that an application guards, for which the token is all."""
 
@@ -47,14 +49,16 @@ class Details:
             mounts=databases,
             user=str(session["agent"]),
             token=str(opened["token"]),
-            mcp=_mcp(opened) if any(kinds.get(name) in ("mcp", "sql") for name in mounts) else "",
+            mcp=_front(opened, "mcp") if any(kinds.get(name) in ("mcp", "sql") for name in mounts) else "",
+            http=_front(opened, "http") if any(kinds.get(name) == "http" for name in mounts) else "",
             functions=any(kinds.get(name) == "python" for name in mounts),
         )
 
     def exports(self) -> str:
         """Return `export` lines for a shell. Raises SessionError where the session has several PostgreSQL mounts."""
-        values = {"BAILIWICK_MCP_URL": self.mcp} if self.mcp else {}
-        if self.mcp or self.functions:
+        named = {"BAILIWICK_MCP_URL": self.mcp, "BAILIWICK_HTTP_URL": self.http}
+        values = {name: value for name, value in named.items() if value}
+        if values or self.functions:
             values["BAILIWICK_TOKEN"] = self.token
         if not self.mounts and values:
             return _exports(values)
@@ -93,8 +97,8 @@ def _exports(values: Mapping[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
 
 
-def _mcp(opened: Mapping[str, Json]) -> str:
-    front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get("mcp")
+def _front(opened: Mapping[str, Json], name: str) -> str:
+    front = cast("Mapping[str, Mapping[str, Json]]", opened["fronts"]).get(name)
     return "" if front is None else str(front["url"])
 
 

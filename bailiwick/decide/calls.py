@@ -176,6 +176,8 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
     for name, matcher in grant.args.items():
         if name == EVERY_ARGUMENT or name in tool.tool.fixed:
             continue
+        if name.startswith("path.") and tool.tool.kind == "route" and name not in properties:
+            return None  # it is about other routes: this one would be left without its condition
         if isinstance(matcher, Equal):
             value = as_json(_resolved(matcher.operand, asking.resolve), properties.get(name))
             if value is None:
@@ -232,10 +234,23 @@ def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Argument
         return True
     labels = tuple(sorted(tool.resource.labels.get("*", frozenset())))
     facts: dict[str, CelInput] = {"name": tool.resource.name, "mount": tool.mount, "labels": labels}
+    given = _nested(arguments) if tool.tool.kind == "route" else arguments
     try:
-        return compile_condition(grant.when).evaluate(asking.session, facts, cast("Mapping[str, CelInput]", arguments))
+        return compile_condition(grant.when).evaluate(asking.session, facts, cast("Mapping[str, CelInput]", given))
     except PolicyError:
         return None
+
+
+def _nested(arguments: Arguments) -> Arguments:
+    """Return the arguments of a route as conditions name them: `args.path.id`, `args.body.customer.id`."""
+    found: dict[str, object] = {}
+    for name, value in arguments.items():
+        *way, last = name.split(".") if not name.startswith("query.") else name.split(".", 1)
+        inner = found
+        for key in way:
+            inner = cast("dict[str, object]", inner.setdefault(key, {}))
+        inner[last] = value
+    return found
 
 
 def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:

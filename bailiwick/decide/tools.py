@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bailiwick.decide.ground import covers
+from bailiwick.model.http import ToolMount
 from bailiwick.model.label import Level, level_of, levels
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Narrowing, Policy
 from bailiwick.model.scope import CallGrant, ToolScope
-from bailiwick.model.tool import McpMount, PythonMount, Tool, ToolResource
+from bailiwick.model.tool import PythonMount, Tool, ToolResource
 
 _open_levels: tuple[Level, ...] = levels[: levels.index("confidential")]
 
@@ -41,9 +42,7 @@ def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
     return True
 
 
-def _scope(
-    policy: Policy, lock: Lock, mount: McpMount | PythonMount, tool: Tool, grants: Sequence[Grant]
-) -> ToolScope | None:
+def _scope(policy: Policy, lock: Lock, mount: ToolMount, tool: Tool, grants: Sequence[Grant]) -> ToolScope | None:
     accepted = mount.accepted if isinstance(mount, PythonMount) else lock.tools.get(mount.name, {})
     locked = accepted.get(tool.key)
     resource = mount.resources.get(tool.action.resource)

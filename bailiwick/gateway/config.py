@@ -86,6 +86,7 @@ class GatewayConfig:
     """None: there is no API, and no tokens but those of the command line."""
     issuers: Mapping[str, Issuer]
     clients: Mapping[str, Client]
+    http: WebListener
     sessions: SessionMaxima
     limits: Ceilings
 
@@ -225,6 +226,7 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
         api=web("api") if values["api.port"] != "" else None,
         issuers=identity.issuers,
         clients=identity.clients,
+        http=web("http"),
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
         limits=Ceilings(
             count("limits.connections"),

@@ -153,7 +153,9 @@ class Desk:
         """Return what kind of mount each one is."""
         policy = self.sessions.force.policy
         kinds: dict[str, Json] = {name: mount.kind for name, mount in policy.mounts.items()}
-        return {**kinds, **dict.fromkeys(policy.mcp, "mcp"), **dict.fromkeys(policy.python, "python")}
+        for kind, mounts in (("mcp", policy.mcp), ("python", policy.python), ("http", policy.http)):
+            kinds |= dict.fromkeys(mounts, kind)
+        return kinds
 
     def _told(self, stored: StoredSession) -> dict[str, Json]:
         session = stored.session

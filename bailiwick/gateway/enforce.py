@@ -186,6 +186,10 @@ class Gateway:
         """Decide a call of a function that an application guards; as `decide_call`."""
         return self._decide_call(live, live.functions, name, arguments, "tool")
 
+    def decide_route(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+        """Decide a request of a route of an API; as `decide_call`."""
+        return self._decide_call(live, live.routes, name, arguments, "route")
+
     def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Admitted | Refused:
         try:
             asking = self._asking(live, scope)

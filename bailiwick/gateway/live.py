@@ -129,7 +129,7 @@ class Live:
         """The mounts that it was opened for."""
         self.terms = terms
         self.ended: Ending | None = None
-        self._tools: tuple[Scope, Scope, Scope] | None = None
+        self._tools: tuple[Scope, Scope, Scope, Scope] | None = None
         self.parent = parent
         """The session that delegated to it."""
         self.children: set[Live] = set()
@@ -156,6 +156,11 @@ class Live:
     def functions(self) -> Scope:
         """The scope with the functions of just those mounts that the session was opened for."""
         return self._split()[2]
+
+    @property
+    def routes(self) -> Scope:
+        """The scope with the routes of just those mounts that the session was opened for."""
+        return self._split()[3]
 
     @property
     def policy(self) -> str:
@@ -259,13 +264,15 @@ class Live:
         for cut in cuts:
             asyncio.get_running_loop().call_soon(cut, why)
 
-    def _split(self) -> tuple[Scope, Scope, Scope]:
+    def _split(self) -> tuple[Scope, Scope, Scope, Scope]:
         scope = self.terms.table.scope
         if self._tools is None or self._tools[0] is not scope:
             kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
-            tools = {name: tool for name, tool in kept.items() if not tool.is_function}
             functions = {name: tool for name, tool in kept.items() if tool.is_function}
-            self._tools = (scope, replace(scope, tools=tools), replace(scope, tools=functions))
+            routes = {name: tool for name, tool in kept.items() if tool.tool.kind == "route"}
+            tools = {name: tool for name, tool in kept.items() if name not in functions and name not in routes}
+            cut = [replace(scope, tools=each) for each in (tools, functions, routes)]
+            self._tools = (scope, cut[0], cut[1], cut[2])
         return self._tools
 
     def _out_of_hours(self, now: datetime) -> bool:

@@ -20,6 +20,7 @@ from bailiwick.gateway.introspect import refused_statements
 from bailiwick.gateway.native import Native, compiled, in_force
 from bailiwick.gateway.native import place_of as native_place
 from bailiwick.gateway.secrets import Secret, resolve
+from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.tool import McpMount
@@ -57,6 +58,22 @@ class ServerSecrets:
     headers: Mapping[str, Secret]
 
 
+@dataclass(frozen=True, slots=True)
+class ApiSecrets:
+    """The resolved values of one mount of kind `http`."""
+
+    url: Secret
+    credential: Mapping[str, Secret]
+
+
+def api_secrets(mount: HttpMount, environ: Mapping[str, str], base: Path) -> ApiSecrets:
+    """Return where a mount's API is, and what the gateway shows it. Raises ConfigError."""
+    values = mount.credential.values.items() if mount.credential is not None else ()
+    return ApiSecrets(
+        resolve(mount.url, environ, base), {name: resolve(value, environ, base) for name, value in values}
+    )
+
+
 def server_secrets(mount: McpMount, environ: Mapping[str, str], base: Path) -> ServerSecrets:
     """Return what a mount's server is started or called with. Raises ConfigError."""
     return ServerSecrets(
@@ -77,6 +94,8 @@ class Ready:
     """Mount → its native depth, for those that say `enforce: both`; each was seen in force."""
     servers: Mapping[str, ServerSecrets] = field(default_factory=dict[str, "ServerSecrets"])
     """Mount of kind `mcp` → what its server is started or called with."""
+    apis: Mapping[str, ApiSecrets] = field(default_factory=dict[str, "ApiSecrets"])
+    """Mount of kind `http` → where its API is, and with which credential."""
 
 
 def fingerprint(path: Path) -> str:
@@ -95,7 +114,7 @@ def read_force(path: Path) -> tuple[Policy, Lock]:
     if not_yet:
         raise PolicyRefusedError(not_yet)
     text = read_lock(path)
-    if text is None and not (loaded.policy.mounts or loaded.policy.mcp):
+    if text is None and not (loaded.policy.mounts or loaded.policy.mcp or loaded.policy.http):
         return loaded.policy, Lock({})  # functions are accepted by standing in the policy
     if text is None:
         raise PolicyError(
@@ -140,4 +159,5 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
         if mount.enforce == "both"
     }
     servers = {name: server_secrets(mount, environ, base) for name, mount in policy.mcp.items()}
-    return Ready(Force(policy, lock), urls, catalogues, natives, servers)
+    apis = {name: api_secrets(mount, environ, base) for name, mount in policy.http.items()}
+    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis)

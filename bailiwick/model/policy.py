@@ -18,6 +18,7 @@ from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.value import ValueType
 
 if TYPE_CHECKING:
+    from bailiwick.model.http import HttpMount, ToolMount
     from bailiwick.model.tool import (
         McpMount,
         PythonMount,
@@ -286,6 +287,8 @@ class Policy:
     """The mounts of kind `mcp`. Their names, and those of their resources, are unique together with the others'."""
     python: Mapping[str, PythonMount] = field(default_factory=dict[str, "PythonMount"])
     """The mounts of kind `python`, likewise."""
+    http: Mapping[str, HttpMount] = field(default_factory=dict[str, "HttpMount"])
+    """The mounts of kind `http`, likewise."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""
@@ -302,9 +305,9 @@ class Policy:
         return None
 
     @property
-    def tool_mounts(self) -> Mapping[str, McpMount | PythonMount]:
-        """Return the mounts whose resources are acted on by tools or functions."""
-        return {**self.mcp, **self.python}
+    def tool_mounts(self) -> Mapping[str, ToolMount]:
+        """Return the mounts whose resources are acted on by tools, functions or routes."""
+        return {**self.mcp, **self.python, **self.http}
 
     @property
     def every_mount(self) -> tuple[str, ...]:

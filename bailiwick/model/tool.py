@@ -9,13 +9,16 @@ from typing import Literal
 from bailiwick.model.action import Action
 from bailiwick.model.policy import Limit, SecretRef
 from bailiwick.model.position import NOWHERE, Position
+from bailiwick.model.route import Route
 from bailiwick.model.value import Operand
 
 Effect = Literal["external", "irreversible", "access_control", "money"]
 effects: tuple[Effect, ...] = ("external", "irreversible", "access_control", "money")
 """What the policy says that a tool does; each has a built-in gate of its name."""
-Kind = Literal["tool", "prompt", "document"]
-"""What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing)."""
+Kind = Literal["tool", "prompt", "document", "route"]
+"""What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing).
+
+Of an API it is a route."""
 Relayed = Literal["logging", "sampling", "elicitation", "roots"]
 relayed: tuple[Relayed, ...] = ("logging", "sampling", "elicitation", "roots")
 """What of a server's own messages may be relayed to the agent's client, if the policy says so."""
@@ -45,6 +48,8 @@ class Tool:
     parameters: tuple[str, ...] | None = None
     """Of a function of a mount of kind `python`: the arguments that it takes. None: it is a server's tool."""
     kind: Kind = "tool"
+    route: Route | None = None
+    """Of a route of a mount of kind `http`."""
     position: Position = NOWHERE
 
     @property

@@ -11,7 +11,7 @@ import base64
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -122,12 +122,18 @@ class Answer:
             self._connection = None
 
 
+Find = Callable[[str, int], Awaitable[Sequence[str]]]
+"""(host, port) → the addresses that may be connected to."""
+
+
 class HttpClient:
     """Connections to one origin."""
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None = None) -> None:
-        """With `https` a context of the system's trust is used when none is given."""
+    def __init__(self, origin: Origin, context: ssl.SSLContext | None = None, *, find: Find | None = None) -> None:
+        """With `https` a context of the system's trust is used when none is given; `find` says which addresses the host
+        has, and nothing else is connected to. What it raises, but OSError, `send` raises."""
         self._origin = origin
+        self._find = find
         self._context = (context or _trust()) if origin.scheme == "https" else None
         self._idle: deque[_Connection] = deque()
         self._open: set[_Connection] = set()
@@ -166,13 +172,22 @@ class HttpClient:
         name = origin.host if self._context is not None else None
         try:
             async with asyncio.timeout(_opening_time):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self._free, self._open.discard),
-                    origin.host,
-                    origin.port,
-                    ssl=self._context,
-                    server_hostname=name,
-                )
+                places = (origin.host,) if self._find is None else await self._find(origin.host, origin.port)
+                for place in places:
+                    try:
+                        _, connection = await loop.create_connection(
+                            lambda: _Connection(self._free, self._open.discard),
+                            place,
+                            origin.port,
+                            ssl=self._context,
+                            server_hostname=name,
+                        )
+                        break
+                    except OSError:
+                        if place == places[-1]:
+                            raise
+                else:
+                    raise OSError("no address")
         except (OSError, TimeoutError, ssl.SSLError):
             raise HttpError("the server cannot be reached", unsent=True) from None
         self._open.add(connection)

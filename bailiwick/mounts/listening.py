@@ -41,6 +41,17 @@ class Listening:
         host = self._listener.host
         return ("127.0.0.1" if host in ("0.0.0.0", "") else host), self._port  # noqa: S104  # compared, not bound
 
+    @property
+    def url(self) -> str:
+        """Where clients connect; with TLS by the first of its `hosts`, if there is one. Empty: it does not listen."""
+        if self.address is None:
+            return ""
+        host, port = self.address
+        listener = self._listener
+        if listener.tls_cert is None:
+            return f"http://{_bracketed(host)}:{port}"
+        return f"https://{_bracketed(listener.hosts[0] if listener.hosts else host)}:{port}"
+
     async def start(self, endpoint: Application) -> None:
         """Begin to listen. Raises ConfigError when it cannot."""
         made = bound(self._listener, self._name)
@@ -59,6 +70,10 @@ class Listening:
             self._server.should_exit = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._serving, _stop_seconds * 2)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 class WebServer(uvicorn.Server):

@@ -35,6 +35,8 @@ class Done(Generic[Shown]):
     denial: Denial | None = None
     record: str = ""
     """The record that tells of it, when it was denied."""
+    rest: Callable[[], Awaitable[Done[Shown]]] | None = None
+    """What is still to be done, and shown while it is: it begins when there is a durable intent."""
 
 
 def _nothing() -> Mapping[str, JsonValue]:
@@ -59,8 +61,8 @@ class ToolPath:
         """Return what `execute` does, which is on record by then; or the denial that came instead.
 
         With `intends` a durable intent stands before anything is executed; else, for what only reads and is wholly
-        buffered, one record stands before anything is shown. Cancelled, it still records what came of it. `happened`
-        is asked then for further facts.
+        buffered, one record stands before anything is shown (what has a `rest` is not, and gets its intent before that
+        begins). Cancelled, it still records what came of it. `happened` is asked then for further facts.
         """
         intent = ""
         if intends:
@@ -70,8 +72,12 @@ class ToolPath:
         began = time.monotonic()
         self._live.started()
         failure = "internal_error"
+        unrecorded: Done[Shown] = Done(denial=NO_LEDGER)
         try:
             done = await execute()
+            if done.rest is not None:
+                intent = intent or await self._intended(call)
+                done = await done.rest() if intent else unrecorded
             failure = ""
         except asyncio.CancelledError:
             failure = "cancelled"

@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 Scope = MutableMapping[str, object]
@@ -32,9 +33,11 @@ def bare(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def is_loopback(peer: tuple[str, int] | None) -> bool:
+@lru_cache(maxsize=256)
+def is_loopback(host: str | None) -> bool:
+    """Return whether a client's address is of this machine."""
     try:
-        return peer is not None and ipaddress.ip_address(peer[0]).is_loopback
+        return host is not None and ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

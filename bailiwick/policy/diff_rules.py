@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
+from bailiwick.model.http import HttpMount, ToolMount
 from bailiwick.model.policy import ContextRule, ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
 from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
@@ -40,6 +41,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, functions in new.python.items():
         if name in old.python:
             yield from _tools(old.python[name], functions)
+    for name, api in new.http.items():
+        if name in old.http:
+            yield from _api(old.http[name], api)
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
@@ -89,22 +93,34 @@ def _server(old: McpMount, new: McpMount) -> Iterator[Note]:
     yield from _tools(old, new)
 
 
-def _tools(old: McpMount | PythonMount, new: McpMount | PythonMount) -> Iterator[Note]:
+def _api(old: HttpMount, new: HttpMount) -> Iterator[Note]:
+    """Yield what changed about where an API is, as whom the gateway speaks to it, and what its routes are."""
+    if old.url != new.url:
+        yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
+    if old.credential != new.credential:
+        yield Note(True, f"mount {new.name} shows its API another credential", certain=False)
+    for widens, mine, other in ((True, new, old), (False, old, new)):
+        for network in sorted(set(mine.networks) - set(other.networks)):
+            yield Note(widens, f"{'now' if widens else 'no longer'}: mount {new.name} may be in network {network}")
+    yield from _tools(old, new)
+
+
+def _tools(old: ToolMount, new: ToolMount) -> Iterator[Note]:
     """Yield what changed about what is mapped of a mount: tools, functions, prompts, documents."""
     before, after = ({tool.key: tool for tool in each.offered} for each in (old, new))
     for key in sorted(before.keys() & after.keys()):
         if _mapping(before[key]) != _mapping(after[key]):
-            what = after[key].kind if isinstance(new, McpMount) else "function"
+            what = "function" if isinstance(new, PythonMount) else after[key].kind
             told = f"{what} {after[key].name} of mount {new.name} is mapped in another way"
             yield Note(True, told, certain=False)
     yield from _mount_limits(old, new)
 
 
 def _mapping(tool: Tool) -> object:
-    return tool.fixed, tool.items, tool.description, tool.parameters
+    return tool.fixed, tool.items, tool.description, tool.parameters, tool.route
 
 
-def _mount_limits(old: Mount | McpMount | PythonMount, new: Mount | McpMount | PythonMount) -> Iterator[Note]:
+def _mount_limits(old: Mount | ToolMount, new: Mount | ToolMount) -> Iterator[Note]:
     """Yield each ceiling on statements that is another one now."""
     was, now = ({limit.name: limit for limit in mount.limits} for mount in (old, new))
     for name in dict.fromkeys((*was, *now)):

@@ -65,7 +65,7 @@ def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
 def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
     for mount in policy.tool_mounts.values():
         for tool in mount.offered:
-            section = f"{tool.kind}s" if mount.name in policy.mcp else "functions"
+            section = "functions" if mount.name in policy.python else f"{tool.kind}s"
             at = ("mounts", mount.name, section, tool.name)
             if tool.target:
                 yield (*at, "target"), f"`target` of tool `{tool.name}`"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.position import Position
 from bailiwick.model.tool import McpMount, PythonMount
@@ -59,7 +60,8 @@ def load(files: Mapping[str, str]) -> Loaded:
     mounts = {name: each for name, each in every.items() if isinstance(each, Mount)}
     servers = {name: each for name, each in every.items() if isinstance(each, McpMount)}
     functions = {name: each for name, each in every.items() if isinstance(each, PythonMount)}
-    check_tool_names(reading, {**servers, **functions})
+    apis = {name: each for name, each in every.items() if isinstance(each, HttpMount)}
+    check_tool_names(reading, {**servers, **functions, **apis})
     roles = _section(reading, named["roles"], "role", role)
     agents = _section(reading, named["agents"], "agent", agent)
     tasks = _section(reading, named["tasks"], "task", task)
@@ -75,7 +77,20 @@ def load(files: Mapping[str, str]) -> Loaded:
     if any(problem.severity == "error" for problem in problems):
         return Loaded(None, problems)
     policy = Policy(
-        "", mounts, roles, agents, tasks, gates, elevations, flows, reviewed, kept, _places(merged), servers, functions
+        "",
+        mounts,
+        roles,
+        agents,
+        tasks,
+        gates,
+        elevations,
+        flows,
+        reviewed,
+        kept,
+        _places(merged),
+        servers,
+        functions,
+        apis,
     )
     return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from bailiwick.match.uris import variables
+from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock
-from bailiwick.model.tool import LockedTool, keyed
+from bailiwick.model.tool import LockedTool, Tool, keyed
 from bailiwick.policy.document import Entry
 from bailiwick.policy.expect import block, required, text
 from bailiwick.policy.lock_scalar import scalar_text
@@ -50,6 +51,22 @@ def locked_document(name: str, definition: Mapping[str, object]) -> LockedTool:
     names = variables(name)
     more = {"named": definition.get("name", name), "inputSchema": _texts(names, names)}
     return locked_tool(keyed("document", name), {**kept, **more})
+
+
+def locked_route(tool: Tool) -> LockedTool:
+    """Return a route as the policy maps it, ready to be accepted: what a request of it may carry."""
+    route = tool.route
+    given = {} if route is None else route.arguments
+    properties = {name: {} if type_ == "any" else {"type": type_} for name, type_ in given.items()}
+    needed = [name for name in properties if name.startswith("path.")]
+    schema: dict[str, object] = {"properties": properties, "required": needed}
+    more = {} if route is None or route.kind == "none" else {"mimeType": route.kind}
+    return locked_tool(tool.key, {**more, "inputSchema": schema})
+
+
+def locked_routes(mount: HttpMount) -> dict[str, LockedTool]:
+    """Return all routes of a mount, ready to be accepted."""
+    return {tool.key: locked_route(tool) for tool in mount.offered}
 
 
 def _texts(names: Sequence[str], needed: Sequence[str]) -> dict[str, object]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bailiwick.model.action import data_verbs
+from bailiwick.model.http import ToolMount
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
-from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import (
@@ -102,7 +102,7 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
 
 
-def _relayed(policy: Policy, mount: McpMount | PythonMount | None) -> Sequence[tuple[str, str]]:
+def _relayed(policy: Policy, mount: ToolMount | None) -> Sequence[tuple[str, str]]:
     """Return what the server of a mount may say to, and ask of, an agent's client, and why."""
     server = policy.mcp.get(mount.name) if mount is not None else None
     return tuple(server.relay.items()) if server is not None else ()

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bailiwick.match.uris import uri_problem
+from bailiwick.model.http import ToolMount
 from bailiwick.model.policy import Limit, SecretRef
 from bailiwick.model.tool import (
     BUILT_IN,
     Effect,
     Kind,
     McpMount,
-    PythonMount,
     Relayed,
     Tool,
     ToolResource,
@@ -39,6 +39,8 @@ document_keys = ("action", "description", "items", "effects")
 tool_resource_keys = ("labels",)
 call_limits = ("rows", "bytes", "timeout")
 """Ceilings on one call: items of its result, bytes of its result, how long it may run."""
+Offered = Literal["tool", "prompt", "document"]
+"""What an MCP server offers."""
 _EFFECTS: Mapping[str, Effect] = {name: name for name in effects}
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _TOOL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -50,7 +52,7 @@ _OWN_HEADERS = re.compile(
     r"|last-event-id",
     re.IGNORECASE,
 )
-_KEYS: Mapping[Kind, tuple[str, ...]] = {"tool": tool_keys, "prompt": prompt_keys, "document": document_keys}
+_KEYS: Mapping[Offered, tuple[str, ...]] = {"tool": tool_keys, "prompt": prompt_keys, "document": document_keys}
 _NOTHING = re.compile(r"(?!)")
 
 
@@ -143,7 +145,7 @@ def call_ceilings(report: Report, entry: Entry, what: str) -> tuple[Limit, ...]:
     return found
 
 
-def _offered(reading: Reading, found: Block, mount: str, kind: Kind) -> dict[str, Tool]:
+def _offered(reading: Reading, found: Block, mount: str, kind: Offered) -> dict[str, Tool]:
     entry = found.get(f"{kind}s")
     inner = block(reading.report, entry.value, f"`{kind}s` of mount {quoted(mount)}") if entry else None
     read: dict[str, Tool] = {}
@@ -158,7 +160,7 @@ def _is_named(report: Report, entry: Entry, kind: str) -> bool:
     problem = uri_problem(entry.key) if kind == "document" else ""
     if problem:
         report.error(entry.position, "bad_name", f"{quoted(entry.key)} does not name documents: {problem}")
-    elif kind != "document" and not _TOOL.fullmatch(entry.key):
+    elif kind not in ("document", "route") and not _TOOL.fullmatch(entry.key):
         message = f"{kind} {quoted(entry.key)} is not the name of a {kind}"
         report.error(entry.position, "bad_name", message, "letters, digits, `_`, `-` and `.`, at most 128")
         return False
@@ -166,7 +168,7 @@ def _is_named(report: Report, entry: Entry, kind: str) -> bool:
 
 
 def read_tool(reading: Reading, entry: Entry, kind: Kind | Literal["function"], keys: tuple[str, ...]) -> Tool | None:
-    """Return a tool, prompt, document or function (`kind`) as an action; None when it is not usable."""
+    """Return a tool, prompt, document, route or function (`kind`) as an action; None when it is not usable."""
     report, what = reading.report, f"{kind} {quoted(entry.key)}"
     if not _is_named(report, entry, kind):
         return None
@@ -252,13 +254,13 @@ def _resource(report: Report, name: str, mount: str, entry: Entry | None) -> Too
     return ToolResource(name, mount, marks, entry.position if entry else ToolResource(name, mount).position)
 
 
-def check_tool_names(reading: Reading, mounts: Mapping[str, McpMount | PythonMount]) -> None:
+def check_tool_names(reading: Reading, mounts: Mapping[str, ToolMount]) -> None:
     """Report what agents would see under one name, or under a name of the gateway's own."""
     seen: dict[str, str] = {}
     for mount in mounts.values():
         for tool in mount.offered:
             shown = mount.shown(tool)
-            folded = shown if tool.kind == "document" else shown.casefold()
+            folded = shown if tool.kind in ("document", "route") else shown.casefold()
             if folded in BUILT_IN:
                 message = f"tool {quoted(shown)} has the name of one of the gateway's own"
                 reading.report.error(tool.position, "duplicate_tool", message, "give the mount a `prefix`")

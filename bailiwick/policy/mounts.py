@@ -1,12 +1,12 @@
-"""Mounts and their resources: YAML → `model.policy.Mount`; those of kind `mcp` are read in `mcp`."""
+"""Mounts and their resources: YAML → `model.policy.Mount`; those of tools, functions and routes are read beside."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
+from bailiwick.model.http import ToolMount
 from bailiwick.model.policy import Mount, Resource
-from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import (
     block,
@@ -19,6 +19,7 @@ from bailiwick.policy.expect import (
     several,
     text,
 )
+from bailiwick.policy.http import http_mount
 from bailiwick.policy.labels import labels
 from bailiwick.policy.mcp import mcp_mount
 from bailiwick.policy.problem import Report, near, quoted
@@ -30,12 +31,12 @@ from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-kinds = ("postgres", "sql", "mcp", "python")
-later_kinds = ("http", "files", "email")
+kinds = ("postgres", "sql", "mcp", "python", "http")
+later_kinds = ("files", "email")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
-def mount(reading: Reading, entry: Entry) -> Mount | McpMount | PythonMount | None:
+def mount(reading: Reading, entry: Entry) -> Mount | ToolMount | None:
     """Return one mount, or None when its kind is not supported or it is not usable."""
     report, what = reading.report, f"mount {quoted(entry.key)}"
     found = block(report, entry.value, what)
@@ -49,6 +50,8 @@ def mount(reading: Reading, entry: Entry) -> Mount | McpMount | PythonMount | No
         return mcp_mount(reading, entry, found)
     if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "python":
         return python_mount(reading, entry, found)
+    if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "http":
+        return http_mount(reading, entry, found)
     if _is_sql(kind):
         return sql_mount(reading, entry, found, _resources(reading, found, entry.key, default_schema(found)))
     block(report, found, what, mount_keys)

@@ -14,7 +14,7 @@ from bailiwick.model.policy import Grant, Policy, Resource
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
 from bailiwick.model.tool import LockedTool
-from bailiwick.policy.locked_tools import locked_tool
+from bailiwick.policy.locked_tools import locked_routes, locked_tool
 
 OTHERS = "every other column"
 _START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -94,7 +94,7 @@ def tools_of_names(*policies: Policy) -> dict[str, dict[str, LockedTool]]:
     return {
         mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
         for mount in policies[0].mcp.values()
-    }
+    } | {name: locked_routes(mount) for name, mount in policies[0].http.items()}
 
 
 def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:

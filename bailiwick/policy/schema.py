@@ -13,7 +13,7 @@ from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import loosened_gates
-from bailiwick.policy.schema_tools import mcp_mount, python_mount, tool_schemas
+from bailiwick.policy.schema_tools import http_mount, mcp_mount, python_mount, tool_schemas
 from bailiwick.policy.sql_mounts import file_engines, url_engines
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
 from bailiwick.sql.extension_lists import REVIEWED
@@ -213,7 +213,7 @@ def _mounts() -> dict[str, object]:
         "required": ["kind"],
     }
     return {
-        "mount": {"anyOf": [postgres, *engines, mcp_mount(), python_mount(), later]},
+        "mount": {"anyOf": [postgres, *engines, mcp_mount(), python_mount(), http_mount(), later]},
         "resource": resource,
         **tool_schemas(),
     }

@@ -1,8 +1,10 @@
-"""The part of the policy's JSON Schema that is about mounts of kinds `mcp` and `python`."""
+"""The part of the policy's JSON Schema that is about mounts of kinds `mcp`, `python` and `http`."""
 
 from __future__ import annotations
 
+from bailiwick.model.route import Plain, json_types, plain_types
 from bailiwick.model.tool import effects
+from bailiwick.policy.http import credential_keys
 from bailiwick.policy.mcp import document_keys, prompt_keys
 
 _TEXT = {"type": "string", "minLength": 1}
@@ -75,6 +77,64 @@ def python_mount() -> dict[str, object]:
     return _object(properties, ["kind", "functions"])
 
 
+def http_mount() -> dict[str, object]:
+    """Return the schema of one mount of kind `http`."""
+    kinds: dict[str, object] = {
+        kind: _object(dict.fromkeys(keys, _TEXT), []) if keys else _secrets(f"Name of the {kind} to its value.")
+        for kind, keys in credential_keys.items()
+    }
+    properties: dict[str, object] = {
+        "kind": {"const": "http", "description": "An HTTP API."},
+        "url": {
+            **_TEXT,
+            "description": "Where it is, with the path under which its routes are; `${ENV}`, `file:PATH`.",
+        },
+        "credential": {
+            **_object(kinds, []),
+            "minProperties": 1,
+            "maxProperties": 1,
+            "description": "How the gateway shows the API who it is; values may hold `${ENV}`, or be `file:PATH`.",
+        },
+        "networks": {**_TEXTS, "description": "Private networks or addresses in which its host may be."},
+        "routes": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/route"},
+            "description": "Method and path, e.g. `GET /invoices/{id}`, as actions. What is not mapped does not exist.",
+        },
+        "resources": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/tool_resource"},
+            "description": "Labels of what the routes act on.",
+        },
+        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every request."},
+    }
+    return _object(properties, ["kind", "url"])
+
+
+def _route(tool: dict[str, object]) -> dict[str, object]:
+    body: dict[str, object] = {
+        "anyOf": [
+            {"enum": list(json_types)},
+            {"type": "array", "items": _TEXT, "minItems": 1},
+            {"type": "object", "additionalProperties": {"enum": list(json_types)}},
+        ],
+        "description": "What its JSON body holds: path of keys to type; or the type of the whole.",
+    }
+    return {
+        **tool,
+        "path": _typed("Variable of its path to type; those not named are text.", plain_types),
+        "query": _typed("Parameter of its query to type.", plain_types),
+        "headers": _typed("Header to type.", plain_types),
+        "body": body,
+        "form": _typed("Field of its form to type.", plain_types),
+    }
+
+
+def _typed(description: str, types: tuple[Plain, ...]) -> dict[str, object]:
+    named = {"type": "object", "additionalProperties": {"enum": list(types)}}
+    return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}, named], "description": description}
+
+
 def tool_schemas() -> dict[str, object]:
     """Return the definitions that it refers to."""
     scalar = {"type": ["string", "number", "boolean"]}
@@ -109,6 +169,7 @@ def tool_schemas() -> dict[str, object]:
         "prompt": _object(prompt, ["action"]),
         "document": _object(document, ["action"]),
         "function": _object({**tool, "parameters": parameters}, ["action"]),
+        "route": _object(_route(tool), ["action"]),
         "tool_resource": _object(labels, []),
     }
 

@@ -44,7 +44,12 @@ def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | Non
 def _verb(name: str, scope: ToolScope) -> str:
     """Return what is done: a tool is called, a prompt used, a document read."""
     plain = name.removeprefix(f"{scope.tool.kind}:")
-    return {"tool": f"calls {name}", "prompt": f"uses prompt {plain}", "document": f"reads {plain}"}[scope.tool.kind]
+    return {
+        "tool": f"calls {name}",
+        "prompt": f"uses prompt {plain}",
+        "document": f"reads {plain}",
+        "route": f"calls {plain}",
+    }[scope.tool.kind]
 
 
 def _arguments(grant: CallGrant) -> str:

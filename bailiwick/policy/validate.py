@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from bailiwick.decide.calls import accepted_properties
+from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.policy import ContextRule, Grant, Policy, Resource, Task
 from bailiwick.model.tool import EVERY_ARGUMENT, McpMount, Tool
 from bailiwick.model.value import Ref
+from bailiwick.policy.locked_tools import locked_route
 from bailiwick.policy.problem import Problem, Report, near
 from bailiwick.policy.types import mask_fits, misfits, references, value_fits
 from bailiwick.policy.where import Path, where
@@ -24,6 +26,10 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
     for server in policy.mcp.values():
         for tool in server.offered:
             check.tool(server, tool)
+    for api in policy.http.values():
+        for route in api.offered:
+            check.tool(api, route)
+            check.route(api, route)
     for functions in policy.python.values():
         for function in functions.tools.values():
             names = frozenset(function.parameters or ())
@@ -87,7 +93,7 @@ class _Check:
             self._error(path, "unknown_field", message, near(name, known))
         return column
 
-    def tool(self, server: McpMount, tool: Tool) -> None:
+    def tool(self, server: McpMount | HttpMount, tool: Tool) -> None:
         """Check that a tool was accepted, and that it has the arguments that are fixed."""
         path = ("mounts", server.name, f"{tool.kind}s", tool.name)
         accepted = self.lock.tools.get(server.name, {})
@@ -102,6 +108,13 @@ class _Check:
             if name not in properties:
                 message = f"`{name}` is not an argument of {tool.kind} `{tool.name}`"
                 self._error((*path, "fixed", name), "unknown_argument", message, near(name, properties))
+
+    def route(self, api: HttpMount, tool: Tool) -> None:
+        """Check that a route is the one that was accepted."""
+        locked = self.lock.tools.get(api.name, {}).get(tool.key)
+        if locked is not None and locked.fingerprint != locked_route(tool).fingerprint:
+            message = f"route `{tool.name}` of mount `{api.name}` takes other arguments than it was accepted with"
+            self._error(("mounts", api.name, "routes", tool.name), "unaccepted", message, "run `bailiwick accept`")
 
     def _arguments(self, grant: Grant, path: Path) -> None:
         tools = self.arguments.get(grant.action.resource, ())

@@ -63,6 +63,8 @@ class RunningGateway:
         self.port = 0
         self.mcp_port = 0
         """0: it does not listen for MCP."""
+        self.http_port = 0
+        """0: it has no APIs."""
         self.process: subprocess.Popen[bytes] | None = None
         self.admin = AdminClient(folder / ".bailiwick" / "admin.sock")
 
@@ -98,6 +100,7 @@ class RunningGateway:
             else:
                 self.port = fronts["postgres"]["port"]
                 self.mcp_port = fronts["mcp"]["port"] if "mcp" in fronts else 0
+                self.http_port = fronts["http"]["port"] if "http" in fronts else 0
                 return
         raise RuntimeError("the gateway did not start: " + self.log())
 
@@ -177,7 +180,9 @@ def accept(folder: Path, environ: Mapping[str, str]) -> None:
 def prepare_gateway(folder: Path, policy: str, environ: Mapping[str, str], settings: str = "") -> RunningGateway:
     """Write the files of a gateway and accept the databases as they are. Not started yet."""
     (folder / "policy.yaml").write_text(policy)
-    (folder / "gateway.yaml").write_text("environment: staging\npostgres: {port: 0}\nmcp: {port: 0}\n" + settings)
+    (folder / "gateway.yaml").write_text(
+        "environment: staging\npostgres: {port: 0}\nmcp: {port: 0}\nhttp: {port: 0}\n" + settings
+    )
     accept(folder, environ)
     return RunningGateway(folder, environ)
 

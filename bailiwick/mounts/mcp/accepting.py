@@ -12,14 +12,16 @@ from bailiwick.model.policy import Policy
 from bailiwick.model.tool import LockedTool, McpMount
 from bailiwick.mounts.mcp.servers import open_upstream
 from bailiwick.mounts.mcp.upstream import Upstream, UpstreamError, offered, opening_time, tools_of
+from bailiwick.policy.locked_tools import locked_routes
 
 
 async def live_tools(policy: Policy, environ: Mapping[str, str], base: Path) -> dict[str, dict[str, LockedTool]]:
     """Return mount → `Tool.key` → what is offered, of what the policy maps. Raises BackendError, ConfigError."""
-    return {
+    servers = {
         name: await _asked(mount, environ, base, lambda upstream, mount=mount: offered(upstream, mount))
         for name, mount in policy.mcp.items()
     }
+    return servers | {name: locked_routes(mount) for name, mount in policy.http.items()}  # an API lists none itself
 
 
 async def server_tools(mount: McpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:

@@ -6,12 +6,9 @@ What a web page of another site could send is refused before anything of it is r
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 from bailiwick.gateway.live import Live
@@ -34,12 +31,7 @@ from bailiwick.mounts.mcp.message import (
     result_of,
     write,
 )
-from bailiwick.mounts.web import Checks
-
-Scope = MutableMapping[str, object]
-Received = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[Received]]
-Send = Callable[[Received], Awaitable[None]]
+from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, bare, is_loopback, left, read_body
 
 PATH = "/mcp"
 largest_body = 1024 * 1024
@@ -101,9 +93,9 @@ class Endpoint:
         if headers is None:
             return _said(400, INVALID_REQUEST, "a header stands twice")
         peer = cast("tuple[str, int] | None", scope.get("client"))
-        if self._checks.only_loopback and not _is_loopback(None if peer is None else peer[0]):
+        if self._checks.only_loopback and not is_loopback(None if peer is None else peer[0]):
             return _said(403, INVALID_REQUEST, "without TLS only this machine is served")
-        if _bare(headers.get("host", "")) not in self._checks.hosts:
+        if bare(headers.get("host", "")) not in self._checks.hosts:
             return _said(403, INVALID_REQUEST, "this host name is not served here")
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in self._checks.origins:
@@ -136,7 +128,7 @@ class Endpoint:
         return _said(401, INVALID_REQUEST, message, ((b"www-authenticate", challenge),))
 
     async def _posted(self, client: Client, headers: Mapping[str, str], receive: Receive, send: _Line) -> None:
-        body = await _body(receive)
+        body = await read_body(receive, largest_body)
         if body is None:
             await _answer(send, _said(413, INVALID_REQUEST, f"longer than {largest_body} bytes"))
             return
@@ -237,7 +229,7 @@ class Endpoint:
         if listener is None:
             await _answer(send, _Answer(429))
             return
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         try:
             await _begin_events(send)
             if subscribed is not None:
@@ -351,45 +343,6 @@ def _wrong_content(headers: Mapping[str, str]) -> _Answer | None:
     return None
 
 
-def _bare(host: str) -> str:
-    """Return a `Host` without its port, in small letters."""
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host is not None and ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Return the whole body; None when it is too long, or when the client left."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        part = await receive()
-        if part["type"] != "http.request":
-            return None
-        data = cast("bytes", part.get("body", b""))
-        size += len(data)
-        if size > largest_body:
-            return None
-        parts.append(data)
-        if not part.get("more_body"):
-            return b"".join(parts)
-
-
-async def _left(receive: Receive) -> None:
-    """Return when the client has left."""
-    with contextlib.suppress(asyncio.CancelledError):
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
 class _Leaving:
     """Whether the client has left. Looked at only for what takes a while: most calls are over before."""
 
@@ -407,7 +360,7 @@ class _Leaving:
             self._looking.cancel()
 
     def _look(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(_left(self._receive))
+        self._looking = asyncio.get_running_loop().create_task(left(self._receive))
         self._looking.add_done_callback(self._over)
 
     def _over(self, looking: asyncio.Task[None]) -> None:

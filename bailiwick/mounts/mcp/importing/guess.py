@@ -51,6 +51,12 @@ class Guess:
     effects: tuple[Effect, ...]
 
 
+def effects_of(words: Iterable[str]) -> tuple[Effect, ...]:
+    """Return what words (in small letters) tell that a thing does."""
+    known = frozenset(words)
+    return tuple(effect for effect in effects if _EFFECTS[effect] & known)
+
+
 def guesses(mount: str, tools: Iterable[LockedTool]) -> dict[str, Guess]:
     """Return a guess for each tool of a server. Singular and plural of one word are one resource."""
     found = {tool.name: _guess(mount, tool) for tool in tools}

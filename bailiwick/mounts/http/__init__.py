@@ -1,0 +1,1 @@
+"""HTTP mounts: a reverse proxy in front of APIs, that decides each request."""

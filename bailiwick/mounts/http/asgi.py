@@ -1,0 +1,120 @@
+"""The endpoint of the HTTP mounts as raw ASGI: head, session, route, body, in this order; then decided and done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import cast
+
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.http.answers import Shown, problem
+from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
+from bailiwick.mounts.http.envelope import Fault, Head, largest_body, read_head
+from bailiwick.mounts.http.exchange import STREAMED
+from bailiwick.mounts.http.requests import BROKEN
+from bailiwick.mounts.http.stream import reply
+from bailiwick.mounts.web import Checks, Receive, Scope, Send, left, read_body
+
+
+class Endpoint:
+    """The ASGI application."""
+
+    def __init__(self, clients: Clients, checks: Checks) -> None:
+        self._clients = clients
+        self._checks = checks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        head = read_head(scope, self._checks)
+        if isinstance(head, Fault):
+            await reply(send, _fault(head))
+            return
+        client = self._clients.known(head.token)
+        if client is None:
+            peer = cast("tuple[str, int] | None", scope.get("client"))
+            found = await self._clients.admit(head.token, "" if peer is None else f"{peer[0]}:{peer[1]}")
+            if isinstance(found, Denial):
+                await reply(send, problem(found))
+                return
+            client = found
+        await self._worked(client, head, receive, send)
+
+    async def _worked(self, client: Client, head: Head, receive: Receive, send: Send) -> None:
+        """Do what a request asks; cut, it says so, or breaks off."""
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        sent = _Sent(send)
+        client.used = time.monotonic()
+        client.running.add(task)
+        try:
+            shown = await self._shown(client, head, receive, sent)
+        except asyncio.CancelledError:
+            if client.ended is None:
+                if not sent.gone:
+                    raise
+                task.uncancel()
+                return
+            task.uncancel()
+            shown = BROKEN if sent.started else problem(client.ended)
+        finally:
+            client.running.discard(task)
+            client.used = time.monotonic()
+            sent.over()
+        if shown is STREAMED:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif shown is not BROKEN:  # what is, ends without its end: the client sees that something is missing
+            await reply(send, shown)
+
+    async def _shown(self, client: Client, head: Head, receive: Receive, sent: _Sent) -> Shown:
+        requests = client.requests
+        if len(client.running) > most_requests:
+            return await requests.refuse(head, BUSY)
+        routed = requests.route(head)
+        if isinstance(routed, Denial):
+            return await requests.refuse(head, routed)
+        body = b""
+        if head.content:
+            read = await read_body(receive, largest_body)
+            if read is None:
+                return await requests.fault(head, Fault(413, f"the body is longer than {largest_body} bytes"))
+            body = read
+        sent.receive = receive
+        return await requests.answer(routed, body, sent)
+
+
+class _Sent:
+    """Where an answer that comes in parts goes. When the client leaves, its task is cancelled."""
+
+    def __init__(self, send: Send) -> None:
+        self.started = False
+        self.gone = False
+        self.leaving: asyncio.Task[None] | None = None
+        self.receive: Receive | None = None
+        self._send = send
+        self._task = asyncio.current_task()
+
+    async def __call__(self, message: dict[str, object]) -> None:
+        """Send a part."""
+        if not self.started and self.receive is not None:
+            self.started = True
+            self.leaving = asyncio.create_task(left(self.receive))
+            self.leaving.add_done_callback(self._left)
+        await self._send(message)
+
+    def over(self) -> None:
+        """Nothing more is sent in parts: whether the client leaves is no matter any more."""
+        self._task = None
+        if self.leaving is not None:
+            self.leaving.cancel()
+
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        del leaving
+        if self._task is not None and not self._task.done():
+            self.gone = True
+            self._task.cancel()
+
+
+def _fault(fault: Fault) -> Shown:
+    code = "session_unknown" if fault.status == 401 else "protocol_violation"
+    return problem(Denial(code, fault.message, "", fault.remedy), status=fault.status)

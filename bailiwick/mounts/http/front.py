@@ -1,0 +1,84 @@
+"""The HTTP mounts of a gateway as one front: one endpoint for all of them, below `/MOUNT/`, for the policy in force."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.ready import Ready
+from bailiwick.mounts.http.apis import Apis
+from bailiwick.mounts.http.asgi import Endpoint
+from bailiwick.mounts.http.clients import Clients
+from bailiwick.mounts.http.exchange import Terms
+from bailiwick.mounts.listening import Listening, checks_of
+
+_sweep_seconds = 15.0
+
+
+class HttpFront:
+    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `http`."""
+
+    name = "http"
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._apis = Apis()
+        self._clients: Clients | None = None
+        self._listening = Listening("http", config.http, config)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that clients connect to; None when it does not listen."""
+        return self._listening.address
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; below it each mount has its name. Empty: it does not listen."""
+        return self._listening.url
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
+        if not ready.force.policy.http:
+            return
+        mask, limits = keys.mask, self._config.limits
+        terms = Terms(
+            limits.statement_time.total_seconds(),
+            limits.result,
+            lambda text: hmac.new(mask, text.encode(), hashlib.sha256).hexdigest(),
+        )
+        self._apis.install(ready)
+        self._clients = Clients(gateway, self._apis, terms)
+        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http)))
+        self._sweeping = asyncio.create_task(self._sweep(self._clients))
+
+    def check(self, ready: Ready) -> None:
+        """Raise ConfigError for a policy that `install` could not take."""
+        if ready.force.policy.http and self._listening.address is None:
+            message = "the policy has its first mounts of kind `http`, and the gateway does not listen for them"
+            raise ConfigError(message, remedy="start the gateway anew")
+        self._apis.check(ready)
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy from now on."""
+        if self._clients is not None:
+            self._apis.install(ready)
+
+    async def stop(self) -> None:
+        """Take no more clients, cut what is in flight."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        if self._clients is not None:
+            await self._clients.close()
+        await self._listening.stop()
+        await self._apis.close()
+
+    async def _sweep(self, clients: Clients) -> None:
+        while True:
+            await asyncio.sleep(_sweep_seconds)
+            clients.sweep()

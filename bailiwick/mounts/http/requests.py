@@ -1,0 +1,154 @@
+"""The requests of one session: routed, decided, done, on record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bailiwick.decide.calls import Admitted, Refused, unknown
+from bailiwick.gateway.call import Call
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.live import Live
+from bailiwick.model.decision import Decision, Denial, Deny, Request
+from bailiwick.model.route import Route
+from bailiwick.model.tool import keyed
+from bailiwick.mounts.http.answers import Headers, Shown, problem
+from bailiwick.mounts.http.apis import Apis, Mounted
+from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
+from bailiwick.mounts.http.envelope import Fault, Head
+from bailiwick.mounts.http.exchange import Exchange, Terms
+from bailiwick.mounts.http.stream import Send
+from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.recorded import in_clear, statement_of
+from bailiwick.mounts.tool_path import NO_LEDGER, ToolPath, refused_request, request_of
+
+_most_calls = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A request whose route the session has."""
+
+    head: Head
+    mounted: Mounted
+    name: str
+    """As the scope has it, without its kind."""
+    route: Route
+    values: Mapping[str, str]
+
+
+class Requests:
+    """The requests of one session."""
+
+    def __init__(self, gateway: Gateway, live: Live, apis: Apis, terms: Terms) -> None:
+        self._gateway = gateway
+        self._live = live
+        self._apis = apis
+        self._terms = terms
+        self._path = ToolPath(gateway, live)
+        self._calls: dict[tuple[str, str, str, tuple[str, ...]], Call] = {}
+
+    def route(self, head: Head) -> Routed | Denial:
+        """Return the route of a request; what the session does not have does not exist."""
+        blocked = self._live.blocked()
+        if blocked is not None:
+            return blocked
+        mounted = self._apis.get(head.mount)
+        found = None if mounted is None else mounted.router.find(head.method, head.path)
+        if mounted is not None and found is not None and found.target.route is not None:
+            name = mounted.shown(found.target)
+            if keyed("route", name) in self._live.routes.tools:
+                return Routed(head, mounted, name, found.target.route, found.values)
+        return unknown(self._live.routes, f"{head.method} /{head.mount}{head.path}"[:300], "route").denial
+
+    def allowed(self, head: Head) -> tuple[str, ...]:
+        """Return the methods that the session has of a path."""
+        mounted = self._apis.get(head.mount)
+        if mounted is None:
+            return ()
+        known = self._live.routes.tools
+        found = ((method, mounted.router.find(method, head.path)) for method in mounted.router.methods(head.path))
+        return tuple(method for method, each in found if each and keyed("route", mounted.shown(each.target)) in known)
+
+    async def answer(self, routed: Routed, body: bytes, send: Send) -> Shown:
+        """Do what a request asks; return what is shown of it. What is streamed was sent by then, all but its end."""
+        head = routed.head
+        try:
+            given = gather(routed.route, routed.values, head.query, head.headers, head.content, body)
+        except RefusedError as error:
+            return await self.refuse(head, error.denial, routed, status=error.status)
+        decided = self._gateway.decide_route(self._live, routed.name, given)
+        if isinstance(decided, Refused):
+            request = refused_request(decided, head.purpose)
+            return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
+        try:
+            asked = outgoing(routed.route, decided.arguments)
+        except RefusedError as error:
+            return await self.refuse(head, error.denial, routed, status=error.status)
+        session = self._live.session
+        exchange = Exchange(
+            routed.mounted, decided, asked, head.accept, lambda ref: session.value(ref.path), self._terms, send
+        )
+        effects = routed.route.method not in ("GET", "HEAD") or bool(decided.tool.tool.effects)
+        try:
+            done = await self._path.run(
+                self._call(routed, decided),
+                exchange.run,
+                intends=effects or decided.tool.tool.action.verb != "read",
+            )
+        finally:
+            exchange.close()
+        if done.denial is None and done.shown is not None:
+            return done.shown
+        if exchange.started:
+            return BROKEN
+        return problem(done.denial or NO_LEDGER, done.record)
+
+    async def refuse(self, head: Head, denial: Denial, routed: Routed | None = None, status: int = 0) -> Shown:
+        """Record what is not done, and return how that is said."""
+        if routed is not None:
+            tool = self._live.routes.tools.get(keyed("route", routed.name))
+            request = Request("", (), head.purpose) if tool is None else request_of(tool, head.purpose)
+            return await self._refused(routed.name, request, Deny(denial), denial, status)
+        name = f"{head.method} /{head.mount} hmac:{self._terms.digest(head.path)[:16]}"
+        more: Headers = []
+        allowed = self.allowed(head) if denial.code == "resource_unknown" else ()
+        if allowed:
+            status, more = 405, [(b"allow", ", ".join(allowed).encode())]
+        return await self._refused(name, Request("", (), head.purpose), Deny(denial), denial, status, more)
+
+    async def fault(self, head: Head, fault: Fault) -> Shown:
+        """Record that the body of a request is not taken, and return how that is said."""
+        denial = Denial("protocol_violation", fault.message, "", fault.remedy)
+        return await self.refuse(head, denial, status=fault.status)
+
+    async def _refused(  # what is recorded, and how it is said
+        self,
+        name: str,
+        request: Request,
+        decision: Decision,
+        denial: Denial,
+        status: int = 0,
+        more: Headers | None = None,
+    ) -> Shown:
+        record = await self._path.refuse(name, request, decision)
+        return problem(denial, record, status, more)
+
+    def _call(self, routed: Routed, admitted: Admitted) -> Call:
+        """Return the call of a request; the same one for the same request, of which nothing is computed twice."""
+        arguments: Mapping[str, Json] = admitted.arguments
+        told = in_clear(admitted.tool, admitted.view.grants, arguments, self._terms.digest)
+        statement = statement_of(routed.name, told)
+        key = (statement, routed.head.purpose, self._live.policy, admitted.allow.grants)
+        known = self._calls.get(key)
+        if known is None:
+            if len(self._calls) >= _most_calls:
+                self._calls.clear()
+            request = request_of(admitted.tool, routed.head.purpose)
+            detail = {"route": admitted.tool.tool.name}
+            known = self._calls[key] = Call(admitted.tool.mount, statement, request, admitted.allow, detail)
+        return known
+
+
+BROKEN = Shown(-1, [])
+"""What began to be sent and must not look whole."""
