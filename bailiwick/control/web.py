@@ -86,7 +86,7 @@ class Application:
         if headers is None:
             return problem(400, "protocol", "a header stands twice")
         peer = cast("tuple[str, int] | None", scope.get("client"))
-        if self._checks.only_loopback and not is_loopback(peer):
+        if self._checks.only_loopback and not is_loopback(None if peer is None else peer[0]):
             return problem(403, "protocol", "without TLS only this machine is served")
         if bare(headers.get("host", "")) not in self._checks.hosts:
             return problem(403, "protocol", "this host name is not served here")

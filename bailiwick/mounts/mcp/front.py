@@ -53,13 +53,7 @@ class McpFront:
         """Where clients connect: `mcp.url`; else, with TLS, by the first of `mcp.hosts`. Empty: it does not listen."""
         if self.address is None:
             return ""
-        if self._config.mcp_url:
-            return self._config.mcp_url
-        host, port = self.address
-        listener = self._config.mcp
-        if listener.tls_cert is None:
-            return f"http://{_bracketed(host)}:{port}{PATH}"
-        return f"https://{_bracketed(listener.hosts[0] if listener.hosts else host)}:{port}{PATH}"
+        return self._config.mcp_url or self._listening.url + PATH
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
@@ -106,10 +100,6 @@ class McpFront:
         while True:
             await asyncio.sleep(_sweep_seconds)
             attempt("forgetting clients that are not used", clients.sweep)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _digest(key: bytes) -> Digest:
