@@ -105,7 +105,7 @@ class Exchange:
         coding = answer.header(b"content-encoding")
         if coding is not None and coding.lower() != b"identity":
             return Denial("result_withheld", "the API answers in a coding that was not asked for", remedy=_OPERATOR)
-        if any(api.holds_secret(value) or api.holds_secret(name) for name, value in answer.headers):
+        if api.holds_secret(b"\n".join([part for header in answer.headers for part in header])):
             return Denial("result_withheld", "the answer held a credential of the gateway", remedy=_OPERATOR)
         if answer.status >= 300 and answer.status != 304 and self._elsewhere(answer):
             return Denial("result_withheld", "the API redirects to what is not below its mount", remedy=_OPERATOR)

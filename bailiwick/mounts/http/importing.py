@@ -63,7 +63,7 @@ class _Document:
     def of(self, value: Value) -> Mapping[str, Value]:
         """Return an object of the document, through its references; empty for what is none."""
         for _ in range(8):
-            found = cast("dict[str, Value]", value) if isinstance(value, dict) else {}
+            found = _members(value)
             place = found.get("$ref")
             if not isinstance(place, str):
                 return found
@@ -76,7 +76,7 @@ class _Document:
             return None
         for part in place[2:].split("/"):
             key = part.replace("~1", "/").replace("~0", "~")
-            found = cast("dict[str, Value]", found).get(key) if isinstance(found, dict) else None
+            found = _members(found).get(key)
         return found
 
 
@@ -197,6 +197,10 @@ def _action(method: str, path: str) -> str:
 def _named(text: str) -> str:
     found = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:50]
     return found if found and found[0].isalpha() else f"r_{found}" if found else "api"
+
+
+def _members(value: Value) -> Mapping[str, Value]:
+    return cast("dict[str, Value]", value) if isinstance(value, dict) else {}
 
 
 def _listed(value: Value) -> list[Value]:
