@@ -92,9 +92,9 @@ class ControlFront:
 
 
 def _reached(running: Running) -> tuple[str, ...]:
-    """Return the mounts that are reached by MCP."""
+    """Return the mounts that are reached by MCP: servers, and databases by `query`."""
     policy = running.sessions.force.policy
-    return (*policy.mcp, *(name for name, mount in policy.mounts.items() if mount.kind == "sql"))
+    return (*policy.mcp, *policy.mounts)
 
 
 def _routes(oauth: OAuth) -> Routes:
