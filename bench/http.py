@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [*(each for each in sys.path if Path(each).name != "bench"), str(ROOT), str(ROOT / "bench")]
 
 from common import Report, machine, median, record  # noqa: E402  # the path is set above
+from http_peers import command  # noqa: E402  # the path is set above
+from mcp_peers import MissingError  # noqa: E402  # the path is set above
 
 from tests.support.gateway import running_gateway  # noqa: E402  # the path is set above
 from tests.support.postgres import free_port  # noqa: E402  # the path is set above
@@ -119,24 +121,23 @@ def measure(report: Report, ways: tuple[Way, ...], rounds: int, count: int) -> N
     for (name, clients), (p50, p99, rate, cpu) in middle.items():
         report.say(f"| {name}, {clients} clients | {p50:.3g} | {p99:.3g} | {rate:,.0f} | {cpu:,.0f} |")
     report.say("")
+    proxies = [way.name for way in ways if way.name not in ("direct", "gateway")]
     for clients in (1, 32):
         added = middle["gateway", clients][0] - middle["direct", clients][0]
         report.line(f"added p50, {clients} clients", added, "ms")
-        for name in ("aiohttp", "raw ASGI"):
+        for name in proxies:
             over = middle[name, clients][0] - middle["direct", clients][0]
             report.line(f"added p50 of {name}, {clients} clients", over, "ms")
-    rates = {name: middle[name, 32][2] for name in ("gateway", "aiohttp", "raw ASGI")}
-    report.line("requests a second, gateway / aiohttp proxy", rates["gateway"] / rates["aiohttp"], "", 1.0)
-    report.line("requests a second, gateway / raw ASGI proxy", rates["gateway"] / rates["raw ASGI"], "")
+    for name in proxies:
+        rate = middle["gateway", 32][2] / middle[name, 32][2]
+        report.line(f"requests a second, gateway / {name} proxy", rate, "", 1.0 if name == "aiohttp" else None)
 
 
 @contextmanager
-def peer(*arguments: str) -> Generator[tuple[int, int]]:
-    """Run one of the peers; give its port and its process."""
+def peer(kind: str, api: int) -> Generator[tuple[int, int]]:
+    """Run one of the peers; give its port and its process. Raises MissingError."""
     port = free_port()
-    kind, *rest = arguments
-    command = [sys.executable, str(ROOT / "bench/http_peers.py"), kind, str(port), *rest]
-    process = subprocess.Popen(command)  # noqa: S603  # our own
+    process = subprocess.Popen(command(kind, port, api))  # noqa: S603  # our own
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -163,14 +164,18 @@ def main() -> int:
     report = Report()
     report.say(machine())
     with ExitStack() as stack:
-        api, api_process = stack.enter_context(peer("api"))
-        plain = [(name, *stack.enter_context(peer(kind, str(api)))) for name, kind in _PROXIES]
+        api, api_process = stack.enter_context(peer("api", 0))
+        proxies: list[Way] = []
+        for name, kind in _PROXIES:
+            try:
+                proxies.append(Way(name, *stack.enter_context(peer(kind, api))))
+            except MissingError as error:
+                report.say(f"{name}: left out: {error}")
         secret = {"BENCH_TOKEN": "only-the-gateway-has-it"}
         gateway = stack.enter_context(running_gateway(POLICY.replace("PORT", str(api)), secret))
         process = gateway.process.pid if gateway.process else 0
         token = gateway.open_session("bench-bot").token
         through = Way("gateway", gateway.http_port, process, "/bench/items/5", token)
-        proxies = [Way(name, port, pid) for name, port, pid in plain]
         measure(report, (Way("direct", api, api_process), *proxies, through), rounds, count)
     if chosen.write:
         record(ROOT / "docs" / "benchmarks.md", "http", report)

@@ -15,10 +15,11 @@ from typing import cast
 
 ROOT = Path(__file__).resolve().parents[1]
 # Without this folder: its `http.py` is not the standard library's.
-sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).name != "bench")]
+sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).name != "bench"), str(ROOT / "bench")]
 
 import uvicorn  # noqa: E402  # the path is set above
 import uvloop  # noqa: E402  # the path is set above
+from mcp_peers import environment  # noqa: E402  # the path is set above
 
 from bailiwick.mounts.http_client import HttpClient, Origin  # noqa: E402  # the path is set above
 
@@ -70,30 +71,42 @@ class Asgi:
         await send({"type": "http.response.body", "body": b"".join(parts)})
 
 
-def _aiohttp(port: int, api: int) -> None:
-    from aiohttp import ClientSession, web
+_AIOHTTP = """
+import sys
+sys.path.append(SITE)
+import uvloop
+from aiohttp import ClientSession, web
 
-    async def passed(request: web.Request) -> web.StreamResponse:
-        session = cast("ClientSession", request.app["session"])
-        async with session.request(request.method, f"http://127.0.0.1:{api}{request.path}") as answer:
-            body = await answer.read()
-            return web.Response(status=answer.status, body=body, content_type=answer.content_type)
+async def passed(request):
+    async with request.app["session"].request(request.method, "http://127.0.0.1:API" + request.path) as answer:
+        body = await answer.read()
+        return web.Response(status=answer.status, body=body, content_type=answer.content_type)
 
-    async def made() -> web.Application:
-        app = web.Application()
-        app["session"] = ClientSession()
-        app.router.add_route("*", "/{path:.*}", passed)
-        return app
+async def made():
+    app = web.Application()
+    app["session"] = ClientSession()
+    app.router.add_route("*", "/{path:.*}", passed)
+    return app
 
-    web.run_app(made(), host="127.0.0.1", port=port, print=None, access_log=None)
+uvloop.install()
+web.run_app(made(), host="127.0.0.1", port=PORT, print=None, access_log=None)
+"""
+"""A proxy as people write it with aiohttp. It is no dependency of the project, and has an environment of its own."""
+
+
+def command(kind: str, port: int, api: int) -> list[str]:
+    """Return what runs a peer. Raises MissingError for one that cannot be had."""
+    if kind == "aiohttp":
+        site = repr(str(Path(uvloop.__file__).parents[1]))  # for the same event loop as the others
+        text = _AIOHTTP.replace("SITE", site).replace("API", str(api)).replace("PORT", str(port))
+        return [str(environment("aiohttp", "aiohttp==3.14.5") / "python"), "-c", text]
+    return [sys.executable, str(ROOT / "bench" / "http_peers.py"), kind, str(port), str(api)]
 
 
 if __name__ == "__main__":
     uvloop.install()
     if sys.argv[1] == "api":
         asyncio.run(_api(int(sys.argv[2])))
-    elif sys.argv[1] == "aiohttp":
-        _aiohttp(int(sys.argv[2]), int(sys.argv[3]))
     else:
         uvicorn.run(
             Asgi(int(sys.argv[3])),  # pyright: ignore[reportArgumentType]  # ASGI's own types are looser mappings
