@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bailiwick.decide.calls import Admitted, Refused, unknown
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route
@@ -74,17 +74,28 @@ class Requests:
         """Do what a request asks; return what is shown of it. What is streamed was sent by then, all but its end."""
         head = routed.head
         try:
-            given = gather(routed.route, routed.values, head.query, head.headers, head.content, body)
+            given = attempt(
+                "the arguments of a request",
+                gather,
+                *(routed.route, routed.values, head.query, head.headers, head.content, body),
+                passing=(RefusedError,),
+            )
         except RefusedError as error:
             return await self.refuse(head, error.denial, routed, status=error.status)
+        if isinstance(given, Denial):
+            return await self.refuse(head, given, routed)
         decided = self._gateway.decide_route(self._live, routed.name, given)
         if isinstance(decided, Refused):
             request = refused_request(decided, head.purpose)
             return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
         try:
-            asked = outgoing(routed.route, decided.arguments)
+            asked = attempt(
+                "the making of a request", outgoing, routed.route, decided.arguments, passing=(RefusedError,)
+            )
         except RefusedError as error:
             return await self.refuse(head, error.denial, routed, status=error.status)
+        if isinstance(asked, Denial):
+            return await self.refuse(head, asked, routed)
         session = self._live.session
         exchange = Exchange(
             routed.mounted, decided, asked, head.accept, lambda ref: session.value(ref.path), self._terms, send
