@@ -35,6 +35,7 @@ commands: Mapping[str, Entry] = {
     "init": Entry("Write a starter policy from a live database; it grants nothing."),
     "accept": Entry("Show what changed in the databases, and accept it in the lock."),
     "serve": Entry("Run the gateway for one policy."),
+    "doctor": Entry("Look an installation over, or the place where an agent runs."),
     "session": Entry("Open, list, show, close and revoke sessions.", group=True),
     "changes": Entry("List and show the writes that wait for people.", group=True),
     "policy": Entry("Check, lint and compare policies; print the JSON Schema.", group=True),
