@@ -37,7 +37,7 @@ from bailiwick.gateway.keys import load_keys, make_data_dir
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.model.session import Session
 from tests.support.certificates import certificate
-from tests.support.postgres import Database, free_port
+from tests.support.postgres import Database
 
 CANARY = "CANARY-4f1d0c"
 POLICY = """
@@ -97,6 +97,14 @@ def policy(tmp_path: Path) -> Path:
     path.write_text(POLICY)
     path.chmod(0o644)
     return path
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A port that nobody listens on, and that nobody else can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 # The database's side
@@ -177,7 +185,7 @@ def api() -> Iterator[int]:
         thread.join()
 
 
-def test_files_servers_and_apis_are_reached_or_not_side_by_side(tmp_path: Path, api: int) -> None:
+def test_files_servers_and_apis_are_reached_or_not_side_by_side(tmp_path: Path, api: int, closed: int) -> None:
     def of_api(name: str, port: int) -> str:
         return f"""
   {name}:
@@ -202,7 +210,7 @@ def test_files_servers_and_apis_are_reached_or_not_side_by_side(tmp_path: Path, 
     tools: {{search: {{action: "{name}_things:read"}}}}"""
 
     server = Path(__file__).parents[1] / "support" / "mcp_server.py"
-    mounts = [of_api("api", api), of_api("noapi", free_port()), of_file("file"), of_file("nofile")]
+    mounts = [of_api("api", api), of_api("noapi", closed), of_file("file"), of_file("nofile")]
     mounts += [of_server("server", server), of_server("noserver", tmp_path / "none.py")]
     path = tmp_path / "policy.yaml"
     path.write_text("bailiwick: 1\nmounts:" + "".join(mounts))
@@ -275,10 +283,10 @@ def test_missing_and_broken_keys_are_told_from_keys_that_the_first_start_makes(p
     assert CANARY not in found[0]
 
 
-def test_secret_files_open_to_others_are_a_problem(policy: Path) -> None:
+def test_secret_files_open_to_others_are_a_problem(policy: Path, closed: int) -> None:
     policy.write_text(POLICY.replace("${CRM_URL}", "file:crm.url"))
     secret = policy.with_name("crm.url")
-    secret.write_text(f"postgresql://u:{CANARY}@127.0.0.1:{free_port()}/d")
+    secret.write_text(f"postgresql://u:{CANARY}@127.0.0.1:{closed}/d")
     secret.chmod(0o600)
     assert bad(doctor(policy).levels("secrets")) == []
     secret.chmod(0o604)
@@ -342,7 +350,14 @@ def session_token() -> str:
 
 def test_credentials_in_the_environment_are_named_and_a_sessions_token_is_none() -> None:
     token = session_token()
-    clean = {"PGPASSWORD": token, "BAILIWICK_TOKEN": token, "AWS_REGION": "eu", "PWD": "/", "KEYBOARD": "de"}
+    clean = {
+        "PGPASSWORD": token,
+        "BAILIWICK_TOKEN": token,
+        "AWS_REGION": "eu",
+        "AWS_CA_BUNDLE": "/x",
+        "PWD": "/",
+        "KEYBOARD": "de",
+    }
     assert bad(findings_of(environment_findings(clean))) == []
     names = ("DATABASE_URL", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OPENAI_API_KEY", "DB_PASSWORD")
     for name in names:
@@ -379,9 +394,9 @@ def test_files_of_credentials_in_the_home_are_named(tmp_path: Path) -> None:
     assert bad(findings_of(home_findings(tmp_path))) == []
 
 
-def test_as_agent_tells_ways_around_and_whether_the_gateway_is_there() -> None:
+def test_as_agent_tells_ways_around_and_whether_the_gateway_is_there(closed: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        port, closed = int(listening.getsockname()[1]), free_port()
+        port = int(listening.getsockname()[1])
         url = f"postgresql://u:{CANARY}@127.0.0.1:{port}/d"
         told = doctor("--as-agent", "--backend", url, "--gateway", f"http://127.0.0.1:{closed}")
         assert told.code == 1

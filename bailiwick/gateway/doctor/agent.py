@@ -37,7 +37,9 @@ _backend = frozenset(
         "KUBECONFIG",
     }
 )
-_harmless_aws = re.compile(r"AWS_((DEFAULT_)?(REGION|OUTPUT)|PAGER|MAX_ATTEMPTS|RETRY_MODE|EXECUTION_ENV)")
+_harmless_aws = re.compile(
+    r"AWS_((DEFAULT_)?(REGION|OUTPUT)|PAGER|MAX_ATTEMPTS|RETRY_MODE|EXECUTION_ENV|CA_BUNDLE|ENDPOINT_URL.*)"
+)
 _by_name = re.compile(
     r"(^|_)(DATABASE_UR[LI]|DSN|TOKEN|(API|SECRET|PRIVATE|ACCESS)?_?KEY|SECRET|PASSWORD|PASSWD|PWD|CREDENTIALS?)$"
 )
