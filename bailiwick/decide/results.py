@@ -95,9 +95,8 @@ class _Look:
     def __init__(self, view: View, resolve: Resolve, now: datetime, digest: Digest) -> None:
         self._view = view
         self._digest = digest
-        self._states: dict[str, _State] = {
-            grant.grant: (_parts(grant, view.hidden), grant.fields is None) for grant in view.grants
-        }
+        ways = {grant.grant: _way(grant, view.hidden, digest) for grant in view.grants}
+        self._states: dict[str, _State] = {name: way.state for name, way in ways.items()}
         self._every = list(self._states.values())
         self._fits = {
             grant.grant: _all_of(_conditions(grant.items), resolve, now) for grant in (*view.grants, *view.denies)
@@ -105,8 +104,8 @@ class _Look:
         self._conditional = any(grant.items for grant in view.grants)
         self._only: tuple[_Fits, _Walk] | None = None
         if len(view.grants) == 1:
-            (name, (part, shown)), *_ = self._states.items()
-            self._only = (self._fits[name], _walker(part, digest, shown=shown))
+            (name, way), *_ = ways.items()
+            self._only = (self._fits[name], way.walk)
 
     def items(self, found: Iterable[object]) -> list[object]:
         """Return the items that are shown."""
@@ -201,6 +200,32 @@ def _walker(part: _Part, digest: Digest, *, shown: bool) -> _Walk:
         return found
 
     return walk
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What a grant says of places in results, worked out. It holds what it was made of: so their ids stay theirs."""
+
+    grant: CallGrant
+    digest: Digest
+    state: _State
+    walk: _Walk
+
+
+_ways: dict[tuple[int, int, frozenset[str]], _Way] = {}
+_most_ways = 1024
+
+
+def _way(grant: CallGrant, hidden: frozenset[str], digest: Digest) -> _Way:
+    """Return how a grant is followed: made once, for it is the same for every result."""
+    key = (id(grant), id(digest), hidden)
+    known = _ways.get(key)
+    if known is None:
+        if len(_ways) >= _most_ways:
+            _ways.clear()
+        part, shown = _parts(grant, hidden), grant.fields is None
+        known = _ways[key] = _Way(grant, digest, (part, shown), _walker(part, digest, shown=shown))
+    return known
 
 
 def _as_it_is(value: object) -> object:

@@ -33,8 +33,9 @@ INSERT INTO public.children SELECT g, g % 20 + 1 FROM generate_series(1, 100) g;
 """
 ROLES = """
 DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw LOGIN PASSWORD 'gw'; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
 END $$;
+ALTER ROLE gw LOGIN PASSWORD 'gw';
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = """

@@ -31,8 +31,9 @@ INSERT INTO public.items SELECT g, 2, 'CANARY_ITEM_' || g FROM generate_series(1
 """
 ROLES = """
 DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw LOGIN PASSWORD 'gw'; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
 END $$;
+ALTER ROLE gw LOGIN PASSWORD 'gw';
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = f"""

@@ -227,7 +227,7 @@ class Desk:
         return [cast("dict[str, object]", json.loads(line)) for line in told.stdout.splitlines()]
 
 
-def _listens(port: int) -> None:
+def listens(port: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -245,7 +245,7 @@ def desk() -> Generator[Desk]:
     api = subprocess.Popen([sys.executable, API, str(port), str(log)])
     gateway = prepare_gateway(folder, POLICY.replace("PORT", str(port)), {"API_TOKEN": SECRET})
     try:
-        _listens(port)
+        listens(port)
         gateway.start()
         yield Desk(gateway, log, port)
     finally:

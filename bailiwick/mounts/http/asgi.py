@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import cast
 
+from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.http.answers import Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
@@ -13,7 +14,7 @@ from bailiwick.mounts.http.envelope import Fault, Head, largest_body, read_head
 from bailiwick.mounts.http.exchange import STREAMED
 from bailiwick.mounts.http.requests import BROKEN
 from bailiwick.mounts.http.stream import reply
-from bailiwick.mounts.web import Checks, Receive, Scope, Send, left, read_body
+from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, read_body
 
 
 class Endpoint:
@@ -24,9 +25,15 @@ class Endpoint:
         self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Answer one HTTP request. What nobody foresaw is answered too, and on record."""
         if scope["type"] != "http":
             return
+        line = _Line(send)
+        failed = await self._clients.gateway.kept_up(self._served(scope, receive, line), line.asked)
+        if failed is not None and not line.begun:  # else it ends without its end
+            await reply(send, problem(failed.denial, failed.record))
+
+    async def _served(self, scope: Scope, receive: Receive, send: _Line) -> None:
         head = read_head(scope, self._checks)
         if isinstance(head, Fault):
             await reply(send, _fault(head))
@@ -39,6 +46,7 @@ class Endpoint:
                 await reply(send, problem(found))
                 return
             client = found
+        send.client = client
         await self._worked(client, head, receive, send)
 
     async def _worked(self, client: Client, head: Head, receive: Receive, send: Send) -> None:
@@ -81,6 +89,24 @@ class Endpoint:
             body = read
         sent.receive = receive
         return await requests.answer(routed, body, sent)
+
+
+class _Line:
+    """The way back to one client: who it is, as far as that is known, and whether something was sent already."""
+
+    def __init__(self, send: Send) -> None:
+        self.client: Client | None = None
+        self.begun = False
+        self._send = send
+
+    async def __call__(self, message: Received) -> None:
+        """Send a part of the answer."""
+        self.begun = True
+        await self._send(message)
+
+    def asked(self) -> tuple[str, Live | None]:
+        """Return what was asked, without any value of it, and for which session."""
+        return "a request to an HTTP mount", None if self.client is None else self.client.live
 
 
 class _Sent:

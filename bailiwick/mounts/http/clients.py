@@ -46,7 +46,7 @@ class Clients:
     """All of them, by the digest of their token."""
 
     def __init__(self, gateway: Gateway, apis: Apis, terms: Terms) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._apis = apis
         self._terms = terms
         self._known: dict[bytes, Client] = {}
@@ -77,14 +77,14 @@ class Clients:
                 client.cut(denial)
                 self._forget(client, "the session ended")
 
-        live = await self._gateway.enter("http", token, peer, cut)
+        live = await self.gateway.enter("http", token, peer, cut)
         if isinstance(live, Denial):
             return live
-        client = Client(live, Requests(self._gateway, live, self._apis, self._terms))
+        client = Client(live, Requests(self.gateway, live, self._apis, self._terms))
         made.append(client)
         if early:
             return early[0]
-        client.on_forget = lambda reason: self._gateway.disconnect(live, cut, reason)
+        client.on_forget = lambda reason: self.gateway.disconnect(live, cut, reason)
         self._known[key] = client
         return client
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
+from bailiwick.match.masks import keyed_digest
 from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.asgi import Endpoint
 from bailiwick.mounts.http.clients import Clients
@@ -46,11 +45,11 @@ class HttpFront:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
         if not ready.force.policy.http:
             return
-        mask, limits = keys.mask, self._config.limits
+        limits = self._config.limits
         terms = Terms(
             limits.statement_time.total_seconds(),
             limits.result,
-            lambda text: hmac.new(mask, text.encode(), hashlib.sha256).hexdigest(),
+            keyed_digest(keys.mask),
         )
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)

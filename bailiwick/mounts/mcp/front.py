@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 
 from bailiwick.errors import ConfigError
@@ -12,7 +10,7 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
-from bailiwick.match.masks import Digest
+from bailiwick.match.masks import keyed_digest
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.asgi import PATH, Endpoint
 from bailiwick.mounts.mcp.builtin import BuiltIn, Databases
@@ -61,7 +59,7 @@ class McpFront:
             return
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
-        terms = Terms(self._config.limits.statement_time.total_seconds(), _digest(keys.mask))
+        terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask))
         built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases)
         self._clients = Clients(gateway, self._servers, built_in, terms)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
@@ -100,18 +98,6 @@ class McpFront:
         while True:
             await asyncio.sleep(_sweep_seconds)
             attempt("forgetting clients that are not used", clients.sweep)
-
-
-def _digest(key: bytes) -> Digest:
-    """Return a keyed digest of texts. The key is set up once: that takes longer than most texts."""
-    begun = hmac.new(key, digestmod=hashlib.sha256)
-
-    def digest(text: str) -> str:
-        found = begun.copy()
-        found.update(text.encode())
-        return found.hexdigest()
-
-    return digest
 
 
 def _needed(ready: Ready) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import itertools
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -20,6 +19,7 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.match.masks import keyed_digest
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.python.calls import OVER, Asked, Begun, Denied, Functions, Terms, kept_seconds
 from bailiwick.mounts.python.looking import came, is_looked_at
@@ -57,8 +57,7 @@ class PythonFront:
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Be ready to be asked."""
         del ready
-        mask = keys.mask
-        self._terms = Terms(self._seconds, lambda text: hmac.new(mask, text.encode(), hashlib.sha256).hexdigest())
+        self._terms = Terms(self._seconds, keyed_digest(keys.mask))
         self._gateway = gateway
 
     def check(self, ready: Ready) -> None:
