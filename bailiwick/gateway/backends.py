@@ -14,7 +14,7 @@ from bailiwick.gateway.secrets import Secret, resolve
 from bailiwick.model.lock import LockedTable
 from bailiwick.model.policy import Mount, Resource
 from bailiwick.model.value import Scalar
-from bailiwick.policy.effective import built_engines
+from bailiwick.policy.effective import built_engines, unproven_engines
 from bailiwick.policy.sql_mounts import file_engines
 from bailiwick.sql.catalogue import Catalogue, Relation
 
@@ -92,5 +92,6 @@ class Lookups:
 def _built(mount: Mount) -> None:
     """Raise for an engine that is known but not built yet."""
     if mount.engine not in built_engines:
-        message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet"
+        unproven = f": {unproven_engines[mount.engine]}" if mount.engine in unproven_engines else ""
+        message = f"mount `{mount.name}`: the engine `{mount.engine}` is not supported yet{unproven}"
         raise PolicyError(message, remedy="use `sqlite` or `duckdb`, or remove the mount")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bailiwick.model.policy import Engine, Grant, Policy
 from bailiwick.policy.problem import Problem
@@ -11,6 +11,9 @@ from bailiwick.policy.values import statement_limits
 from bailiwick.policy.where import Path, where
 
 built_engines: frozenset[Engine] = frozenset({"sqlite", "duckdb", "mariadb"})
+unproven_engines: Mapping[Engine | None, str] = {
+    "trino": "its SQL is generated and tested, but no server has proven it"
+}
 _REMEDY = "remove it until a later version enforces it"
 
 
@@ -32,7 +35,8 @@ def unsupported(policy: Policy) -> tuple[Problem, ...]:
 def _of_mounts(policy: Policy) -> Iterator[tuple[Path, str]]:
     for mount in policy.mounts.values():
         if mount.kind == "sql" and mount.engine not in built_engines:
-            yield ("mounts", mount.name, "engine"), f"engine `{mount.engine}` of mount `{mount.name}`"
+            unproven = f" ({unproven_engines[mount.engine]})" if mount.engine in unproven_engines else ""
+            yield ("mounts", mount.name, "engine"), f"engine `{mount.engine}` of mount `{mount.name}`{unproven}"
 
 
 def _beyond_postgres(policy: Policy, grant: Grant) -> Iterator[str]:

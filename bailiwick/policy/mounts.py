@@ -118,7 +118,8 @@ def _foreign(found: Block) -> set[str]:
 
 
 def _resources(reading: Reading, found: Block, mount_name: str, schema: str | None = "public") -> dict[str, Resource]:
-    """Return the resources of a mount; `schema` is that of a bare table name (None: it must be named)."""
+    """Return the resources of a mount; `schema` is that of a bare table name (None: it must be named; empty: with its
+    catalog too)."""
     entry = found.get("resources")
     inner = block(reading.report, entry.value, f"`resources` of mount {quoted(mount_name)}") if entry else None
     read: dict[str, Resource] = {}

@@ -143,7 +143,9 @@ def _mounts() -> dict[str, object]:
     label = _text("`" + "` < `".join(levels) + "`, or a free tag such as `pii` or `untrusted`.")
     resource = _object(
         {
-            "table": _text("`schema.table`; a bare name is in `public`, of a file in `main`."),
+            "table": _text(
+                "`schema.table`; a bare name is in `public`, of a file in `main`. Of Trino `catalog.schema.table`."
+            ),
             "key": _several({"type": "string"}, "Columns that identify a row.", 1),
             "tenant": _text("Column that must always equal the session's tenant."),
             "labels": {

@@ -26,10 +26,11 @@ _SCHEMES: Mapping[str, tuple[str, ...]] = {
 
 
 def default_schema(found: Block) -> str | None:
-    """Return the schema of a bare table name: `main` of a file; every other engine has none."""
+    """Return the schema of a bare table name: `main` of a file; every other engine has none. Empty: not even a schema
+    is enough, names begin with a catalog."""
     engine = found.get("engine")
     name = engine.value.text if engine and isinstance(engine.value, Leaf) else ""
-    return "main" if name in file_engines else None
+    return "main" if name in file_engines else "" if name == "trino" else None
 
 
 def sql_mount(reading: Reading, entry: Entry, found: Block, resources: Mapping[str, Resource]) -> Mount | None:

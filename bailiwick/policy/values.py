@@ -25,6 +25,8 @@ _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|\*")
 _ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:[^/?#@]+@|[?&; ](?:ssl)?password=|^password=", re.IGNORECASE)
 _TABLE = re.compile(r'(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)')
+_NAME_PART = r'("(?:[^"]|"")+"|[^".]+)'
+_OF_CATALOG = re.compile(rf"{_NAME_PART}\.{_NAME_PART}\.{_NAME_PART}")
 limit_names = ("actions", "rows", "bytes", "batch", "cost")
 """What may be limited of a role or an agent: over a window, but for `batch`."""
 statement_limits = ("batch", "rows", "bytes", "timeout")
@@ -266,6 +268,7 @@ def secret_text(report: Report, node: Node, what: str, *, needed: bool) -> Secre
     return None
 
 
+_SYSTEM_CATALOGS = ("system", "jmx")
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast", "mysql", "performance_schema", "sys")
 
 
@@ -276,10 +279,15 @@ def _is_system(schema: str, relation: str, default: str | None) -> bool:
 
 
 def table(report: Report, node: Node, what: str, default: str | None = "public") -> tuple[str, str] | None:
-    """Return schema and table. A bare name is in `default`; odd names stand in double quotes, as in SQL."""
+    """Return schema and table. A bare name is in `default`; odd names stand in double quotes, as in SQL.
+
+    With an empty `default` names begin with a catalog, and what is returned as the schema is `catalog.schema`.
+    """
     found = text(report, node, what)
     if found is None:
         return None
+    if default == "":
+        return _of_catalog(report, node, what, found)
     match = _TABLE.fullmatch(found)
     if match is None or (match[1] is None and default is None):
         report.error(node.position, "bad_table", f"{what} {quoted(found)} is not a table", "write `schema.table`")
@@ -289,6 +297,19 @@ def table(report: Report, node: Node, what: str, default: str | None = "public")
         report.error(node.position, "system_table", f"{quoted(found)} belongs to the database system, not to agents")
         return None
     return schema, relation
+
+
+def _of_catalog(report: Report, node: Node, what: str, found: str) -> tuple[str, str] | None:
+    match = _OF_CATALOG.fullmatch(found)
+    catalog, schema, relation = (_unquoted(part) for part in match.groups()) if match else ("", "", "")
+    if match is None or "." in catalog + schema:
+        advice = "write `catalog.schema.table`"
+        report.error(node.position, "bad_table", f"{what} {quoted(found)} is not a table of a catalog", advice)
+        return None
+    if catalog.lower() in _SYSTEM_CATALOGS or _is_system(schema, relation, None) or "$" in relation:
+        report.error(node.position, "system_table", f"{quoted(found)} belongs to the database system, not to agents")
+        return None
+    return f"{catalog}.{schema}", relation
 
 
 def _unquoted(part: str) -> str:

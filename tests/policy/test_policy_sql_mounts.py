@@ -29,7 +29,7 @@ def test_a_sqlite_mount_is_a_file_whose_bare_tables_are_in_main() -> None:
     assert mount.resources["orders"].schema == "main"
 
 
-@pytest.mark.parametrize("engine", ["mariadb", "mysql", "trino"])
+@pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_a_server_s_tables_are_named_with_their_schema(engine: str) -> None:
     text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
     mount = policy(text).mounts["shop"]
@@ -73,8 +73,47 @@ def test_what_only_postgres_has_is_refused_there(verb: str, key: str) -> None:
 
 @pytest.mark.parametrize("engine", ["mysql", "trino"])
 def test_an_engine_that_is_not_built_is_not_served(engine: str) -> None:
-    text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: shop.orders}}}}\n"
+    table = "hive.shop.orders" if engine == "trino" else "shop.orders"
+    text = HEAD + f"    engine: {engine}\n    url: ${{SHOP}}\n    resources: {{orders: {{table: {table}}}}}\n"
     assert [f"engine `{engine}`" in problem.message for problem in unsupported(policy(text))] == [True]
+
+
+TRINO = HEAD + "    engine: trino\n    url: ${LAKE}\n    resources: {orders: {table: TABLE}}\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "schema", "name"),
+    [
+        ("hive.shop.orders", "hive.shop", "orders"),
+        ('\'"hive"."the shop"."odd.name"\'', "hive.the shop", "odd.name"),
+    ],
+)
+def test_a_table_of_trino_is_named_with_its_catalog(table: str, schema: str, name: str) -> None:
+    resource = policy(TRINO.replace("TABLE", table)).mounts["shop"].resources["orders"]
+    assert (resource.schema, resource.table) == (schema, name)
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        ("orders", "bad_table"),
+        ("shop.orders", "bad_table"),
+        ("a.b.c.d", "bad_table"),
+        ("'\"a.b\".c.d'", "bad_table"),
+        ("system.runtime.queries", "system_table"),
+        ("hive.information_schema.tables", "system_table"),
+        ("hive.shop.orders$partitions", "system_table"),
+    ],
+)
+def test_what_is_no_table_of_a_catalog_is_said(table: str, code: str) -> None:
+    found = read(TRINO.replace("TABLE", table))
+    assert found.policy is None
+    assert code in {problem.code for problem in found.problems}, found.problems
+
+
+def test_trino_is_refused_with_what_is_unproven() -> None:
+    (problem,) = unsupported(policy(TRINO.replace("TABLE", "hive.shop.orders")))
+    assert "SQL is generated and tested, but no server has proven it" in problem.message
 
 
 def test_parquet_and_csv_files_are_sources_of_a_folder() -> None:

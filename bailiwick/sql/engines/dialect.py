@@ -63,6 +63,12 @@ class Dialect(Protocol):
     """What may stand between the tokens of a text, where comments of the engine are not all what they seem."""
     by_key: bool
     """Whether rows that are written are found and looked at by their keys: the engine does not return them."""
+    catalogs: bool
+    """Whether schemas lie in catalogs; a relation's schema is then `catalog.schema`."""
+    recursive: bool
+    """Whether WITH RECURSIVE may be said, also before queries that are not recursive."""
+    lacks: frozenset[str]
+    """Classes of sqlglot's expressions that `grammar.HOLDS` lists and this engine does not have, or not here."""
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""

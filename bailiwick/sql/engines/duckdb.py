@@ -73,6 +73,9 @@ class DuckDB:
     joins = frozenset({"NATURAL", "ASOF"})
     gaps: re.Pattern[str] | None = None
     by_key = False
+    catalogs = False
+    recursive = True
+    lacks: frozenset[str] = frozenset()
     holds: Mapping[type[Node], frozenset[str]] = {
         exp.Qualify: frozenset({"this"}),
         exp.TryCast: frozenset({"this", "to", "safe"}),

@@ -104,7 +104,7 @@ class Walk:
         found = [
             scoped
             for (its_schema, its_name), scoped in self.relations.items()
-            if folded(its_name) == folded(name) and (not schema or folded(its_schema) == folded(schema))
+            if folded(its_name) == folded(name) and self._is_of(its_schema, schema)
         ]
         if len(found) != 1:
             known = ", ".join(sorted(scoped.relation.name for scoped in self.relations.values() if scoped.columns))
@@ -115,6 +115,12 @@ class Walk:
                 action=f"{name}:{action}",
             )
         return found[0]
+
+    def _is_of(self, schema: str, named: str) -> bool:
+        """Whether a schema is the one that is named, if one is; its catalog may be left out."""
+        catalog, _, rest = schema.partition(".")
+        known = (schema, rest) if self.dialect.catalogs and catalog else (schema,)
+        return not named or folded(named) in map(folded, known)
 
     def use(self, scoped: Scoped) -> Use:
         """Return a new use of a relation."""

@@ -136,6 +136,17 @@ def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozense
                 refuse("syntax_not_supported", f"`{key}` of {_named(node)} is not supported here")
 
 
+def check_lacks(tree: Node, lacks: frozenset[str], *, recursive: bool) -> None:
+    """Deny a tree that holds something that other engines have and this one has not. Raises Refused."""
+    for node in tree.walk():
+        if node is tree and {type(node).__name__, "Insert"} <= lacks:
+            refuse("statement_not_allowed", f"{_named(node)} is not allowed: this engine is only read", "one SELECT")
+        if type(node).__name__ in lacks:
+            refuse("syntax_not_supported", f"{_named(node)} is not supported here")
+        if not recursive and isinstance(node, exp.With) and argument(node, "recursive"):
+            refuse("syntax_not_supported", "`RECURSIVE` is not supported here", "WITH")
+
+
 def _named(node: Node) -> str:
     name = type(node).__name__
     return _IN_WORDS.get(name, f"`{name.upper()}`")

@@ -13,10 +13,12 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.dialects.sqlite import SQLite
+from sqlglot.dialects.trino import Trino
 from sqlglot.generators.mysql import MySQLGenerator
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.parsers.sqlite import SQLiteParser
+from sqlglot.parsers.trino import TrinoParser
 
 from bailiwick.sql.engines.mariadb_words import hexadecimal
 
@@ -45,6 +47,14 @@ class _PlainMySQL(MySQL):
         NO_PAREN_FUNCTION_PARSERS = {"CASE": MySQLParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 
 
+class _PlainTrino(Trino):
+    class Parser(TrinoParser):
+        FUNCTIONS = {}  # noqa: RUF012
+        FUNCTION_PARSERS = {name: TrinoParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST", "EXTRACT")}  # noqa: RUF012
+        NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
+        NO_PAREN_FUNCTION_PARSERS = {"CASE": TrinoParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+
+
 class _WrittenMySQL(_PlainMySQL):
     """Writes texts in hexadecimal: nothing then depends on how the server reads quotes and backslashes."""
 
@@ -60,6 +70,11 @@ class _WrittenMySQL(_PlainMySQL):
 
 
 _NUMBER = re.compile(r"[0-9]{1,65}(\.[0-9]{0,30})?([eE][-+]?[0-9]{1,3})?")
-GRAMMARS: dict[str, Dialect] = {"sqlite": _PlainSQLite(), "duckdb": _PlainDuckDB(), "mariadb": _PlainMySQL()}
+GRAMMARS: dict[str, Dialect] = {
+    "sqlite": _PlainSQLite(),
+    "duckdb": _PlainDuckDB(),
+    "mariadb": _PlainMySQL(),
+    "trino": _PlainTrino(),
+}
 WRITERS: dict[str, Dialect] = {**GRAMMARS, "mariadb": _WrittenMySQL()}
 """By which a statement is written that is executed; by `GRAMMARS` it is read, and written to be read again."""

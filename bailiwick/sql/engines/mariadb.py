@@ -61,6 +61,9 @@ class MariaDB:
     holds: Mapping[type[Node], frozenset[str]] = {}
     gaps: re.Pattern[str] | None = _GAPS
     by_key = True
+    catalogs = False
+    recursive = True
+    lacks: frozenset[str] = frozenset()
 
     def ident(self, name: str) -> str:
         """Return a name as a quoted identifier."""

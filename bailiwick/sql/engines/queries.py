@@ -194,7 +194,8 @@ def _table(node: Node, alias: Node | None, level: Level, walk: Walk) -> Source:
         refuse("function_not_allowed", "functions cannot be asked for rows here", "tables and sub-queries")
     if alias is not None and children(alias, "columns"):
         refuse("syntax_not_supported", "a table's columns cannot be renamed here", "aliases in the select list")
-    name, schema = name_of(name_node), name_of(child(node, "db"))
+    name, schema, catalog = name_of(name_node), name_of(child(node, "db")), name_of(child(node, "catalog"))
+    schema = f"{catalog}.{schema}" if catalog else schema
     shown = name if alias is None else name_of(child(alias, "this"))
     cte = level.ctes.get(folded(name)) if not schema else None
     if cte is not None:
@@ -211,6 +212,7 @@ def _table(node: Node, alias: Node | None, level: Level, walk: Walk) -> Source:
         generated = use.name
     node.set("this", identifier(generated))
     node.set("db", None)
+    node.set("catalog", None)
     node.set("alias", exp.TableAlias(this=identifier(shown)))
     return source
 

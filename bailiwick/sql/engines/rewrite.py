@@ -39,9 +39,15 @@ from bailiwick.sql.engines.tree import (
     text_of,
     without_literals,
 )
+from bailiwick.sql.engines.trino import Trino
 from bailiwick.sql.engines.writes import Write, composed, write
 
-DIALECTS: Mapping[Engine, Dialect] = {"sqlite": SQLite(), "duckdb": DuckDB(), "mariadb": MariaDB()}
+DIALECTS: Mapping[Engine, Dialect] = {
+    "sqlite": SQLite(),
+    "duckdb": DuckDB(),
+    "mariadb": MariaDB(),
+    "trino": Trino(),
+}
 _TOO_DEEP = Denial("statement_too_large", "the statement nests too deeply", "a simpler statement")
 
 
@@ -76,6 +82,7 @@ class EngineRewriter:
             check_gaps(sql, self.dialect.grammar, self.dialect.gaps)
         named, walk.parameters = numbered(sql, self.dialect.grammar, f"{walk.prefix}p")
         tree = parse(named, self.dialect.grammar)
+        grammar.check_lacks(tree, self.dialect.lacks, recursive=self.dialect.recursive)
         grammar.check(tree, self.dialect.holds, self.dialect.joins)
         made: Write | None = None
         columns: Columns = ()
@@ -136,7 +143,8 @@ class EngineRewriter:
     def _whole(self, forms: Mapping[str, str], ctes: Sequence[Node], body: str) -> str:
         """Return our own named queries, the agent's, and the statement."""
         named = self._named(forms, ctes)
-        return f"WITH RECURSIVE {', '.join(named)} {body}" if named else body
+        word = "WITH RECURSIVE" if self.dialect.recursive else "WITH"
+        return f"{word} {', '.join(named)} {body}" if named else body
 
     def _named(self, forms: Mapping[str, str], ctes: Sequence[Node]) -> list[str]:
         named = [f"{self.dialect.ident(name)} AS ({form})" for name, form in forms.items()]

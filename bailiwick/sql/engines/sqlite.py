@@ -52,6 +52,9 @@ class SQLite:
     joins = frozenset({"NATURAL"})
     gaps: re.Pattern[str] | None = None
     by_key = False
+    catalogs = False
+    recursive = True
+    lacks: frozenset[str] = frozenset()
     holds: Mapping[type[Node], frozenset[str]] = {}
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 
