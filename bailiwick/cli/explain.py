@@ -198,10 +198,14 @@ def _plans(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: 
 
         rewriter = Rewriter(scope, catalogue, mount, policy.mounts[mount].functions)
         return rewriter.rewrite(sql, inline=lambda bound: f"<{bound.source}>::{bound.type}")
+    from bailiwick.errors import PolicyError
     from bailiwick.model import decision
-    from bailiwick.sql.engines.rewrite import EngineRewriter
+    from bailiwick.sql.engines.rewrite import DIALECTS, EngineRewriter
     from bailiwick.sql.plan import Bound, Plan
 
+    if engine not in DIALECTS:
+        message = f"nothing is known yet of the SQL of engine `{engine}` (mount `{mount}`)"
+        raise PolicyError(message, remedy=f"use one of {', '.join(DIALECTS)}")
     found = EngineRewriter(scope, catalogue, mount, engine).rewrite(sql)
     if isinstance(found, decision.Denial):
         return (found,)

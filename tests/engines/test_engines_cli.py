@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,13 @@ def test_explain_shows_what_would_run(policy: Path, connect: tuple[str, ...]) ->
     assert told["accesses"] == [{"resource": "customers", "verb": "read", "fields": ["id", "name"]}]
     denied = CliRunner().invoke(app, ["explain", "SELECT ssn FROM customers", *asked])
     assert (denied.exit_code, json.loads(denied.output)[0]["denial"]["code"]) == (1, "field_not_granted")
+
+
+def test_explain_says_of_which_engines_it_knows_nothing(policy: Path) -> None:
+    text = policy.read_text()
+    text = text.replace("engine: sqlite", "engine: mysql").replace("file: shop.db", "url: ${SHOP_URL}")
+    policy.write_text(re.sub(r"table: (\w+)", r"table: main.\1", text))
+    asked = ["--agent", "clerk-bot", "--tenant", "1", "--policy", str(policy)]
+    result = CliRunner().invoke(app, ["explain", "SELECT name FROM customers WHERE id = 1", *asked])
+    assert result.exit_code != 0
+    assert "engine `mysql`" in str(result.exception)
