@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import cast
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+# At the end: `bench/http.py` is not to stand for the standard library's `http`.
+sys.path[:] = [*(each for each in sys.path if Path(each).name != "bench"), str(ROOT), str(ROOT / "bench")]
 
 from common import Report, machine, median, record  # noqa: E402  # the path is set above
 from mcp_peers import MissingError, contextforge, fastmcp  # noqa: E402  # the path is set above
