@@ -15,7 +15,7 @@ from bailiwick.decide.scope import effective_scope
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.sessions import Sessions
-from bailiwick.model.decision import Allow
+from bailiwick.model.decision import Allow, Decision, Denial, Deny
 from bailiwick.model.session import Session
 
 _most = 100
@@ -23,6 +23,7 @@ _most = 100
 _longest = 512
 _semantics = ("execute_all", "deny_on_first_deny", "permit_on_first_permit")
 Part = Mapping[str, Json]
+_NO_SUBJECT = Denial("session_unknown", "there is no such subject", remedy="name an open session or an agent")
 
 
 class QuestionError(Exception):
@@ -92,23 +93,27 @@ class AuthZen:
         _part(body, "context", needed=False)
         session, live = await self._session(caller, subject)
         if session is None:
-            return {"decision": False, "context": {"code": "session_unknown", "reason": "there is no such subject"}}
+            return await self._kept(caller, None, (action, resource), Deny(_NO_SUBJECT))
         blocked = None if live is None else live.refused(self._sessions.clock())
-        if blocked is not None:
-            return {"decision": False, "context": {"code": blocked.code, "reason": blocked.message}}
-        question = self._question(session, live, action, resource)
-        decision = answer(question)
-        recorder = self._sessions.recorder
+        decision = answer(self._question(session, live, action, resource)) if blocked is None else Deny(blocked)
+        return await self._kept(caller, session, (action, resource), decision)
+
+    async def _kept(
+        self, caller: Caller, session: Session | None, asked: tuple[Part, Part], decision: Decision
+    ) -> dict[str, Json]:
+        """Return the answer to a question about an action and a resource, which is on record by then."""
         denial = None if isinstance(decision, Allow) else decision.denial
+        action, resource = _text(asked[0], "name")[:200], _text(asked[1], "type")[:200]
+        recorder = self._sessions.recorder
         fact = Fact(
             "decision",
             "" if denial is None else denial.code,
             "" if denial is None else denial.message,
-            policy=question.policy.version,
-            detail={"caller": caller.name, "resource": question.resource[:200]},
+            policy=self._sessions.force.policy.version,
+            detail={"caller": caller.name, "resource": resource},
         )
         record = recorder.make(fact, session)._replace(
-            actions=(f"{question.resource[:200]}:{question.action[:200]}",),
+            actions=(f"{resource}:{action}",),
             decision="allow" if denial is None else "deny",
             grants=decision.grants if isinstance(decision, Allow) else (),
         )

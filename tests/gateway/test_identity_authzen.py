@@ -125,6 +125,20 @@ async def test_revoked_session_may_nothing(desk: Desk) -> None:
     assert (await ask(desk, question(session, {"type": "tickets", "properties": OWN}), token))[0] == 401
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_refusal_of_a_subject_is_on_record_too(desk: Desk, *, known: bool) -> None:
+    session, token = await a_session(desk)
+    if known:
+        await desk.post("/oauth/revoke", token=token)
+    asked = question(session if known else "ses_none", {"type": "tickets", "id": "7", "properties": OWN})
+    status, told = await ask(desk, asked)
+    assert (status, told["decision"]) == (200, False)
+    record, said = desk.last(), cast("Body", told["context"])
+    assert (record.kind, record.decision, record.id) == ("decision", "deny", said["record"])
+    assert record.actions == ("tickets:read",)
+    assert record.code == said["code"] != ""
+
+
 @pytest.mark.parametrize(
     ("semantic", "decisions"),
     [
