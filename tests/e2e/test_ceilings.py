@@ -15,7 +15,7 @@ from psycopg import errors
 from tests.support.canary import leaks_in_files
 from tests.support.desk import Desk, clean
 from tests.support.gateway import running_gateway
-from tests.support.postgres import Server
+from tests.support.postgres import GATEWAY_ROLE, Server
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -30,13 +30,6 @@ CREATE TABLE public.parents (id int PRIMARY KEY);
 CREATE TABLE public.children (id int PRIMARY KEY, parent int REFERENCES public.parents ON DELETE CASCADE);
 INSERT INTO public.parents SELECT g FROM generate_series(1, 20) g;
 INSERT INTO public.children SELECT g, g % 20 + 1 FROM generate_series(1, 100) g;
-"""
-ROLES = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
-END $$;
-ALTER ROLE gw LOGIN PASSWORD 'gw';
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = """
 bailiwick: 1
@@ -74,7 +67,7 @@ agents:
 
 @pytest.fixture(scope="module")
 def gate(postgres: Server) -> Iterator[Desk]:
-    upstream = postgres.create(SCRIPT, ROLES)
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     with running_gateway(POLICY, {"CEILING_URL": upstream.url("gw", "gw")}) as gateway:
         yield Desk(gateway, gateway.open_session("bot"), upstream, clean)
         gateway.flush()

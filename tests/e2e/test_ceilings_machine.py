@@ -18,7 +18,7 @@ from psycopg import errors
 
 from tests.support.desk import Desk, clean
 from tests.support.gateway import Credentials, running_gateway
-from tests.support.postgres import Server
+from tests.support.postgres import GATEWAY_ROLE, Server
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = dict[int, str]
@@ -28,13 +28,6 @@ SCRIPT = f"""
 CREATE TABLE public.items (id int PRIMARY KEY, owner int NOT NULL, note text NOT NULL);
 INSERT INTO public.items SELECT g, 1, 'n' FROM generate_series(1, {SIZE}) g;
 INSERT INTO public.items SELECT g, 2, 'CANARY_ITEM_' || g FROM generate_series(101, 120) g;
-"""
-ROLES = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
-END $$;
-ALTER ROLE gw LOGIN PASSWORD 'gw';
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = f"""
 bailiwick: 1
@@ -54,7 +47,7 @@ agents: {{bot: {{owner: o, purpose: p, roles: [r]}}}}
 
 @pytest.fixture(scope="module")
 def gate(postgres: Server) -> Iterator[Desk]:
-    upstream = postgres.create(SCRIPT, ROLES)
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     with running_gateway(POLICY, {"MACHINE_URL": upstream.url("gw", "gw")}) as gateway:
         yield Desk(gateway, gateway.open_session("bot"), upstream, clean)
 
@@ -192,7 +185,7 @@ def _writer(session: Credentials, low: int, high: int) -> None:
 
 
 def test_kill_9_leaves_nothing_committed_beyond_a_ceiling(postgres: Server) -> None:
-    upstream = postgres.create(SCRIPT, ROLES)
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     with running_gateway(POLICY, {"MACHINE_URL": upstream.url("gw", "gw")}) as gateway:
         session = gateway.open_session("bot")
         spans = [(1, 20), (1, 4), (5, 16), (17, 20)]

@@ -15,7 +15,7 @@ import pytest
 from tests.support.canary import leaks, leaks_in_files
 from tests.support.gateway import Credentials, RunningGateway, running_gateway
 from tests.support.mcp_client import Answer, McpClient
-from tests.support.postgres import Database, Server
+from tests.support.postgres import GATEWAY_ROLE, Database, Server
 
 SCRIPT = """
 CREATE TYPE public.mood AS ENUM ('calm', 'cross');
@@ -29,13 +29,6 @@ CREATE TABLE public.pages (id int PRIMARY KEY, body text);
 INSERT INTO public.pages SELECT g, repeat('x', 1000) FROM generate_series(1, 300) g;
 CREATE TABLE public.asked (id int PRIMARY KEY, note text);
 INSERT INTO public.asked VALUES (1, 'x');
-"""
-ROLES = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
-END $$;
-ALTER ROLE gw LOGIN PASSWORD 'gw';
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = """
 bailiwick: 1
@@ -100,7 +93,7 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def gate(postgres: Server) -> Iterator[Gate]:
-    upstream = postgres.create(SCRIPT, ROLES)
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     environ = {"ITEMS_URL": upstream.url("gw", "gw"), "BAILIWICK_MCP_LISTEN": "always"}
     with running_gateway(POLICY, environ, "limits: {result: 1MiB}") as gateway:
         yield Gate(gateway, gateway.open_session("bot"), upstream)

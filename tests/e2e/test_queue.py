@@ -16,7 +16,7 @@ from psycopg import errors
 from tests.support.canary import leaks, leaks_in_files
 from tests.support.desk import Desk, clean
 from tests.support.gateway import running_gateway
-from tests.support.postgres import Server
+from tests.support.postgres import GATEWAY_ROLE, Server
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Change = dict[str, Any]
@@ -37,13 +37,6 @@ CREATE SEQUENCE public.fired;
 CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
   $$ BEGIN PERFORM nextval('public.fired'); RETURN new; END $$;
 CREATE TRIGGER fire BEFORE UPDATE ON public.outside FOR EACH ROW EXECUTE FUNCTION public.fire();
-"""
-ROLES = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
-END $$;
-ALTER ROLE gw LOGIN PASSWORD 'gw';
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
 """
 POLICY = """
 bailiwick: 1
@@ -78,7 +71,7 @@ agents:
 
 @pytest.fixture(scope="module")
 def gate(postgres: Server) -> Iterator[Desk]:
-    upstream = postgres.create(SCRIPT, ROLES)
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     with running_gateway(POLICY, {"QUEUE_URL": upstream.url("gw", "gw")}) as gateway:
         yield Desk(gateway, gateway.open_session("bot"), upstream, clean)
         gateway.flush()

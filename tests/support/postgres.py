@@ -26,6 +26,14 @@ from tests.support.installed import installation
 
 SUPERUSER = "postgres"
 PASSWORD = "canary-free-superuser"
+GATEWAY_ROLE = """
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gw') THEN CREATE ROLE gw; END IF;
+END $$;
+ALTER ROLE gw LOGIN PASSWORD 'gw';
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gw;
+"""
+"""A gateway's own login with rights on what is there; a server's databases share it, and others may have made it."""
 
 QUICK: dict[str, str] = {
     "fsync": "off",
