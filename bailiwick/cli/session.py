@@ -1,4 +1,4 @@
-"""`bailiwick session`: open, list, show, close and revoke sessions of the gateway that runs."""
+"""`bailiwick session`: open, list, show, suspend, close and revoke sessions of the gateway that runs."""
 
 from __future__ import annotations
 
@@ -143,6 +143,26 @@ def close(session: SessionId, as_json: AsJson = False, policy: PolicyPath = _her
 def revoke(session: SessionId, as_json: AsJson = False, policy: PolicyPath = _here, config: ConfigPath = None) -> None:
     """Revoke a session at once. Its connections are cut, what is in flight is rolled back."""
     _end("session.revoke", "revoked", session, as_json, _client(policy, config))
+
+
+@app.command()
+def suspend(
+    session: SessionId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the ledger, and not told to agents.")],
+    as_json: AsJson = False,
+    policy: PolicyPath = _here,
+    config: ConfigPath = None,
+) -> None:
+    """Suspend a session at once, without ending it: its connections are cut, nothing is let through."""
+    found = _client(policy, config).ask("session.suspend", {"session": session, "reason": reason})
+    typer.echo(json.dumps(found, indent=2) if as_json else f"{session} suspended")
+
+
+@app.command()
+def resume(session: SessionId, as_json: AsJson = False, policy: PolicyPath = _here, config: ConfigPath = None) -> None:
+    """Let a suspended session go on."""
+    found = _client(policy, config).ask("session.resume", {"session": session})
+    typer.echo(json.dumps(found, indent=2) if as_json else f"{session} goes on")
 
 
 def _end(do: str, done: str, session: str, as_json: bool, client: AdminClient) -> None:

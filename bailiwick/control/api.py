@@ -63,6 +63,7 @@ _opening = (
     Field("ttl", "text", "how long at most, e.g. 30m"),
     Field("mounts", "texts", "the mounts it is for"),
 )
+_why = (Field("reason", "text", "why; not told to agents", needed=True),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
     *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
@@ -75,6 +76,17 @@ operations: tuple[Operation, ...] = (
     Operation("GET", "/sessions/*", "viewer", "A session, and what it may do", "session.show", "session"),
     Operation("POST", "/sessions/*/close", "opener", "Close a session that is done", "session.close", "session"),
     Operation("POST", "/sessions/*/revoke", "opener", "Revoke a session at once", "session.revoke", "session"),
+    Operation("GET", "/suspensions", "viewer", "What is suspended", "suspension.list"),
+    Operation("POST", "/stop", "administrator", "Suspend everything at once", "everything.suspend", fields=_why),
+    Operation("POST", "/resume", "administrator", "Let everything go on", "everything.resume"),
+    Operation(
+        "POST", "/sessions/*/suspend", "administrator", "Suspend a session at once", "session.suspend", "session", _why
+    ),
+    Operation("POST", "/sessions/*/resume", "administrator", "Let a session go on", "session.resume", "session"),
+    Operation("POST", "/agents/*/suspend", "administrator", "Suspend an agent at once", "agent.suspend", "agent", _why),
+    Operation("POST", "/agents/*/resume", "administrator", "Let an agent go on", "agent.resume", "agent"),
+    Operation("POST", "/mounts/*/close", "administrator", "Close a mount at once", "mount.close", "mount", _why),
+    Operation("POST", "/mounts/*/open", "administrator", "Open a mount again", "mount.open", "mount"),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
     Operation("GET", "/changes", "auditor", "Held changes", "change.list", fields=_everything),
     Operation("GET", "/changes/*", "auditor", "A held change in full", "change.show", "change"),

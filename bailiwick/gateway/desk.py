@@ -16,6 +16,7 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.settings import parse_duration
 from bailiwick.gateway.state import StoredSession
 from bailiwick.gateway.stored import scalar_to_json
+from bailiwick.gateway.suspending import suspending, suspension_told
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import SessionState, User
@@ -51,6 +52,7 @@ class Desk:
         """Answer one request. Raises BailiwickError with what the caller is told."""
         answers: Mapping[str, Answer] = {
             **self.more,
+            **suspending(self.sessions),
             "session.open": self._open,
             "session.list": self._list,
             "session.show": self._show,
@@ -116,6 +118,7 @@ class Desk:
             "sessions": len(live),
             "connections": sum(each.connections for each in live),
             "fronts": self._addresses(),
+            "suspensions": [suspension_told(each) for each in self.sessions.suspensions.list()],
         }
 
     async def _reload(self, fields: Fields, peer: str) -> Mapping[str, Json]:

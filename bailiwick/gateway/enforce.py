@@ -53,8 +53,9 @@ class LiveSession(Protocol):
     def session(self) -> Session: ...
     @property
     def scope(self) -> Scope: ...
-    def blocked(self) -> Denial | None:
-        """Return why nothing may be done now (revoked, expired, idle, out of hours), or None and count as activity.
+    def blocked(self, mount: str = "") -> Denial | None:
+        """Return why nothing may be done now (revoked, expired, idle, suspended, out of hours; on this mount: closed),
+        or None and count as activity.
 
         Cheap (no I/O): to be called for every statement."""
         ...
@@ -193,9 +194,9 @@ class Gateway:
     def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Admitted | Refused:
         try:
             asking = self._asking(live, scope)
-            if kind == "document":
-                return decide_document(asking, name)
-            return decide_call(asking, name, arguments, kind)
+            found = decide_document(asking, name) if kind == "document" else decide_call(asking, name, arguments, kind)
+            closed = live.closed_mounts.get(found.tool.mount) if isinstance(found, Admitted) else None
+            return found if closed is None else Refused(found.tool, Deny(closed))
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a decision failed inside the gateway: %s", _kind(error))
             return Refused(None, Deny(_FAILED))
@@ -203,7 +204,10 @@ class Gateway:
     def decide_completion(self, live: Live, kind: Kind, name: str, argument: str) -> Completing | Refused:
         """Decide whether an argument of a prompt or document may be completed, and which values are shown."""
         try:
-            return decide_completion(self._asking(live, live.tools), kind, name, argument)
+            found = decide_completion(self._asking(live, live.tools), kind, name, argument)
+            tool = found.admitted.tool if isinstance(found, Completing) else None
+            closed = None if tool is None else live.closed_mounts.get(tool.mount)
+            return found if closed is None else Refused(tool, Deny(closed))
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a decision failed inside the gateway: %s", _kind(error))
             return Refused(None, Deny(_FAILED))
@@ -247,12 +251,12 @@ class Gateway:
                 return found
             opened = Fact("connection.opened", mount=mount, policy=found.policy, detail={"peer": peer})
             await self._recorder.keep(self._recorder.make(opened, found.session))
-            denial = found.blocked()  # it may have ended while the record was written
+            denial = found.blocked(mount)  # it may have ended while the record was written
             if denial is not None:
                 reason = "the session ended while the connection was being opened"
                 await self._refuse(denial, Fact("connection.refused", mount=mount), (agent, peer, reason), found)
                 return denial
-            found.attach(cut)
+            found.attach(cut, mount)
             self._connected[cut] = (mount, peer)
             return found
         except LedgerError:
@@ -295,9 +299,9 @@ class Gateway:
         return asked
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
-        """Record an intent; see `Enforcer`. What is not allowed, or of an ended session, never becomes durable."""
+        """Record an intent; see `Enforcer`. What is not allowed, or was stopped meanwhile, never becomes durable."""
         known = self._live(live)
-        if known.ended is not None or not isinstance(call.decision, Allow):
+        if known.stopped(call.mount) is not None or not isinstance(call.decision, Allow):
             asyncio.get_running_loop().call_soon(durable, False)
             return ""
         known.started()
@@ -312,7 +316,7 @@ class Gateway:
         """Hold a write; see `Enforcer`."""
         try:
             known = self._live(live)
-            blocked = known.blocked()
+            blocked = known.blocked(call.mount)
             if blocked is not None or not isinstance(call.decision, Hold) or call.decision.queued is None:
                 return Told(blocked or _FAILED, "")
             return await self.changes.hold(known, call, asked, run, self._dated)
@@ -336,7 +340,7 @@ class Gateway:
         if mount is not None and agent != claims.agent:
             message = f"the token is not one of the agent that connects, but of `{claims.agent}`"
             return Denial("agent_mismatch", message, remedy=f"connect as user `{claims.agent}`"), "the user's name"
-        blocked = found.blocked()
+        blocked = found.blocked(mount or "")
         return (found, "") if blocked is None else (blocked, "the session")
 
     async def _refuse(self, denial: Denial, fact: Fact, asked: tuple[str, str, str], live: Live | None) -> None:

@@ -7,10 +7,10 @@ it (`bailiwick.gateway.sessions`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.session import within_hours
@@ -56,6 +56,17 @@ OUT_OF_HOURS = Denial(
 )
 
 
+class Watch(Protocol):
+    """Something that runs on a mount."""
+
+    @property
+    def mount(self) -> str: ...
+
+    def cut(self, denial: Denial) -> None:
+        """Stop it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What holds for a session under the policy in force; replaced as a whole when that changes."""
@@ -96,12 +107,15 @@ class Live:
         "_inside",
         "_session",
         "_tools",
+        "_watching",
         "children",
+        "closed_mounts",
         "ended",
         "groupings",
         "identity",
         "mounts",
         "parent",
+        "suspended",
         "terms",
     )
 
@@ -118,7 +132,8 @@ class Live:
         self._session = session
         self._clock = clock
         self._active = active
-        self._cuts: list[Cut] = []
+        self._cuts: list[tuple[Cut, str]] = []
+        self._watching: set[Watch] = set()
         self._in_flight = 0
         self._inside = False
         self._hours_known = datetime.min.replace(tzinfo=session.opened_at.tzinfo)
@@ -129,6 +144,10 @@ class Live:
         """The mounts that it was opened for."""
         self.terms = terms
         self.ended: Ending | None = None
+        self.suspended: Denial | None = None
+        """Why it may do nothing for the time being; `gateway.suspensions` says so."""
+        self.closed_mounts: Mapping[str, Denial] = {}
+        """The mounts that are closed for everybody, and what is said of them. Of the registry, once it is in there."""
         self._tools: tuple[Scope, Scope, Scope, Scope] | None = None
         self.parent = parent
         """The session that delegated to it."""
@@ -177,10 +196,10 @@ class Live:
         """How many connections it has."""
         return len(self._cuts)
 
-    def blocked(self) -> Denial | None:
-        """Return why nothing may be done now, or None and count as activity. No I/O."""
+    def blocked(self, mount: str = "") -> Denial | None:
+        """Return why nothing may be done now (on a mount, if one is given), or None and count as activity. No I/O."""
         now = self._clock()
-        denial = self.refused(now)
+        denial = self.refused(now) or (self.closed_mounts.get(mount) if mount else None)
         if denial is None:
             self._active = now
             if self.parent is not None:
@@ -198,9 +217,17 @@ class Live:
         ended = self.ended or self.due(now)
         if ended is not None:
             return ended.denial
+        if self.suspended is not None:
+            return self.suspended
         if self._out_of_hours(now):
             return OUT_OF_HOURS
         return None if self.parent is None else self.parent.refused(now)
+
+    def stopped(self, mount: str) -> Denial | None:
+        """Return why nothing more may take effect on a mount that was admitted before: it ended, or was suspended."""
+        if self.ended is not None:
+            return self.ended.denial
+        return self.suspended or self.closed_mounts.get(mount)
 
     def due(self, now: datetime) -> Ending | None:
         """Return how the session must end by now, if it must."""
@@ -227,16 +254,25 @@ class Live:
         self._in_flight = max(0, self._in_flight - 1)
         self.worked(self._clock())
 
-    def attach(self, cut: Cut) -> None:
-        """Add a connection."""
-        self._cuts.append(cut)
+    def attach(self, cut: Cut, mount: str = "") -> None:
+        """Add a connection; `mount`: the one mount that it reaches, if it reaches no other."""
+        self._cuts.append((cut, mount))
 
     def detach(self, cut: Cut) -> None:
         """Remove a connection that ended by itself. What it left running cannot keep the session awake."""
-        if cut in self._cuts:
-            self._cuts.remove(cut)
+        found = next((each for each in self._cuts if each[0] == cut), None)
+        if found is not None:
+            self._cuts.remove(found)
         if not self._cuts:
             self._in_flight = 0
+
+    def watch(self, watch: Watch) -> None:
+        """Have what runs on a mount know when that is closed, until `unwatch`."""
+        self._watching.add(watch)
+
+    def unwatch(self, watch: Watch) -> None:
+        """What ran is over."""
+        self._watching.discard(watch)
 
     def refit(self, terms: Terms) -> None:
         """Put the session under new terms, at once for all its connections."""
@@ -261,8 +297,19 @@ class Live:
         that fails at it takes no other with it."""
         cuts, self._cuts = self._cuts, []
         self._in_flight = 0
-        for cut in cuts:
+        for cut, _ in cuts:
             asyncio.get_running_loop().call_soon(cut, why)
+
+    def cut_mount(self, mount: str, why: Denial) -> bool:
+        """Cut what reaches one mount: its connections, and calls under way through others; tell whether there was any.
+
+        The session goes on elsewhere."""
+        cuts = [cut for cut, reached in self._cuts if reached == mount]
+        self._cuts = [each for each in self._cuts if each[1] != mount]
+        watching = [watch for watch in self._watching if watch.mount == mount]
+        for cut in (*cuts, *(watch.cut for watch in watching)):
+            asyncio.get_running_loop().call_soon(cut, why)
+        return bool(cuts or watching)
 
     def _split(self) -> tuple[Scope, Scope, Scope, Scope]:
         scope = self.terms.table.scope
@@ -291,6 +338,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._live: dict[str, Live] = {}
+        self.closed_mounts: dict[str, Denial] = {}
+        """The mounts that nobody may use for the time being."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -302,6 +351,7 @@ class Registry:
     def add(self, live: Live) -> None:
         """Add a session that was just opened or loaded."""
         self._live[live.session.id] = live
+        live.closed_mounts = self.closed_mounts
 
     def get(self, session_id: str) -> Live | None:
         """Return the session, also one that ended and is not stored as ended yet."""

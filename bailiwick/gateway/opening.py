@@ -117,10 +117,18 @@ class Opener:
             live.end(REVOKED)
         if live.ended is not None:  # or what delegated to it has ended meanwhile
             return live.ended.denial
+        if live.suspended is not None:  # or everything was suspended
+            live.end(REVOKED)
+            return live.suspended
         return Opened(live, mounts, self._tokens.issue(session, stored.jti, mounts))
 
     async def _draw(self, wanted: Wanted) -> tuple[Session, tuple[str, ...]] | Denial:
         """Return the session that may be opened, and its mounts."""
+        delegating = None if wanted.parent is None else wanted.parent.session
+        chain = () if delegating is None else (*delegating.chain, delegating.agent)
+        suspended = self._sessions.suspensions.denial(wanted.agent, chain)
+        if suspended is not None:
+            return suspended
         if len(self._sessions.registry) >= self._maxima.max_open:
             return Denial(
                 "limit_exceeded", "too many sessions are open", remedy="close some, or raise sessions.max_open"

@@ -18,6 +18,7 @@ from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, ending
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.state import State, StoredSession
+from bailiwick.gateway.suspensions import Suspensions
 from bailiwick.gateway.tokens import Claims
 from bailiwick.gateway.told import SessionGroupings, ToldStore
 from bailiwick.model.decision import Denial
@@ -41,6 +42,7 @@ class Sessions:
         self.clock = clock
         self.force = force
         self.registry = Registry()
+        self.suspensions = Suspensions(state, recorder, clock, self.registry)
         self.told = ToldStore(state)
         self._saved: dict[str, datetime] = {}
         self._save_at = clock() + _save_every
@@ -49,6 +51,7 @@ class Sessions:
 
     async def start(self) -> None:
         """Take up the sessions that were open when the gateway stopped; end those that must be, start the clockwork."""
+        await self.suspensions.load()
         for stored in reversed(await self.state.list("OPEN", limit=1_000_000)):  # who delegates, before delegates
             self.take_up(stored, await self.told.load(stored.session.id))
         self.reload(self.force)
@@ -75,6 +78,7 @@ class Sessions:
             session = replace(session, asked={})  # nothing, should anybody look
         live = Live(session, self.force.terms(session), self.clock, stored.active_at, groupings, stored.mounts, parent)
         self.registry.add(live)
+        self.suspensions.apply(live)
         if orphaned:
             live.end(PARENT_ENDED)
         self._saved[stored.session.id] = stored.active_at

@@ -39,6 +39,32 @@ class Done(Generic[Shown]):
     """What is still to be done, and shown while it is: it begins when there is a durable intent."""
 
 
+class Interrupt:
+    """A call under way on a mount, run by the current task: closing the mount stops it, as if it was cancelled."""
+
+    def __init__(self, mount: str) -> None:
+        self.mount = mount
+        self.denial: Denial | None = None
+        self._task = asyncio.current_task()
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def cut(self, denial: Denial) -> None:
+        """Stop it."""
+        if self.denial is None and self._task is not None:
+            self.denial = denial
+            self._task.cancel()
+
+    def is_alone(self) -> bool:
+        """Return whether a cancellation of the task is this one, and no other."""
+        return self.denial is not None and self._task is not None and self._task.cancelling() <= self._before + 1
+
+    def over(self) -> None:
+        """The call is over: it is cancelled no more, and the task goes on."""
+        if self.denial is not None and self._task is not None:
+            self._task.uncancel()
+        self._task = None
+
+
 def _nothing() -> Mapping[str, JsonValue]:
     return {}
 
@@ -68,11 +94,13 @@ class ToolPath:
         if intends:
             intent = await self._intended(call)
             if not intent:
-                return Done(denial=self._live.ended.denial if self._live.ended else NO_LEDGER)
+                return Done(denial=self._live.stopped(call.mount) or NO_LEDGER)
         began = time.monotonic()
         self._live.started()
         failure = "internal_error"
         unrecorded: Done[Shown] = Done(denial=NO_LEDGER)
+        interrupt = Interrupt(call.mount)
+        self._live.watch(interrupt)
         try:
             done = await execute()
             if done.rest is not None:
@@ -80,9 +108,15 @@ class ToolPath:
                 done = await done.rest() if intent else unrecorded
             failure = ""
         except asyncio.CancelledError:
-            failure = "cancelled"
-            raise
+            if not interrupt.is_alone():
+                failure = "cancelled"
+                raise
+            failure = ""
+            stopped: Done[Shown] = Done(denial=interrupt.denial)
+            done = stopped
         finally:  # also when it was the program that failed: what was executed is on record
+            self._live.unwatch(interrupt)
+            interrupt.over()
             if more := happened():
                 call = replace(call, detail={**(call.detail or {}), **more})
             if failure:
@@ -92,8 +126,7 @@ class ToolPath:
         kept, record = await self._settle(call, intent, outcome)
         if not kept:
             return Done(denial=NO_LEDGER)
-        ended = self._live.ended
-        denial = done.denial if ended is None else ended.denial
+        denial = self._live.stopped(call.mount) or done.denial
         return done if denial is None else Done(denial=denial, record=record)
 
     async def tell(self, call: Call) -> tuple[bool, str]:

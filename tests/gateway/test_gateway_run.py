@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -264,6 +265,71 @@ def test_endless_line_on_the_admin_socket_is_cut_off(desk: Desk) -> None:
                 wire.sendall(b"x" * 65536)
             raise BrokenPipeError if wire.recv(1) == b"" else AssertionError
     assert desk.answers()
+
+
+def waiting(upstream: Database) -> int:
+    """Return how many statements of the gateway wait for a lock of the database."""
+    with psycopg.connect(upstream.url(), autocommit=True) as own:
+        row = own.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def command(desk: Desk, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *arguments],
+        cwd=desk.folder,
+        env=desk.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stop", "resume", "says"),
+    [
+        (("stop", "everything"), ("resume", "everything"), "everything is suspended"),
+        (("agent", "suspend", "support-bot"), ("agent", "resume", "support-bot"), "agent `support-bot` is suspended"),
+        (("mount", "close", "crm"), ("mount", "open", "crm"), "mount `crm` is closed"),
+    ],
+)
+def test_what_is_in_flight_is_cancelled_at_the_database_when_it_is_suspended(
+    desk: Desk, upstream: Database, stop: tuple[str, ...], resume: tuple[str, ...], says: str
+) -> None:
+    opened = desk.session(*opening, "--tenant", "4", "--set", "ticket_id=7")
+    failed: list[str] = []
+
+    def asks() -> None:
+        with connect(opened.stdout) as connection:
+            try:
+                connection.execute("SELECT * FROM tickets")
+            except psycopg.Error as error:
+                failed.append(str(error))
+
+    with psycopg.connect(upstream.url()) as owner:
+        owner.execute("LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE")
+        agent = threading.Thread(target=asks)
+        agent.start()
+        desk.until(lambda: waiting(upstream) == 1)
+        stopped = command(desk, *stop, "--reason", "looks odd: CANARY-reason")
+        assert stopped.returncode == 0, stopped.stderr
+        assert " cut" in stopped.stdout
+        agent.join(60)
+        desk.until(lambda: waiting(upstream) == 0)  # while the lock is still held
+    assert len(failed) == 1
+    assert says in failed[0]
+    assert "CANARY" not in failed[0]
+    with pytest.raises(psycopg.OperationalError, match=says):
+        connect(opened.stdout)
+    assert "CANARY-reason" in command(desk, "status").stdout
+    assert command(desk, *resume).returncode == 0
+    with connect(opened.stdout) as connection:
+        assert connection.execute("SELECT ticket_id FROM tickets").fetchall() == [(7,)]
+    assert "nothing is suspended" in command(desk, "status").stdout
 
 
 def test_gateway_stops_cleanly_and_its_sessions_outlive_it(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from bailiwick.errors import BailiwickError, ConfigError
+from bailiwick.gateway.admin_client import AdminClient
 from bailiwick.gateway.wire import Json
 from bailiwick.guard import Allowed, Denied, DeniedError, FunctionError, Guard
 from tests.guard.conftest import App
@@ -36,6 +37,33 @@ def test_what_the_grant_admits_is_executed_with_what_it_fixes(app: App) -> None:
         assert refund(amount=Decimal("12.50")) == {"paid": "12.50"}  # pyright: ignore[reportCallIssue]  # it is filled in
         assert refund(7, 500, note="kind") == {"paid": "500"}
     assert till.paid == [(7, Decimal("12.50"), ""), (7, 500, "kind")]
+
+
+@pytest.mark.parametrize(
+    ("stop", "go", "code"),
+    [
+        (("mount.close", {"mount": "app"}), "mount.open", "mount_closed"),
+        (("agent.suspend", {"agent": "bot"}), "agent.resume", "agent_suspended"),
+    ],
+)
+def test_nothing_of_a_function_that_runs_is_shown_when_it_is_suspended(
+    app: App, stop: tuple[str, dict[str, Json]], go: str, code: str
+) -> None:
+    desk = AdminClient(app.folder / ".bailiwick" / "admin.sock")
+
+    def check(seconds: float) -> str:
+        desk.ask(stop[0], {**stop[1], "reason": "tests"})
+        return f"CANARY after {seconds}"
+
+    guarded = app.guard.function(check)
+    with app.work():
+        try:
+            for _ in range(2):
+                with pytest.raises(DeniedError) as caught:
+                    guarded(1)
+                assert caught.value.code == code
+        finally:
+            desk.ask(go, dict(stop[1]))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import requests
 
+from bailiwick.gateway.wire import Json
 from tests.http.conftest import SECRET, Desk
 from tests.support.canary import leaks
 
@@ -142,6 +143,36 @@ def test_a_revoked_session_ends_in_the_middle_of_a_stream(desk: Desk) -> None:
     assert not found.endswith(b"0\r\n\r\n")
     refused = desk.ask("GET", "/billing/invoices", token=session.token)
     assert (refused.status, refused.code) == (401, "session_revoked")
+
+
+@pytest.mark.parametrize(
+    ("stop", "what", "go", "status", "code"),
+    [
+        ("mount.close", {"mount": "billing"}, "mount.open", 503, "mount_closed"),
+        ("agent.suspend", {"agent": "bot"}, "agent.resume", 403, "agent_suspended"),
+        ("everything.suspend", dict[str, Json](), "everything.resume", 503, "everything_suspended"),
+    ],
+)
+def test_what_is_suspended_ends_in_the_middle_of_a_stream(
+    desk: Desk, stop: str, what: dict[str, Json], go: str, status: int, code: str
+) -> None:
+    session = desk.new_session()
+    with socket.create_connection(("127.0.0.1", desk.gateway.http_port), timeout=60) as plug:
+        head = f"GET /billing/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {session.token}\r\n\r\n"
+        plug.sendall(head.encode())
+        found = b""
+        while b"data: one" not in found:
+            found += plug.recv(65536)
+        desk.gateway.admin.ask(stop, {**what, "reason": "tests"})
+        try:
+            while part := plug.recv(65536):
+                found += part
+            refused = desk.ask("GET", "/billing/invoices?customer_id=501", token=session.token)
+            assert (refused.status, refused.code) == (status, code)
+        finally:
+            desk.gateway.admin.ask(go, what)
+    assert not found.endswith(b"0\r\n\r\n")
+    assert desk.ask("GET", "/billing/invoices?customer_id=501", token=session.token).status == 200
 
 
 def test_what_is_too_long_breaks_off(desk: Desk) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+import time
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from tests.mcp.conftest import Desk
-from tests.support.mcp_client import McpClient
+from tests.support.mcp_client import Answer, McpClient
 
 pytestmark = pytest.mark.xdist_group("mcp")
 
@@ -212,6 +216,74 @@ def test_a_revoked_session_is_over_at_once(desk: Desk) -> None:
     desk.gateway.revoke(session)
     assert client.call("search", query="x", id="").status == 401
     assert client.ask("tools/list").status == 401
+
+
+def test_closing_a_mount_stops_its_call_in_flight_and_leaves_the_others(desk: Desk) -> None:
+    client = desk.client("tester")
+    before = len(desk.calls)
+    answers: list[Answer] = []
+    caller = threading.Thread(target=lambda: answers.append(client.call("misbehave", how="sleep")))
+    caller.start()
+    while len(desk.calls) == before:
+        time.sleep(0.02)
+    desk.gateway.admin.ask("mount.close", {"mount": "desk", "reason": "CANARY-reason"})
+    try:
+        caller.join(60)
+        assert [answer.code for answer in answers] == ["mount_closed"]
+        assert b"CANARY-reason" not in answers[0].body
+        assert client.call("echo", text="x").code == "mount_closed"
+        bot = desk.client()
+        assert bot.call("query", sql="SELECT id FROM orders", mount="shop").code == ""
+    finally:
+        desk.gateway.admin.ask("mount.open", {"mount": "desk"})
+    assert client.call("echo", text="x").code == ""
+    last = [each for each in desk.records() if each["kind"] in ("intent", "outcome")][-4:]
+    assert "mount_closed" in [each.get("code") for each in last]
+
+
+def test_closing_a_mount_stops_a_statement_in_flight(desk: Desk) -> None:
+    client = desk.client()
+    endless = "SELECT count(*) FROM " + ", ".join(f"orders AS o{number}" for number in range(10))
+    with sqlite3.connect(desk.gateway.folder / "shop.db") as shop:
+        shop.executemany("INSERT INTO orders VALUES (?, 501, 1, 'x')", [(1000 + number,) for number in range(1, 300)])
+    shop.close()
+    assert desk.gateway.process is not None
+    stat = Path(f"/proc/{desk.gateway.process.pid}/stat")
+
+    def worked() -> int:
+        return int(stat.read_text().rpartition(")")[2].split()[11])
+
+    before, answers = worked(), list[Answer]()
+    caller = threading.Thread(target=lambda: answers.append(client.call("query", sql=endless, mount="shop")))
+    caller.start()
+    while worked() < before + 50:  # half a second of the processor
+        time.sleep(0.02)
+    desk.gateway.admin.ask("mount.close", {"mount": "shop", "reason": "tests"})
+    try:
+        caller.join(60)
+        assert [answer.code for answer in answers] == ["mount_closed"]
+        assert client.call("query", sql="SELECT id FROM orders", mount="shop").code == "mount_closed"
+        assert client.call("search", query="x").code == ""
+    finally:
+        desk.gateway.admin.ask("mount.open", {"mount": "shop"})
+        with sqlite3.connect(desk.gateway.folder / "shop.db") as shop:
+            shop.execute("DELETE FROM orders WHERE id > 1000")
+        shop.close()
+    assert client.call("query", sql="SELECT id FROM orders", mount="shop").code == ""
+
+
+def test_a_suspended_agent_can_do_nothing_and_then_goes_on(desk: Desk) -> None:
+    client, other = desk.client(), desk.client("tester")
+    assert client.call("search", query="x").code == ""
+    desk.gateway.admin.ask("agent.suspend", {"agent": "bot", "reason": "tests"})
+    try:
+        refused = client.call("search", query="x", id="")
+        assert refused.status == 403
+        assert b"`bot` is suspended" in refused.body
+        assert other.call("echo", text="x").code == ""
+    finally:
+        desk.gateway.admin.ask("agent.resume", {"agent": "bot"})
+    assert client.call("search", query="x").code == ""
 
 
 def test_no_credential_is_anywhere(desk: Desk) -> None:

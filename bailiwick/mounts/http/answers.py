@@ -32,6 +32,8 @@ _STATUS: Mapping[DenialCode, int] = {
     "session_closed": 401,
     "session_idle": 401,
     "agent_mismatch": 401,
+    "mount_closed": 503,
+    "everything_suspended": 503,
     "limit_exceeded": 429,
     "ledger_unavailable": 503,
     "backend_unavailable": 502,

@@ -42,6 +42,7 @@ _once = frozenset(
 _unauthorized = frozenset(
     {"session_unknown", "session_expired", "session_revoked", "session_closed", "session_idle", "agent_mismatch"}
 )
+_forbidden = frozenset({"out_of_hours", "session_suspended", "agent_suspended"})
 _keep_alive = 20.0
 _soon = 0.05
 """Seconds within which nobody looks whether the client of a request has left."""
@@ -120,7 +121,7 @@ class Endpoint:
             return found
         if found.code in _unauthorized:
             return self._challenged(headers, f"{found.message}; {found.remedy}")
-        status = 403 if found.code == "out_of_hours" else 503
+        status = 403 if found.code in _forbidden else 503
         return _said(status, INTERNAL_ERROR, f"{found.message}; {found.remedy}")
 
     def _challenged(self, headers: Mapping[str, str], message: str) -> _Answer:

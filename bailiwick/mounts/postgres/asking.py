@@ -107,7 +107,7 @@ class Questions:
             return Denied(_NO_MOUNT)
         asked = Call(mount, without_literals(sql), Request(mount, (), purpose), Deny(_NO_MOUNT))
         refusal = _Refusal(around, live, asked)
-        blocked = live.blocked()
+        blocked = live.blocked(mount)
         if blocked is not None:
             return await refusal.answered(blocked)
         plan = _only(await _planned(around, live, mount, sql))
@@ -119,7 +119,7 @@ class Questions:
         own = {oids[0]: name for name, oids in ready.catalogues[mount].types.items() if oids}
         question = _Question(around, target, live, mount, Reply(own), self._tasks)
         self._asked.add(question)
-        live.attach(question.cut)
+        live.attach(question.cut, mount)
         try:
             await question.ask(sent, purpose)
         except (BackendError, TimeoutError) as error:

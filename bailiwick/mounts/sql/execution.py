@@ -70,7 +70,7 @@ class Execution:
     async def _written(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
         intent, durable = await recorded(lambda told: self.gateway.intend(self.live, self.call, told))
         if not durable:
-            return Denied(self.live.blocked() or NO_LEDGER)
+            return Denied(self.live.blocked(self.call.mount) or NO_LEDGER)
         began = time.perf_counter()
         answer: Answer = Denied(_STOPPED)
         try:
@@ -86,19 +86,22 @@ class Execution:
 
     def _released(self, ran: Ran) -> Answer:
         """Return what a query brought, unless the session has ended meanwhile."""
-        blocked = self.live.blocked()
+        blocked = self.live.blocked(self.call.mount)
         return self._answer(ran) if blocked is None else Denied(blocked)
 
     def _answer(self, ran: Ran) -> Answer:
         if isinstance(ran, Failed):
             return ran
         if isinstance(ran, Stopped):
-            return Denied(exceeded("timeout_exceeded", self.ceilings, 0, self._action) if ran.late else _STOPPED)
+            return Denied(exceeded("timeout_exceeded", self.ceilings, 0, self._action) if ran.late else self._stopped())
         if isinstance(ran, Written):
             if ran.verdict == "batch_exceeded":
                 return Denied(exceeded("batch_exceeded", self.ceilings, ran.rows, self._action))
             return Denied(OUT_OF_SCOPE) if ran.verdict else Result(affected=ran.rows)
         return self._result(ran)
+
+    def _stopped(self) -> Denial:
+        return self.live.blocked(self.call.mount) or _STOPPED
 
     def _result(self, ran: Rows) -> Result:
         known = known_columns(self.plan, ran.names)

@@ -21,6 +21,7 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.duckdb import place_of
 from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession, attempt
 from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
@@ -54,6 +55,19 @@ class _Place:
 
     mount: Mount
     engine: Engine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Closing:
+    """A statement under way, which ends when its mount is closed."""
+
+    mount: str
+    stop: Stop
+
+    def cut(self, denial: Denial) -> None:
+        """Stop it; `Execution` says why."""
+        del denial
+        self.stop.tell()
 
 
 class SqlMounts:
@@ -127,7 +141,7 @@ class SqlMounts:
         return f"{rewriter.dialect.engine}: {'; '.join(tables) or 'no tables'}"
 
     async def query(
-        self, live: LiveSession, mount: str, sql: str, parameters: Sequence[JsonValue] = (), *, purpose: str = ""
+        self, live: Live, mount: str, sql: str, parameters: Sequence[JsonValue] = (), *, purpose: str = ""
     ) -> Answer:
         """Do one statement of a session, or say why not. On record, durably, when this returns.
 
@@ -137,11 +151,15 @@ class SqlMounts:
         task = asyncio.create_task(self._whole(live, mount, sql, parameters, purpose, stop))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        closing = _Closing(mount, stop)
+        live.watch(closing)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             stop.tell()
             raise
+        finally:
+            live.unwatch(closing)
 
     async def _whole(
         self, live: LiveSession, mount: str, sql: str, parameters: Sequence[JsonValue], purpose: str, stop: Stop
@@ -149,7 +167,7 @@ class SqlMounts:
         place, gateway = self._places.get(mount), self._gateway
         if gateway is None:
             return Denied(_NO_MOUNT)
-        blocked = live.blocked()
+        blocked = live.blocked(mount)
         if blocked is not None:
             return await self._refused(gateway, live, _call(mount, "", Request(mount, (), purpose), Deny(blocked)))
         plan = await self._plan(live, mount, sql)

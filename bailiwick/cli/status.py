@@ -1,0 +1,32 @@
+"""`bailiwick status`: how the gateway that runs stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from bailiwick.cli.suspensions import HERE, AsJson, ConfigPath, PolicyPath, client
+from bailiwick.cli.suspensions import show as show_suspensions
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.wire import Json
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPath = None) -> None:
+    """Show the policy in force, where agents connect, the open sessions, and what is suspended."""
+    found = client(policy, config).ask("status", {})
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(f"{'policy:':<13} {found['policy']}")
+    for name, place in cast("Mapping[str, Mapping[str, Json]]", found["fronts"]).items():
+        address = place.get("url") or f"{place['host']}:{place['port']}"
+        typer.echo(f"{name + ':':<13} {address}")
+    typer.echo(f"{'sessions:':<13} {found['sessions']} open, {found['connections']} connections")
+    show_suspensions(cast("list[Json]", found["suspensions"]), as_json=False, nothing="nothing is suspended")
