@@ -19,8 +19,9 @@ from bailiwick.gateway.identity import Role
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
+from bailiwick.model.approval import Reviewer
 
-Kind = Literal["flag", "text", "texts", "named", "claims", "number"]
+Kind = Literal["flag", "text", "texts", "named", "claims", "number", "count", "object"]
 ROOT = "/api/v1"
 _most_records = 1000
 
@@ -69,6 +70,18 @@ _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
     Field("limit", "number", "at most so many, the newest"),
 )
+_approvals = (
+    Field("all", "flag", "also those that are decided or over"),
+    Field("mine", "flag", "only those that the caller may decide on"),
+)
+_seen = (Field("seen", "count", "the number that the last answer had"),)
+_digest = Field("digest", "text", "of the request that was looked at", needed=True)
+_text = Field("text", "text", "what to say about it")
+_approving = (_digest, _text)
+_denying = (Field("reason", "text", "why; the agent reads it", needed=True),)
+_changing = (_digest, Field("set", "object", "argument → its new value", needed=True), _text)
+_handing = (Field("groups", "texts", "who decides instead", needed=True), _text)
+_asking = (Field("text", "text", "what the agent or its person is to answer", needed=True),)
 operations: tuple[Operation, ...] = (
     Operation("GET", "/status", "viewer", "How the gateway stands", "status"),
     Operation("GET", "/sessions", "viewer", "The sessions, the newest first", "session.list", fields=_everything),
@@ -88,8 +101,18 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/mounts/*/close", "administrator", "Close a mount at once", "mount.close", "mount", _why),
     Operation("POST", "/mounts/*/open", "administrator", "Open a mount again", "mount.open", "mount"),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
-    Operation("GET", "/changes", "auditor", "Held changes", "change.list", fields=_everything),
-    Operation("GET", "/changes/*", "auditor", "A held change in full", "change.show", "change"),
+    Operation("GET", "/approvals", "approver", "What waits for people", "approval.list", fields=_approvals),
+    Operation(
+        "GET", "/approvals/watch", "approver", "The same, once something has changed", "approval.watch", fields=_seen
+    ),
+    Operation("GET", "/approvals/*", "approver", "An approval in full", "approval.show", "approval"),
+    Operation("POST", "/approvals/*/approve", "approver", "Approve it", "approval.approve", "approval", _approving),
+    Operation("POST", "/approvals/*/deny", "approver", "Deny it", "approval.deny", "approval", _denying),
+    Operation(
+        "POST", "/approvals/*/modify", "approver", "Change the request", "approval.modify", "approval", _changing
+    ),
+    Operation("POST", "/approvals/*/delegate", "approver", "Hand it on", "approval.delegate", "approval", _handing),
+    Operation("POST", "/approvals/*/ask", "approver", "Ask back", "approval.ask", "approval", _asking),
     Operation("GET", "/ledger/records", "auditor", "Records that meet all conditions", fields=_filters),
     Operation("GET", "/ledger/records/*", "auditor", "A record", of="record"),
     Operation("GET", "/ledger/records/*/proof", "auditor", "The proof that a record is in the ledger", of="record"),
@@ -121,16 +144,16 @@ class Api:
             if isinstance(given, Reply):
                 return given
             if operation.do:
-                return await self._at_desk(operation, given, caller.name)
+                return await self._at_desk(operation, given, caller.reviewer)
             return await asyncio.to_thread(self._of_ledger, operation, given)
 
         return answer
 
-    async def _at_desk(self, operation: Operation, given: Mapping[str, WireJson], caller: str) -> Reply:
+    async def _at_desk(self, operation: Operation, given: Mapping[str, WireJson], by: Reviewer) -> Reply:
         desk = self._desk()
         if desk is None:
             return problem(503, "config", "the gateway is starting")
-        return Reply(200, cast("Json", await desk.answer(operation.do, Fields(given), caller)))
+        return Reply(200, cast("Json", await desk.answer(operation.do, Fields(given), by)))
 
     def _of_ledger(self, operation: Operation, given: Mapping[str, WireJson]) -> Reply:
         with closing(open_reader(self._ledger)) as reader:
@@ -203,6 +226,8 @@ def _from_query(field: Field, text: str) -> WireJson:
     if field.kind == "number":
         fine = text.isascii() and text.isdigit() and len(text) < 5 and 0 < int(text) <= _most_records
         return int(text) if fine else None
+    if field.kind == "count":
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
     return text if 0 < len(text) <= 500 and "\0" not in text else None
 
 
@@ -216,6 +241,8 @@ _schemas: Mapping[Kind, Mapping[str, Json]] = {
         "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
     },
     "number": {"type": "integer", "minimum": 1, "maximum": _most_records},
+    "count": {"type": "integer", "minimum": 0},
+    "object": {"type": "object"},
 }
 
 

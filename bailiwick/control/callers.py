@@ -12,6 +12,9 @@ from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.tokens import Rejected
+from bailiwick.model.approval import Reviewer
+
+_NOBODY = Reviewer("", means="client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Caller:
     roles: frozenset[Role] = frozenset()
     live: Live | None = None
     """The session whose token was brought; such a caller has no role."""
+    reviewer: Reviewer = _NOBODY
+    """Who it is as the desk takes them."""
 
     def has(self, role: Role) -> bool:
         """Return whether they have a role. Administrators have all of them."""
@@ -44,7 +49,8 @@ class Callers:
             return _unknown
         client = await self._oauth.api_client(token)
         if client is not None:
-            return Caller(f"client {client.id}", client.roles)
+            name = f"client {client.id}"
+            return Caller(name, client.roles, reviewer=Reviewer(name, means="client"))
         live = await self._oauth.live(token)
         if live is not None:
             denial = live.refused(self._sessions.clock())
@@ -53,7 +59,8 @@ class Callers:
         if isinstance(person, Rejected):
             await self._refused(asked, "", person.reason)
             return _unknown
-        return Caller(f"{person.user.id} of {person.issuer}", person.roles)
+        reviewer = Reviewer(person.user.id, person.user.groups, person.authenticated_at)
+        return Caller(f"{person.user.id} of {person.issuer}", person.roles, reviewer=reviewer)
 
     async def allowed(self, asked: Asked, role: Role) -> Caller | Reply:
         """Return who calls if they have a role, else the answer to them."""

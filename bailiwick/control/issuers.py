@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
@@ -52,6 +52,8 @@ class Person:
     tenant: str | None
     roles: frozenset[Role]
     issuer: str
+    authenticated_at: datetime | None = None
+    """When they logged in, as the issuer says (`auth_time`)."""
 
 
 async def fetch(url: str) -> bytes:
@@ -185,7 +187,17 @@ def person_of(claims: Mapping[str, object], issuer: Issuer) -> Person | Rejected
     tenant = None if issuer.tenant is None else _claim(claims.get(issuer.tenant))
     roles: frozenset[Role] = frozenset(role for role, having in issuer.roles.items() if having & known)
     named_tenant = str(tenant) if isinstance(tenant, str | int) and not isinstance(tenant, bool) else None
-    return Person(User(issuer.prefix + identity, known, taken), named_tenant, roles, issuer.issuer)
+    user = User(issuer.prefix + identity, known, taken)
+    return Person(user, named_tenant, roles, issuer.issuer, _moment(claims.get("auth_time")))
+
+
+def _moment(found: object) -> datetime | None:
+    """Return a moment of a token; None for what is none."""
+    try:
+        whole = int(found) if isinstance(found, int | Decimal) and not isinstance(found, bool) else None
+        return None if whole is None else datetime.fromtimestamp(whole, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _claim(found: object) -> Claim | None:

@@ -136,7 +136,17 @@ class Application:
         return found, ""
 
 
-_statuses = {"backend": 502, "ledger": 503, "config": 503}
+_statuses = {
+    "backend": 502,
+    "ledger": 503,
+    "config": 503,
+    "approval_not_yours": 403,
+    "reauthentication_needed": 403,
+    "approval_unknown": 404,
+    "approval_changed": 409,
+    "approval_closed": 409,
+    "approval_expired": 409,
+}
 
 
 def json_object(asked: Asked) -> dict[str, Json] | None:

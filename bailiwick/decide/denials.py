@@ -84,7 +84,7 @@ class Denials:
 
     def queued(self, access: Access, preview: Preview, allowed: Allow) -> Hold:
         """Hold a write that a grant sends through the queue."""
-        message = f"`{_action(access)}` waits for an approval: it is kept as a held change"
+        message = f"`{_action(access)}` waits for an approval: it is kept for people to decide on"
         advice = "nothing is changed before a person has approved it"
         terms = Queued(preview, allowed.grants, allowed.labels, allowed.ceilings)
         return Hold("queue", Denial("queued", message, "", advice, _action(access)), terms)

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import socket
 import stat
 import struct
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import BailiwickError, ConfigError
+from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
 
 _log = logging.getLogger("bailiwick.admin")
 _longest = 4 * 1024 * 1024
@@ -26,7 +29,7 @@ _idle_seconds = 30
 _longest_path = 100
 """Bytes: systems take 104 to 108."""
 
-Answer = Callable[[str, Fields, str], Awaitable[Mapping[str, Json]]]
+Answer = Callable[[str, Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 """(what, its fields, who asks) → the result; raises BailiwickError."""
 
 
@@ -75,7 +78,7 @@ class AdminServer:
             self._clients.discard(writer)
             writer.close()
 
-    async def _reply(self, line: bytes, peer: str) -> dict[str, Json]:
+    async def _reply(self, line: bytes, by: Reviewer) -> dict[str, Json]:
         try:
             request = cast("Json", json.loads(line))
         except (ValueError, RecursionError):
@@ -86,9 +89,9 @@ class AdminServer:
         if not isinstance(do, str):
             return _failed("protocol", "the request does not say what to `do`", "")
         try:
-            return {"ok": True, "result": dict(await self._answer(do, Fields(request), peer))}
+            return {"ok": True, "result": dict(await self._answer(do, Fields(request), by))}
         except BailiwickError as error:
-            _log.info("refused %s for %s: %s", do, peer, error.code)
+            _log.info("refused %s for %s: %s", do, by.name, error.code)
             return _failed(error.code, error.message, error.remedy)
 
 
@@ -114,13 +117,17 @@ def _bind_private(path: Path) -> socket.socket:
     return listening
 
 
-def _peer(writer: asyncio.StreamWriter) -> str:
-    """Return who asks, as the system knows it."""
+def _peer(writer: asyncio.StreamWriter) -> Reviewer:
+    """Return who asks, as the system knows it: by name, where the user has one."""
     connected = cast("socket.socket | None", writer.get_extra_info("socket"))
     if connected is None or not hasattr(socket, "SO_PEERCRED"):
-        return "local"
+        return Reviewer("local", means="local", authenticated_at=utc_now())
     _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return f"local uid {uid}"
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid-{uid}"
+    return Reviewer(f"local:{name}", means="local", authenticated_at=utc_now())
 
 
 def _failed(code: str, message: str, remedy: str) -> dict[str, Json]:

@@ -89,6 +89,8 @@ class GatewayConfig:
     http: WebListener
     sessions: SessionMaxima
     limits: Ceilings
+    local_approvers: bool = True
+    """Whether who may open the admin socket may decide on any approval."""
 
     @property
     def state_file(self) -> Path:
@@ -236,6 +238,7 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
             count("limits.statement"),
             count("limits.parsers"),
         ),
+        local_approvers=text("approvals.local") == "true",
     )
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bailiwick.errors import BailiwickError, ProtocolError, SessionError
-from bailiwick.gateway.change_told import change_in_full, change_told
-from bailiwick.gateway.changes import Changes
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opener, Wanted
+from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.settings import parse_duration
@@ -18,21 +17,12 @@ from bailiwick.gateway.state import StoredSession
 from bailiwick.gateway.stored import scalar_to_json
 from bailiwick.gateway.suspending import suspending, suspension_told
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import SessionState, User
 from bailiwick.policy.tool_words import session_in_words
 
-
-class RefusedError(BailiwickError):
-    """A session was refused; carries the denial's own code."""
-
-    def __init__(self, denial: Denial) -> None:
-        allowed = f"allowed: {denial.allowed}; " if denial.allowed else ""
-        super().__init__(denial.message, remedy=allowed + denial.remedy)
-        self.code = denial.code
-
-
-Answer = Callable[[Fields, str], Awaitable[Mapping[str, Json]]]
+Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 """(the fields of a request, who asks) → the result; raises BailiwickError."""
 
 
@@ -44,11 +34,10 @@ class Desk:
     opener: Opener
     reloader: Reloader
     fronts: Callable[[], Mapping[str, Mapping[str, str | int]]]
-    changes: Changes
     more: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
-    """What the mounts answer themselves."""
+    """What approvals and the mounts answer themselves."""
 
-    async def answer(self, do: str, fields: Fields, peer: str) -> Mapping[str, Json]:
+    async def answer(self, do: str, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         """Answer one request. Raises BailiwickError with what the caller is told."""
         answers: Mapping[str, Answer] = {
             **self.more,
@@ -58,17 +47,15 @@ class Desk:
             "session.show": self._show,
             "session.close": self._close,
             "session.revoke": self._revoke,
-            "change.list": self._changes,
-            "change.show": self._change,
             "status": self._status,
             "reload": self._reload,
         }
         if do not in answers:
             raise ProtocolError(f"unknown request `{do[:100]}`", remedy="use the same version of both")
-        return await answers[do](fields, peer)
+        return await answers[do](fields, by)
 
-    async def _open(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        wanted = _wanted(fields, peer)
+    async def _open(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        wanted = _wanted(fields, by)
         fields.done()
         opened = await self.opener.open(wanted)
         if isinstance(opened, Denial):
@@ -83,34 +70,34 @@ class Desk:
             "kinds": self._kinds(),
         }
 
-    async def _list(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
+    async def _list(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
         everything = fields.flag("all")
         fields.done()
         found = await self.sessions.list(open_only=not everything)
         return {"sessions": [self._told(stored) for stored in found]}
 
-    async def _show(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
+    async def _show(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
         stored = await self._named(fields)
         live = self.sessions.registry.get(stored.session.id)
         return {"session": self._told(stored), "words": [] if live is None else self._words(live)}
 
-    async def _close(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        return await self._end(fields, "CLOSED", "closed", peer)
+    async def _close(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        return await self._end(fields, "CLOSED", "closed", by)
 
-    async def _revoke(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        return await self._end(fields, "REVOKED", "revoked", peer)
+    async def _revoke(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        return await self._end(fields, "REVOKED", "revoked", by)
 
-    async def _end(self, fields: Fields, state: SessionState, reason: str, peer: str) -> Mapping[str, Json]:
+    async def _end(self, fields: Fields, state: SessionState, reason: str, by: Reviewer) -> Mapping[str, Json]:
         stored = await self._named(fields)
         live = self.sessions.registry.get(stored.session.id)
         cut = 0 if live is None else live.connections
-        await self.sessions.end(stored.session.id, state, reason, peer)
+        await self.sessions.end(stored.session.id, state, reason, by.name)
         return {"session": self._told(await self.sessions.find(stored.session.id)), "cut": cut}
 
-    async def _status(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
+    async def _status(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
         fields.done()
         live = list(self.sessions.registry)
         return {
@@ -121,24 +108,12 @@ class Desk:
             "suspensions": [suspension_told(each) for each in self.sessions.suspensions.list()],
         }
 
-    async def _reload(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+    async def _reload(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         fields.done()
         refused = await self.reloader.reload()
         if refused is not None:
             raise refused
-        return await self._status(fields, peer)
-
-    async def _changes(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
-        everything = fields.flag("all")
-        fields.done()
-        return {"changes": [change_told(each) for each in await self.changes.list(everything=everything)]}
-
-    async def _change(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
-        change_id = fields.text("change")
-        fields.done()
-        return {"change": change_in_full(await self.changes.find(change_id))}
+        return await self._status(fields, by)
 
     async def _named(self, fields: Fields) -> StoredSession:
         session_id = fields.text("session")
@@ -184,7 +159,7 @@ class Desk:
         }
 
 
-def _wanted(fields: Fields, peer: str) -> Wanted:
+def _wanted(fields: Fields, by: Reviewer) -> Wanted:
     user_id, groups, claims = fields.maybe_text("user"), fields.texts("groups"), fields.claims("claims")
     if user_id is None and (groups or claims):
         raise SessionError("groups and claims are a person's", remedy="say whose: `--user`")
@@ -197,7 +172,7 @@ def _wanted(fields: Fields, peer: str) -> Wanted:
         values=fields.named("values"),
         ttl=None if ttl is None else _duration(ttl),
         mounts=fields.texts("mounts"),
-        opener=peer,
+        opener=by.name,
     )
 
 

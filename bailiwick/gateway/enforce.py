@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
+from bailiwick.decide.approvals import terms_of
 from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
+from bailiwick.gateway.approval_records import held
+from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.changes import Changes, DryRunner, Told
 from bailiwick.gateway.live import EXPIRED, Live
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -27,7 +29,7 @@ from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
-from bailiwick.model.change import Asked
+from bailiwick.model.approval import Subject
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
@@ -103,8 +105,8 @@ class Enforcer(Protocol):
         """Record the outcome of an intent. The reply ends after `durable(True)`."""
         ...
 
-    async def hold(self, live: LiveSession, call: Call, asked: Asked, run: DryRunner) -> Told:
-        """Keep a write whose decision is a queued hold as a held change, after its preview. Nothing is changed.
+    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
+        """Keep a write whose decision is a queued hold for people, after its preview. Nothing is changed.
 
         What the agent is told is on record when this returns."""
         ...
@@ -158,7 +160,7 @@ class Gateway:
         self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock, underway: Underway
     ) -> None:
         self.underway = underway
-        self.changes = Changes(sessions, recorder, clock)
+        self.approvals = Approvals(sessions, recorder, clock)
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
@@ -312,18 +314,20 @@ class Gateway:
         self._live(live).finished()
         self._record("outcome", live, call, outcome, durable, intent)
 
-    async def hold(self, live: LiveSession, call: Call, asked: Asked, run: DryRunner) -> Told:
+    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
         """Hold a write; see `Enforcer`."""
         try:
             known = self._live(live)
             blocked = known.blocked(call.mount)
             if blocked is not None or not isinstance(call.decision, Hold) or call.decision.queued is None:
                 return Told(blocked or _FAILED, "")
-            return await self.changes.hold(known, call, asked, run, self._dated)
+            terms = terms_of(self._sessions.force.policy, call.decision.gates or (call.decision.gate,))
+            found = await self.approvals.hold(known, call, subject, terms, run, self._dated)
+            return found if isinstance(found, Told) else Told(held(found.approval), found.record)
         except LedgerError:
             return Told(_NO_LEDGER, "")
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
-            _log.error("a change could not be held: %s", _kind(error))
+            _log.error("a request could not be held: %s", _kind(error))
             return Told(_FAILED, "")
 
     async def _admit(self, mount: str | None, agent: str, token: str) -> tuple[Live | Denial, str]:

@@ -21,9 +21,10 @@ from bailiwick.model.policy import SecretRef
 
 sections = ("issuers", "clients")
 """Keys of gateway.yaml that this module reads."""
-Role = Literal["viewer", "auditor", "opener", "administrator"]
+Role = Literal["viewer", "auditor", "opener", "approver", "administrator"]
 roles: tuple[Role, ...] = get_args(Role)
-"""Of the API: who sees how it stands, who reads the ledger, who opens and ends sessions, who may do all of it."""
+"""Of the API: who sees how it stands, who reads the ledger, who opens and ends sessions, who decides on approvals (as
+a person, and of a group that is asked), who may do all of it."""
 asymmetric: tuple[str, ...] = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),

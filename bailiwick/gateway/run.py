@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import bailiwick
 from bailiwick.gateway.admin import AdminServer
+from bailiwick.gateway.approval_desk import ApprovalDesk
 from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.desk import Answer, Desk
@@ -122,6 +123,8 @@ class Running:
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
         self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
+        self.gateway.approvals.local = config.local_approvers
+        self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
         """Who answers those who run it; there is one once it has started."""
@@ -135,6 +138,7 @@ class Running:
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
         await self.sessions.start()
+        await self.gateway.approvals.start()
 
         async def prepare() -> Ready:
             ready = await make_ready(self.path, environ, read_catalogue)
@@ -149,7 +153,8 @@ class Running:
             if front.address is not None:
                 _log.info("%s clients connect to %s:%d", front.name, *front.address)
         more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
-        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, self.gateway.changes, more)
+        more |= self.approval_desk.answers()
+        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
         for front in fronts:
@@ -169,6 +174,7 @@ class Running:
             await self._admin.stop()
         for front in self.fronts:
             await front.stop()
+        await self.gateway.approvals.stop()
         await self.sessions.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))

@@ -61,6 +61,13 @@ def parse_environment(text: str) -> str:
     return text
 
 
+def parse_truth(text: str) -> str:
+    """Return `true` or `false`, or ConfigError."""
+    if text not in ("true", "false"):
+        raise ConfigError(f"`{text}` is neither true nor false", remedy="write `true` or `false`")
+    return text
+
+
 def parse_listening(text: str) -> str:
     """Return `auto` or `always`, or ConfigError."""
     if text not in ("auto", "always"):
@@ -111,6 +118,7 @@ keys: Mapping[str, Key] = {
     "http.origins": Key(str, "", "web origins, with commas, whose pages may call it; empty: none"),
     "http.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
     "http.tls_key": Key(str, "", "PEM private key of the certificate"),
+    "approvals.local": Key(parse_truth, "true", "whether who may open the admin socket may decide on any approval"),
     "sessions.default_ttl": Key(parse_duration, "30m", "lifetime of a session that asks for none"),
     "sessions.max_ttl": Key(parse_duration, "12h", "longest lifetime that anybody gets"),
     "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from bailiwick.errors import SessionError
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.suspension import Suspension, SuspensionKind
 
-Answer = Callable[[Fields, str], Awaitable[Mapping[str, Json]]]
+Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 
 
 def suspending(sessions: Sessions) -> Mapping[str, Answer]:
@@ -19,25 +20,25 @@ def suspending(sessions: Sessions) -> Mapping[str, Answer]:
         return "" if kind == "everything" else fields.text(kind)
 
     def stop(kind: SuspensionKind) -> Answer:
-        async def answer(fields: Fields, peer: str) -> Mapping[str, Json]:
+        async def answer(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
             name, reason = named(kind, fields), fields.text("reason")
             fields.done()
             await _known(sessions, kind, name)
-            cut = await sessions.suspensions.suspend(kind, name, reason, peer)
+            cut = await sessions.suspensions.suspend(kind, name, reason, by.name)
             return {"kind": kind, "name": name, "sessions": cut}
 
         return answer
 
     def resume(kind: SuspensionKind) -> Answer:
-        async def answer(fields: Fields, peer: str) -> Mapping[str, Json]:
+        async def answer(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
             name = named(kind, fields)
             fields.done()
-            return {"resumed": suspension_told(await sessions.suspensions.resume(kind, name, peer))}
+            return {"resumed": suspension_told(await sessions.suspensions.resume(kind, name, by.name))}
 
         return answer
 
-    async def listed(fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
+    async def listed(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
         fields.done()
         return {"suspensions": [suspension_told(each) for each in sessions.suspensions.list()]}
 

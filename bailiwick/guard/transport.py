@@ -19,6 +19,7 @@ from bailiwick.errors import BailiwickError, ConfigError, LedgerError
 from bailiwick.gateway.admin_client import AdminClient
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
 
 Where = Literal["any", "here", "beside"]
 """Where the gateway runs: in this process, in another one, or in this one unless there is another."""
@@ -114,7 +115,7 @@ class Here:
             self._end()
 
     async def _asked(self, do: str, fields: Mapping[str, Json]) -> Mapping[str, Json]:
-        return await self._answer(do, Fields(fields), "this process")
+        return await self._answer(do, Fields(fields), Reviewer("this process", means="client"))
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -24,6 +24,13 @@ DenialCode = Literal[
     "needs_approval",
     "queued",
     "preview_failed",
+    "approval_unknown",
+    "approval_not_yours",
+    "approval_closed",
+    "approval_changed",
+    "approval_denied",
+    "approval_expired",
+    "reauthentication_needed",
     "limit_exceeded",
     "batch_exceeded",
     "rows_exceeded",
@@ -118,9 +125,11 @@ class Queued:
 class Hold:
     gate: str
     denial: Denial
-    """What the caller is told while nobody can approve yet: code `needs_approval`, or `queued`."""
+    """What the caller is told where it cannot wait: code `needs_approval`, or `queued`."""
     queued: Queued | None = None
-    """The request is not refused but kept as a held change; nobody executes it now."""
+    """The request is not refused but kept as an approval; nobody executes it now."""
+    gates: tuple[str, ...] = ()
+    """All gates that hold it; empty: only `gate`."""
 
 
 Decision = Allow | Deny | Hold

@@ -226,18 +226,38 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class ApproverGroup:
+    """Who belongs to a group of reviewers: people by name, and members of an issuer's groups."""
+
+    name: str
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
-    """A rule that holds a request for people; or, with `loosen`, takes actions out of a built-in gate."""
+    """A rule that holds a request for people; or, by the name of a built-in gate, what is said about that one."""
 
     name: str
     on: Action | None = None
+    """None for a built-in gate."""
     args: Mapping[str, Matcher] = field(default_factory=dict[str, Matcher])
     approvers: tuple[str, ...] = ()
     expires: timedelta | None = None
     mode: Literal["wait", "execute"] = "wait"
     loosen: tuple[Action, ...] = ()
-    """For the built-in gates `delete` and `restricted` only: actions that they no longer hold. Needs `reason`."""
+    """For built-in gates only: actions that they no longer hold. Needs `reason`."""
     reason: str = ""
+    quorum: int = 1
+    """How many different people have to approve."""
+    escalate_after: timedelta | None = None
+    escalate_to: tuple[str, ...] = ()
+    """Groups that may approve too, once it has waited for so long."""
+    reauth: timedelta | None = None
+    """Who approves must have logged in within this time."""
+    message: str = ""
+    """The policy's own words for the agent that waits and the person who decides."""
     position: Position = NOWHERE
 
 
@@ -289,6 +309,8 @@ class Policy:
     """The mounts of kind `python`, likewise."""
     http: Mapping[str, HttpMount] = field(default_factory=dict[str, "HttpMount"])
     """The mounts of kind `http`, likewise."""
+    approvers: Mapping[str, ApproverGroup] = field(default_factory=dict[str, ApproverGroup])
+    """Groups of reviewers; a name that is not in it means the issuer's group of that name."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""

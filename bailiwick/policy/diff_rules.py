@@ -9,10 +9,22 @@ from datetime import timedelta
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.http import HttpMount, ToolMount
-from bailiwick.model.policy import ContextRule, ElevationRule, Hours, Limit, Mount, Policy, SessionRules, Task, Users
+from bailiwick.model.policy import (
+    ContextRule,
+    ElevationRule,
+    Gate,
+    Hours,
+    Limit,
+    Mount,
+    Policy,
+    SessionRules,
+    Task,
+    Users,
+)
 from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
+from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.types import references
 from bailiwick.policy.words import duration_in_words, limit_in_words, listed
 
@@ -53,6 +65,7 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     yield from _elevations(old, new)
     yield from _content("gate", _gates(old), _gates(new))
     yield from _content("flow", _flows(old), _flows(new))
+    yield from _approvers(old, new)
 
 
 def _mount(old: Mount, new: Mount) -> Iterator[Note]:
@@ -235,9 +248,22 @@ def _powers(policy: Policy, rule: ElevationRule) -> str:
 
 
 def _gates(policy: Policy) -> dict[str, str]:
-    """Return the content of the policy's own gates. What a built-in one no longer holds is seen in the scopes."""
-    own = {name: gate for name, gate in policy.gates.items() if gate.on is not None}
-    return {name: canonical(replace(gate, position=NOWHERE)) for name, gate in own.items()}
+    """Return the content of the gates. What a built-in one no longer holds is seen in the scopes."""
+    found = {
+        name: gate if gate.on is not None else replace(gate, loosen=(), reason="")
+        for name, gate in {**{each: Gate(each) for each in built_in_gates}, **policy.gates}.items()
+    }
+    return {name: canonical(replace(gate, position=NOWHERE)) for name, gate in found.items()}
+
+
+def _approvers(old: Policy, new: Policy) -> Iterator[Note]:
+    """Yield the groups of reviewers that changed. Whoever may approve more than before is a widening."""
+    for name in dict.fromkeys((*old.approvers, *new.approvers)):
+        before, after = old.approvers.get(name), new.approvers.get(name)
+        same = before is not None and after is not None and replace(before, position=after.position) == after
+        if not same:
+            said = "is now the issuer's group of that name" if after is None else "are others"
+            yield Note(True, f"approvers {name} {said}", certain=False)
 
 
 def _flows(policy: Policy) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bailiwick.model.policy import Engine, Grant, Policy
 from bailiwick.policy.problem import Problem
-from bailiwick.policy.rules import loosened_gates
+from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.values import statement_limits
 from bailiwick.policy.where import Path, where
 
@@ -90,7 +90,7 @@ def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
     for name in policy.gates:
-        if name not in loosened_gates:
+        if name not in built_in_gates:
             yield ("gates", name), f"gate `{name}`"
     for name in policy.elevations:
         yield ("elevations", name), f"elevation `{name}`"

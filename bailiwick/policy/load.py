@@ -24,7 +24,7 @@ from bailiwick.policy.reading import Reading
 from bailiwick.policy.references import check_references
 from bailiwick.policy.values import duration
 
-named_sections = ("mounts", "roles", "agents", "tasks", "gates", "elevations", "flows")
+named_sections = ("mounts", "roles", "agents", "tasks", "gates", "elevations", "flows", "approvers")
 """Sections that map names to things; files of one folder add to them."""
 single_sections = ("review", "retention")
 T = TypeVar("T")
@@ -68,6 +68,7 @@ def load(files: Mapping[str, str]) -> Loaded:
     gates = _section(reading, named["gates"], "gate", rules.gate)
     elevations = _section(reading, named["elevations"], "elevation", rules.elevation)
     flows = _section(reading, named["flows"], "flow", rules.flow)
+    approvers = _section(reading, named["approvers"], "approvers", rules.approver_group)
     review, retention = merged.single.get("review"), merged.single.get("retention")
     reviewed = rules.review(reading, review) if review else None
     kept: timedelta | None = duration(reading.report, retention.value, "`retention`") if retention else None
@@ -91,6 +92,7 @@ def load(files: Mapping[str, str]) -> Loaded:
         servers,
         functions,
         apis,
+        approvers,
     )
     return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
 
@@ -155,11 +157,15 @@ def _add(report: Report, found: Block, named: dict[str, dict[str, Entry]], singl
             continue  # an empty section (`gates:` with nothing below) says nothing
         inner = block(report, entry.value, quoted(section))
         for item in inner.entries.values() if inner else ():
-            _put(report, entries, item, f"{section[:-1]} {quoted(item.key)}")
+            _put(report, entries, item, f"{_singular(section)} {quoted(item.key)}")
     for section in single_sections:
         entry = found.get(section)
         if entry is not None:
             _put(report, single, entry, quoted(section))
+
+
+def _singular(section: str) -> str:
+    return section if section == "approvers" else section[:-1]
 
 
 def _put(report: Report, entries: dict[str, Entry], item: Entry, what: str) -> None:

@@ -2,50 +2,121 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
 from bailiwick.model.action import Action
-from bailiwick.model.policy import ElevationRule, Flow, Gate, ReviewRule
+from bailiwick.model.policy import ApproverGroup, ElevationRule, Flow, Gate, ReviewRule
 from bailiwick.model.tool import effects
 from bailiwick.policy.document import Block, Entry, Node
-from bailiwick.policy.expect import block, choice, listed, names, required, several, text
+from bailiwick.policy.expect import block, choice, count, listed, names, required, several, text
 from bailiwick.policy.matchers import matchers
 from bailiwick.policy.problem import quoted
 from bailiwick.policy.reading import ActionUse, Reading
 from bailiwick.policy.values import action, duration
 
-gate_keys = ("on", "args", "approvers", "expires", "mode", "loosen", "reason")
+terms_keys = ("approvers", "quorum", "escalate", "reauth", "expires", "mode", "message")
+"""What any gate may say of how it is opened."""
+gate_keys = ("on", "args", *terms_keys, "loosen", "reason")
+approvers_keys = ("users", "groups")
+escalate_keys = ("after", "to")
+most_approvals = 10
 elevation_keys = ("role", "for", "max", "approvers")
 flow_keys = ("after", "hold", "deny", "targets")
 review_keys = ("every", "restricted", "unused_after")
-loosened_gates = ("delete", "restricted", *effects)
+built_in_gates = ("delete", "restricted", *effects)
 _EFFECTS = {name: name for name in ("external", "irreversible", "access_control", "money")}
 
 
 def gate(reading: Reading, entry: Entry) -> Gate | None:
-    """Return a gate of the policy's own, or the loosening of a built-in one."""
+    """Return a gate of the policy's own, or what is said about a built-in one."""
     found = block(reading.report, entry.value, f"gate {quoted(entry.key)}", gate_keys)
     if found is None:
         return None
-    return _loosened(reading, entry, found) if entry.key in loosened_gates else _own(reading, entry, found)
+    return _built_in(reading, entry, found) if entry.key in built_in_gates else _own(reading, entry, found)
 
 
-def _loosened(reading: Reading, entry: Entry, found: Block) -> Gate:
+def _built_in(reading: Reading, entry: Entry, found: Block) -> Gate:
     report, what = reading.report, f"the built-in gate {quoted(entry.key)}"
     for key in found.entries.values():
-        if key.key in gate_keys and key.key not in ("loosen", "reason"):
+        if key.key in ("on", "args"):
             message = f"`{key.key}` has no meaning for {what}"
-            report.error(key.position, "misplaced_key", message, "it takes `loosen` and `reason`")
-    loosen, reason = required(report, found, "loosen", what), required(report, found, "reason", what)
+            report.error(
+                key.position, "misplaced_key", message, "it takes `loosen` with `reason`, and how it is opened"
+            )
+    loosen, reason = found.get("loosen"), found.get("reason")
+    if loosen and reason is None:
+        required(report, found, "reason", what)
+    if not found.entries:
+        report.error(
+            found.position, "missing_key", f"{what} says nothing", "give it `loosen` with `reason`, or `approvers`"
+        )
     verb = {"delete": "delete", "restricted": "read"}.get(entry.key)
     actions = several(report, loosen.value, "`loosen`", lambda _, n, w: _action(reading, n, w, verb)) if loosen else ()
-    return Gate(
-        name=entry.key,
-        loosen=actions,
-        reason=(text(report, reason.value, "`reason`") or "") if reason else "",
-        position=entry.position,
+    said = (text(report, reason.value, "`reason`") or "") if reason else ""
+    return _with_terms(reading, found, what, Gate(entry.key, loosen=actions, reason=said, position=entry.position))
+
+
+def _with_terms(reading: Reading, found: Block, what: str, gate: Gate) -> Gate:
+    """Return a gate with what is said of how it is opened."""
+    report = reading.report
+    approvers, expires, mode = found.get("approvers"), found.get("expires"), found.get("mode")
+    quorum, reauth, message = found.get("quorum"), found.get("reauth"), found.get("message")
+    modes: dict[str, Literal["wait", "execute"]] = {"wait": "wait", "execute": "execute"}
+    people = count(report, quorum.value, f"`quorum` of {what}") if quorum else 1
+    if quorum and people is not None and not 1 <= people <= most_approvals:
+        report.error(quorum.position, "bad_value", f"`quorum` of {what} is {people}", f"write 1 to {most_approvals}")
+    escalate = found.get("escalate")
+    after, to = _escalation(reading, escalate, what) if escalate else (None, ())
+    return replace(
+        gate,
+        approvers=names(report, approvers.value, f"`approvers` of {what}", least=1) if approvers else (),
+        expires=duration(report, expires.value, f"`expires` of {what}") if expires else None,
+        mode=(choice(report, mode.value, f"`mode` of {what}", modes) or "wait") if mode else "wait",
+        quorum=people or 1,
+        escalate_after=after,
+        escalate_to=to,
+        reauth=duration(report, reauth.value, f"`reauth` of {what}") if reauth else None,
+        message=(text(report, message.value, f"`message` of {what}") or "") if message else "",
     )
+
+
+def _escalation(reading: Reading, entry: Entry, what: str) -> tuple[timedelta | None, tuple[str, ...]]:
+    report, name = reading.report, f"`escalate` of {what}"
+    found = block(report, entry.value, name, escalate_keys)
+    if found is None:
+        return None, ()
+    after, to = required(report, found, "after", name), required(report, found, "to", name)
+    return (
+        duration(report, after.value, f"`after` of {name}") if after else None,
+        names(report, to.value, f"`to` of {name}", least=1) if to else (),
+    )
+
+
+def approver_group(reading: Reading, entry: Entry) -> ApproverGroup | None:
+    """Return a group of reviewers."""
+    report, what = reading.report, f"approvers {quoted(entry.key)}"
+    found = block(report, entry.value, what, approvers_keys)
+    if found is None:
+        return None
+    users, groups = found.get("users"), found.get("groups")
+    if users is None and groups is None:
+        report.error(found.position, "missing_key", f"{what} has neither `users` nor `groups`", "name at least one")
+    return ApproverGroup(
+        entry.key,
+        _people(reading, users, f"`users` of {what}"),
+        _people(reading, groups, f"`groups` of {what}"),
+        entry.position,
+    )
+
+
+def _people(reading: Reading, entry: Entry | None, what: str) -> tuple[str, ...]:
+    """Return names as an issuer gives them: any text."""
+    if entry is None:
+        return ()
+    found = several(reading.report, entry.value, what, text)
+    return tuple(dict.fromkeys(found))
 
 
 def _action(reading: Reading, node: Node, what: str, verb: str | None) -> Action | None:
@@ -74,22 +145,19 @@ def _own(reading: Reading, entry: Entry, found: Block) -> Gate:
     if loosen:
         message = f"`loosen` has no meaning for {what}, only for built-in gates"
         report.error(loosen.position, "misplaced_key", message, "remove it")
-    on, approvers = required(report, found, "on", what), required(report, found, "approvers", what)
-    args, expires, mode, reason = found.get("args"), found.get("expires"), found.get("mode"), found.get("reason")
+    on, args, reason = required(report, found, "on", what), found.get("args"), found.get("reason")
+    required(report, found, "approvers", what)
     held = action(report, on.value, "`on`") if on else None
     if on and held:
         reading.actions.append(ActionUse(held, on.value.position, "`on`"))
-    modes: dict[str, Literal["wait", "execute"]] = {"wait": "wait", "execute": "execute"}
-    return Gate(
+    made = Gate(
         name=entry.key,
         on=held,
         args=matchers(reading, args.value, f"`args` of {what}") if args else {},
-        approvers=names(report, approvers.value, f"`approvers` of {what}", least=1) if approvers else (),
-        expires=duration(report, expires.value, f"`expires` of {what}") if expires else None,
-        mode=(choice(report, mode.value, f"`mode` of {what}", modes) or "wait") if mode else "wait",
         reason=(text(report, reason.value, "`reason`") or "") if reason else "",
         position=entry.position,
     )
+    return _with_terms(reading, found, what, made)
 
 
 def elevation(reading: Reading, entry: Entry) -> ElevationRule | None:

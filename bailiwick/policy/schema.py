@@ -12,7 +12,7 @@ from bailiwick.model.label import levels
 from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
-from bailiwick.policy.rules import loosened_gates
+from bailiwick.policy.rules import built_in_gates, most_approvals
 from bailiwick.policy.schema_tools import http_mount, mcp_mount, python_mount, tool_schemas
 from bailiwick.policy.sql_mounts import file_engines, url_engines
 from bailiwick.policy.values import grant_limits, limit_names, statement_limits
@@ -39,6 +39,9 @@ def policy_schema() -> dict[str, object]:
                 "tasks": _named("task", "Templates that narrow an agent to one kind of work, by name."),
                 "gates": _gates(),
                 "elevations": _named("elevation", "Extra roles for a bounded time, by name."),
+                "approvers": _named(
+                    "approvers", "Groups of people who decide, by name; others are the issuer's groups."
+                ),
                 "flows": _named("flow", "Rules about where labelled data may go, by name."),
                 "review": _ref("review"),
                 "retention": {"$ref": "#/$defs/duration", "description": "How long records are kept."},
@@ -349,19 +352,47 @@ def _agents() -> dict[str, object]:
 
 
 def _gates() -> Schema:
-    loosened = _object(
-        {
-            "loosen": _several(_ref("action"), "Actions that the built-in gate no longer holds."),
-            "reason": _text("Why."),
-        },
-        "loosen",
-        "reason",
-    )
+    built_in = {
+        **_object(
+            {
+                "loosen": _several(_ref("action"), "Actions that the built-in gate no longer holds; needs `reason`."),
+                "reason": _text("Why."),
+                **_terms(),
+            }
+        ),
+        "dependentRequired": {"loosen": ["reason"]},
+        "minProperties": 1,
+    }
     return {
         "type": ["object", "null"],
-        "properties": dict.fromkeys(loosened_gates, loosened),
+        "properties": dict.fromkeys(built_in_gates, built_in),
         "additionalProperties": _ref("gate"),
-        "description": "Rules that hold a request for people, and loosenings of the built-in ones.",
+        "description": "Rules that hold a request for people, and what is said about the built-in ones.",
+    }
+
+
+def _terms() -> dict[str, object]:
+    """Return how a gate is opened."""
+    return {
+        "approvers": _several({"type": "string"}, "Who may approve: names in `approvers`, else an issuer's groups.", 1),
+        "quorum": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": most_approvals,
+            "description": "How many different people have to approve.",
+        },
+        "escalate": _object(
+            {
+                "after": _ref("duration", "Once it has waited for so long …"),
+                "to": _several({"type": "string"}, "… these groups may approve too.", 1),
+            },
+            "after",
+            "to",
+        ),
+        "reauth": _ref("duration", "Who approves must have logged in within this time."),
+        "expires": _ref("duration", "How long an approval is waited for; then it is denied."),
+        "mode": _enum(("wait", "execute"), "Once approved: the agent's retry runs it, or the gateway itself."),
+        "message": _text("What the agent that waits and the person who decides are told."),
     }
 
 
@@ -373,13 +404,20 @@ def _rules() -> dict[str, object]:
             {
                 "on": _ref("action", "What it holds."),
                 "args": _ref("matchers", "Only with these arguments."),
-                "approvers": approvers,
-                "expires": _ref("duration", "How long an approval is waited for."),
-                "mode": _enum(("wait", "execute"), "Whether the gateway runs it itself after the session's end."),
                 "reason": _text("Why."),
+                **_terms(),
             },
             "on",
             "approvers",
+        ),
+        "approvers": _object(
+            {
+                "users": _several(
+                    {"type": "string"}, "People, as the issuer names them; `local:NAME` of this machine."
+                ),
+                "groups": _several({"type": "string"}, "An issuer's groups."),
+            },
+            description="Who belongs to a group of reviewers.",
         ),
         "elevation": _object(
             {

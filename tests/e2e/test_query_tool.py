@@ -225,7 +225,7 @@ def test_a_change_that_waits_for_approval_is_kept_and_not_made(gate: Gate) -> No
     found = gate.ask("UPDATE asked SET note = $1 WHERE id = 1", "y")
     assert found.code == "queued", found.data
     assert gate.upstream.rows("SELECT note FROM asked") == [("x",)]
-    listed = json.loads(gate.gateway.command("changes", "list", "--json").stdout)
+    listed = json.loads(gate.gateway.command("approvals", "list", "--json").stdout)
     assert [(each["state"], each["actions"][0], each["rows"]) for each in listed] == [("PENDING", "asked:update", 1)]
 
 

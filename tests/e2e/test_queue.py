@@ -99,13 +99,13 @@ def held(connection: Connection, gate: Desk, sql: str, values: list[object] | No
     diag = error.value.diag
     clean((diag.message_primary, diag.message_detail, diag.message_hint))
     assert "code queued" in (diag.message_detail or "")
-    change_id = (diag.message_primary or "").split("change `")[1].split("`")[0]
+    change_id = (diag.message_primary or "").split("held as `")[1].split("`")[0]
     assert change_id in (diag.message_hint or "")
     return shown(gate, change_id)
 
 
 def shown(gate: Desk, change_id: str) -> Change:
-    found = gate.gateway.admin.ask("change.show", {"change": change_id})["change"]
+    found = gate.gateway.admin.ask("approval.show", {"approval": change_id})["approval"]
     clean(found)
     return cast("Change", found)
 
@@ -256,20 +256,20 @@ def test_a_prepared_statement_with_binary_values_is_held_too(gate: Desk) -> None
         finally:
             await made.close()
 
-    change = shown(gate, asyncio.run(run()).split("change `")[1].split("`")[0])
+    change = shown(gate, asyncio.run(run()).split("held as `")[1].split("`")[0])
     assert (change["rows"], change["shown"][0]["after"]["note"]) == (1, "bin")
     assert change["parameters"]["values"] == [{"hex": "0000000d"}, "bin"]
 
 
-def test_a_change_expires_with_its_session(gate: Desk) -> None:
+def test_a_change_ends_with_its_session(gate: Desk) -> None:
     session = gate.gateway.open_session("bot")
     with psycopg.connect(session.url(), autocommit=True) as made:
         change = held(made, gate, "UPDATE items SET note = 'gone' WHERE id = 1")
     gate.gateway.revoke(session)
-    assert shown(gate, change["id"])["state"] == "EXPIRED"
-    listed = cast("list[Change]", gate.gateway.admin.ask("change.list", {"all": False})["changes"])
+    assert shown(gate, change["id"])["state"] == "WITHDRAWN"
+    listed = cast("list[Change]", gate.gateway.admin.ask("approval.list", {"all": False})["approvals"])
     assert change["id"] not in [each["id"] for each in listed]
-    everything = json.loads(gate.gateway.command("changes", "list", "--all", "--json").stdout)
+    everything = json.loads(gate.gateway.command("approvals", "list", "--all", "--json").stdout)
     assert change["id"] in [each["id"] for each in everything]
 
 
@@ -297,14 +297,14 @@ def test_preview_and_holding_are_on_record(connection: Connection, gate: Desk) -
 
 def test_a_person_can_read_it(connection: Connection, gate: Desk) -> None:
     change = held(connection, gate, "UPDATE items SET note = 'said' WHERE id = 17")
-    assert json.loads(gate.gateway.command("changes", "show", change["id"], "--json").stdout) == change
-    said = gate.gateway.command("changes", "show", change["id"]).stdout
+    assert json.loads(gate.gateway.command("approvals", "show", change["id"], "--json").stdout) == change
+    said = gate.gateway.command("approvals", "show", change["id"]).stdout
     assert "note: 'n17' -> 'said'" in said
-    assert change["id"] in gate.gateway.command("changes", "list").stdout
+    assert change["id"] in gate.gateway.command("approvals", "list").stdout
 
 
 def test_what_is_kept_holds_no_canary(gate: Desk) -> None:
     with sqlite3.connect(gate.gateway.folder / ".bailiwick" / "state.db") as store:
-        kept = store.execute("SELECT * FROM changes").fetchall()
+        kept = store.execute("SELECT * FROM approvals").fetchall()
     assert kept
     assert leaks(repr(kept)) == []

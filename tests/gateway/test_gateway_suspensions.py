@@ -15,6 +15,7 @@ from bailiwick.gateway.call import Call
 from bailiwick.gateway.opening import Opened
 from bailiwick.gateway.suspending import suspending
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Access, Allow, Denial, Request
 from bailiwick.model.suspension import SuspensionKind
 
@@ -43,7 +44,7 @@ def name_of(kind: SuspensionKind, opened: Opened) -> str:
 
 
 async def ask(rig: Rig, do: str, **fields: Json) -> dict[str, Json]:
-    return dict(await suspending(rig.sessions)[do](Fields(fields), "local:root"))
+    return dict(await suspending(rig.sessions)[do](Fields(fields), Reviewer("local:root", means="local")))
 
 
 async def refusal(rig: Rig, opened: Opened) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from bailiwick.gateway.changes import DryRunner, Told
+from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
 from bailiwick.gateway.told import SessionGroupings, Telling
 from bailiwick.gateway.underway import Underway
-from bailiwick.model.change import Asked, Refused
+from bailiwick.model.approval import Refused, Subject
 from bailiwick.model.decision import Allow, Decision, Denial, Request
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
@@ -112,7 +112,7 @@ class Ledger:
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         self._write("outcome", call, outcome, durable)
 
-    async def hold(self, live: LiveSession, call: Call, asked: Asked, run: DryRunner) -> Told:
+    async def hold(self, live: LiveSession, call: Call, asked: Subject, run: DryRunner) -> Told:
         found = await run()
         denial = found.denial if isinstance(found, Refused) else Denial("queued", f"held, {found.rows} rows")
         return Told(denial, self._write("hold", call, None, lambda _: None))

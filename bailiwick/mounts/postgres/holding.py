@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from bailiwick.gateway.enforce import Enforcer, LiveSession
-from bailiwick.model.change import Asked, Previewed, Refused
+from bailiwick.model.approval import Previewed, Refused, Subject
 from bailiwick.model.decision import Denial, Hold, Queued
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Held
@@ -51,7 +51,7 @@ class Around(Protocol):
 
 
 async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> bytes:
-    """Keep a write as a held change, after its preview; return the error that the client is sent."""
+    """Keep a write for people to decide on, after its preview; return the error that the client is sent."""
     call = held.call
     queued = call.decision.queued if isinstance(call.decision, Hold) else None
     if queued is None:
@@ -77,11 +77,11 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
             return Refused(_UNKNOWN)
         return await preview(Dry(held, made, queued, values, rows), on.address, _settings(on, queued), take)
 
-    told = await around.enforcer.hold(live, call, asked_of(held, live, queued), run)
+    told = await around.enforcer.hold(live, call, subject_of(held, live, queued), run)
     return denied(told.denial, told.record, state=told.state)
 
 
-def asked_of(held: Held, live: LiveSession, queued: Queued) -> Asked:
+def subject_of(held: Held, live: LiveSession, queued: Queued) -> Subject:
     """Return what was asked for. INVARIANT: other text, parameters, session or policy give another digest."""
     types, formats, values = _parameters(held)
     session, policy = live.session.id, live.scope.id
@@ -91,7 +91,8 @@ def asked_of(held: Held, live: LiveSession, queued: Queued) -> Asked:
         digest.update(len(part).to_bytes(8, "big") + part)
     shown = [_shown(value) for value in values]
     parameters = json.dumps({"types": types.hex(), "formats": formats.hex(), "values": shown})
-    return Asked(held.prepared.text.decode(errors="replace"), parameters, digest.hexdigest(), queued.preview)
+    text = held.prepared.text.decode(errors="replace")
+    return Subject("statement", held.call.mount, text, parameters, digest.hexdigest(), queued.preview)
 
 
 def _parameters(held: Held) -> tuple[bytes, bytes, list[bytes]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bailiwick.decide.limits import exceeded
 from bailiwick.errors import BackendError, ProtocolError
-from bailiwick.model.change import ChangedRow, Previewed, Refused, Shown
+from bailiwick.model.approval import ChangedRow, Previewed, Refused, Shown
 from bailiwick.model.decision import Denial, Queued
 from bailiwick.mounts.postgres import codec, upstream
 from bailiwick.mounts.postgres.batch import Held

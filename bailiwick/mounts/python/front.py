@@ -20,6 +20,7 @@ from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.match.masks import keyed_digest
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.python.calls import OVER, Asked, Begun, Denied, Functions, Terms, kept_seconds
 from bailiwick.mounts.python.looking import came, is_looked_at
@@ -74,7 +75,7 @@ class PythonFront:
             await functions.close()
             self._leave[key]("the gateway stopped")
 
-    async def _begin(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+    async def _begin(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         token = fields.text("token")
         asked = Asked(
             fields.text("name"),
@@ -83,7 +84,7 @@ class PythonFront:
             (fields.maybe_text("reason") or "")[:_longest_purpose],
         )
         fields.done()
-        functions = await self._admitted(token, peer)
+        functions = await self._admitted(token, by.name)
         begun = functions if isinstance(functions, Denial) else await functions.begin(asked)
         match begun:
             case Begun():
@@ -99,8 +100,8 @@ class PythonFront:
             case Denial():
                 return _denied(begun, "")
 
-    async def _end(self, fields: Fields, peer: str) -> Mapping[str, Json]:
-        del peer
+    async def _end(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
         token, number, how, result = (
             fields.text("token"),
             fields.text("call"),
@@ -117,20 +118,20 @@ class PythonFront:
                 return {"result": done.shown} if done.denial is None else _denied(done.denial, done.record)
         return _denied(OVER, "")
 
-    async def _decide(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+    async def _decide(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         token, name, arguments = fields.text("token"), fields.text("name"), fields.mapping("arguments")
         fields.done()
-        functions = await self._admitted(token, peer)
+        functions = await self._admitted(token, by.name)
         decided = functions if isinstance(functions, Denial) else functions.decide(name, arguments)
         if isinstance(decided, Admitted):
             given = cast("Mapping[str, Json]", decided.arguments)
             return {"arguments": dict(given), "whole": decided.view.whole, "looked": is_looked_at(decided)}
         return _denied(decided, "")
 
-    async def _list(self, fields: Fields, peer: str) -> Mapping[str, Json]:
+    async def _list(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         token, schemas = fields.text("token"), fields.mapping("schemas")
         fields.done()
-        functions = await self._admitted(token, peer)
+        functions = await self._admitted(token, by.name)
         if isinstance(functions, Denial):
             return _denied(functions, "")
         return {"functions": [*functions.listed(schemas)]}

@@ -1,0 +1,96 @@
+"""What the ledger and the agent are told of approvals."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bailiwick.decide.approvals import Act
+from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.model.approval import Approval, Requester, Reviewer, Step
+from bailiwick.model.decision import Denial
+from bailiwick.model.record import JsonValue, Record
+from bailiwick.model.session import Session
+
+
+class ApprovalRecords:
+    """Makes their records."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def moved(
+        self,
+        kind: Literal["approval.held", "approval.verdict", "approval.moved", "approval.ended"],
+        approval: Approval,
+        line: Step,
+        by: Reviewer | None = None,
+    ) -> Record:
+        """Return the record of a step; `by` is the person who made it."""
+        detail: dict[str, JsonValue] = {
+            "approval": approval.id,
+            "step": line.kind,
+            "by": line.by,
+            "state": approval.state,
+            "digest": approval.subject.digest,
+        }
+        if line.gates:
+            detail["gates"] = [*line.gates]
+        if line.groups:
+            detail["groups"] = [*line.groups]
+        if by is not None:
+            detail["means"] = by.means
+        record = self._recorder.make(Fact(kind, message=line.text, policy=approval.policy, detail=detail))
+        return _about(record, approval)
+
+    def not_counted(self, approval: Approval, act: Act, by: Reviewer | None, denial: Denial) -> Record:
+        """Return the record of a verdict that does not count."""
+        detail: dict[str, JsonValue] = {
+            "approval": approval.id,
+            "step": type(act).__name__.lower(),
+            "by": "gateway" if by is None else by.name,
+            "state": approval.state,
+        }
+        fact = Fact("approval.refused", denial.code, denial.message, policy=approval.policy, detail=detail)
+        return _about(self._recorder.make(fact), approval)
+
+
+def requester_of(session: Session) -> Requester:
+    """Return for whom something waits, and who is behind it and so may not decide."""
+    barred: list[str] = []
+    each: Session | None = session
+    while each is not None:
+        if each.user is not None:
+            barred.append(each.user.id)
+        each = each.parent
+    user = "" if session.user is None else session.user.id
+    return Requester(session.id, session.agent, user, session.task or "", session.chain, tuple(dict.fromkeys(barred)))
+
+
+def held(approval: Approval) -> Denial:
+    """Return what an agent is told of what waits for people."""
+    rows = approval.previewed.rows
+    would = "" if rows is None else f"; it would write {rows} row{'' if rows == 1 else 's'}"
+    action = next((each for each in approval.actions if not each.endswith(":read")), "")
+    action = action or next(iter(approval.actions), "")
+    said = f" ({approval.terms.message})" if approval.terms.message else ""
+    message = f"`{action}` waits for an approval: held as `{approval.id}`{would}{said}"
+    what = "statement" if approval.subject.kind == "statement" else "call"
+    remedy = (
+        f"nothing has been done; a person decides on `{approval.id}` while this session is open; "
+        f"the same {what} made again is the same request"
+    )
+    return Denial("queued" if approval.gates == ("queue",) else "needs_approval", message, "", remedy, action)
+
+
+def _about(record: Record, approval: Approval) -> Record:
+    """Return a record with whom an approval is about, also when the session is long over."""
+    who = approval.requester
+    return record._replace(
+        agent=who.agent,
+        user=who.user,
+        session=who.session,
+        task=who.task,
+        chain=who.chain,
+        mount=approval.subject.mount,
+        actions=approval.actions,
+    )

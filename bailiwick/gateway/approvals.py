@@ -1,0 +1,381 @@
+"""Approvals: what waits for people is previewed, kept and recorded; what they decide is on record before it counts.
+
+Order of holding: the intent of the preview is durable, then it runs and is rolled back, its outcome is recorded, the
+approval is stored, and the record of its holding is durable before the agent hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal, Protocol
+from weakref import WeakValueDictionary
+
+from bailiwick.decide.approvals import (
+    Act,
+    Answer,
+    Approve,
+    Ask,
+    Begin,
+    Delegate,
+    Finish,
+    Modify,
+    Refuse,
+    Restore,
+    Withdraw,
+    as_of,
+    seated,
+    step,
+)
+from bailiwick.errors import BailiwickError, LedgerError, SessionError
+from bailiwick.gateway.approval_records import ApprovalRecords, held, requester_of
+from bailiwick.gateway.approval_store import ApprovalStore
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.live import Live
+from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.sessions import Sessions
+from bailiwick.model.approval import Approval, Previewed, Refused, Reviewer, Step, Subject, Terms
+from bailiwick.model.decision import Denial, Hold
+from bailiwick.model.record import JsonValue, Record
+
+_log = logging.getLogger("bailiwick.approvals")
+most_of_session = 20
+"""Approvals that one session may have waiting."""
+most_of_agent = 200
+"""That one agent may have waiting, in all its sessions: people can look at so many."""
+denied_stands = timedelta(minutes=10)
+"""How long a denial answers the same request of the same session."""
+_sweep_seconds = 0.5
+
+DryRunner = Callable[[], Awaitable[Previewed | Refused]]
+"""Does what would be done and rolls it back, whatever happens."""
+Verdict = Approve | Refuse | Modify | Delegate | Ask
+Listener = Callable[[Approval], None]
+"""Called on the event loop, after an approval was held or has changed; never waits and never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the agent is told: always a denial, since nothing was changed; `state` is the backend's own code, if any."""
+
+    denial: Denial
+    record: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Something waits for people, and the record that says so."""
+
+    approval: Approval
+    record: str
+
+
+class Making(Protocol):
+    """Makes the record of a call, an intent or an outcome."""
+
+    def __call__(
+        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
+    ) -> Record: ...
+
+
+class Approvals:
+    """The approvals of this gateway. `start` once, `stop` at the end."""
+
+    def __init__(self, sessions: Sessions, recorder: Recorder, clock: Clock) -> None:
+        self.store = ApprovalStore(sessions.state)
+        self.local = True
+        """Whether whoever may open the admin socket counts as a member of every group."""
+        self.listeners: list[Listener] = []
+        self.changes = 0
+        """How often an approval was held or has changed."""
+        self._sessions = sessions
+        self._recorder = recorder
+        self._told = ApprovalRecords(recorder)
+        self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._open: set[str] = set()
+        """Those that are not final."""
+        self._changed = asyncio.Event()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up those that wait. What was running when the gateway stopped has failed: nobody knows how it ended."""
+        for each in await self.store.waiting():
+            self._open.add(each.id)
+            if each.state == "RUNNING":
+                await self.finish(each.id, "interrupted")
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """End the clockwork. What waits goes on waiting."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    async def hold(
+        self, live: Live, call: Call, subject: Subject, terms: Terms, run: DryRunner | None, making: Making
+    ) -> Held | Told:
+        """Hold a request, or say why not. The same one asked for again is the same approval.
+
+        Raises LedgerError and ConfigError when a store fails: then nothing is held.
+        """
+        lock = self._locks.setdefault(live.session.id, asyncio.Lock())
+        async with lock:  # one at a time in a session: equal ones are found, and dry runs do not pile up
+            waiting = [each for each in await self.store.waiting() if not self._as_of_now(each).over]
+            mine = [each for each in waiting if each.requester.session == live.session.id]
+            known = next((each for each in mine if each.subject.digest == subject.digest), None)
+            if known is not None:
+                return await self._held(live, call, known, making)
+            full = _full(live, len(mine), [each for each in waiting if each.requester.agent == live.identity.agent])
+            if full is not None:
+                return await self._refused(live, call, full, making)
+            previewed = Previewed()
+            if run is not None and subject.preview != "off":
+                found = await self._preview(live, call, subject, run, making)
+                if isinstance(found, Told):
+                    return found
+                previewed = found
+            ended = live.refused(self._clock())
+            if ended is not None:
+                return await self._refused(live, call, ended, making)
+            approval = self._made(live, call, subject, terms, previewed)
+            await self.store.insert(approval)
+            try:
+                held = await self._held(live, call, approval, making)
+            except LedgerError:
+                await self.store.remove(approval.id)
+                raise
+            self._tell(approval)
+            return held
+
+    async def open(self, approval: Approval) -> None:
+        """Keep an approval that is no call's, such as an elevation. Raises LedgerError and ConfigError."""
+        await self.store.insert(approval)
+        try:
+            await self._recorder.keep(self._told.moved("approval.held", approval, approval.steps[-1]))
+        except LedgerError:
+            await self.store.remove(approval.id)
+            raise
+        self._tell(approval)
+
+    def new_id(self) -> str:
+        """Return the id of a new approval."""
+        return "apr_" + self._recorder.new_id().removeprefix("rec_")
+
+    async def list(self, *, everything: bool) -> Sequence[Approval]:
+        """Return those that wait, or all, the newest first."""
+        if not everything:
+            found = [self._as_of_now(each) for each in await self.store.waiting()]
+            return [each for each in reversed(found) if not each.over]
+        return [self._as_of_now(each) for each in await self.store.list()]
+
+    async def find(self, approval_id: str) -> Approval:
+        """Return an approval as it is now. Raises SessionError when there is none of that id."""
+        found = await self.store.find(approval_id)
+        if found is None:
+            raise SessionError(f"there is no approval `{approval_id}`", remedy="see `bailiwick approvals list --all`")
+        return self._as_of_now(found)
+
+    async def same(self, session: str, digest: str) -> Approval | None:
+        """Return the newest approval of a session for exactly this, as it is now."""
+        found = await self.store.of_digest(session, digest)
+        return None if found is None else self._as_of_now(found)
+
+    async def decide(self, approval_id: str, verdict: Verdict) -> Approval | Denial:
+        """Do what a person decides, on record before it counts. What they may not is on record too."""
+        by = seated(verdict.by, self._sessions.force.policy.approvers, local=self.local)
+        return await self._move(approval_id, replace(verdict, by=by), by)
+
+    def seated(self, by: Reviewer) -> Reviewer:
+        """Return a person with the groups that they have under the policy in force."""
+        return seated(by, self._sessions.force.policy.approvers, local=self.local)
+
+    async def answer(self, live: Live, approval_id: str, text: str) -> Approval | Denial:
+        """Answer a question, for the session that waits."""
+        return await self._move(approval_id, Answer(live.session.id, text), None)
+
+    async def begin(self, live: Live, approval_id: str, digest: str) -> Approval | Denial:
+        """Consume an approval, for exactly what it is about; the caller then runs that, and says how it ended."""
+        refused = live.refused(self._clock())
+        return refused or await self._move(approval_id, Begin(live.session.id, digest), None)
+
+    async def begin_itself(self, approval: Approval) -> Approval | Denial:
+        """Consume an approval that the gateway runs itself, whether its session is still there or not."""
+        if approval.terms.mode != "execute":
+            return Denial("approval_closed", f"`{approval.id}` is run by its session", remedy="let the agent retry")
+        return await self._move(approval.id, Begin(approval.requester.session, approval.subject.digest), None)
+
+    async def finish(self, approval_id: str, code: str = "") -> Approval | Denial:
+        """Say how what was begun ended; `code` is empty when it succeeded."""
+        return await self._move(approval_id, Finish(code), None)
+
+    async def restore(self, approval_id: str, reason: str) -> Approval | Denial:
+        """Say that what was begun was confirmed to have been rolled back: it may begin once more, in its time."""
+        return await self._move(approval_id, Restore(reason), None)
+
+    async def wait(self, approval_id: str, seconds: float) -> Approval:
+        """Return an approval once it does not wait for people any more, or as it is after so many seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            changed = self._changed
+            found = await self.find(approval_id)
+            left = until - loop.time()
+            if found.state != "PENDING" or left <= 0:
+                return found
+            await _settled(changed, left)
+
+    async def news(self, seen: int, seconds: float) -> int:
+        """Return how often something has changed, once that is more than `seen`, or after so many seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self.changes == seen and (left := until - loop.time()) > 0:
+            await _settled(self._changed, left)
+        return self.changes
+
+    async def _move(self, approval_id: str, act: Act, by: Reviewer | None) -> Approval | Denial:
+        lock = self._locks.setdefault(approval_id, asyncio.Lock())
+        async with lock:
+            found = await self.store.find(approval_id)
+            if found is None:
+                return Denial("approval_unknown", f"there is no approval `{approval_id[:60]}`")
+            after = step(self._as_of_now(found), act, self._clock())
+            if isinstance(after, Denial):
+                if by is not None:
+                    await self._recorder.keep(self._told.not_counted(found, act, by, after))
+                return after
+            line = after.steps[-1]
+            kind = "approval.verdict" if by is not None else "approval.moved"
+            await self._recorder.keep(self._told.moved(kind, after, line, by))
+            if not await self.store.replace(found, after):
+                lost = Denial("approval_changed", f"`{approval_id}` was changed meanwhile", remedy="look at it again")
+                await self._recorder.keep(self._told.not_counted(found, act, by, lost))
+                return lost
+            self._tell(after)
+            return after
+
+    def _tell(self, approval: Approval) -> None:
+        (self._open.discard if approval.over else self._open.add)(approval.id)
+        self.changes += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        for each in tuple(self.listeners):
+            each(approval)
+
+    async def _sweep(self) -> None:
+        """Store what time and the ends of sessions have done."""
+        while True:
+            await asyncio.sleep(_sweep_seconds)
+            try:
+                for each in tuple(self._open):
+                    await self._sweep_one(each)
+            except BailiwickError as error:  # a store or the ledger: tried again
+                _log.error("approvals could not be looked through: %s", error.message)
+
+    async def _sweep_one(self, approval_id: str) -> None:
+        lock = self._locks.setdefault(approval_id, asyncio.Lock())
+        async with lock:
+            found = await self.store.find(approval_id)
+            if found is None or found.over:
+                self._open.discard(approval_id)
+                return
+            after = self._as_of_now(found)
+            if after is found:
+                return
+            kind = "approval.ended" if after.over else "approval.moved"
+            await self._recorder.keep(self._told.moved(kind, after, after.steps[-1]))
+            if await self.store.replace(found, after):
+                self._tell(after)
+
+    def _as_of_now(self, approval: Approval) -> Approval:
+        """Return an approval with what time and the end of its session have done to it."""
+        now = self._clock()
+        current = as_of(approval, now)
+        if current.state not in ("PENDING", "APPROVED") or not current.requester.session:
+            return current
+        live = self._sessions.registry.get(current.requester.session)
+        how = None if live is None else live.ended or live.due(now)
+        if live is not None and how is None:
+            return current
+        revoked = how is not None and how.state == "REVOKED"
+        after = step(
+            current, Withdraw("its session has ended" if not revoked else "its session was revoked", revoked), now
+        )
+        return current if isinstance(after, Denial) else after
+
+    async def _preview(
+        self, live: Live, call: Call, subject: Subject, run: DryRunner, making: Making
+    ) -> Previewed | Told:
+        intent = making("intent", live, call, Outcome(), "")
+        intent = intent._replace(code="", message="", detail={"preview": subject.preview})
+        await self._recorder.keep(intent)
+        live.started()
+        code, rows, told = "08006", None, None
+        try:
+            found = await run()
+            rows = found.rows
+            code = "" if isinstance(found, Previewed) else found.state or found.denial.code
+        finally:
+            live.finished()
+            outcome = making("outcome", live, call, Outcome(code, rows), intent.id)
+            kept = self._recorder.keep(outcome._replace(code=code, message="", detail={"preview": subject.preview}))
+            told = asyncio.ensure_future(kept)  # recorded also when whoever waits for it is gone
+        await told
+        return found if isinstance(found, Previewed) else Told(found.denial, intent.id, found.state)
+
+    def _made(self, live: Live, call: Call, subject: Subject, terms: Terms, previewed: Previewed) -> Approval:
+        now = self._clock()
+        decision = call.decision
+        queued = decision.queued if isinstance(decision, Hold) else None
+        return Approval(
+            id=self.new_id(),
+            subject=subject,
+            requester=requester_of(live.session),
+            terms=terms,
+            policy=live.policy,
+            actions=tuple(dict.fromkeys(f"{each.resource}:{each.verb}" for each in call.request.accesses)),
+            grants=() if queued is None else queued.grants,
+            purpose=call.request.purpose,
+            made_at=now,
+            expires_at=now + terms.expires,
+            labels=() if queued is None else tuple(sorted(queued.labels)),
+            previewed=previewed,
+            steps=(Step("held", now, "agent", digest=subject.digest),),
+        )
+
+    async def _held(self, live: Live, call: Call, approval: Approval, making: Making) -> Held:
+        denial = held(approval)
+        record = making("call", live, call, Outcome(denial.code, approval.previewed.rows), "")
+        detail: dict[str, JsonValue] = {"approval": approval.id, "digest": approval.subject.digest}
+        record = record._replace(code=denial.code, message=denial.message, detail={**record.detail, **detail})
+        await self._recorder.keep(record)
+        return Held(approval, record.id)
+
+    async def _refused(self, live: Live, call: Call, denial: Denial, making: Making) -> Told:
+        record = making("call", live, call, Outcome(denial.code), "")
+        record = record._replace(decision="deny", code=denial.code, message=denial.message)
+        await self._recorder.keep(record)
+        return Told(denial, record.id)
+
+
+def _full(live: Live, mine: int, of_agent: Sequence[Approval]) -> Denial | None:
+    if mine < most_of_session and len(of_agent) < most_of_agent:
+        return None
+    whose = f"{most_of_session} requests of this session"
+    if mine < most_of_session:
+        whose = f"{most_of_agent} requests of `{live.identity.agent}`"
+    message = f"{whose} are waiting already"
+    remedy = "wait until people have decided on them"
+    return Denial("limit_exceeded", message, "a request that is waiting, again", remedy)
+
+
+async def _settled(changed: asyncio.Event, seconds: float) -> None:
+    """Wait for news, but not for longer than so many seconds, nor than it takes time to change something."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), min(seconds, _sweep_seconds))
