@@ -1,4 +1,4 @@
-"""`bailiwick http`: write a mount from an API's OpenAPI document."""
+"""`bailiwick http`: write a mount from an API's OpenAPI document, or from its GraphQL types."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bailiwick.mounts.http.graphql.importing import ImportedGraph
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _largest = 32 * 1024 * 1024
@@ -21,17 +23,26 @@ def http() -> None:
 
 @app.command("import")
 def import_api(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The OpenAPI document, YAML or JSON.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An OpenAPI document (YAML, JSON); or GraphQL types (SDL, JSON).")
+    ],
     name: Annotated[str, typer.Option("--name", help="Of the mount.")] = "api",
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a mount from an OpenAPI document (3.x): every operation a route with a guessed action, nothing granted."""
+    """Write a mount from an OpenAPI document (3.x), or GraphQL types: all that it has with guessed actions.
+
+    Nothing is granted.
+    """
     from bailiwick.errors import ConfigError
     from bailiwick.mounts.http.importing import as_policy, imported
 
     if out is not None and out.exists():
         raise ConfigError(f"`{out}` exists already", remedy="give another file with `--out`, or remove it")
+    graph = _graphql(name, file, out)
+    if graph is not None:
+        _written(graph, out, as_json=as_json)
+        return
     found = imported(name, _document(file))
     if as_json:
         import json
@@ -49,6 +60,50 @@ def import_api(
         reason = (error.strerror or "failed").lower()
         raise ConfigError(f"`{out}` cannot be written: {reason}", remedy="name another file") from None
     typer.echo(f"{len(found.routes)} routes written to {out}; look them through, then `bailiwick policy check {out}`")
+
+
+def _graphql(name: str, file: Path, out: Path | None) -> ImportedGraph | None:
+    """Return what a file of GraphQL types has; None: it is another document."""
+    import json
+    import os
+
+    from bailiwick.errors import ConfigError
+
+    if file.suffix not in (".graphql", ".graphqls", ".gql", ".json"):
+        return None
+    from bailiwick.mounts.http.graphql.accepting import read_schema
+
+    text = read_schema(file)
+    if file.suffix == ".json":
+        try:
+            told: object = json.loads(text)
+        except ValueError:
+            raise ConfigError(f"`{file}` is not JSON", remedy="name an OpenAPI document, or GraphQL types") from None
+        if not isinstance(told, dict) or not ("__schema" in told or "data" in told):
+            return None
+    from bailiwick.mounts.http.graphql.importing import graph_imported
+
+    beside = os.path.relpath(file, Path.cwd() if out is None else out.parent)
+    return graph_imported(name, text, beside)
+
+
+def _written(found: ImportedGraph, out: Path | None, *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from bailiwick.errors import ConfigError
+    from bailiwick.mounts.http.graphql.importing import graph_as_policy
+
+    text = json.dumps(asdict(found), indent=2) + "\n" if as_json else graph_as_policy(found)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or "failed").lower()
+        raise ConfigError(f"`{out}` cannot be written: {reason}", remedy="name another file") from None
+    typer.echo(f"{len(found.fields)} fields written to {out}; look them through, then `bailiwick policy check {out}`")
 
 
 def _document(file: Path) -> Mapping[str, object]:

@@ -147,7 +147,7 @@ def _closed(tool: ToolScope, given: Arguments) -> Denial | None:
             message = f"argument {quoted(name)} is filled in by the gateway"
             return Denial("argument_not_granted", message, "", "leave it out", _action(tool))
     accepted = accepted_properties(tool.locked.definition)
-    unknown = [name for name in given if name not in accepted]
+    unknown = [name for name in given if name not in accepted and not _is_below(tool, name)]
     if unknown:
         message = f"{quoted(unknown[0])} is not an argument of {quoted(tool.tool.name)}"
         known = _names(name for name in accepted if name not in tool.tool.fixed)
@@ -176,14 +176,16 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
     for name, matcher in grant.args.items():
         if name == EVERY_ARGUMENT or name in tool.tool.fixed:
             continue
-        if name.startswith("path.") and tool.tool.kind == "route" and name not in properties:
-            return None  # it is about other routes: this one would be left without its condition
+        if _is_elsewhere(tool, name, given):
+            continue
+        if name not in properties and _is_needed(tool, name):
+            return None  # it is about other routes or fields: this one would be left without its condition
         if isinstance(matcher, Equal):
             value = as_json(_resolved(matcher.operand, asking.resolve), properties.get(name))
             if value is None:
                 return None
-            if name not in found:
-                if name not in properties:
+            if name not in found or (found[name] is None and _is_below(tool, name)):
+                if name not in found and name not in properties:
                     return None
                 found[name] = value
             if found[name] == value and type(found[name]) is type(value):
@@ -191,11 +193,34 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
         if holds_of_argument(matcher, found.get(name), asking.resolve, asking.now) is not True:
             return None
     for name, value in found.items():
-        if name not in grant.args:
+        if name not in grant.args and not (value is None and _is_below(tool, name)):
             rest = grant.args.get(EVERY_ARGUMENT)
             if rest is None or holds_of_argument(rest, value, asking.resolve, asking.now) is not True:
                 return None
     return found
+
+
+def is_below(name: str) -> bool:
+    """Return whether an argument is one of a field within the result of a call: `orders(first)`, of GraphQL alone."""
+    return name.endswith(")") and "(" in name
+
+
+def _is_elsewhere(tool: ToolScope, name: str, given: Arguments) -> bool:
+    """Return whether an argument is one of a field that the call does not ask for, so that nothing hangs on it.
+
+    INVARIANT: of each field that a call asks for, every argument is among those given; None where it has no value."""
+    return _is_below(tool, name) and name not in given
+
+
+def _is_below(tool: ToolScope, name: str) -> bool:
+    return tool.tool.kind == "field" and is_below(name)
+
+
+def _is_needed(tool: ToolScope, name: str) -> bool:
+    """Return whether what a grant says of an argument says, too, which routes or fields it is about."""
+    if tool.tool.kind == "field":
+        return not is_below(name)
+    return tool.tool.kind == "route" and name.startswith("path.")
 
 
 def _fixed(asking: Asking, tool: ToolScope) -> dict[str, object] | None:
@@ -234,7 +259,7 @@ def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Argument
         return True
     labels = tuple(sorted(tool.resource.labels.get("*", frozenset())))
     facts: dict[str, CelInput] = {"name": tool.resource.name, "mount": tool.mount, "labels": labels}
-    given = _nested(arguments) if tool.tool.kind == "route" else arguments
+    given = _nested(arguments) if tool.tool.kind in ("route", "field") else arguments
     try:
         return compile_condition(grant.when).evaluate(asking.session, facts, cast("Mapping[str, CelInput]", given))
     except PolicyError:
@@ -242,7 +267,7 @@ def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Argument
 
 
 def _nested(arguments: Arguments) -> Arguments:
-    """Return the arguments of a route as conditions name them: `args.path.id`, `args.body.customer.id`."""
+    """Return the arguments of a route or field as conditions name them: `args.path.id`, `args.body.customer.id`."""
     found: dict[str, object] = {}
     for name, value in arguments.items():
         *way, last = name.split(".") if not name.startswith("query.") else name.split(".", 1)
@@ -256,7 +281,8 @@ def _nested(arguments: Arguments) -> Arguments:
 def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:
     """Return whether a deny concerns the call: it does unless it is known not to."""
     matched = all_of(
-        holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
+        not _is_elsewhere(tool, name, arguments)
+        and holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
         for name, matcher in deny.args.items()
         if name != EVERY_ARGUMENT
     )
@@ -289,7 +315,9 @@ def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:
 
 def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> Iterable[str]:
     for name in dict.fromkeys((*given, *grant.args)):
-        if name in tool.tool.fixed or name == EVERY_ARGUMENT:
+        if name in tool.tool.fixed or name == EVERY_ARGUMENT or _is_elsewhere(tool, name, given):
+            continue
+        if _is_below(tool, name) and given[name] is None and name not in grant.args:
             continue
         matcher = matcher_of(grant, name)
         if matcher is None:

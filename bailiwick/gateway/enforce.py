@@ -193,6 +193,10 @@ class Gateway:
         """Decide a request of a route of an API; as `decide_call`."""
         return self._decide_call(live, live.routes, name, arguments, "route")
 
+    def decide_field(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+        """Decide one of the fields that a GraphQL operation begins with; as `decide_call`."""
+        return self._decide_call(live, live.routes, name, arguments, "field")
+
     def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Admitted | Refused:
         try:
             asking = self._asking(live, scope)

@@ -316,7 +316,7 @@ class Live:
         if self._tools is None or self._tools[0] is not scope:
             kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
             functions = {name: tool for name, tool in kept.items() if tool.is_function}
-            routes = {name: tool for name, tool in kept.items() if tool.tool.kind == "route"}
+            routes = {name: tool for name, tool in kept.items() if tool.tool.kind in ("route", "field")}
             tools = {name: tool for name, tool in kept.items() if name not in functions and name not in routes}
             cut = [replace(scope, tools=each) for each in (tools, functions, routes)]
             self._tools = (scope, cut[0], cut[1], cut[2])

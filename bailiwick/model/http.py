@@ -26,6 +26,22 @@ class Credential:
     values: Mapping[str, SecretRef]
 
 
+SCHEMA = "graphql:schema"
+"""Under which key the lock has the types of a GraphQL API, as they were accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQL:
+    """The part of an API that speaks GraphQL."""
+
+    path: str
+    """Below the mount, where its operations are posted."""
+    schema: str
+    """File beside the policy with its types, for `accept`. Empty: the API itself is asked."""
+    fields: Mapping[str, Tool]
+    """What operations may begin with: `Query.customer`, `Mutation.refund`."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpMount:
     """An enforcement point in front of one HTTP API."""
@@ -39,6 +55,7 @@ class HttpMount:
     credential: Credential | None = None
     networks: tuple[str, ...] = ()
     """Networks, beyond those of the whole internet, in which its host may be."""
+    graphql: GraphQL | None = None
     limits: tuple[Limit, ...] = ()
     """Ceilings on every request, beside those of the grants."""
     position: Position = field(default=NOWHERE)
@@ -46,10 +63,12 @@ class HttpMount:
     @property
     def offered(self) -> tuple[Tool, ...]:
         """Return all that is mapped."""
-        return tuple(self.routes.values())
+        return (*self.routes.values(), *(self.graphql.fields.values() if self.graphql is not None else ()))
 
     def shown(self, tool: Tool) -> str:
-        """Return the name under which a scope has it: as agents ask for it, the mount's name before the path."""
+        """Return the name under which a scope has it: the mount's name before path or field."""
+        if tool.kind == "field":
+            return f"{tool.kind}:{self.name}/{tool.name}"
         method, _, path = tool.name.partition(" ")
         return f"{tool.kind}:{method} /{self.name}{path}"
 

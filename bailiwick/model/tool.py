@@ -15,10 +15,10 @@ from bailiwick.model.value import Operand
 Effect = Literal["external", "irreversible", "access_control", "money"]
 effects: tuple[Effect, ...] = ("external", "irreversible", "access_control", "money")
 """What the policy says that a tool does; each has a built-in gate of its name."""
-Kind = Literal["tool", "prompt", "document", "route"]
+Kind = Literal["tool", "prompt", "document", "route", "field"]
 """What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing).
 
-Of an API it is a route."""
+Of an API it is a route, or a field that its GraphQL begins with."""
 Relayed = Literal["logging", "sampling", "elicitation", "roots"]
 relayed: tuple[Relayed, ...] = ("logging", "sampling", "elicitation", "roots")
 """What of a server's own messages may be relayed to the agent's client, if the policy says so."""

@@ -112,6 +112,8 @@ def _api(old: HttpMount, new: HttpMount) -> Iterator[Note]:
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
     if old.credential != new.credential:
         yield Note(True, f"mount {new.name} shows its API another credential", certain=False)
+    if (old.graphql is None or new.graphql is None or old.graphql.path != new.graphql.path) and new.graphql is not None:
+        yield Note(True, f"mount {new.name} takes operations of GraphQL at {new.graphql.path}", certain=False)
     for widens, mine, other in ((True, new, old), (False, old, new)):
         for network in sorted(set(mine.networks) - set(other.networks)):
             yield Note(widens, f"{'now' if widens else 'no longer'}: mount {new.name} may be in network {network}")

@@ -15,12 +15,13 @@ from bailiwick.model.route import BodyKind, JsonType, Method, Plain, Route, json
 from bailiwick.model.tool import Tool
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import block, choice, required, several, text
+from bailiwick.policy.graphql import graphql_of
 from bailiwick.policy.mcp import call_ceilings, read_tool, tool_keys, tool_resources
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import secret_text, web_url
 
-http_keys = ("kind", "url", "credential", "networks", "routes", "resources", "limits")
+http_keys = ("kind", "url", "credential", "networks", "routes", "graphql", "resources", "limits")
 route_keys = (*tool_keys, "path", "query", "headers", "body", "form")
 credential_keys: Mapping[CredentialKind, tuple[str, ...]] = {
     "header": (),
@@ -62,14 +63,18 @@ def http_mount(reading: Reading, entry: Entry, found: Block) -> HttpMount | None
     if url and where is not None and re.search(r"[?#]", where.text.replace("${", "")):
         report.error(url.value.position, "bad_url", f"`url` of {what} has a query or a fragment", "leave it out")
     routes = _routes(reading, found, what)
+    operations = found.get("graphql")
+    graphql = graphql_of(reading, operations, what, routes) if operations else None
+    mapped = (*routes.values(), *(graphql.fields.values() if graphql is not None else ()))
     given, networks, bounds = found.get("credential"), found.get("networks"), found.get("limits")
     mount = HttpMount(
         name=entry.key,
         url=where or SecretRef(""),
         routes=routes,
-        resources=tool_resources(reading, found, entry, tuple(routes.values())),
+        resources=tool_resources(reading, found, entry, mapped),
         credential=_credential(report, given, what) if given else None,
         networks=several(report, networks.value, f"`networks` of {what}", _network, least=1) if networks else (),
+        graphql=graphql,
         limits=call_ceilings(report, bounds, what) if bounds else (),
         position=entry.position,
     )

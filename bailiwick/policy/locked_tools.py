@@ -18,7 +18,7 @@ from bailiwick.policy.problem import Report, quoted
 
 pinned = (
     *("title", "description", "inputSchema", "outputSchema", "annotations", "execution"),
-    *("named", "arguments", "mimeType"),
+    *("named", "arguments", "mimeType", "types"),
 )
 """What of the definition of a tool, prompt or document an agent or its model acts upon.
 
@@ -66,7 +66,7 @@ def locked_route(tool: Tool) -> LockedTool:
 
 def locked_routes(mount: HttpMount) -> dict[str, LockedTool]:
     """Return all routes of a mount, ready to be accepted."""
-    return {tool.key: locked_route(tool) for tool in mount.offered}
+    return {tool.key: locked_route(tool) for tool in mount.routes.values()}
 
 
 def _texts(names: Sequence[str], needed: Sequence[str]) -> dict[str, object]:

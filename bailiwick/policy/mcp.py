@@ -160,7 +160,7 @@ def _is_named(report: Report, entry: Entry, kind: str) -> bool:
     problem = uri_problem(entry.key) if kind == "document" else ""
     if problem:
         report.error(entry.position, "bad_name", f"{quoted(entry.key)} does not name documents: {problem}")
-    elif kind not in ("document", "route") and not _TOOL.fullmatch(entry.key):
+    elif kind not in ("document", "route", "field") and not _TOOL.fullmatch(entry.key):
         message = f"{kind} {quoted(entry.key)} is not the name of a {kind}"
         report.error(entry.position, "bad_name", message, "letters, digits, `_`, `-` and `.`, at most 128")
         return False
@@ -260,7 +260,7 @@ def check_tool_names(reading: Reading, mounts: Mapping[str, ToolMount]) -> None:
     for mount in mounts.values():
         for tool in mount.offered:
             shown = mount.shown(tool)
-            folded = shown if tool.kind in ("document", "route") else shown.casefold()
+            folded = shown if tool.kind in ("document", "route", "field") else shown.casefold()
             if folded in BUILT_IN:
                 message = f"tool {quoted(shown)} has the name of one of the gateway's own"
                 reading.report.error(tool.position, "duplicate_tool", message, "give the mount a `prefix`")

@@ -94,7 +94,11 @@ def tools_of_names(*policies: Policy) -> dict[str, dict[str, LockedTool]]:
     return {
         mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
         for mount in policies[0].mcp.values()
-    } | {name: locked_routes(mount) for name, mount in policies[0].http.items()}
+    } | {
+        name: locked_routes(mount)
+        | {tool.key: locked_tool(tool.key, schema) for tool in mount.offered if tool.kind == "field"}
+        for name, mount in policies[0].http.items()
+    }
 
 
 def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:

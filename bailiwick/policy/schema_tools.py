@@ -101,6 +101,7 @@ def http_mount() -> dict[str, object]:
             "additionalProperties": {"$ref": "#/$defs/route"},
             "description": "Method and path, e.g. `GET /invoices/{id}`, as actions. What is not mapped does not exist.",
         },
+        "graphql": _graphql(),
         "resources": {
             "type": "object",
             "additionalProperties": {"$ref": "#/$defs/tool_resource"},
@@ -109,6 +110,23 @@ def http_mount() -> dict[str, object]:
         "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every request."},
     }
     return _object(properties, ["kind", "url"])
+
+
+def _graphql() -> dict[str, object]:
+    properties: dict[str, object] = {
+        "path": {**_TEXT, "description": "Below `url`, where its GraphQL operations are posted. Default `/graphql`."},
+        "schema": {
+            **_TEXT,
+            "description": "File with its types (SDL, or the answer to an introspection); without it the API is asked.",
+        },
+        "fields": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/tool"},
+            "propertyNames": {"pattern": r"^(Query|Mutation)\."},
+            "description": "What operations may begin with, e.g. `Query.customer`, as actions.",
+        },
+    }
+    return {**_object(properties, ["fields"]), "description": "The part of the API that speaks GraphQL."}
 
 
 def _route(tool: dict[str, object]) -> dict[str, object]:

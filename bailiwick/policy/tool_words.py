@@ -49,6 +49,7 @@ def _verb(name: str, scope: ToolScope) -> str:
         "prompt": f"uses prompt {plain}",
         "document": f"reads {plain}",
         "route": f"calls {plain}",
+        "field": f"asks for {plain}",
     }[scope.tool.kind]
 
 

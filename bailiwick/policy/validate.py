@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from bailiwick.decide.calls import accepted_properties
+from bailiwick.decide.calls import accepted_properties, is_below
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
@@ -95,7 +95,7 @@ class _Check:
 
     def tool(self, server: McpMount | HttpMount, tool: Tool) -> None:
         """Check that a tool was accepted, and that it has the arguments that are fixed."""
-        path = ("mounts", server.name, f"{tool.kind}s", tool.name)
+        path = ("mounts", server.name, *(("graphql",) if tool.kind == "field" else ()), f"{tool.kind}s", tool.name)
         accepted = self.lock.tools.get(server.name, {})
         locked = accepted.get(tool.key)
         if locked is None:
@@ -111,6 +111,8 @@ class _Check:
 
     def route(self, api: HttpMount, tool: Tool) -> None:
         """Check that a route is the one that was accepted."""
+        if tool.route is None:
+            return  # what a field takes stands in what was accepted alone
         locked = self.lock.tools.get(api.name, {}).get(tool.key)
         if locked is not None and locked.fingerprint != locked_route(tool).fingerprint:
             message = f"route `{tool.name}` of mount `{api.name}` takes other arguments than it was accepted with"
@@ -120,9 +122,12 @@ class _Check:
         tools = self.arguments.get(grant.action.resource, ())
         known = {name for tool, names in tools if grant.action.verb in ("*", tool.action.verb) for name in names}
         for name in grant.args or ():
-            if name not in (EVERY_ARGUMENT, *known):
+            if name not in (EVERY_ARGUMENT, *known) and not (is_below(name) and self._has_fields(grant)):
                 message = f"`{name}` is not an argument of any tool that is `{grant.action}`"
                 self._error((*path, "args", name), "unknown_argument", message, near(name, known))
+
+    def _has_fields(self, grant: Grant) -> bool:
+        return any(tool.kind == "field" for tool, _ in self.arguments.get(grant.action.resource, ()))
 
     def grant(self, grant: Grant, path: Path) -> None:
         """Check one grant against the table of its resource, or what every resource lacks if it is for all."""

@@ -12,6 +12,7 @@ from bailiwick.errors import ConfigError
 from bailiwick.model.action import Action
 from bailiwick.mounts.http.importing import as_policy, imported
 from bailiwick.policy.load import load
+from tests.support.graphql_api import TYPES
 
 DOCUMENT = """\
 openapi: 3.1.0
@@ -117,3 +118,24 @@ def test_what_is_no_document_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(DOCUMENT.replace("SCHEME", ""))
     import_api(tmp_path / "x", name="billing", out=tmp_path / "policy.yaml")
     assert load({"policy.yaml": (tmp_path / "policy.yaml").read_text()}).policy is not None
+
+
+def test_graphql_types_become_a_mount_that_loads_and_grants_nothing(tmp_path: Path) -> None:
+    types, out = tmp_path / "shop.graphql", tmp_path / "policy.yaml"
+    types.write_text(TYPES)
+    import_api(types, "shop", out)
+    loaded = load({"policy.yaml": out.read_text()})
+    assert loaded.policy is not None, loaded.problems
+    graphql = loaded.policy.http["shop"].graphql
+    assert graphql is not None
+    assert graphql.schema == "shop.graphql"
+    assert str(graphql.fields["Query.orders"].action) == "order:read"
+    assert graphql.fields["Mutation.refund"].effects == {"money"}
+    assert not loaded.policy.roles
+
+
+def test_a_file_that_holds_no_types_is_said_so(tmp_path: Path) -> None:
+    types = tmp_path / "shop.graphql"
+    types.write_text("type Query {")
+    with pytest.raises(ConfigError, match="describes no GraphQL types"):
+        import_api(types, "shop", tmp_path / "out.yaml")

@@ -12,7 +12,7 @@ from bailiwick.mounts.http.answers import Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
 from bailiwick.mounts.http.envelope import Fault, Head, largest_body, read_head
 from bailiwick.mounts.http.exchange import STREAMED
-from bailiwick.mounts.http.requests import BROKEN
+from bailiwick.mounts.http.requests import BROKEN, Posted
 from bailiwick.mounts.http.stream import reply
 from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, read_body
 
@@ -88,6 +88,8 @@ class Endpoint:
                 return await requests.fault(head, Fault(413, f"the body is longer than {largest_body} bytes"))
             body = read
         sent.receive = receive
+        if isinstance(routed, Posted):
+            return await requests.operate(routed, body, sent)
         return await requests.answer(routed, body, sent)
 
 

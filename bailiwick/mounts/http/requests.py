@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bailiwick.decide.calls import Admitted, Refused, unknown
 from bailiwick.gateway.call import Call
@@ -22,6 +23,10 @@ from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, ToolPath, refused_request, request_of
 
+if TYPE_CHECKING:
+    from bailiwick.mounts.http.graphql.graph import Graph
+    from bailiwick.mounts.http.graphql.requests import Operations
+
 _most_calls = 256
 
 
@@ -37,6 +42,15 @@ class Routed:
     values: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request with an operation of GraphQL, of a mount of which the session has something."""
+
+    head: Head
+    mounted: Mounted
+    graph: Graph
+
+
 class Requests:
     """The requests of one session."""
 
@@ -46,14 +60,17 @@ class Requests:
         self._apis = apis
         self._terms = terms
         self._path = ToolPath(gateway, live)
+        self._operations: Operations | None = None
         self._calls: dict[tuple[str, str, str, tuple[str, ...]], Call] = {}
 
-    def route(self, head: Head) -> Routed | Denial:
+    def route(self, head: Head) -> Routed | Posted | Denial:
         """Return the route of a request; what the session does not have does not exist."""
         blocked = self._live.blocked()
         if blocked is not None:
             return blocked
         mounted = self._apis.get(head.mount)
+        if mounted is not None and head.method == "POST" and self._speaks(mounted, head.path) and mounted.graph:
+            return Posted(head, mounted, mounted.graph)
         found = None if mounted is None else mounted.router.find(head.method, head.path)
         if mounted is not None and found is not None and found.target.route is not None:
             name = mounted.shown(found.target)
@@ -61,11 +78,33 @@ class Requests:
                 return Routed(head, mounted, name, found.target.route, found.values)
         return unknown(self._live.routes, f"{head.method} /{head.mount}{head.path}"[:300], "route").denial
 
+    def _speaks(self, mounted: Mounted, path: str) -> bool:
+        """Return whether a path is that of a mount's GraphQL, and the session has something of it."""
+        if mounted.graph is None or path != mounted.graph.path:
+            return False
+        return any(
+            each.mount == mounted.mount.name and each.tool.kind == "field" for each in self._live.routes.tools.values()
+        )
+
+    async def operate(self, posted: Posted, body: bytes, send: Send) -> Shown:
+        """Do what an operation of GraphQL asks; return what is shown of it."""
+        if self._operations is None:
+            from bailiwick.mounts.http.graphql.requests import Operations  # see `apis._graph`
+
+            self._operations = Operations(self._gateway, self._live, self._terms)
+        head = posted.head
+        if head.content != "json" or head.query:
+            wrong = Denial("protocol_violation", "an operation of GraphQL is posted as JSON", "", "send it in the body")
+            return await self._operations.refuse(head, posted.mounted, wrong, 400 if head.query else 415)
+        return await self._operations.answer(head, posted.mounted, posted.graph, body, send)
+
     def allowed(self, head: Head) -> tuple[str, ...]:
         """Return the methods that the session has of a path."""
         mounted = self._apis.get(head.mount)
         if mounted is None:
             return ()
+        if self._speaks(mounted, head.path):
+            return ("POST",)
         known = self._live.routes.tools
         found = ((method, mounted.router.find(method, head.path)) for method in mounted.router.methods(head.path))
         return tuple(method for method, each in found if each and keyed("route", mounted.shown(each.target)) in known)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.ready import server_secrets
+from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Policy
 from bailiwick.model.tool import LockedTool, McpMount
 from bailiwick.mounts.mcp.servers import open_upstream
@@ -21,7 +22,16 @@ async def live_tools(policy: Policy, environ: Mapping[str, str], base: Path) -> 
         name: await _asked(mount, environ, base, lambda upstream, mount=mount: offered(upstream, mount))
         for name, mount in policy.mcp.items()
     }
-    return servers | {name: locked_routes(mount) for name, mount in policy.http.items()}  # an API lists none itself
+    return servers | {name: await _of_api(mount, environ, base) for name, mount in policy.http.items()}
+
+
+async def _of_api(mount: HttpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:
+    """Return the routes of an API, which lists none itself, and what its GraphQL has."""
+    if mount.graphql is None:
+        return locked_routes(mount)
+    from bailiwick.mounts.http.graphql.accepting import live_fields  # a fifth of a second, and few need it
+
+    return locked_routes(mount) | await live_fields(mount, environ, base)
 
 
 async def server_tools(mount: McpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:
