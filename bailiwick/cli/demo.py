@@ -60,6 +60,8 @@ def _until_told(folder: Path, story: Story, *, keep: bool) -> Result:
     import asyncio
     import signal
 
+    from bailiwick.console.site import Console
+    from bailiwick.control.front import ControlFront
     from bailiwick.demo.run import demonstrate
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
@@ -68,7 +70,8 @@ def _until_told(folder: Path, story: Story, *, keep: bool) -> Result:
 
     def fronts(config: GatewayConfig) -> Sequence[Front]:
         postgres, databases = PostgresFront(config), SqlMounts(config)
-        return [postgres, databases, McpFront(config, [postgres.questions, databases]), PythonFront(config)]
+        tools, control = McpFront(config, [postgres.questions, databases]), ControlFront(config, Console())
+        return [postgres, databases, tools, PythonFront(config), control]
 
     async def run() -> Result:
         told = asyncio.Event() if keep else None
@@ -116,6 +119,9 @@ class Story:
         self._line(f"bailiwick session list --policy {kept.policy}", "")
         self._line(f"bailiwick ledger tail --ledger {kept.ledger}", "")
         self._line(f"bailiwick matrix {kept.policy}", "")
+        if kept.console:
+            self._console.print("and the console, by a link that logs in once:", style="bold", markup=False)
+            self._line(kept.console, "")
         self._console.print("Ctrl-C ends it and throws everything away", style="dim", markup=False)
 
     def _line(self, text: str, style: str) -> None:

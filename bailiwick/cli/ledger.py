@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 _POLL = 0.3
-_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 LedgerPath = Annotated[
     Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
@@ -275,13 +273,9 @@ def _known(decision: str) -> str:
 
 def _moment(text: str) -> datetime | None:
     """Read a moment: RFC 3339 (without a zone: UTC), a date, or a span before now."""
-    if not text:
-        return None
-    span = re.fullmatch(r"([0-9]{1,6})(s|m|min|h|d|w)", text)
-    if span:
-        return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    from bailiwick.gateway.moments import read_moment
+
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return read_moment(text, datetime.now(UTC)) if text else None
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"`{text}` is no time; write `2026-11-22T08:00:00Z`, `2026-11-22` or `2h`") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -49,6 +49,7 @@ commands: Mapping[str, Entry] = {
     "postgres": Entry("Compile, apply, compare, remove the policy inside PostgreSQL.", group=True),
     "mcp": Entry("Serve, import and connect clients that speak MCP.", group=True),
     "http": Entry("Write mounts for HTTP APIs from their OpenAPI documents.", group=True),
+    "console": Entry("Log in to the console of the gateway that runs.", group=True),
     "ledger": Entry("Read, query and verify the audit ledger; prove records.", group=True),
 }
 

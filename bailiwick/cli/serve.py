@@ -20,6 +20,9 @@ def serve(
         "policy.yaml"
     ),
     config: Annotated[Path | None, typer.Option("--config", help="Default: gateway.yaml beside the policy.")] = None,
+    console: Annotated[
+        bool, typer.Option("--console", help="Serve the console on this machine, and print a link that logs in once.")
+    ] = False,
 ) -> None:
     """Run the gateway for POLICY. SIGHUP or a changed file reloads it; SIGTERM or Ctrl-C stops."""
     import os
@@ -27,15 +30,17 @@ def serve(
 
     import uvloop
 
-    from bailiwick.gateway.config import load_config
+    from bailiwick.gateway.config import load_config, with_api_here
     from bailiwick.gateway.logs import set_up_logs
     from bailiwick.gateway.ready import PolicyRefusedError
 
     settings = load_config(policy, os.environ, config)
+    if console:
+        settings = with_api_here(settings)
     set_up_logs()
     sys.setswitchinterval(0.0001)  # loop and ledger take turns; neither is to wait for the usual 5 ms
     try:
-        uvloop.run(_run(policy.absolute(), settings))
+        uvloop.run(_run(policy.absolute(), settings, link=console or sys.stdout.isatty()))
     except PolicyRefusedError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
@@ -43,10 +48,13 @@ def serve(
         raise typer.Exit(1) from None
 
 
-async def _run(policy: Path, config: GatewayConfig) -> None:
+async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
+    """Run until told. `link`: print one that logs in once; not where output goes to a log that others read."""
     import os
 
+    from bailiwick.console.site import Console
     from bailiwick.control.front import ControlFront
+    from bailiwick.gateway.admin import local_name
     from bailiwick.gateway.run import run_until_told
     from bailiwick.mounts.http.front import HttpFront
     from bailiwick.mounts.mcp.front import McpFront
@@ -59,9 +67,12 @@ async def _run(policy: Path, config: GatewayConfig) -> None:
             if front.address is not None:
                 host, port = front.address
                 typer.echo(f"{front.name}: {host}:{port}")
+        if link and config.api is not None and config.console.serve and config.console.links:
+            typer.echo(f"console: {console.link(local_name(os.getuid()))}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")
 
-    postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config)
+    console = Console()
+    postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
     served = McpFront(config, [postgres.questions, databases], lambda: control.url)
     fronts = [postgres, databases, served, PythonFront(config), HttpFront(config), control]
     await run_until_told(policy, config, os.environ, fronts, started)

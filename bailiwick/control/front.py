@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from bailiwick.control.api import ROOT, Api, description
 from bailiwick.control.authzen import AuthZen
@@ -12,6 +15,7 @@ from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth, Parts
 from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
 from bailiwick.gateway.config import GatewayConfig, policy_folder
+from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
@@ -19,13 +23,44 @@ from bailiwick.gateway.run import Running
 from bailiwick.mounts.listening import Listening, checks_of
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What pages for people stand on."""
+
+    running: Running
+    issuers: Issuers
+    environ: Mapping[str, str]
+    url: Callable[[], str]
+    """Where people reach them, without a slash at the end; empty when they do not."""
+    here: Callable[[], str]
+    """Where who sits at the gateway's own machine reaches them."""
+
+
+class Site(Protocol):
+    """Pages for people, on the listener of the API."""
+
+    def routes(self, ground: Ground) -> Routes:
+        """Return who answers which path, once there is a desk."""
+        ...
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What can be asked of it at the desk."""
+        ...
+
+    async def stop(self) -> None:
+        """End what never ends by itself."""
+        ...
+
+
 class ControlFront:
     """A `Front` of the gateway that listens once there is a desk, if the configuration says where."""
 
     name = "api"
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, site: Site | None = None) -> None:
         self._config = config
+        self._site = site
         self._listening = None if config.api is None else Listening("api", config.api, config)
 
     @property
@@ -40,9 +75,21 @@ class ControlFront:
             return ""
         if self._config.issuer.startswith(("https://", "http://")):
             return self._config.issuer.rstrip("/")
-        scheme = "http" if self._config.api.tls_cert is None else "https"
+        return self.here
+
+    @property
+    def here(self) -> str:
+        """Where clients on this machine find it, by its address; empty when it does not listen."""
+        if self.address is None or self._config.api is None:
+            return ""
         host, port = self.address
+        scheme = "http" if self._config.api.tls_cert is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What can be asked of it at the desk."""
+        return {} if self._site is None else self._site.answers
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Nothing yet: see `open`."""
@@ -72,10 +119,18 @@ class ControlFront:
         api = Api(callers, lambda: running.desk, self._config.ledger_file)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
-        await self._listening.start(Application(checks_of(self._config.api), routes))
+        checks = checks_of(self._config.api)
+        if self._site is not None:
+            routes |= self._site.routes(Ground(running, issuers, environ, lambda: self.url, lambda: self.here))
+            public = urlsplit(self._config.issuer)  # where somebody else speaks TLS for its pages
+            if public.scheme in ("https", "http"):
+                checks = replace(checks, origins=checks.origins | {f"{public.scheme}://{public.netloc}".lower()})
+        await self._listening.start(Application(checks, routes))
 
     async def stop(self) -> None:
         """Take no more clients, let what is in flight end."""
+        if self._site is not None:
+            await self._site.stop()
         if self._listening is not None:
             await self._listening.stop()
 

@@ -5,12 +5,14 @@ again when a token names another one.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
+from urllib.parse import urlencode
 
 from bailiwick.control.jose import (
     Key,
@@ -56,14 +58,36 @@ class Person:
     """When they logged in, as the issuer says (`auth_time`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where people log in at an issuer."""
+
+    authorization: str
+    token: str
+    says_issuer: bool
+    """Whether its answers name it (RFC 9207)."""
+
+
 async def fetch(url: str) -> bytes:
     """Return what is published at a URL. Raises FetchError."""
+    return await _called(url, "GET", (("Accept", "application/json"),), b"")
+
+
+async def post_form(url: str, form: Mapping[str, str], authorization: str) -> bytes:
+    """Return what answers a form, sent with the `Authorization` if one is given. Raises FetchError."""
+    headers = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")]
+    if authorization:
+        headers.append(("Authorization", authorization))
+    return await _called(url, "POST", headers, urlencode(form).encode())
+
+
+async def _called(url: str, method: str, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
     try:
         address = address_of(url)
         client = HttpClient(address.origin)
         try:
             async with asyncio.timeout(_patience):
-                answer = await client.send("GET", address.target, [("Accept", "application/json")])
+                answer = await client.send(method, address.target, headers, body)
                 if answer.status != 200:
                     raise FetchError(f"it answers {answer.status}")
                 parts, size = list[bytes](), 0
@@ -86,15 +110,42 @@ class Issuers:
         self._by_url = {each.issuer: _Published(each, clock, fetching) for each in issuers.values()}
         self._clock = clock
 
+    @property
+    def for_login(self) -> Sequence[Issuer]:
+        """The issuers at which people log in to the console."""
+        return [each.issuer for each in self._by_url.values() if each.issuer.client_id is not None]
+
+    async def endpoints(self, issuer: Issuer) -> Endpoints | Rejected:
+        """Return where people log in at one of these issuers."""
+        return await self._by_url[issuer.issuer].endpoints()
+
     async def verify(self, token: str) -> Person | Rejected:
         """Return whom a token names, if it is one of a trusted issuer, for this gateway, whole, and of this moment."""
+        published = self._by_url.get(unverified_issuer(token))
+        if published is None:
+            return Rejected("it is no signed token" if header_of(token) is None else "its issuer is not trusted")
+        claims = await self._verified(token, published, published.issuer)
+        return claims if isinstance(claims, Rejected) else person_of(claims, published.issuer)
+
+    async def identified(self, issuer: Issuer, token: str, nonce: str) -> Person | Rejected:
+        """Return who has logged in at an issuer, by the ID token that answers the login with that nonce."""
+        published, client = self._by_url[issuer.issuer], issuer.client_id
+        if client is None:
+            return Rejected("nobody logs in there")
+        claims = await self._verified(token, published, replace(issuer, audiences=(client,)))
+        if isinstance(claims, Rejected):
+            return claims
+        given = claims.get("nonce")
+        if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
+            return Rejected("it answers another login")
+        if claims.get("azp", client) != client:
+            return Rejected("it is for somebody else")
+        return person_of(claims, issuer)
+
+    async def _verified(self, token: str, published: _Published, issuer: Issuer) -> Mapping[str, object] | Rejected:
         header = header_of(token)
         if header is None:
             return Rejected("it is no signed token")
-        published = self._by_url.get(unverified_issuer(token))
-        if published is None:
-            return Rejected("its issuer is not trusted")
-        issuer = published.issuer
         keys = await published.keys_for(header)
         if isinstance(keys, Rejected):
             return keys
@@ -102,7 +153,7 @@ class Issuers:
         if isinstance(claims, Rejected):
             return claims
         problem = _problem(claims, issuer, self._clock().timestamp())
-        return Rejected(problem) if problem else person_of(claims, issuer)
+        return Rejected(problem) if problem else claims
 
 
 class _Published:
@@ -116,6 +167,14 @@ class _Published:
         self._since: datetime | None = None
         self._tried: datetime | None = None
         self._one = asyncio.Lock()
+        self._endpoints: Endpoints | None = None
+
+    async def endpoints(self) -> Endpoints | Rejected:
+        """Return where people log in."""
+        now = self._clock()
+        if self._endpoints is None or self._since is None or now - self._since > _fresh:
+            await self._renew(now)
+        return self._endpoints or Rejected("it says not where people log in, or cannot be reached")
 
     async def keys_for(self, header: Mapping[str, object]) -> tuple[Key, ...] | Rejected:
         """Return the keys that may have signed a token."""
@@ -154,7 +213,15 @@ class _Published:
         keys = metadata.get("jwks_uri")
         if metadata.get("issuer") != self.issuer.issuer or not isinstance(keys, str) or not is_safe(keys):
             raise FetchError("its metadata is another issuer's")
+        self._endpoints = _endpoints(metadata)
         return keys_of((await self._fetch(keys)).decode())
+
+
+def _endpoints(metadata: Mapping[str, object]) -> Endpoints | None:
+    login, token = metadata.get("authorization_endpoint"), metadata.get("token_endpoint")
+    if not isinstance(login, str) or not isinstance(token, str) or not is_safe(login) or not is_safe(token):
+        return None
+    return Endpoints(login, token, metadata.get("authorization_response_iss_parameter_supported") is True)
 
 
 def _problem(claims: Mapping[str, object], issuer: Issuer, now: float) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import parse_qsl
 
 from bailiwick.errors import BailiwickError
-from bailiwick.mounts.web import Checks, Receive, Scope, Send, bare, is_loopback, read_body
+from bailiwick.mounts.web import Checks, Receive, Scope, Send, bare, is_loopback, left, read_body
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 largest_body = 256 * 1024
-_once = frozenset({"authorization", "host", "origin", "content-type", "content-length", "content-encoding"})
+_once = frozenset({"authorization", "host", "origin", "cookie", "content-type", "content-length", "content-encoding"})
 _log = logging.getLogger("bailiwick.api")
 
 
@@ -31,6 +33,8 @@ class Asked:
     peer: str = ""
     part: str = ""
     """What stands in the path in the place of the route's `*`."""
+    secure: bool = False
+    """Whether it came by TLS."""
 
     @property
     def bearer(self) -> str | None:
@@ -52,6 +56,10 @@ class Reply:
     body: Json = None
     headers: tuple[tuple[str, str], ...] = ()
     kind: str = "application/json"
+    content: bytes | None = None
+    """Sent as it is, in the place of `body`."""
+    stream: Callable[[], AsyncGenerator[bytes]] | None = None
+    """Makes the parts of a body whose length is not known; it is closed when the client leaves."""
 
 
 Handler = Callable[[Asked], Awaitable[Reply]]
@@ -80,7 +88,11 @@ class Application:
         reply = self._refused(scope, headers)
         if reply is None and headers is not None:
             reply = await self._answer(scope, headers, receive)
-        await _send(send, reply or problem(400, "protocol", "a header stands twice"), str(scope["method"]))
+        reply = reply or problem(400, "protocol", "a header stands twice")
+        if reply.stream is None or scope["method"] == "HEAD":
+            await _send(send, reply, str(scope["method"]))
+        else:
+            await _stream(send, receive, reply, reply.stream())
 
     def _refused(self, scope: Scope, headers: Mapping[str, str] | None) -> Reply | None:
         if headers is None:
@@ -91,7 +103,8 @@ class Application:
         if bare(headers.get("host", "")) not in self._checks.hosts:
             return problem(403, "protocol", "this host name is not served here")
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self._checks.origins:
+        own = f"{scope.get('scheme', 'http')}://{headers.get('host', '')}".lower()
+        if origin is not None and origin.lower() != own and origin.lower() not in self._checks.origins:
             return problem(403, "protocol", "pages of this origin are not served")
         if headers.get("content-encoding", "identity") != "identity":
             return problem(415, "protocol", "the body is to be sent as it is, not compressed")
@@ -114,7 +127,8 @@ class Application:
         if body is None:
             return problem(413, "protocol", f"the body is longer than {largest_body} bytes")
         peer = cast("tuple[str, int] | None", scope.get("client"))
-        asked = Asked(method, path, query, headers, body, "" if peer is None else f"{peer[0]}:{peer[1]}", part)
+        client = "" if peer is None else f"{peer[0]}:{peer[1]}"
+        asked = Asked(method, path, query, headers, body, client, part, scope.get("scheme") == "https")
         try:
             return await handler(asked)
         except BailiwickError as error:
@@ -211,12 +225,48 @@ def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | None:
 
 
 async def _send(send: Send, reply: Reply, method: str) -> None:
-    empty = reply.body is None
-    body = b"" if empty else json.dumps(reply.body, ensure_ascii=False, separators=(",", ":")).encode()
+    body = reply.content if reply.content is not None else _written(reply)
+    headers = [*_head(reply), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def _stream(send: Send, receive: Receive, reply: Reply, parts: AsyncGenerator[bytes]) -> None:
+    """Send parts as they are made, until there are no more or the client leaves."""
+
+    async def sending() -> None:
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply)})
+    sent, gone = asyncio.ensure_future(sending()), asyncio.ensure_future(left(receive))
+    try:
+        await asyncio.wait((sent, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in (sent, gone):
+            each.cancel()
+        results = await asyncio.gather(sent, gone, return_exceptions=True)
+        await parts.aclose()
+    failed = results[0]
+    if isinstance(failed, BailiwickError):
+        _log.error("a stream broke off: %s", failed.code)
+        return  # without its end, so that the client does not take it for whole
+    if isinstance(failed, Exception):
+        raise failed
+    with contextlib.suppress(OSError):
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _written(reply: Reply) -> bytes:
+    if reply.body is None:
+        return b""
+    return json.dumps(reply.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _head(reply: Reply) -> list[tuple[bytes, bytes]]:
+    empty = reply.body is None and reply.content is None and reply.stream is None
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in reply.headers]
     headers += [] if empty else [(b"content-type", reply.kind.encode())]
     if not any(name == b"cache-control" for name, _ in headers):
         headers.append((b"cache-control", b"no-store"))
-    headers += [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+    return [*headers, (b"x-content-type-options", b"nosniff")]

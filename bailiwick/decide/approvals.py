@@ -200,7 +200,7 @@ def seated(by: Reviewer, approvers: Mapping[str, ApproverGroup], *, local: bool)
     """Return a person with the groups that they have under a policy: a name in `approvers` hides an issuer's."""
     named = {name for name, group in approvers.items() if by.name in group.users or bool(by.groups & set(group.groups))}
     groups = frozenset((by.groups - approvers.keys()) | named)
-    return replace(by, groups=groups, everywhere=local and by.means == "local")
+    return replace(by, groups=groups, everywhere=local and by.means in ("local", "link"))
 
 
 def terms_of(policy: Policy, gates: Iterable[str]) -> Terms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -24,15 +25,18 @@ from bailiwick.demo.steps import Step, steps
 from bailiwick.demo.tools import Tools
 from bailiwick.demo.warehouse import make_warehouse
 from bailiwick.errors import SessionError
+from bailiwick.gateway.admin import local_name
 from bailiwick.gateway.config import GatewayConfig, load_config
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Front
 from bailiwick.gateway.run import Running as Gateway
 from bailiwick.gateway.run import running as running_gateway
+from bailiwick.gateway.wire import Fields
 from bailiwick.ledger.checkpoint import Signer
 from bailiwick.ledger.report import Report
 from bailiwick.ledger.verify import verify
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import User
 
@@ -45,6 +49,7 @@ _settings = """\
 environment: staging
 postgres: {port: 0}
 mcp: {port: 0}
+api: {port: 0}
 admin_socket: admin.sock    # not in the data directory: temporary folders can have long names, sockets can not
 """
 
@@ -57,6 +62,8 @@ class Kept:
     """A line to paste; the token stands in a file, not in it."""
     policy: Path
     ledger: Path
+    console: str
+    """A link that logs in once; empty when there is no console."""
 
 
 class Watcher(Protocol):
@@ -199,7 +206,15 @@ async def _keep(gateway: Gateway, home: Path) -> Kept:
     )
     service.write_text("\n".join(lines), encoding="utf-8")
     psql = f"PGSERVICEFILE={shlex.quote(str(service))} {shlex.quote(str(programs() / 'psql'))} service=desk"
-    return Kept(psql, home / "policy.yaml", gateway.config.ledger_file)
+    return Kept(psql, home / "policy.yaml", gateway.config.ledger_file, await _link(gateway))
+
+
+async def _link(gateway: Gateway) -> str:
+    if gateway.desk is None or "console.link" not in gateway.desk.more:
+        return ""
+    return str(
+        (await gateway.desk.answer("console.link", Fields({}), Reviewer(local_name(os.getuid()), means="local")))["url"]
+    )
 
 
 def _checked(gateway: Gateway) -> tuple[Report, bool]:

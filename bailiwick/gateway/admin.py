@@ -117,17 +117,21 @@ def _bind_private(path: Path) -> socket.socket:
     return listening
 
 
+def local_name(uid: int) -> str:
+    """Return what a user of this machine is called here: by name, where they have one."""
+    try:
+        return f"local:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"local:uid-{uid}"
+
+
 def _peer(writer: asyncio.StreamWriter) -> Reviewer:
     """Return who asks, as the system knows it: by name, where the user has one."""
     connected = cast("socket.socket | None", writer.get_extra_info("socket"))
     if connected is None or not hasattr(socket, "SO_PEERCRED"):
         return Reviewer("local", means="local", authenticated_at=utc_now())
     _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = f"uid-{uid}"
-    return Reviewer(f"local:{name}", means="local", authenticated_at=utc_now())
+    return Reviewer(local_name(uid), means="local", authenticated_at=utc_now())
 
 
 def _failed(code: str, message: str, remedy: str) -> dict[str, Json]:

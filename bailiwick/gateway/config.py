@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast
@@ -16,8 +16,11 @@ from typing import Literal, cast
 import yaml
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.identity import Client, Identity, Issuer, read_identity, sections
+from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles, sections
 from bailiwick.gateway.settings import Setting, keys, variable
+from bailiwick.model.label import Level
+
+_console_port = 6435
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,21 @@ class Ceilings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """How people use the console."""
+
+    serve: bool
+    links: bool
+    """Whether there are one-time links."""
+    idle: timedelta
+    """A login ends after so long without a request."""
+    login: timedelta
+    """A login ends after so long."""
+    clearance: Mapping[Role, Level]
+    """The highest label whose values a role sees."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """The settings in force. Paths are absolute."""
 
@@ -87,6 +105,7 @@ class GatewayConfig:
     issuers: Mapping[str, Issuer]
     clients: Mapping[str, Client]
     http: WebListener
+    console: ConsoleSettings
     sessions: SessionMaxima
     limits: Ceilings
     local_approvers: bool = True
@@ -101,6 +120,13 @@ class GatewayConfig:
     def ledger_file(self) -> Path:
         """Where records are stored."""
         return self.data_dir / "ledger.db"
+
+
+def with_api_here(config: GatewayConfig) -> GatewayConfig:
+    """Return settings with an API and a console, for this machine alone where none are configured."""
+    if config.api is not None:
+        return config
+    return replace(config, api=WebListener("127.0.0.1", _console_port, (), (), None, None))
 
 
 def policy_folder(policy: Path) -> Path:
@@ -229,6 +255,13 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
         issuers=identity.issuers,
         clients=identity.clients,
         http=web("http"),
+        console=ConsoleSettings(
+            text("console.serve") == "auto",
+            text("console.links") == "auto",
+            span("console.idle"),
+            span("console.login"),
+            {role: cast("Level", text(f"clearance.{role}")) for role in roles},
+        ),
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
         limits=Ceilings(
             count("limits.connections"),

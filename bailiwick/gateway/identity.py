@@ -23,8 +23,8 @@ sections = ("issuers", "clients")
 """Keys of gateway.yaml that this module reads."""
 Role = Literal["viewer", "auditor", "opener", "approver", "administrator"]
 roles: tuple[Role, ...] = get_args(Role)
-"""Of the API: who sees how it stands, who reads the ledger, who opens and ends sessions, who decides on approvals (as
-a person, and of a group that is asked), who may do all of it."""
+"""Of API and console: who sees how it stands, who reads the ledger, who opens and ends sessions, who decides on
+approvals (as a person, and of a group that is asked), who may do all of it."""
 asymmetric: tuple[str, ...] = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
@@ -57,7 +57,13 @@ class Issuer:
     prefix: str = ""
     """Put before ids and groups, so that two issuers never name one person."""
     roles: Mapping[Role, frozenset[str]] = field(default_factory=dict[Role, frozenset[str]])
-    """Role in the API → groups (with the prefix) that have it."""
+    """Role in API and console → groups (with the prefix) that have it."""
+    client_id: str | None = None
+    """As which the console has people log in there; None: it does not."""
+    secret: SecretRef | None = None
+    """The console's own there; None: it is a public client."""
+    scopes: tuple[str, ...] = ("openid",)
+    """What the console asks for at a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,10 @@ class _Keys:
 
 
 def _issuer(name: str, given: Plain) -> Issuer:
-    known = ("issuer", "audience", "algorithms", "user", "groups", "tenant", "claims", "prefix", "roles")
+    known = (
+        *("issuer", "audience", "algorithms", "user", "groups", "tenant", "claims", "prefix", "roles"),
+        *("client_id", "secret", "scopes"),
+    )
     keys = _Keys(f"issuers.{name}", given, known)
     url, audiences = keys.text("issuer") or "", keys.texts("audience")
     if not is_safe(url):
@@ -184,10 +193,34 @@ def _issuer(name: str, given: Plain) -> Issuer:
         _role(keys.what, role): _groups(keys.what, groups) for role, groups in keys.mapping("roles").items()
     }
     user, groups, tenant, *_ = taken
-    prefix = keys.text("prefix") or ""
+    client, secret, scopes = _login(keys)
     return Issuer(
-        name, url, audiences, algorithms, user or "", groups or "", tenant, keys.texts("claims"), prefix, granted
+        name,
+        url,
+        audiences,
+        algorithms,
+        user or "",
+        groups or "",
+        tenant,
+        keys.texts("claims"),
+        keys.text("prefix") or "",
+        granted,
+        client,
+        secret,
+        scopes,
     )
+
+
+def _login(keys: _Keys) -> tuple[str | None, SecretRef | None, tuple[str, ...]]:
+    """Return as which client the console has people log in, its secret, and the scopes that it asks for."""
+    client, secret, scopes = keys.text("client_id"), keys.text("secret"), keys.texts("scopes")
+    if client is None and (secret is not None or scopes):
+        message = f"`{keys.what}` has a `secret` or `scopes`, but no `client_id`"
+        raise ConfigError(message, remedy="say as which client the console has people log in there")
+    if secret is not None and not secret.startswith(("${", "file:")):
+        message = f"`{keys.what}.secret` is not a reference"
+        raise ConfigError(message, remedy="write `${NAME}` or `file:PATH`; secrets do not stand in gateway.yaml")
+    return client, None if secret is None else SecretRef(secret), tuple(dict.fromkeys(("openid", *scopes)))
 
 
 def _client(name: str, given: Plain) -> Client:

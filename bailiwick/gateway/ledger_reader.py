@@ -48,6 +48,8 @@ class Query:
     """Before that moment."""
     after: int = -1
     """Only records with a higher sequence number."""
+    before: int = 2**62
+    """Only records with a lower sequence number."""
     limit: int = 100
     """At most so many, the newest ones."""
 
@@ -101,6 +103,21 @@ class LedgerReader:
         with self._with_the_tail():
             rows = self._rows(f"SELECT seq, body FROM {_RECORDS} WHERE seq = ?", (seq,))  # noqa: S608 -- a constant
         return Stored(cast(int, rows[0][0]), _bytes(rows[0][1])) if rows else None
+
+    def following(self, seq: int, limit: int) -> list[Stored]:
+        """Return the records from a sequence number on, the oldest first, at most so many."""
+        statement = f"SELECT seq, body FROM {_RECORDS} WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608 -- constants
+        with self._with_the_tail():
+            return [Stored(cast(int, row[0]), _bytes(row[1])) for row in self._rows(statement, (seq, limit))]
+
+    def first_since(self, since: datetime) -> int:
+        """Return the sequence number of the first record since a moment; the next one's, when there is none yet."""
+        found = self._rows("SELECT seq FROM facts WHERE at >= ? ORDER BY at LIMIT 1", (moment(since),))
+        return cast(int, found[0][0]) if found else self.size()
+
+    def size(self) -> int:
+        """Return how many records the file holds; what the journal gathered meanwhile is not in it."""
+        return cast(int, self._rows("SELECT coalesce(max(seq), -1) + 1 FROM records")[0][0])
 
     def prove(self, seq: int) -> Proof:
         """Return the proof that a record is in the tree of the signed head."""
@@ -203,8 +220,8 @@ class LedgerReader:
 
 
 def _conditions(query: Query) -> tuple[list[str], list[object]]:
-    where = ["f.seq > ?"]
-    values: list[object] = [query.after]
+    where = ["f.seq > ?", "f.seq < ?"]
+    values: list[object] = [query.after, query.before]
     for name in _EQUAL:
         value = cast(str, getattr(query, name))
         if value:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bailiwick.errors import ConfigError
+from bailiwick.model.label import levels
 
 Setting = str | int | timedelta
 
@@ -68,6 +69,20 @@ def parse_truth(text: str) -> str:
     return text
 
 
+def parse_level(text: str) -> str:
+    """Return a level of labels, or ConfigError."""
+    if text not in levels:
+        raise ConfigError(f"`{text}` is not a level", remedy="write one of " + ", ".join(levels))
+    return text
+
+
+def parse_serving(text: str) -> str:
+    """Return `auto` or `never`, or ConfigError."""
+    if text not in ("auto", "never"):
+        raise ConfigError(f"`{text}` does not say whether to serve", remedy="write `auto` or `never`")
+    return text
+
+
 def parse_listening(text: str) -> str:
     """Return `auto` or `always`, or ConfigError."""
     if text not in ("auto", "always"):
@@ -112,6 +127,15 @@ keys: Mapping[str, Key] = {
     "api.origins": Key(str, "", "web origins, with commas, whose pages may call it; empty: none"),
     "api.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
     "api.tls_key": Key(str, "", "PEM private key of the certificate"),
+    "console.serve": Key(parse_serving, "auto", "auto: the console is served where the API is; never"),
+    "console.idle": Key(parse_duration, "30m", "a login ends after so long without a request"),
+    "console.login": Key(parse_duration, "10h", "a login ends after so long"),
+    "console.links": Key(parse_serving, "auto", "auto: one-time links for administrators on this machine; never"),
+    "clearance.viewer": Key(parse_level, "internal", "highest label whose values this role sees in the console"),
+    "clearance.approver": Key(parse_level, "confidential", "likewise"),
+    "clearance.auditor": Key(parse_level, "confidential", "likewise"),
+    "clearance.opener": Key(parse_level, "internal", "likewise"),
+    "clearance.administrator": Key(parse_level, "restricted", "likewise"),
     "http.host": Key(str, "127.0.0.1", "address that agents' HTTP clients connect to"),
     "http.port": Key(parse_port, "6434", "its port; 0 takes a free one; used when the policy has APIs"),
     "http.hosts": Key(str, "", "further names, with commas, by which clients may call it (`Host`)"),

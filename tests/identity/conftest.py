@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from identity_world import NODE, POLICY, ROWS, SECRET, World
+from identity_world import POLICY, ROWS, SECRET, World
 
 from tests.support.gateway import running_gateway
+from tests.support.issuer import running_issuer
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    modules = Path(sys.prefix) / "node" / "node_modules"
-    script = (Path(__file__).parent / "issuer.mjs").read_text()
-    copy = modules.parent / f"issuer-{os.getpid()}.mjs"  # where its imports are found
-    copy.write_text(script)
-    process = subprocess.Popen([str(NODE), str(copy)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        url = next(line.strip() for line in process.stdout if line.startswith("http://"))
+    with running_issuer() as url:
         yield url
-    finally:
-        process.kill()
-        process.wait(30)
-        copy.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -15,7 +13,6 @@ from urllib.request import Request, urlopen
 from tests.support.gateway import RunningGateway
 
 SECRET = "desk-secret-canary-0815-4711-abcdef"
-NODE = Path(sys.prefix) / "bin" / "node"
 POLICY = """
 bailiwick: 1
 mounts:

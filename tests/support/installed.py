@@ -48,7 +48,15 @@ def programs() -> dict[str, bool]:
     regress = (REGRESSION / "COPYRIGHT").exists() and 15 in installations()
     maria = Path("/usr/share/mysql/mysql_system_tables.sql").exists()
     maria = maria and any(shutil.which("mariadbd", path=path) for path in (None, "/usr/sbin"))
-    return {"sqlsmith": shutil.which("sqlsmith") is not None, "jdbc": java, "regress": regress, "mariadb": maria}
+    sqlsmith = shutil.which("sqlsmith") is not None
+    found = {"sqlsmith": sqlsmith, "jdbc": java, "regress": regress, "mariadb": maria}
+    return {**found, "chromium": bool(chromium())}
+
+
+def chromium() -> str:
+    """Return the path of a Chromium, empty when there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name)) is not None), "")
 
 
 @cache

@@ -1,0 +1,64 @@
+"""*Now*: what happens at the moment, each figure with the way to its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bailiwick.console.access import ROOT, Visit
+from bailiwick.console.figures import bars
+from bailiwick.console.parts import Parts
+from bailiwick.console.records import all_shown
+from bailiwick.control.web import Reply, Routes
+from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored
+
+_listed = 8
+
+
+class Now:
+    """The first page."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> Routes:
+        """Return who answers which path."""
+        doors = self._parts.doors
+        any_role = ("viewer", "approver", "auditor", "opener")
+        return {
+            ROOT: {"GET": doors.page(self._page, *any_role)},
+            f"{ROOT}/now/live": {"GET": doors.page(self._live, *any_role, shape="part")},
+        }
+
+    async def _page(self, visit: Visit) -> Reply:
+        return self._parts.doors.show(visit, "now.html", await self._values(visit))
+
+    async def _live(self, visit: Visit) -> Reply:
+        async def render() -> str:
+            return self._parts.doors.part(visit, "now_part.html", await self._values(visit))
+
+        return self._parts.live(visit, render)
+
+    async def _values(self, visit: Visit) -> Mapping[str, object]:
+        parts = self._parts
+        complete = await parts.counting.counted()
+        now, tally = parts.clock().replace(microsecond=0), parts.counting.tally
+        hour, day = bars(tally.per_minute(now, 60)), bars(tally.per_minute(now, 96, 15))
+        live = sorted(parts.sessions.registry, key=lambda each: each.active, reverse=True)
+        refused = await parts.read(_refused) if visit.login.has("auditor") else []
+        recent = tally.per_minute(now, 6)[:5]
+        return {
+            "now": now.replace(second=now.second // 10 * 10),  # so that a quiet page does not change each second
+            "complete": complete,
+            "hour": hour,
+            "day": day,
+            "a_minute": round(sum(sum(each.values()) for each in recent) / 5),
+            "alive": len(live),
+            "connections": sum(each.connections for each in live),
+            "sessions": live[:_listed],
+            "refused": all_shown(refused, visit.clearance),
+            "policy": parts.sessions.force.policy.version,
+        }
+
+
+def _refused(reader: LedgerReader) -> list[Stored]:
+    return reader.query(Query(decision="deny", limit=_listed))

@@ -1,0 +1,95 @@
+"""The console as a whole: composed when the gateway has a desk, served on the port of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import bailiwick
+from bailiwick.console import static_files
+from bailiwick.console.access import ROOT, Doors
+from bailiwick.console.counting import Counting
+from bailiwick.console.links import Links
+from bailiwick.console.logins import Logins
+from bailiwick.console.oidc import Oidc
+from bailiwick.console.pages.ledger import LedgerPages
+from bailiwick.console.pages.login import LoginPages
+from bailiwick.console.pages.now import Now
+from bailiwick.console.pages.sessions import SessionPages
+from bailiwick.console.parts import Parts
+from bailiwick.console.rendering import Renderer
+from bailiwick.control.front import Ground
+from bailiwick.control.web import Asked, Reply, Routes
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.config import policy_folder
+from bailiwick.gateway.desk import Answer
+from bailiwick.gateway.login_store import LoginStore
+from bailiwick.gateway.wire import Fields, Json
+from bailiwick.ledger.checkpoint import Signer
+from bailiwick.model.approval import Reviewer
+
+
+class Console:
+    """Pages for `ControlFront`."""
+
+    def __init__(self) -> None:
+        self._links: Links | None = None
+        self._ground: Ground | None = None
+        self._parts: Parts | None = None
+
+    def routes(self, ground: Ground) -> Routes:
+        """Compose the pages over what they stand on, and return who answers which path."""
+        running, config = ground.running, ground.running.config
+        if not config.console.serve:
+            return {}
+        self._ground = ground
+        clock = running.sessions.clock
+        logins = Logins(LoginStore(running.stores.state), running.stores.recorder, clock, config.console)
+        doors = Doors(logins, Renderer(bailiwick.__version__, config.environment), ground.url)
+        oidc = Oidc(ground.issuers, ground.environ, policy_folder(running.path), clock)
+        self._links = Links(clock) if config.console.links else None
+        counting = Counting(config.ledger_file, clock)
+        parts = Parts(doors, lambda: running.desk, config.ledger_file, clock, running.sessions, counting)
+        self._parts = parts
+        ledger = LedgerPages(parts, lambda origin: Signer(origin, running.keys.signing))
+        return {
+            **static_files.routes(),
+            **LoginPages(doors, oidc, self._links).routes(),
+            **Now(parts).routes(),
+            **SessionPages(parts).routes(),
+            **ledger.routes(),
+            ROOT + "/": {"GET": _first},
+            "/": {"GET": _first},
+        }
+
+    async def stop(self) -> None:
+        """End what is live."""
+        if self._parts is not None:
+            self._parts.streams.ended.set()
+            await self._parts.counting.stop()
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What can be asked of it at the desk."""
+        return {"console.link": self._link}
+
+    async def _link(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        fields.done()
+        if by.means != "local":
+            raise ConfigError(
+                "links are made on the gateway's own machine", remedy="run `bailiwick console link` there"
+            )
+        return {"url": self.link(by.name)}
+
+    def link(self, name: str) -> str:
+        """Return a new one-time link for who runs the gateway. Raises ConfigError when there can be none."""
+        ground = self._ground
+        if ground is None or not ground.url():
+            raise ConfigError("there is no console", remedy="start `bailiwick serve --console`, or set `api.port`")
+        if self._links is None:
+            raise ConfigError("one-time links are switched off", remedy="see `console.links` in gateway.yaml")
+        return f"{ground.here()}{ROOT}/login/link?token={self._links.make(name)}"
+
+
+async def _first(asked: Asked) -> Reply:
+    del asked
+    return Reply(303, headers=(("location", ROOT),))

@@ -1,0 +1,27 @@
+"""One issuer and one gateway for all tests of the console; they run in one process of pytest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from console_world import POLICY, ROWS, SECRET, SETTINGS, World
+
+from tests.support.gateway import running_gateway
+from tests.support.issuer import running_issuer
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    file = tmp_path_factory.mktemp("shop") / "shop.db"
+    with closing(sqlite3.connect(file)) as shop, shop:
+        shop.execute("CREATE TABLE orders (order_id INTEGER PRIMARY KEY, tenant_id INTEGER, region TEXT, note TEXT)")
+        shop.execute("CREATE TABLE customers (customer_id INTEGER PRIMARY KEY, name TEXT, ssn TEXT)")
+        shop.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", ROWS)
+    policy = POLICY.replace("file: shop.db", f"file: {file}")
+    with running_issuer() as issuer:
+        settings = SETTINGS.format(issuer=issuer)
+        with running_gateway(policy, {"CONSOLE_SECRET": SECRET}, settings) as gateway:
+            yield World(issuer, gateway)

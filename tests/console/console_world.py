@@ -1,0 +1,175 @@
+"""A real gateway with a console, a real issuer, and browsers that are no more than cookies and redirects."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from html import unescape
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from tests.support.gateway import RunningGateway
+
+SECRET = "console-secret-canary-4711"
+POLICY = """
+bailiwick: 1
+mounts:
+  shop:
+    kind: sql
+    engine: sqlite
+    file: shop.db
+    resources:
+      orders: {table: orders, key: order_id, tenant: tenant_id, labels: {note: confidential}}
+      customers: {table: customers, key: customer_id, labels: {ssn: restricted}}
+roles:
+  support:
+    grants:
+      - {allow: orders:read, reason: answers for its region, fields: [order_id, tenant_id, region, note]}
+      - {allow: customers:read, reason: addresses people, fields: [customer_id, name]}
+agents:
+  desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support]}
+  idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
+tasks:
+  look: {agents: [desk-bot], users: {groups: [support]}}
+"""
+SETTINGS = """
+api: {{port: 0}}
+issuers:
+  login:
+    issuer: "{issuer}"
+    audience: bailiwick
+    client_id: console
+    secret: "${{CONSOLE_SECRET}}"
+    roles: {{auditor: [sales], approver: [finance], administrator: [platform], viewer: [onlookers]}}
+"""
+ROWS = ((1, 4, "EU", "canary-eu-four"), (2, 4, "US", "canary-us-four"), (3, 5, "EU", "canary-eu-five"))
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a server answered."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    cookies: tuple[str, ...]
+    text: str
+
+    @property
+    def token(self) -> str:
+        """The token that the page's forms carry."""
+        found = re.search(r'name="csrf" value="([^"]+)"', self.text)
+        return "" if found is None else found[1]
+
+
+@dataclass
+class Browser:
+    """Cookies by host and port, and where it is."""
+
+    base: str
+    jar: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+
+    def once(
+        self,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "",
+    ) -> Page:
+        """Send one request, and follow nothing. A form is sent as a page of this place would send it."""
+        whole = urljoin(self.base + "/", url)
+        parts = urlsplit(whole)
+        mine = self.jar.setdefault(parts.netloc, {})
+        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in mine.items())} if mine else {}
+        body = None
+        if form is not None:
+            body = urlencode(form)
+            sent |= {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Origin": f"{parts.scheme}://{parts.netloc}",
+            }
+        sent = {name: value for name, value in (sent | dict(headers or {})).items() if value}
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method or ("GET" if body is None else "POST"), target, body, sent)
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+        cookies = tuple(value for name, value in answer.getheaders() if name.lower() == "set-cookie")
+        connection.close()
+        for each in cookies:
+            name, _, value = each.partition(";")[0].partition("=")
+            if value and "Max-Age=0" not in each:
+                mine[name] = value
+            else:
+                mine.pop(name, None)
+        return Page(whole, answer.status, {name.lower(): value for name, value in answer.getheaders()}, cookies, text)
+
+    def go(self, url: str, form: Mapping[str, str] | None = None, stop: str = "") -> Page:
+        """Send a request and follow where it leads; `stop`: not to what has this in its address."""
+        page = self.once(url, form)
+        for _ in range(12):
+            if page.status not in (301, 302, 303):
+                return page
+            place = urljoin(page.url, page.headers["location"])
+            if stop and stop in place:
+                return replace(page, url=place)
+            page = self.once(place)
+        raise AssertionError("it leads nowhere")
+
+    def log_in(self, name: str, to: str = "/console", more: str = "", stop: str = "") -> Page:
+        """Log in at the issuer as somebody, and return the page that this leads to."""
+        page = self.go(f"/console/login/oidc/login?to={to}{more}", stop=stop)
+        while "/interaction/" in page.url:
+            action = re.search(r'action="([^"]+)"', page.text)
+            prompt = re.search(r'name="prompt" value="([^"]+)"', page.text)
+            assert action is not None
+            assert prompt is not None
+            form = {"prompt": prompt[1]}
+            if prompt[1] == "login":
+                form |= {"login": name, "password": "x"}
+            page = self.go(unescape(action[1]), form, stop)
+        return page
+
+
+@dataclass(frozen=True)
+class World:
+    """The issuer and the gateway."""
+
+    issuer: str
+    gateway: RunningGateway
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.api_port}"
+
+    def link(self) -> str:
+        return str(self.gateway.admin.ask("console.link", {})["url"])
+
+    def browser(self, name: str = "") -> Browser:
+        """Return a browser, in which somebody is logged in if a name is given; `root` by a link."""
+        browser = Browser(self.base)
+        if name == "root":
+            link = self.link()
+            page = browser.go("/console/login/link", {"token": link.rpartition("=")[2]})
+            assert page.status == 200, page.text
+        elif name:
+            page = browser.log_in(name)
+            assert page.status == 200, page.text
+        return browser
+
+    def query(self, token: str, sql: str) -> str:
+        """Have an agent ask the shop, and return what it is told."""
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        params = {"name": "query", "arguments": {"mount": "shop", "sql": sql}}
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.mcp_port, timeout=60)
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+        }
+        connection.request("POST", "/mcp", json.dumps({**message, "params": params}), headers)
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
