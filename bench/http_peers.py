@@ -21,7 +21,7 @@ import uvicorn  # noqa: E402  # the path is set above
 import uvloop  # noqa: E402  # the path is set above
 from mcp_peers import environment  # noqa: E402  # the path is set above
 
-from bailiwick.mounts.http_client import HttpClient, Origin  # noqa: E402  # the path is set above
+from bailiwick.gateway.http_client import HttpClient, Origin  # noqa: E402  # the path is set above
 
 ITEM = {
     "id": 5,

@@ -65,6 +65,7 @@ _opening = (
     Field("mounts", "texts", "the mounts it is for"),
 )
 _why = (Field("reason", "text", "why; not told to agents", needed=True),)
+_channel = (Field("channel", "text", "through this one alone"),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
     *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
@@ -100,6 +101,8 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/agents/*/resume", "administrator", "Let an agent go on", "agent.resume", "agent"),
     Operation("POST", "/mounts/*/close", "administrator", "Close a mount at once", "mount.close", "mount", _why),
     Operation("POST", "/mounts/*/open", "administrator", "Open a mount again", "mount.open", "mount"),
+    Operation("GET", "/notices", "administrator", "What people were told lately", "notify.list"),
+    Operation("POST", "/notices/test", "administrator", "Send a test to people", "notify.test", fields=_channel),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
     Operation("GET", "/approvals", "approver", "What waits for people", "approval.list", fields=_approvals),
     Operation(

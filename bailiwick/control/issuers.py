@@ -24,12 +24,12 @@ from bailiwick.control.jose import (
     unverified_issuer,
     verified,
 )
+from bailiwick.gateway.http_client import HttpClient, HttpError, address_of
 from bailiwick.gateway.identity import Issuer, Role, is_safe
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.tokens import Rejected
 from bailiwick.model.session import Claim, User
 from bailiwick.model.value import Scalar
-from bailiwick.mounts.http_client import HttpClient, HttpError, address_of
 
 _fresh = timedelta(hours=1)
 _usable = timedelta(hours=24)

@@ -9,7 +9,7 @@ import orjson
 
 from bailiwick.demo.agent import Outcome
 from bailiwick.demo.steps import Cell, Cut, Done, Refused, Rows, Step
-from bailiwick.mounts.http_client import HttpClient, Origin
+from bailiwick.gateway.http_client import HttpClient, Origin
 
 Json = object
 

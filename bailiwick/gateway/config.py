@@ -16,11 +16,16 @@ from typing import Literal, cast
 import yaml
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles, sections
+from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles
+from bailiwick.gateway.identity import sections as identity_sections
+from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
 from bailiwick.gateway.settings import Setting, keys, variable
 from bailiwick.model.label import Level
 
 _console_port = 6435
+
+sections = (*identity_sections, SECTION)
+"""Keys that map names to settings; modules of their own read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class GatewayConfig:
     clients: Mapping[str, Client]
     http: WebListener
     console: ConsoleSettings
+    notify: Mapping[str, Channel]
+    """The ways to tell people, by name."""
     sessions: SessionMaxima
     limits: Ceilings
     local_approvers: bool = True
@@ -142,16 +149,17 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     base = policy_folder(policy)
     path = file or base / "gateway.yaml"
     texts: dict[str, tuple[str, str]] = {}
-    identity = Identity()
+    identity, channels = Identity(), dict[str, Channel]()
     if path.is_file():
         root = _root(path)
         if root is not None:
             texts.update(_from_mapping(path, root, ""))
             identity = read_identity(path, root)
+            channels.update(read_channels(path, root))
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
     texts.update(_from_environment(environ))
-    return _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity)
+    return _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
 
 
 def _root(path: Path) -> yaml.Node | None:
@@ -178,7 +186,7 @@ def _from_mapping(path: Path, node: yaml.Node, prefix: str) -> Iterator[tuple[st
             raise ConfigError(f"{where}: `{name}` is given twice", remedy="remove one of them")
         seen.add(name)
         if name in sections:
-            continue  # `gateway.identity` reads them
+            continue
         if any(key.startswith(name + ".") for key in keys):
             yield from _from_mapping(path, value_node, name + ".")
         elif name not in keys:
@@ -212,7 +220,9 @@ def _value(name: str, given: tuple[str, str] | None) -> Setting:
         raise ConfigError(f"{place}: `{name}`: {error.message}", remedy=error.remedy) from None
 
 
-def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> GatewayConfig:
+def _build(
+    base: Path, values: Mapping[str, Setting], identity: Identity, channels: Mapping[str, Channel]
+) -> GatewayConfig:
     def text(name: str) -> str:
         return cast("str", values[name])
 
@@ -262,6 +272,7 @@ def _build(base: Path, values: Mapping[str, Setting], identity: Identity) -> Gat
             span("console.login"),
             {role: cast("Level", text(f"clearance.{role}")) for role in roles},
         ),
+        notify=channels,
         sessions=SessionMaxima(span("sessions.default_ttl"), span("sessions.max_ttl"), count("sessions.max_open")),
         limits=Ceilings(
             count("limits.connections"),

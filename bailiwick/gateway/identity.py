@@ -5,10 +5,9 @@ Secrets are references, which only the front of the API resolves.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -17,6 +16,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.sections import Keys as _Keys
+from bailiwick.gateway.sections import Plain
+from bailiwick.gateway.sections import place as _place
+from bailiwick.gateway.sections import plain as _plain
 from bailiwick.model.policy import SecretRef
 
 sections = ("issuers", "clients")
@@ -33,7 +36,6 @@ asymmetric: tuple[str, ...] = (
 _default = ("RS256", "PS256", "ES256", "Ed25519", "EdDSA")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _CLAIM = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-Plain = str | list["Plain"] | dict[str, "Plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,43 +129,6 @@ def read_identity(path: Path, root: yaml.Node) -> Identity:
     if len(set(urls)) < len(urls):
         raise ConfigError("an issuer stands twice in `issuers`", remedy="remove one of them")
     return Identity(issuers, {name: _client(name, given) for name, given in found.get("clients", {}).items()})
-
-
-class _Keys:
-    """The keys of one issuer or client."""
-
-    def __init__(self, what: str, given: Plain, known: Sequence[str]) -> None:
-        if not isinstance(given, dict):
-            raise ConfigError(f"`{what}` is not a mapping", remedy="its keys are " + ", ".join(known))
-        for key in given:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1, 0.5)
-                remedy = f"did you mean `{close[0]}`?" if close else "its keys are " + ", ".join(known)
-                raise ConfigError(f"`{what}` has an unknown key `{key[:100]}`", remedy=remedy)
-        self.what = what
-        self._given = given
-
-    def text(self, key: str) -> str | None:
-        """Return a text, None when there is none."""
-        found = self._given.get(key)
-        if found is None or (isinstance(found, str) and found):
-            return found
-        raise ConfigError(f"`{self.what}.{key}` is not a text")
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts; one text is a list of one."""
-        found = self._given.get(key, [])
-        listed = found if isinstance(found, list) else [found]
-        if not all(isinstance(each, str) and each for each in listed):
-            raise ConfigError(f"`{self.what}.{key}` is not a list of texts")
-        return tuple(cast("list[str]", listed))
-
-    def mapping(self, key: str) -> dict[str, Plain]:
-        """Return a mapping, empty when there is none."""
-        found = self._given.get(key, {})
-        if not isinstance(found, dict):
-            raise ConfigError(f"`{self.what}.{key}` is not a mapping")
-        return found
 
 
 def _issuer(name: str, given: Plain) -> Issuer:
@@ -262,22 +227,3 @@ def _groups(what: str, given: Plain) -> frozenset[str]:
     if not all(isinstance(each, str) and each for each in listed):
         raise ConfigError(f"`{what}.roles` maps roles to lists of groups")
     return frozenset(cast("list[str]", listed))
-
-
-def _plain(path: Path, node: yaml.Node) -> Plain:
-    """Return a node as texts, lists and mappings; nothing is coerced."""
-    if isinstance(node, yaml.ScalarNode):
-        return "" if node.tag == "tag:yaml.org,2002:null" else cast("str", node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(path, each) for each in cast("list[yaml.Node]", node.value)]
-    found: dict[str, Plain] = {}
-    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-        name = str(key.value)
-        if name in found:
-            raise ConfigError(f"{_place(path, key)}: `{name[:100]}` is given twice", remedy="remove one of them")
-        found[name] = _plain(path, value)
-    return found
-
-
-def _place(path: Path, node: yaml.Node) -> str:
-    return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

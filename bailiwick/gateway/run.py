@@ -18,19 +18,24 @@ import bailiwick
 from bailiwick.gateway.admin import AdminServer
 from bailiwick.gateway.approval_desk import ApprovalDesk
 from bailiwick.gateway.backends import Lookups, read_catalogue
-from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.config import GatewayConfig, policy_folder
 from bailiwick.gateway.desk import Answer, Desk
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
 from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.notice_desk import noticing
+from bailiwick.gateway.notice_sending import sender_of
+from bailiwick.gateway.notice_store import Outbox
+from bailiwick.gateway.notices import Notices, Way
 from bailiwick.gateway.opening import Opener
 from bailiwick.gateway.ready import Ready, make_ready
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
+from bailiwick.gateway.suspending import suspension_notice
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.gateway.underway import Underway
@@ -110,7 +115,15 @@ class Stores:
 class Running:
     """A gateway that runs: made by `start`, ended by `stop`."""
 
-    def __init__(self, path: Path, config: GatewayConfig, stores: Stores, keys: Keys, ready: Ready) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: GatewayConfig,
+        stores: Stores,
+        keys: Keys,
+        ready: Ready,
+        ways: Sequence[Way] = (),
+    ) -> None:
         self.path = path
         self.config = config
         self.ready = ready
@@ -125,6 +138,8 @@ class Running:
         self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
+        self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
+        self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
         """Who answers those who run it; there is one once it has started."""
@@ -139,6 +154,7 @@ class Running:
         await recorder.keep(recorder.make(fact))
         await self.sessions.start()
         await self.gateway.approvals.start()
+        await self.notices.start()
 
         async def prepare() -> Ready:
             ready = await make_ready(self.path, environ, read_catalogue)
@@ -154,6 +170,7 @@ class Running:
                 _log.info("%s clients connect to %s:%d", front.name, *front.address)
         more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
         more |= self.approval_desk.answers()
+        more |= noticing(self.notices)
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
@@ -176,6 +193,7 @@ class Running:
             await front.stop()
         await self.gateway.approvals.stop()
         await self.sessions.stop()
+        await self.notices.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
 
@@ -192,6 +210,10 @@ class Running:
                 host, port = front.address
                 found[front.name] = {"host": host, "port": port, **({"url": url} if url else {})}
         return found
+
+    def _console(self) -> str:
+        """Return the URL that links for people begin with; empty without an API."""
+        return str(self._places().get("api", {}).get("url", ""))
 
     def _install(self, ready: Ready) -> None:
         """Put a policy in force everywhere, in one turn of the event loop."""
@@ -216,6 +238,8 @@ async def running(
     Raises before anything listens: PolicyError, ConfigError, BackendError, LedgerError.
     """
     ready = await make_ready(path, environ, read_catalogue)
+    base = policy_folder(path)
+    ways = [Way(each, sender_of(each, environ, base)) for each in config.notify.values()]
     make_data_dir(config.data_dir)
     keys = load_keys(config.data_dir)
     store = open_store(config.ledger_file, keys.signing)
@@ -226,7 +250,7 @@ async def running(
         state = await open_state(config.state_file)
         try:
             stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway)
-            gateway = Running(path, config, stores, keys, ready)
+            gateway = Running(path, config, stores, keys, ready, ways)
             try:
                 await gateway.start(environ, fronts)
                 yield gateway

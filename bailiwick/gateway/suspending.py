@@ -8,6 +8,7 @@ from bailiwick.errors import SessionError
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.notice import Notice
 from bailiwick.model.suspension import Suspension, SuspensionKind
 
 Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
@@ -64,6 +65,15 @@ def suspension_told(suspension: Suspension) -> dict[str, Json]:
         "by": suspension.by,
         "at": suspension.at.isoformat(timespec="seconds"),
     }
+
+
+def suspension_notice(suspension: Suspension, *, made: bool) -> Notice:
+    """Return what people are told of a suspension that was made, or lifted."""
+    what = "everything" if suspension.kind == "everything" else f"{suspension.kind} {suspension.name}"
+    done = ("closed" if made else "open again") if suspension.kind == "mount" else "suspended" if made else "goes on"
+    lines = (f"reason: {suspension.reason}", f"suspended by {suspension.by}")
+    verb = "" if done == "goes on" else "is "
+    return Notice("suspension", suspension.name or "everything", f"{what} {verb}{done}", lines, "/console")
 
 
 async def _known(sessions: Sessions, kind: SuspensionKind, name: str) -> None:

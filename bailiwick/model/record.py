@@ -39,6 +39,7 @@ RecordKind = Literal[
     "logout",
     "console.action",
     "console.refused",
+    "notice.failed",
     "policy.loaded",
     "policy.refused",
     "gateway.started",

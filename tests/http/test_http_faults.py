@@ -19,13 +19,13 @@ from typing import NoReturn, cast
 import pytest
 
 from bailiwick.gateway.config import load_config
+from bailiwick.gateway.http_client import HttpClient, Origin
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Running, running
 from bailiwick.model.session import User
 from bailiwick.mounts.http import asgi, exchange, requests
 from bailiwick.mounts.http.front import HttpFront
-from bailiwick.mounts.http_client import HttpClient, Origin
 from tests.http.conftest import API, POLICY, SECRET, listens
 from tests.support.gateway import prepare_gateway
 from tests.support.postgres import free_port

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bailiwick.decide.results import View, count, show
+from bailiwick.gateway.http_client import Answer
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
 from bailiwick.model.decision import Denial, DenialCode
-from bailiwick.mounts.http_client import Answer
 from bailiwick.mounts.mcp.message import Json, read_faithfully, write
 
 _PASSED = frozenset(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.decide.limits import exceeded
+from bailiwick.gateway.http_client import Answer
 from bailiwick.gateway.moments import utc_now
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
@@ -17,7 +18,6 @@ from bailiwick.mounts.http.apis import Mounted
 from bailiwick.mounts.http.arguments import Outgoing
 from bailiwick.mounts.http.stream import Send, Sieve, WithheldError, pass_on
 from bailiwick.mounts.http.upstream import ApiError, TooLongError, beginning, whole
-from bailiwick.mounts.http_client import Answer
 from bailiwick.mounts.tool_path import Done
 
 longest_looked_at = 32 * 1024 * 1024

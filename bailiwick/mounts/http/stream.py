@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from bailiwick.gateway.http_client import Answer, HttpError
 from bailiwick.mounts.http.answers import Headers, Shown
 from bailiwick.mounts.http.upstream import ApiError, TooLongError
-from bailiwick.mounts.http_client import Answer, HttpError
 
 Send = Callable[[dict[str, object]], Awaitable[None]]
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.http_client import Answer, HttpClient, HttpError, address_of
 from bailiwick.gateway.ready import ApiSecrets
 from bailiwick.model.http import HttpMount
 from bailiwick.mounts.http.addresses import AddressError, Finder
 from bailiwick.mounts.http.arguments import Outgoing
 from bailiwick.mounts.http.credentials import CredentialError, Injector, injector_of
-from bailiwick.mounts.http_client import Answer, HttpClient, HttpError, address_of
 
 _longest_answer_of_token = 64 * 1024
 _least_secret = 8

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from typing import cast
 
-from bailiwick.mounts.http_client import Answer, HttpClient, HttpError, address_of
+from bailiwick.gateway.http_client import Answer, HttpClient, HttpError, address_of
 from bailiwick.mounts.mcp.era import headers_of
 from bailiwick.mounts.mcp.message import METHOD_NOT_FOUND, Json, write
 from bailiwick.mounts.mcp.relay import Hears, refusal

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.mounts.http_client import Address, Answer, HttpClient, HttpError, Origin, address_of
+from bailiwick.gateway.http_client import Address, Answer, HttpClient, HttpError, Origin, address_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
