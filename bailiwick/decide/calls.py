@@ -181,23 +181,41 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
         if name not in properties and _is_needed(tool, name):
             return None  # it is about other routes or fields: this one would be left without its condition
         if isinstance(matcher, Equal):
-            value = as_json(_resolved(matcher.operand, asking.resolve), properties.get(name))
+            value = as_json(_resolved(matcher.operand, asking.resolve), _each_of(tool, properties.get(name)))
             if value is None:
                 return None
+            value = value if _each_of(tool, properties.get(name)) is properties.get(name) else [value]
             if name not in found or (found[name] is None and _is_below(tool, name)):
                 if name not in found and name not in properties:
                     return None
                 found[name] = value
             if found[name] == value and type(found[name]) is type(value):
                 continue
-        if holds_of_argument(matcher, found.get(name), asking.resolve, asking.now) is not True:
+        if _holds(asking, tool, matcher, name, found) is not True:
             return None
     for name, value in found.items():
         if name not in grant.args and not (value is None and _is_below(tool, name)):
             rest = grant.args.get(EVERY_ARGUMENT)
-            if rest is None or holds_of_argument(rest, value, asking.resolve, asking.now) is not True:
+            if rest is None or _holds(asking, tool, rest, name, found) is not True:
                 return None
     return found
+
+
+def _each_of(tool: ToolScope, schema: object) -> object:
+    """Return the schema of each value of a parameter of a route that may stand several times; else the schema."""
+    if tool.tool.kind != "route" or not isinstance(schema, dict):
+        return schema
+    found = cast("dict[str, object]", schema)
+    return found.get("items", found)
+
+
+def _holds(asking: Asking, tool: ToolScope, matcher: Matcher, name: str, given: Arguments) -> bool | None:
+    """Return whether an argument matches. Of several values: all of them, none of them (False), or unknown."""
+    value, schema = given.get(name), accepted_properties(tool.locked.definition).get(name)
+    if _each_of(tool, schema) is schema or not isinstance(value, list):
+        return holds_of_argument(matcher, value, asking.resolve, asking.now)
+    every = {holds_of_argument(matcher, each, asking.resolve, asking.now) for each in cast("list[object]", value)}
+    return every.pop() if len(every) == 1 else None
 
 
 def is_below(name: str) -> bool:
@@ -281,8 +299,7 @@ def _nested(arguments: Arguments) -> Arguments:
 def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:
     """Return whether a deny concerns the call: it does unless it is known not to."""
     matched = all_of(
-        not _is_elsewhere(tool, name, arguments)
-        and holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
+        not _is_elsewhere(tool, name, arguments) and _holds(asking, tool, matcher, name, arguments)
         for name, matcher in deny.args.items()
         if name != EVERY_ARGUMENT
     )
@@ -324,9 +341,9 @@ def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments
             yield name
         elif isinstance(matcher, Equal):
             value = as_json(_resolved(matcher.operand, asking.resolve))
-            if value is None or (name in given and given[name] != value):
+            if value is None or (name in given and given[name] not in (value, [value])):
                 yield name
-        elif holds_of_argument(matcher, given.get(name), asking.resolve, asking.now) is not True:
+        elif _holds(asking, tool, matcher, name, given) is not True:
             yield name
 
 

@@ -11,7 +11,20 @@ from typing import TypeVar
 from bailiwick.match.routes import template_problem, variables_of
 from bailiwick.model.http import Credential, CredentialKind, HttpMount, credential_kinds
 from bailiwick.model.policy import SecretRef
-from bailiwick.model.route import BodyKind, JsonType, Method, Plain, Route, json_types, methods, plain_types
+from bailiwick.model.route import (
+    BodyKind,
+    JsonType,
+    Method,
+    PartType,
+    Plain,
+    Route,
+    Several,
+    json_types,
+    methods,
+    part_types,
+    plain_types,
+    several_types,
+)
 from bailiwick.model.tool import Tool
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import block, choice, required, several, text
@@ -22,7 +35,7 @@ from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import secret_text, web_url
 
 http_keys = ("kind", "url", "credential", "networks", "routes", "graphql", "resources", "limits")
-route_keys = (*tool_keys, "path", "query", "headers", "body", "form")
+route_keys = (*tool_keys, "path", "query", "headers", "body", "form", "multipart")
 credential_keys: Mapping[CredentialKind, tuple[str, ...]] = {
     "header": (),
     "query": (),
@@ -36,6 +49,8 @@ _SECRET = frozenset({"password", "client_secret", "secret_key", "session_token"}
 _KINDS: Mapping[str, CredentialKind] = {each: each for each in credential_kinds}
 _METHODS: Mapping[str, Method] = {each: each for each in methods}
 _PLAIN: Mapping[str, Plain] = {each: each for each in plain_types}
+_SEVERAL: Mapping[str, Several] = {each: each for each in several_types}
+_PARTS: Mapping[str, PartType] = {each: each for each in part_types}
 _JSON: Mapping[str, JsonType] = {each: each for each in json_types}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9_.~$@:\[\]-]{1,128}")
@@ -46,7 +61,7 @@ _OWN_HEADERS = re.compile(
     r"|x-original-.*|x-real-ip|x-rewrite-url|x-amz-.*|bailiwick-.*",
 )
 """Headers that are the gateway's, or that change what a request is: none of them is an argument."""
-Kind = TypeVar("Kind", Plain, JsonType)
+Kind = TypeVar("Kind", Plain, Several, PartType, JsonType)
 
 
 def header_is_ours(name: str) -> bool:
@@ -163,11 +178,12 @@ def _route(report: Report, entry: Entry) -> Route | None:
         return None
     found = entry.value if isinstance(entry.value, Block) else Block(entry.position, {})
     body, kind = _body(report, found, entry.key, known)
+    asked = found.get("query")
     return Route(
         method=known,
         path=path,
         variables=_variables(report, found.get("path"), entry.key, path),
-        query=_named(report, found.get("query"), entry.key, _NAME),
+        query=_typed(report, asked, entry.key, _NAME, _SEVERAL) if asked else {},
         headers=_headers(report, found.get("headers"), entry.key),
         body=body,
         kind=kind,
@@ -192,23 +208,26 @@ def _headers(report: Report, entry: Entry | None, route: str) -> dict[str, Plain
     return found
 
 
-def _body(report: Report, found: Block, route: str, method: Method) -> tuple[dict[str, JsonType], BodyKind]:
-    json, form = found.get("body"), found.get("form")
-    either = json or form
-    if json and form:
-        report.error(form.position, "misplaced_key", f"{quoted(route)} has `body` and `form`", "a body is one of them")
+def _body(report: Report, found: Block, route: str, method: Method) -> tuple[dict[str, JsonType | PartType], BodyKind]:
+    json, form, parts = found.get("body"), found.get("form"), found.get("multipart")
+    given = [each for each in (json, form, parts) if each]
+    either = given[0] if given else None
+    for other in given[1:]:
+        message = f"{quoted(route)} has `{given[0].key}` and `{other.key}`"
+        report.error(other.position, "misplaced_key", message, "a body is one of them")
     if either is None:
         return {}, "none"
     if method in ("GET", "HEAD"):
         report.error(either.position, "misplaced_key", f"{quoted(route)} has no body", f"remove `{either.key}`")
         return {}, "none"
-    if form:
-        plain = _named(report, form, route, _NAME)
-        return {**plain}, "form"
+    if either is form:
+        return {**_typed(report, either, route, _NAME, _SEVERAL)}, "form"
+    if either is parts:
+        return {**_typed(report, either, route, _NAME, _PARTS)}, "multipart"
     if isinstance(either.value, Leaf):
         whole = choice(report, either.value, f"`body` of {quoted(route)}", _JSON)
         return ({"": whole} if whole else {}), "json"
-    return _typed(report, either, route, _KEY, _JSON), "json"
+    return {**_typed(report, either, route, _KEY, _JSON)}, "json"
 
 
 def _named(report: Report, entry: Entry | None, route: str, shape: re.Pattern[str]) -> dict[str, Plain]:

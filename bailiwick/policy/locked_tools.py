@@ -10,6 +10,7 @@ from typing import cast
 from bailiwick.match.uris import variables
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock
+from bailiwick.model.route import listed_types
 from bailiwick.model.tool import LockedTool, Tool, keyed
 from bailiwick.policy.document import Entry
 from bailiwick.policy.expect import block, required, text
@@ -57,11 +58,18 @@ def locked_route(tool: Tool) -> LockedTool:
     """Return a route as the policy maps it, ready to be accepted: what a request of it may carry."""
     route = tool.route
     given = {} if route is None else route.arguments
-    properties = {name: {} if type_ == "any" else {"type": type_} for name, type_ in given.items()}
+    properties = {name: _schema_of(type_) for name, type_ in given.items()}
     needed = [name for name in properties if name.startswith("path.")]
     schema: dict[str, object] = {"properties": properties, "required": needed}
     more = {} if route is None or route.kind == "none" else {"mimeType": route.kind}
     return locked_tool(tool.key, {**more, "inputSchema": schema})
+
+
+def _schema_of(type_: str) -> dict[str, object]:
+    for several, each in listed_types.items():
+        if several == type_:
+            return {"type": "array", "items": {"type": each}}
+    return {} if type_ == "any" else {"type": type_}
 
 
 def locked_routes(mount: HttpMount) -> dict[str, LockedTool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bailiwick.model.route import Plain, json_types, plain_types
+from bailiwick.model.route import PartType, json_types, part_types, plain_types, several_types
 from bailiwick.model.tool import effects
 from bailiwick.policy.http import credential_keys
 from bailiwick.policy.mcp import document_keys, prompt_keys
@@ -141,14 +141,17 @@ def _route(tool: dict[str, object]) -> dict[str, object]:
     return {
         **tool,
         "path": _typed("Variable of its path to type; those not named are text.", plain_types),
-        "query": _typed("Parameter of its query to type.", plain_types),
+        "query": _typed(
+            "Parameter of its query to type; `strings` and their like may stand several times.", several_types
+        ),
         "headers": _typed("Header to type.", plain_types),
         "body": body,
-        "form": _typed("Field of its form to type.", plain_types),
+        "form": _typed("Field of its form to type.", several_types),
+        "multipart": _typed("Part of its body to type; `file` is a file.", part_types),
     }
 
 
-def _typed(description: str, types: tuple[Plain, ...]) -> dict[str, object]:
+def _typed(description: str, types: tuple[PartType, ...]) -> dict[str, object]:
     named = {"type": "object", "additionalProperties": {"enum": list(types)}}
     return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}, named], "description": description}
 

@@ -44,6 +44,8 @@ mounts:
         fixed: {body.by.tenant: $tenant}
       POST /forms: {action: notes:create, form: {text: string, count: integer}}
       GET /files/{+path}: {action: files:read}
+      GET /search: {action: search:read, query: {tag: strings, id: integers, page: integer}}
+      POST /uploads: {action: uploads:create, multipart: {note: string, tag: strings, count: integer, photo: file}}
       GET /names/{name}: {action: names:read}
       GET /echo-credential/{how}: {action: tests:read}
       GET /redirect/{where}: {action: tests:read}
@@ -104,6 +106,17 @@ roles:
       - {allow: notes:create, reason: notes, args: {body.text: any, body.count: {max: 9}}}
       - {allow: files:read, reason: manuals, args: {path.path: {prefix: manuals/}}}
       - {allow: names:read, reason: tests, args: {path.name: any}}
+      - {allow: search:read, reason: tests, args: {query.tag: [red, blue], query.id: {max: 9}}}
+      - {deny: search:read, reason: tests, args: {query.id: 7}}
+      - allow: uploads:create
+        reason: pictures of what is broken
+        args:
+          body.note: any
+          body.tag: {prefix: t}
+          body.photo.type: [image/png, image/jpeg]
+          body.photo.size: {max: 20000}
+          body.photo.name: {glob: "*.png"}
+      - {allow: uploads:create, reason: words alone, args: {body.note: any, body.count: any}}
       - {allow: tests:read, reason: tests, args: any, limits: {bytes: 1000000}}
       - {allow: basic_user:read, reason: tests}
       - {allow: keyed_user:read, reason: tests, args: any}

@@ -42,6 +42,13 @@ paths:
   /invoices/{id}/remove: {post: {summary: x}}
   /bad/{x}{y}: {get: {summary: x}}
   /upload: {post: {requestBody: {content: {multipart/form-data: {}}}}}
+  /photos: {post: {requestBody: {content: {multipart/form-data: {schema: {properties: {
+    file: {type: string, format: binary}, tags: {type: array, items: {type: string}}, n: {type: integer}}}}}}}}
+  /search:
+    get:
+      parameters:
+        - {name: ids, in: query, schema: {type: array, items: {type: integer}}}
+        - {name: comma, in: query, explode: false, schema: {type: array, items: {type: integer}}}
   "/odd\\nGET /secret": {get: {summary: "x: {action: all:read}"}}
 """
 
@@ -63,6 +70,8 @@ def test_every_operation_is_a_route_with_a_guessed_action() -> None:
         "POST /invoices/{id}/refund": Action("invoices", "refund"),
         "POST /invoices/{id}/remove": Action("invoices", "delete"),
         "POST /upload": Action("upload", "create"),
+        "POST /photos": Action("photos", "create"),
+        "GET /search": Action("search", "read"),
     }
     assert mount.routes["POST /invoices/{id}/refund"].effects == {"money"}
     assert loaded.policy.roles == {}
@@ -81,6 +90,11 @@ def test_what_a_request_may_carry_is_named_with_its_type() -> None:
     assert one.arguments == {"query.page": "integer", "header.x-trace": "string"}
     assert refund.body["who.id"] == "integer"
     assert refund.body["note"] == "any"
+    photos, search = routes["POST /photos"].route, routes["GET /search"].route
+    assert photos is not None
+    assert search is not None
+    assert photos.body == {"file": "file", "tags": "strings", "n": "integer"}
+    assert search.query == {"ids": "integers", "comma": "string"}
     assert post.arguments == {"query.page": "integer", "body": "any"}
 
 

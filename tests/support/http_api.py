@@ -51,7 +51,13 @@ class Api:
         path = cast("bytes", scope["raw_path"]).decode()
         headers = {key.decode(): value.decode() for key, value in cast("list[tuple[bytes, bytes]]", scope["headers"])}
         query = cast("bytes", scope["query_string"]).decode()
-        told = {"method": scope["method"], "path": path, "query": query, "headers": headers, "body": body.decode()}
+        told = {
+            "method": scope["method"],
+            "path": path,
+            "query": query,
+            "headers": headers,
+            "body": body.decode("utf-8", "replace"),
+        }
         with self._log.open("a") as log:
             log.write(json.dumps(told) + "\n")
         await self._answered(str(scope["method"]), path, query, headers, body, send)
@@ -77,6 +83,10 @@ class Api:
                 await send({"type": "http.response.body", "body": b""})
             case "POST", ["v2", "forms"]:
                 await _json(send, dict(parse_qsl(body.decode())))
+            case "POST", ["v2", "uploads"]:
+                await _json(send, {"received": len(body), "type": headers.get("content-type")}, 201)
+            case "GET", ["v2", "search"]:
+                await _json(send, {"query": query})
             case "GET", ["v2", "files", *rest]:
                 await _json(send, {"path": rest})
             case "GET", ["v2", "echo-credential", how]:

@@ -10,9 +10,9 @@ from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.http.answers import Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
-from bailiwick.mounts.http.envelope import Fault, Head, largest_body, read_head
+from bailiwick.mounts.http.envelope import Fault, Head, largest_body, largest_upload, read_head
 from bailiwick.mounts.http.exchange import STREAMED
-from bailiwick.mounts.http.requests import BROKEN, Posted
+from bailiwick.mounts.http.requests import BROKEN, Posted, Routed
 from bailiwick.mounts.http.stream import reply
 from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, read_body
 
@@ -83,9 +83,11 @@ class Endpoint:
             return await requests.refuse(head, routed)
         body = b""
         if head.content:
-            read = await read_body(receive, largest_body)
+            uploads = isinstance(routed, Routed) and routed.route.kind == head.content == "multipart"
+            most = largest_upload if uploads else largest_body
+            read = await read_body(receive, most)
             if read is None:
-                return await requests.fault(head, Fault(413, f"the body is longer than {largest_body} bytes"))
+                return await requests.fault(head, Fault(413, f"the body is longer than {most} bytes"))
             body = read
         sent.receive = receive
         if isinstance(routed, Posted):

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.match.routes import path_fault
+from bailiwick.mounts.http.multipart import boundary_of
 from bailiwick.mounts.web import Checks, Scope, bare, is_loopback
 
 largest_body = 1024 * 1024
+largest_upload = 8 * 1024 * 1024
+"""Bytes of a body of several parts."""
 longest_query = 16 * 1024
 _longest_purpose = 500
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -56,7 +59,9 @@ class Head:
     headers: Mapping[str, str]
     """By names in small letters."""
     content: str
-    """`json`, `form`, or empty: it has no body."""
+    """`json`, `form`, `multipart`, or empty: it has no body."""
+    boundary: str = ""
+    """Of a body of several parts."""
 
     @property
     def accept(self) -> str:
@@ -98,7 +103,8 @@ def read_head(scope: Scope, checks: Checks) -> Head | Fault:
     if method not in _METHODS:
         return Fault(405, "this method is not served here", f"use one of {', '.join(sorted(_METHODS))}")
     mount, slash, below = path[1:].partition("/")
-    return Head(method, mount, slash + below or "/", query, token.strip(), headers, content)
+    kind, boundary = content
+    return Head(method, mount, slash + below or "/", query, token.strip(), headers, kind, boundary)
 
 
 def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Fault:
@@ -131,21 +137,35 @@ def _not_for_us(scope: Scope, headers: Mapping[str, str], checks: Checks) -> Fau
     return None
 
 
-def _content(headers: Mapping[str, str]) -> str | Fault:
+def _content(headers: Mapping[str, str]) -> tuple[str, str] | Fault:
+    """Return what kind of body there is, and of several parts their boundary."""
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None and (length is not None or coding.lower() != "chunked"):
         return Fault(400, "the length of the body is not clear", "send `Content-Length`, or chunks, not both")
     if length is not None and not (length.isdigit() and len(length) < 19):
         return Fault(400, "`Content-Length` is not a number")
-    if length is not None and int(length) > largest_body:
-        return Fault(413, f"the body is longer than {largest_body} bytes")
     if headers.get("content-encoding", "identity") != "identity":
         return Fault(415, "the body is to be sent as it is, not compressed")
     if coding is None and length in (None, "0"):
-        return ""
-    kind, _, parameters = headers.get("content-type", "").partition(";")
+        return "", ""
+    found = _kind(headers.get("content-type", ""))
+    most = largest_upload if isinstance(found, tuple) and found[1] else largest_body
+    if length is not None and int(length) > most:
+        return Fault(413, f"the body is longer than {most} bytes")
+    return found
+
+
+def _kind(given: str) -> tuple[str, str] | Fault:
+    kind, _, parameters = given.partition(";")
+    if kind.strip().lower() == "multipart/form-data":
+        boundary = boundary_of(parameters)
+        return (
+            Fault(415, "a body of several parts names its boundary alone")
+            if boundary is None
+            else ("multipart", boundary)
+        )
     found = _CONTENT.get(kind.strip().lower())
     if found is None or parameters.strip().lower().replace('"', "") not in ("", "charset=utf-8"):
         hint = "send `application/json`, or a form as `application/x-www-form-urlencoded`"
         return Fault(415, "a body of this type is not taken", hint)
-    return found
+    return found, ""

@@ -12,7 +12,7 @@ from typing import cast
 
 from bailiwick.match.routes import template_problem, variables_of
 from bailiwick.model.action import data_verbs
-from bailiwick.model.route import methods, plain_types
+from bailiwick.model.route import listed_types, methods, plain_types
 from bailiwick.mounts.mcp.importing.guess import effects_of
 from bailiwick.policy.http import header_is_ours
 from bailiwick.policy.lock_scalar import scalar_text
@@ -127,10 +127,11 @@ def _route(
         elif where == "path" and called in variables_of(path):
             arguments.setdefault("path", {})[called] = type_ if type_ in plain_types else "string"
         elif where in ("query", "header"):
-            if type_ not in plain_types:
-                notes.append(f"{name}: {called[:100]} is a {type_}, and is taken as text that stands once")
             key = "query" if where == "query" else "headers"
-            arguments.setdefault(key, {})[called] = type_ if type_ in plain_types else "string"
+            several = _several(document, each) if where == "query" else None
+            if several is None and type_ not in plain_types:
+                notes.append(f"{name}: {called[:100]} is a {type_}, and is taken as text that stands once")
+            arguments.setdefault(key, {})[called] = several or (type_ if type_ in plain_types else "string")
     body = document.of(operation.get("requestBody"))
     if body and method not in ("GET", "HEAD"):
         _body(document, name, document.of(body.get("content")), arguments, notes)
@@ -148,14 +149,32 @@ def _body(
     notes: list[str],
 ) -> None:
     json = next((each for kind, each in content.items() if kind.partition(";")[0] == "application/json"), None)
-    form = content.get("application/x-www-form-urlencoded")
+    form, parts = content.get("application/x-www-form-urlencoded"), content.get("multipart/form-data")
     if json is not None:
         arguments["body"] = dict(_keys(document, document.of(json).get("schema"), "", 0)) or {"": "any"}
     elif form is not None:
         found = _keys(document, document.of(form).get("schema"), "", _deepest)
         arguments["form"] = {key: type_ if type_ in plain_types else "string" for key, type_ in found}
+    elif properties := document.of(document.of(document.of(parts).get("schema")).get("properties")):
+        arguments["multipart"] = {key: _part(document, each) for key, each in properties.items() if key.isprintable()}
     else:
         notes.append(f"{name}: a body of {', '.join(content)[:100] or 'no type'} cannot be sent")
+
+
+def _several(document: _Document, parameter: Mapping[str, Value]) -> str | None:
+    """Return the type of a parameter that stands several times; None: it does not, or its values cannot be told."""
+    schema = document.of(parameter.get("schema"))
+    if schema.get("type") != "array" or parameter.get("explode") is False:
+        return None
+    each = _type(document, schema.get("items"))
+    return next((several for several, of in listed_types.items() if of == each), None)
+
+
+def _part(document: _Document, schema: Value) -> str:
+    found, type_ = document.of(schema), _type(document, schema)
+    if found.get("format") == "binary" or "contentMediaType" in found:
+        return "file"
+    return _several(document, {"schema": schema}) or (type_ if type_ in plain_types else "string")
 
 
 def _keys(document: _Document, schema: Value, at: str, depth: int) -> Iterator[tuple[str, str]]:

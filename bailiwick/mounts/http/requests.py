@@ -116,20 +116,23 @@ class Requests:
             given = attempt(
                 "the arguments of a request",
                 gather,
-                *(routed.route, routed.values, head.query, head.headers, head.content, body),
+                *(routed.route, routed.values, head, body),
                 passing=(RefusedError,),
             )
         except RefusedError as error:
             return await self.refuse(head, error.denial, routed, status=error.status)
         if isinstance(given, Denial):
             return await self.refuse(head, given, routed)
-        decided = self._gateway.decide_route(self._live, routed.name, given)
+        decided = self._gateway.decide_route(self._live, routed.name, given.arguments)
         if isinstance(decided, Refused):
             request = refused_request(decided, head.purpose)
             return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
         try:
             asked = attempt(
-                "the making of a request", outgoing, routed.route, decided.arguments, passing=(RefusedError,)
+                "the making of a request",
+                outgoing,
+                *(routed.route, decided.arguments, given.files),
+                passing=(RefusedError,),
             )
         except RefusedError as error:
             return await self.refuse(head, error.denial, routed, status=error.status)
