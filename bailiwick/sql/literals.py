@@ -64,9 +64,14 @@ def twin(found: Cut) -> str | None:
     place = count()
 
     def stand_in(mark: re.Match[str]) -> str:
-        return f"'bw$literal${next(place)}'" if mark.group() == _STRING else f"1008{next(place):05d}"
+        return f"'bw$literal${next(place)}'" if mark.group() == _STRING else str(number_of(next(place)))
 
     return _MARK.sub(stand_in, found.shape)
+
+
+def number_of(place: int) -> int:
+    """Return the stand-in for a number that is the literal in that place."""
+    return 100_800_000 + place
 
 
 @dataclass(frozen=True, slots=True)

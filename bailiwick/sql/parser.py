@@ -216,6 +216,11 @@ def deparse(statement: Node) -> str | Denial:
     return sql or Denial("syntax_not_supported", "the statement uses a form that cannot be reproduced exactly")
 
 
+def same_tree(tree: ParseResult, sql: str) -> bool:
+    """Whether a text of ours parses to that tree."""
+    return _bare().read(tree.SerializeToString()) == _bare().read(_serialized(sql))
+
+
 def _reproduced(tried: bytes, bare: bytes, wanted: bytes) -> str:
     """Return the text of a serialized tree if it parses back to what is wanted, else nothing. `bare` is `wanted` as
     `_Bare` reads it: equal with places in the depths is equal all the more."""

@@ -98,6 +98,10 @@ class Plan:
     locks: bool = False
     """Whether a query in it locks the rows that it returns, which others then wait for."""
 
+    shaped: str = ""
+    """READ: the same with a parameter in the place of each of the text's literals, in their order behind `bound`, all
+    of the type `integer`. Empty when that could mean something else."""
+
     @property
     def effective(self) -> bool:
         """Whether it does something to others, so that its intent is on record before it runs."""
@@ -174,4 +178,5 @@ def with_sql(plan: Plan, sql: str) -> Plan:
         plan.tag,
         plan.answered,
         plan.locks,
+        plan.shaped,
     )

@@ -40,6 +40,7 @@ from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.preview import DryRun, RowsQuery, dry_run, rows_query
 from bailiwick.sql.queries import query
 from bailiwick.sql.scoped import INNER, ScopedRelation
+from bailiwick.sql.shaped import with_parameters
 from bailiwick.sql.shapes import Shapes, Shared, cut_for_shape
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.trees import become, copied
@@ -174,7 +175,10 @@ class Rewriter:
         ):
             return None
         made = form(plan.sql, len(found.literals))
-        return None if made is None else (plan, made)
+        if made is None:
+            return None
+        shaped = with_parameters(plan, made, len(found.literals))
+        return (replace(plan, shaped=shaped) if shaped else plan, made)
 
     def _rewrite(self, sql: str, inline: Inline | None, types: tuple[str, ...]) -> tuple[Plan | Denial, ...]:
         tree = parse(sql)

@@ -12,7 +12,7 @@ from bailiwick.sql.plan import Plan
 from tests.mounts.fakes import planned
 from tests.mounts.playbook import Playbook, described, done, error_of, failed, kinds, query, row
 
-PARSED, BOUND = codec.message(b"1", b""), codec.message(b"2", b"")
+PARSED, BOUND, CLOSED = codec.message(b"1", b""), codec.message(b"2", b""), codec.message(b"3", b"")
 SUSPENDED = codec.message(b"s", b"")
 READY, ABORTED = codec.message(b"Z", b"I"), codec.message(b"Z", b"E")
 OPENED = PARSED + BOUND + described("id")
@@ -226,9 +226,9 @@ def test_names_of_the_gateways_own_are_not_the_clients(name: bytes) -> None:
 def test_a_result_that_is_too_long_ends_a_query_that_is_alone() -> None:
     book = Playbook(largest_result=60)
     for _ in range(3):  # by the long way first, then as an exchange that turns out not to be plain
-        book.client(query("SELECT id FROM items"))
+        again = CLOSED if "C" in kinds(book.client(query("SELECT id FROM items"))) else b""
         cancels = book.edge.cancels
-        assert book.server(OPENED, row(b"x" * 20), row(b"y" * 40)) == b""
+        assert book.server(again, OPENED, row(b"x" * 20), row(b"y" * 40)) == b""
         assert book.edge.cancels == cancels + 1
         assert book.server(row(b"z" * 40), failed("57014"), READY) == b""
         assert book.to_server() == b""

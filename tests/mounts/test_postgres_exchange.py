@@ -100,9 +100,11 @@ REPLIES = st.tuples(
 def conversation(
     turns: list[tuple[bytes, tuple[str, int, str, bool], int]], *, shortcut: bool, aside: bool = False
 ) -> list[object]:
-    """Run the turns and return everything that could be observed. `aside`: each text is planned aside."""
+    """Run the turns and return everything that could be observed. `aside`: each text is planned aside. Nothing is
+    kept prepared (that is in `test_postgres_kept.py`)."""
     seen: list[object] = []
     with ExitStack() as stack:
+        stack.enter_context(patch("bailiwick.mounts.postgres.kept.Kept.may", False))
         if not shortcut:
             for shortcut_of in ("asked", "asked_in_text"):
                 stack.enter_context(patch(f"bailiwick.mounts.postgres.frontend.{shortcut_of}", return_value=None))

@@ -112,3 +112,45 @@ def test_a_repeated_shape_is_not_analysed_again(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(found, Plan)
     assert found.sql.endswith("customer_id = 2")
     assert plan("SELECT name FROM customers WHERE customer_id = 2").sql == found.sql
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("SELECT name FROM customers WHERE customer_id = 5", ["customer_id = $3"]),
+        ("SELECT name FROM customers WHERE customer_id > 5 AND NOT customer_id <= 9", ["> $3", "<= $4"]),
+        ("SELECT name FROM customers WHERE customer_id = 5 LIMIT 3", ["customer_id = $3", "LIMIT $4"]),
+        (
+            "SELECT name FROM customers WHERE customer_id = 5 AND upper(name) = name",
+            ["bw.customer_id = $3", "= $3 AND"],
+        ),
+    ],
+)
+def test_integers_that_columns_are_compared_with_can_be_parameters(text: str, parameters: list[str]) -> None:
+    (found,) = rewriter().rewrite(text)
+    assert isinstance(found, Plan)
+    assert all(each in found.shaped for each in parameters)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT name FROM customers WHERE customer_id = 5 ORDER BY 1",
+        "SELECT name, count(*) FROM customers WHERE customer_id = 5 GROUP BY 1",
+        "SELECT 7, name FROM customers WHERE customer_id = 5",
+        "SELECT name FROM customers WHERE customer_id = -5",
+        "SELECT name FROM customers WHERE customer_id = 5::bigint",
+        "SELECT name FROM customers WHERE customer_id + 1 = 5",
+        "SELECT name FROM customers WHERE customer_id = 5 AND name = 'x'",
+        "SELECT name FROM customers WHERE customer_id = $1 AND customer_id = 5",
+        "SELECT name FROM customers WHERE name::varchar(5) = name",
+        "SELECT customer_id = 5 FROM customers GROUP BY customer_id = 5",
+        "SELECT (SELECT name FROM customers WHERE customer_id = 5)",
+        "SELECT name FROM customers WHERE customer_id = 5 FOR UPDATE",
+        "SELECT name FROM customers WHERE customer_id = 5 UNION SELECT name FROM customers WHERE customer_id = 6",
+        "UPDATE tickets SET status = status WHERE ticket_id = 5",
+    ],
+)
+def test_no_other_literal_becomes_a_parameter(text: str) -> None:
+    (found,) = rewriter().rewrite(text)
+    assert isinstance(found, Denial) or not found.shaped

@@ -33,7 +33,7 @@ from bailiwick.mounts.postgres.batch import (
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.edge import Edge
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, ends_session, own_error
-from bailiwick.mounts.postgres.exchange import Exchange, answered, asked, asked_in_text
+from bailiwick.mounts.postgres.exchange import PARSED, Exchange, answered, asked, asked_in_text, outdated
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.prepared import Misuse
 from bailiwick.mounts.postgres.records import Records
@@ -242,8 +242,11 @@ class Frontend:
         """The server sent something."""
         if self._phase == "CLOSED":
             return
-        if self._exchange is not None and self._complete(self._exchange, data):
-            return
+        exchange = self._exchange
+        if exchange is not None:
+            data = exchange.early + data if exchange.early else data
+            if self._complete(exchange, data):
+                return
         self._busy = True  # a record that is durable at once must not release a reply that is half taken
         try:
             self._replies.feed(data)
@@ -504,6 +507,8 @@ class Frontend:
             return False
         self._exchange = exchange
         self._phase = "RUNNING"
+        if exchange.opening.made:
+            self._translator.names.statements.pop(b"", None)  # the server may know it by the name that is reused
         exchange.begun = self._seconds()
         self._underway.began(self)
         self._edge.send_server(exchange.sent)
@@ -513,8 +518,23 @@ class Frontend:
         """Take the reply of an exchange. False: it is not the plain one, so it goes the long way."""
         self._exchange = None
         replies = self._replies
+        names, opening = self._translator.names, exchange.opening
+        parsed = exchange.parsed and not exchange.quiet
         answer = answered(data, exchange, min(HELD, replies.ceiling))
         if answer is None:
+            refused = outdated(data, exchange)
+            if refused is not False:
+                self._exchange = exchange
+                exchange.early = data
+                if refused:
+                    exchange.anew()
+                    self._edge.send_server(exchange.sent)
+                return True
+            if opening.kept and data[:1] == b"E":
+                names.kept.drop(exchange.prepared.parse_unnamed())
+            if parsed and opening.kept:
+                names.parsed(exchange.prepared, opening.kept)
+                replies.hold(PARSED)
             self._batch = exchange.batch()
             self._end = codec.SYNC
             self._next = 1
@@ -523,7 +543,11 @@ class Frontend:
             replies.steps.extend(self._batch.segments[0].steps)
             return False
         self._underway.over(self)
-        self._translator.names.ran(exchange.portal, answer.idle, parsed=exchange.parsed, quiet=exchange.quiet)
+        if parsed:
+            names.parsed(exchange.prepared, opening.kept)
+        names.ran(exchange.portal, answer.idle, quiet=exchange.quiet)
+        if opening.made:
+            names.kept.keep(exchange.prepared.unnamed, opening.kept)
         replies.answer(answer)
         self._phase = "RELEASING"
         spent = int((self._seconds() - exchange.begun) * 1_000_000)

@@ -11,14 +11,14 @@ from typing import Literal, Protocol
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.model.decision import Denial, Request
-from bailiwick.mounts.postgres import codec, counted, told
+from bailiwick.mounts.postgres import codec, counted, kept, told
 from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, ceilings_of, is_held
 from bailiwick.sql.plan import Bound, Declare, Drop, Fetch, Plan, Prepare, Run
 
 MOST = 1000
 """Cursors that a connection may have at a time, and statements that it may PREPARE."""
-OWN_NAMES = frozenset({told.OWN, counted.OWN})
+OWN_NAMES = frozenset({told.OWN, counted.OWN, *kept.NAMES})
 """Of statements and portals of the gateway's own; no client may use them."""
 _ASKED_ANEW = "\0"
 """A purpose that no agent can claim: with it, every execution of a statement passes `executing`."""
@@ -70,12 +70,11 @@ class Running(Prepared):
 
     def bind(self, raw: bytes, portal: bytes, statement: bytes, pos: int, values: bytes) -> bytes | Misuse:  # noqa: ARG002  # the signature of the statement that it stands for
         """Return the Bind to be sent for a client's, of the statement behind the name."""
-        sent = super().bind(raw, portal, self.statement, pos, values)
-        return codec.bind(portal, self.statement, raw[pos:]) if sent is raw else sent
+        return super().bind(raw, portal, self.statement, pos, values)
 
-    def bind_unasked(self, values: bytes) -> bytes:
+    def bind_unasked(self, values: bytes, statement: bytes = b"") -> bytes:  # noqa: ARG002  # likewise
         """Return the Bind for the simple protocol."""
-        return codec.bind(b"", self.statement, super().bind_unasked(values)[7:])
+        return super().bind_unasked(values, self.statement)
 
 
 class Deciding(Protocol):

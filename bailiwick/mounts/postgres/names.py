@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bailiwick.mounts.postgres.kept import Kept
 from bailiwick.mounts.postgres.prepared import Portal, Prepared
 
 
@@ -13,7 +14,7 @@ class Names:
     Bind, since what follows in the batch only runs if it succeeds.
     """
 
-    __slots__ = ("declared", "fresh_portals", "fresh_statements", "held", "portals", "statements")
+    __slots__ = ("declared", "fresh_portals", "fresh_statements", "held", "kept", "portals", "statements", "unnamed")
 
     def __init__(self) -> None:
         self.statements: dict[bytes, Prepared] = {}
@@ -24,21 +25,31 @@ class Names:
         """Those of the portals that outlive their transaction (WITH HOLD)."""
         self.fresh_statements: dict[bytes, Prepared] = {}
         self.fresh_portals: dict[bytes, Portal] = {}
+        self.kept = Kept()
+        self.unnamed = b""
+        """What the client's unnamed statement is called at the server."""
 
     def statement(self, name: bytes) -> Prepared | None:
         """Return what a message of the current batch means by that statement name."""
         return self.fresh_statements.get(name) or self.statements.get(name)
 
+    def at_server(self, name: bytes) -> bytes:
+        """Return what the server calls the statement that a message of the current batch means by that name."""
+        return name if name or b"" in self.fresh_statements else self.unnamed
+
+    def parsed(self, prepared: Prepared, name: bytes) -> None:
+        """The client's unnamed statement is this one, known to the server by that name."""
+        self.statements[b""] = prepared
+        self.unnamed = name
+
     def portal(self, name: bytes) -> Portal | None:
         """Return what a message of the current batch means by that portal name."""
         return self.fresh_portals.get(name) or self.portals.get(name)
 
-    def ran(self, portal: Portal, idle: bool, *, parsed: bool, quiet: bool) -> None:
-        """An exchange has made and run the unnamed portal, with `parsed` of a statement without a name as well."""
+    def ran(self, portal: Portal, idle: bool, *, quiet: bool) -> None:
+        """An exchange has made and run the unnamed portal."""
         if quiet:
             self.statements.pop(b"", None)
-        elif parsed:
-            self.statements[b""] = portal.prepared
         if idle:
             self.end_transaction()
         elif quiet:
@@ -53,6 +64,7 @@ class Names:
 
     def end_transaction(self) -> None:
         """No transaction is open: portals are gone, but for cursors WITH HOLD."""
+        self.kept.idle()
         self.portals.clear()
         if self.held:
             self.portals.update(self.held)

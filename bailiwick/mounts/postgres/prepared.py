@@ -11,7 +11,7 @@ from bailiwick.model.decision import Allow, Hold
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
 from bailiwick.mounts.postgres.values import type_oid
-from bailiwick.sql.plan import Plan
+from bailiwick.sql.plan import Fetch, Plan
 from bailiwick.sql.types import parameter_allowed
 
 NO_TYPES = b"\0\0"
@@ -39,8 +39,10 @@ class Prepared:
         "parsed",
         "plan",
         "purpose",
+        "repeated",
         "scope",
         "scrubbed",
+        "sets",
         "sql",
         "text",
         "types",
@@ -61,11 +63,15 @@ class Prepared:
         self.parsed = b""
         """Of one that is to be held: the Parse, as it was sent."""
         self.purpose = call.request.purpose
+        self.repeated = False
+        """Whether it was asked for before in one step."""
+        self.sets = plan.kind == "SESSION" or isinstance(plan.act, Fetch) or "set_config" in plan.sql
+        """Whether it may change a setting at the server, or drop statements there."""
         reads = plan.kind == "READ" and plan.cacheable and not plan.locks
-        self._reads = reads and not (plan.copy or plan.checked or plan.groupings)
+        self._reads = reads and not (plan.copy or plan.checked or plan.groupings or self.sets)
         self.sql = plan.sql.encode()
         self.unnamed = b""
-        """The Parse of the unnamed statement with no types declared, once it was needed."""
+        """Its Parse as the unnamed statement, once it was needed."""
         self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
         self.asked: Telling | None = None
         """What it is about to tell of relations that may only be aggregated; see `told`."""
@@ -123,17 +129,20 @@ class Prepared:
         return codec.parse(name, self.sql, count + types[2:] + padding + self.types)
 
     def parse_unnamed(self) -> bytes:
-        """Return the Parse of the unnamed statement without declared types; for `plain` ones."""
+        """Return its Parse as the unnamed statement; for `plain` ones."""
         if not self.unnamed:
-            sent = self.parse(b"", b"\0\0")
+            sent = self.parse(b"", self.declared)
             self.unnamed = b"" if isinstance(sent, Misuse) else sent
         return self.unnamed
 
     def bind(self, raw: bytes, portal: bytes, statement: bytes, pos: int, values: bytes) -> bytes | Misuse:
-        """Return the Bind to be sent for a client's; `values` are the gateway's, `pos` is behind the names."""
+        """Return the Bind to be sent for a client's; `values` are the gateway's, `pos` is behind the names.
+
+        `statement`: what the server calls it."""
         plan = self.plan
         if not plan.bound and not plan.checked:
-            return raw
+            named_so = raw.startswith(b"\0" + statement + b"\0", pos - len(statement) - 2)
+            return raw if named_so else codec.bind(portal, statement, raw[pos:])
         formats, count, own, results = codec.read_bind_tail(raw, pos)
         if plan.bound:
             expected = plan.first - 1
@@ -161,9 +170,9 @@ class Prepared:
         )
         return codec.bind(portal, statement, tail)
 
-    def bind_unasked(self, values: bytes) -> bytes:
-        """Return the Bind of the unnamed statement and portal for the simple protocol: all text."""
-        return codec.bind(b"", b"", b"\0\0" + pack_int16(len(self.plan.bound)) + values + b"\0\0")
+    def bind_unasked(self, values: bytes, statement: bytes = b"") -> bytes:
+        """Return the Bind of the unnamed portal for the simple protocol: all text."""
+        return codec.bind(b"", statement, b"\0\0" + pack_int16(len(self.plan.bound)) + values + b"\0\0")
 
     def row_description(self, raw: bytes) -> bytes:
         """Return a RowDescription as the client may see it."""

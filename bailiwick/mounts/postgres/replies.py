@@ -412,8 +412,10 @@ class Replies:
             if not step.name:
                 self.names.statements.pop(b"", None)
             return b""
-        if step.prepared is not None:
+        if step.prepared is not None and step.name:
             self.names.statements[step.name] = step.prepared
+        elif step.prepared is not None:
+            self.names.parsed(step.prepared, b"")
         return None
 
     def _bound(self, _: bytes) -> bytes | None:
@@ -464,6 +466,8 @@ class Replies:
         step = self.steps.popleft() if self.steps else None
         if not isinstance(step, Execution):
             raise ProtocolError(_MISMATCH)
+        if step.prepared.sets:
+            self.names.kept.changed()
         return step
 
     def _completed(self, raw: bytes) -> bytes | None:
@@ -576,6 +580,7 @@ class Replies:
         return b""
 
     def _parameter(self, raw: bytes) -> bytes:
+        self.names.kept.changed()
         return reported_parameter(raw, self._agent)
 
     def _dropped(self, _: bytes) -> bytes:

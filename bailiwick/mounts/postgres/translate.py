@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
-from bailiwick.mounts.postgres import codec, named, told
+from bailiwick.mounts.postgres import codec, kept, named, told
 from bailiwick.mounts.postgres.batch import (
     CLOSE,
     DESCRIBE_PORTAL,
@@ -31,6 +31,7 @@ from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import NO_TYPES, Account, Misuse, Portal, Prepared, check_value, is_held
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
+from bailiwick.mounts.postgres.shaped import Shaped
 from bailiwick.mounts.postgres.values import MaskPads, bound_values, has_moment
 from bailiwick.sql.plan import Plan
 
@@ -88,6 +89,7 @@ class Translator:
         "_pads",
         "_planner",
         "_records",
+        "_shaped",
         "batch",
         "names",
         "purpose",
@@ -114,6 +116,7 @@ class Translator:
         self._cache_scope = ""
         self._kin: dict[str, Prepared] = {}
         """Statement without its literals → the last one prepared of those that differ in literals only."""
+        self._shaped = Shaped()
         self._given: dict[tuple[str, Unplanned], tuple[Plan | Denial, ...] | Misuse] = {}
         """(scope, what had no plan) → what was made for the message that is being taken."""
         self.batch = Batch()
@@ -179,7 +182,7 @@ class Translator:
                 return
             raw = told.without_given(prepared, raw, pos, name)
             prepared, statement, pos = composed, told.OWN, codec.read_bind(raw)[2]
-        sent = prepared.bind(raw, name, statement, pos, self.values(prepared))
+        sent = prepared.bind(raw, name, self.names.at_server(statement), pos, self.values(prepared))
         if isinstance(sent, Misuse):
             self.misused(sent)
             return
@@ -199,7 +202,8 @@ class Translator:
             elif isinstance(prepared, Part):
                 self._describe_part(raw, prepared)
             else:
-                self.batch.add(raw, Step(DESCRIBE_STATEMENT, prepared))
+                sent = codec.describe(b"S", self.names.at_server(name))
+                self.batch.add(sent, Step(DESCRIBE_STATEMENT, prepared))
             return
         portal = self.names.portal(name)
         if portal is None:
@@ -239,16 +243,34 @@ class Translator:
     def close(self, raw: bytes) -> None:
         """Take a Close."""
         kind, name = codec.read_named(raw)
+        if name in kept.NAMES:
+            self.names.kept.changed()  # it closes what is not its own
         self.batch.add(raw, Step(CLOSE, name=bytes((kind,)) + name))
 
     # --- for exchanges ---
 
-    def known(self, text: bytes) -> Prepared | None:
-        """Return the one plain read that a text seen before is; None if it is something else."""
-        found = self._cache.get(text)
+    def known(self, text: bytes, types: bytes) -> Prepared | None:
+        """Return the one plain read that a text seen before is; None if it is something else. `types` as on the wire:
+        what it was prepared with before."""
+        found = self._cache.get(text if types == NO_TYPES else types + text)
         if found is None or len(found) != 1 or self._cache_scope != self._live.scope.id:
             return None
+        if types != NO_TYPES and not found[0].repeated and not found[0].may_declare(types):
+            return None
         return found[0] if found[0].plain and found[0].purpose == self.purpose else None
+
+    def known_shape(self, text: bytes) -> tuple[Prepared, bytes] | None:
+        """Return the plain read that a Query is by its shape, with parameters in the place of its literals, and all of
+        its bound values; None if it is something else."""
+        found = self._shaped.find(text) if self._cache_scope == self._live.scope.id else None
+        if found is None:
+            return None
+        like, prepared, literals = found
+        return None if prepared.purpose != self.purpose else (prepared, self.values(like) + literals)
+
+    def learn_shape(self, prepared: Prepared) -> None:
+        """Keep a plain read that was a Query for others of its shape."""
+        self._shaped.learn(prepared)
 
     def ready(self, statement: bytes) -> Prepared | None:
         """Return the plain read that is prepared under that name and needs no new decision."""
@@ -315,6 +337,7 @@ class Translator:
         if scope != self._cache_scope:
             self._cache.clear()
             self._kin.clear()
+            self._shaped.clear()
             self._cache_scope = scope
         key = text if types == NO_TYPES else types + text
         found = self._cache.get(key)
