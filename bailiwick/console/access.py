@@ -18,6 +18,7 @@ from bailiwick.errors import BailiwickError
 from bailiwick.gateway.identity import Role
 from bailiwick.gateway.login_store import Login
 from bailiwick.model.label import Level
+from bailiwick.model.suspension import Suspension
 
 ROOT = "/console"
 _statuses = {"backend": 502, "ledger": 503, "config": 503, "session": 404, "protocol": 400}
@@ -50,9 +51,13 @@ Act = Callable[[Visit, Mapping[str, str]], Awaitable[Reply]]
 class Doors:
     """Makes handlers of pages and actions."""
 
-    def __init__(self, logins: Logins, renderer: Renderer, url: Callable[[], str]) -> None:
+    def __init__(
+        self, logins: Logins, renderer: Renderer, url: Callable[[], str], stopped: Callable[[], Suspension | None]
+    ) -> None:
         self.logins = logins
         self.renderer = renderer
+        self._stopped = stopped
+        """That everything is suspended, if it is."""
         self.url = url
         """Where people reach the console, without a slash at the end."""
 
@@ -130,7 +135,14 @@ class Doors:
 
     def show(self, visit: Visit, template: str, values: Mapping[str, object], status: int = 200) -> Reply:
         """Return a page for somebody."""
-        known = {"visit": visit, "login": visit.login, "csrf": visit.token, "root": ROOT, "path": visit.asked.path}
+        known: dict[str, object] = {
+            "visit": visit,
+            "login": visit.login,
+            "csrf": visit.token,
+            "root": ROOT,
+            "path": visit.asked.path,
+        }
+        known["stopped"] = self._stopped()
         known |= {"told": _told.get(visit.query.get("told", ""), "")}
         return self.renderer.reply(template, {**known, **values}, secure=self.jar(visit.asked).secure, status=status)
 
@@ -167,6 +179,13 @@ class Doors:
 
 _told: Mapping[str, str] = {
     "revoked": "The session is revoked.",
+    "suspended": "It is suspended; what was in flight is cut.",
+    "resumed": "It may go on.",
+    "approve": "Your approval is recorded.",
+    "deny": "It is denied.",
+    "modify": "The changed request waits for approval.",
+    "delegate": "It was handed over.",
+    "ask": "Your question is with the agent.",
     "reloaded": "The policy was read anew.",
 }
 """What is said after an action; what stands in the query only chooses from it."""

@@ -66,6 +66,10 @@ class Oidc:
         """Return the issuer of that name, if people log in there."""
         return next((each for each in self._issuers.for_login if each.name == name), None)
 
+    def named(self, url: str) -> str | None:
+        """Return the name of the issuer with that `iss`, if people log in there."""
+        return next((each.name for each in self._issuers.for_login if each.issuer == url), None)
+
     @property
     def names(self) -> list[str]:
         """The names of the issuers at which people log in."""

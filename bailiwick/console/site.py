@@ -11,10 +11,12 @@ from bailiwick.console.counting import Counting
 from bailiwick.console.links import Links
 from bailiwick.console.logins import Logins
 from bailiwick.console.oidc import Oidc
+from bailiwick.console.pages.approvals import ApprovalPages
 from bailiwick.console.pages.ledger import LedgerPages
 from bailiwick.console.pages.login import LoginPages
 from bailiwick.console.pages.now import Now
 from bailiwick.console.pages.sessions import SessionPages
+from bailiwick.console.pages.stop import StopPages
 from bailiwick.console.parts import Parts
 from bailiwick.console.rendering import Renderer
 from bailiwick.control.front import Ground
@@ -44,7 +46,8 @@ class Console:
         self._ground = ground
         clock = running.sessions.clock
         logins = Logins(LoginStore(running.stores.state), running.stores.recorder, clock, config.console)
-        doors = Doors(logins, Renderer(bailiwick.__version__, config.environment), ground.url)
+        renderer = Renderer(bailiwick.__version__, config.environment)
+        doors = Doors(logins, renderer, ground.url, lambda: running.sessions.suspensions.everything)
         oidc = Oidc(ground.issuers, ground.environ, policy_folder(running.path), clock)
         self._links = Links(clock) if config.console.links else None
         counting = Counting(config.ledger_file, clock)
@@ -55,7 +58,9 @@ class Console:
             **static_files.routes(),
             **LoginPages(doors, oidc, self._links).routes(),
             **Now(parts).routes(),
+            **ApprovalPages(parts, oidc).routes(),
             **SessionPages(parts).routes(),
+            **StopPages(parts).routes(),
             **ledger.routes(),
             ROOT + "/": {"GET": _first},
             "/": {"GET": _first},

@@ -86,6 +86,11 @@ class Suspensions:
         """Return what is suspended, the oldest first."""
         return sorted(self._held.values(), key=lambda each: each.at)
 
+    @property
+    def everything(self) -> Suspension | None:
+        """Return that everything is suspended, if it is."""
+        return self._held.get(("everything", ""))
+
     def denial(self, agent: str, chain: Sequence[str] = (), lineage: Sequence[str] = ()) -> Denial | None:
         """Return why an agent may do nothing now, delegated through the agents of `chain`, in one of `lineage`."""
         held = self._held

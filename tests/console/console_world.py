@@ -10,12 +10,21 @@ from dataclasses import dataclass, field, replace
 from html import unescape
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from tests.support.gateway import RunningGateway
+import psycopg
+import psycopg.sql
+import pytest
+
+from tests.support.gateway import Credentials, RunningGateway
+from tests.support.postgres import Database
 
 SECRET = "console-secret-canary-4711"
 POLICY = """
 bailiwick: 1
 mounts:
+  crm:
+    kind: postgres
+    url: ${CRM_URL}
+    resources: {items: {table: public.items, key: id, labels: {email: confidential, secret: restricted}}}
   shop:
     kind: sql
     engine: sqlite
@@ -27,12 +36,20 @@ roles:
   support:
     grants:
       - {allow: orders:read, reason: answers for its region, fields: [order_id, tenant_id, region, note]}
+      - {allow: items:read, reason: looks, fields: [id, owner, note, email], rows: {owner: 1}}
+      - {allow: items:update:note, reason: edits, through: queue, limits: {batch: 30}}
+      - {allow: items:delete, reason: removes, through: queue}
       - {allow: customers:read, reason: addresses people, fields: [customer_id, name]}
 agents:
   desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support]}
   idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
 tasks:
   look: {agents: [desk-bot], users: {groups: [support]}}
+"""
+SCRIPT = """
+CREATE TABLE public.items (id int PRIMARY KEY, owner int, note text, email text, secret text);
+INSERT INTO public.items SELECT g, CASE WHEN g < 90 THEN 1 ELSE 2 END, 'note ' || g, 'mail' || g || '@x.example', 's'
+  FROM generate_series(1, 100) g;
 """
 SETTINGS = """
 api: {{port: 0}}
@@ -139,6 +156,7 @@ class World:
 
     issuer: str
     gateway: RunningGateway
+    database: Database
 
     @property
     def base(self) -> str:
@@ -158,6 +176,17 @@ class World:
             page = browser.log_in(name)
             assert page.status == 200, page.text
         return browser
+
+    def held(self, session: Credentials, sql: str, reason: str = "") -> str:
+        """Have an agent write what is held; return the id of the approval."""
+        with psycopg.connect(replace(session, database="crm").url(), autocommit=True) as connection:
+            if reason:
+                connection.execute(psycopg.sql.SQL("SET bailiwick.reason = {}").format(reason))
+            with pytest.raises(psycopg.Error) as error:
+                connection.execute(sql.encode())
+        found = re.search(r"apr_[0-9A-Z]{26}", f"{error.value.diag.message_primary} {error.value.diag.message_hint}")
+        assert found is not None, str(error.value)
+        return found[0]
 
     def query(self, token: str, sql: str) -> str:
         """Have an agent ask the shop, and return what it is told."""

@@ -11,7 +11,14 @@ from console_world import Browser, World
 
 pytestmark = pytest.mark.xdist_group("console")
 EVIL = "<script>alert('canary')</script>"
-PAGES = ("/console", "/console/sessions", "/console/sessions?past=yes", "/console/ledger")
+PAGES = (
+    "/console",
+    "/console/approvals",
+    "/console/stop",
+    "/console/sessions",
+    "/console/sessions?past=yes",
+    "/console/ledger",
+)
 
 
 def is_open(world: World, session: str) -> bool:
@@ -56,7 +63,7 @@ def test_roles_bound_pages_and_actions(world: World) -> None:
         assert browser.once("/console/ledger/export", {"csrf": page.token}).status == (200 if name == "eve" else 403)
     assert is_open(world, session)
     nobody = Browser(world.base)
-    for path in PAGES:
+    for path in (*PAGES, "/console/approvals/apr_1"):
         assert nobody.once(path).status == 303
     assert nobody.once("/console/now/live").status == 401
     assert nobody.once(f"/console/sessions/{session}/revoke", {"csrf": "x"}).status == 303

@@ -62,12 +62,18 @@ class SessionPages:
         values = {
             "session": session,
             "words": found["words"],
+            "suspended": self._suspended(identity),
             "records": seen[:50] if visit.login.has("auditor") else [],
             "line": _line(seen, session, self._parts.clock()),
             "drawn": len(records),
             "most": _calls,
         }
         return self._parts.doors.show(visit, "session.html", values)
+
+    def _suspended(self, identity: str) -> str:
+        """Return why a session is suspended, itself or with others; empty when it is not."""
+        live = self._parts.sessions.registry.get(identity)
+        return "" if live is None or live.suspended is None else live.suspended.message
 
     async def _revoke(self, visit: Visit, given: Mapping[str, str]) -> Reply:
         del given
