@@ -201,7 +201,7 @@ def _plans(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: 
     from bailiwick.errors import PolicyError
     from bailiwick.model import decision
     from bailiwick.sql.engines.rewrite import DIALECTS, EngineRewriter
-    from bailiwick.sql.plan import Bound, Plan
+    from bailiwick.sql.plan import Bound, Constant, Plan
 
     if engine not in DIALECTS:
         message = f"nothing is known yet of the SQL of engine `{engine}` (mount `{mount}`)"
@@ -210,10 +210,11 @@ def _plans(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: 
     if isinstance(found, decision.Denial):
         return (found,)
     checked = found.target is not None and found.target.verb != "delete"
-    bound = tuple(Bound(each.source, each.type) for each in found.bound)
+    written = Constant("the rows that were written")
+    bound = tuple(Bound(written if each.source == "written" else each.source, each.type) for each in found.bound)
     plan = Plan(
         found.kind,
-        found.sql,
+        "; ".join(found.texts),
         found.accesses,
         first=found.parameters + 1,
         bound=bound,

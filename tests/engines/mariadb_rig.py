@@ -68,7 +68,9 @@ def as_mariadb(path: Path) -> str:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             columns = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (table,)).fetchall()
-            listed = [f"{name} {_TYPES[kind]}{' PRIMARY KEY' if key else ''}" for name, kind, key in columns]
+            listed = [f"{name} {_TYPES[kind]}" for name, kind, _ in columns]
+            key = [name for name, _, place in sorted(columns, key=lambda column: column[2]) if place]
+            listed += [f"PRIMARY KEY ({', '.join(key)})"] if key else []
             parts.append(f"CREATE TABLE {table} ({', '.join(listed)});")
             rows = connection.execute(f"SELECT * FROM {table}").fetchall()
             values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)

@@ -17,8 +17,10 @@ from bailiwick.gateway.duckdb import INSTANCES, Place, type_of
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
 from bailiwick.mounts.sql.results import Failed, Row, as_json
-from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, Written
+from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped
+from bailiwick.mounts.sql.writing import Found, written
 from bailiwick.sql.engines.duckdb_names import QUOTED_OR_PARAMETER
+from bailiwick.sql.engines.plan import Step, Upsert
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -59,6 +61,8 @@ class DuckDBFile:
         try:
             with INSTANCES.cursor(self._place) as connection, _interrupted(connection, stop):
                 return _run(connection, job, stop)
+        except _BeyondError:
+            return _GUARDED
         except BackendError as error:
             _log.error("DuckDB: %s", error)
             return _IN_USE
@@ -103,28 +107,71 @@ def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
     plan = job.plan
     if stop.due:
         return Stopped(late=not stop.told)
-    told = connection.execute(READ_QUERY, [plan.query or plan.sql]).fetchone()
-    beyond = refused(str(told[0]) if told else "", plan)
-    if beyond:
-        _log.error("DuckDB reads in a statement what is not in its plan: %s", beyond)
-        return _GUARDED
-    values = values_of(job)
+    on = _Connection(connection, job)
     if plan.kind == "READ":
         connection.execute("BEGIN TRANSACTION READ ONLY")
-        return _read(connection.execute(plan.sql, used(plan.sql, values)), job)
+        return on.read(plan.step)
     connection.execute("BEGIN")
+    values = values_of(job)
     for place in range(plan.parameters, len(values)):  # RETURNING takes no parameters: they stand there as variables
         connection.execute(f"SET VARIABLE bw_{place + 1} = $1", [values[place]])
-    checks = connection.execute(plan.sql, used(plan.sql, values)).fetchall()
-    batch = job.bounds.batch
-    if batch is not None and len(checks) > batch:
-        return Written(len(checks), "batch_exceeded")
-    if any(check != (1,) for check in checks):
-        return Written(len(checks), "row_out_of_scope")
+    found = written(job, on)
+    if isinstance(found, Failed) or found.verdict:
+        return found
     if stop.due:
         return Stopped(late=not stop.told)
     connection.execute("COMMIT")
-    return Written(len(checks))
+    return found
+
+
+class _BeyondError(Exception):
+    """DuckDB reads in a step what is not in its plan."""
+
+
+class _Connection:
+    """Runs the steps of one statement, each of which DuckDB has read before."""
+
+    def __init__(self, connection: DuckDBPyConnection, job: Job) -> None:
+        self._connection, self._job = connection, job
+
+    def read(self, step: Step) -> Rows:
+        """Run a query."""
+        return self._rows(step, values_of(self._job))
+
+    def ask(self, step: Step) -> list[tuple[object, ...]]:
+        """Run a step that DuckDB reads as its plan does."""
+        self._look_at(step)
+        return self.own(step.sql)
+
+    def own(self, sql: str) -> list[tuple[object, ...]]:
+        """Run text of ours."""
+        return self._connection.execute(sql, used(sql, values_of(self._job))).fetchall()
+
+    def rows(self, step: Step, identities: Found) -> Rows:
+        """Run the query of what is returned."""
+        values = values_of(self._job)
+        for place, bound in enumerate(self._job.plan.bound, self._job.plan.parameters):
+            if bound.source == "written":
+                values[place] = [list(each) for each in identities]
+        return self._rows(step, values)
+
+    def tells_apart(self, upsert: Upsert, step: Step) -> bool:  # noqa: ARG002  # see `Transaction`
+        """Whether keys compare texts by their characters: DuckDB's do."""
+        return True
+
+    def _rows(self, step: Step, values: list[object]) -> Rows:
+        self._look_at(step)
+        return _read(self._connection.execute(step.sql, used(step.sql, values)), self._job)
+
+    def _look_at(self, step: Step) -> None:
+        text = step.sql if step.target is None else step.query
+        if not text:
+            return
+        told = self._connection.execute(READ_QUERY, [text]).fetchone()
+        beyond = refused(str(told[0]) if told else "", step)
+        if beyond:
+            _log.error("DuckDB reads in a statement what is not in its plan: %s", beyond)
+            raise _BeyondError
 
 
 def values_of(job: Job) -> list[object]:

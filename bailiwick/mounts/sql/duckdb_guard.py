@@ -14,7 +14,7 @@ import orjson
 
 from bailiwick.model.record import JsonValue
 from bailiwick.sql.engines.duckdb_names import full
-from bailiwick.sql.engines.plan import EnginePlan
+from bailiwick.sql.engines.plan import Step
 from bailiwick.sql.engines.scoped import INNER, folded
 
 READ_QUERY = "SELECT json_serialize_sql($1)"
@@ -51,7 +51,7 @@ _TYPES = frozenset(_TYPES_WORDS.split()) | {
 Tree = Mapping[str, JsonValue]
 
 
-def refused(told: str, plan: EnginePlan) -> str:
+def refused(told: str, step: Step) -> str:
     """Return what of a query, as DuckDB reads it, is not in the plan; empty: it is the plan's."""
     read = cast("JsonValue", orjson.loads(told))
     statements = read.get("statements") if isinstance(read, dict) and read.get("error") is False else None
@@ -60,7 +60,7 @@ def refused(told: str, plan: EnginePlan) -> str:
     names = {name for node in _nodes(statements[0]) for name in _defined(node)}
     if len([name for node in _nodes(statements[0]) for name in _defined(node)]) != len(names):
         return "a name is defined twice"
-    return next(_beyond(statements[0], plan, names, ""), "")
+    return next(_beyond(statements[0], step, names, ""), "")
 
 
 def _nodes(value: JsonValue) -> Iterator[Tree]:
@@ -86,7 +86,7 @@ def _entries(found: JsonValue) -> list[Tree]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def _beyond(value: JsonValue, plan: EnginePlan, names: set[str], inside: str) -> Iterator[str]:
+def _beyond(value: JsonValue, step: Step, names: set[str], inside: str) -> Iterator[str]:
     """Yield what is not in the plan; `inside` is the generated name whose query this is part of."""
     stack: list[tuple[JsonValue, str]] = [(value, inside)]
     while stack:
@@ -94,23 +94,23 @@ def _beyond(value: JsonValue, plan: EnginePlan, names: set[str], inside: str) ->
         if isinstance(each, list):
             stack.extend((one, where) for one in each)
         elif isinstance(each, dict):
-            found = _of(each, plan, names, where)
+            found = _of(each, step, names, where)
             if found:
                 yield found
             for key, child in each.items():
                 if key == "cte_map":
                     for entry in _entries(child):
                         name = str(entry.get("key"))
-                        stack.append((entry.get("value"), name if name in plan.reads else where))
+                        stack.append((entry.get("value"), name if name in step.reads else where))
                 else:
                     stack.append((child, where))
 
 
-def _of(node: Tree, plan: EnginePlan, names: set[str], where: str) -> str:
+def _of(node: Tree, step: Step, names: set[str], where: str) -> str:
     """Return what is wrong with one node."""
     kind, expression = str(node.get("type") or ""), node.get("class")
     if expression is not None:
-        return _of_expression(node, str(expression), plan, where)
+        return _of_expression(node, str(expression), step, where)
     if kind.endswith("_NODE") and kind not in _QUERIES:
         return f"a {kind}"
     if "modifiers" in node and node.get("sample") is not None:
@@ -121,11 +121,11 @@ def _of(node: Tree, plan: EnginePlan, names: set[str], where: str) -> str:
         if kind not in _SOURCES:
             return f"a {kind}"
         if kind == "BASE_TABLE":
-            return _of_table(node, plan, names, where)
+            return _of_table(node, step, names, where)
     return ""
 
 
-def _of_table(node: Tree, plan: EnginePlan, names: set[str], where: str) -> str:
+def _of_table(node: Tree, step: Step, names: set[str], where: str) -> str:
     told = node.get("qualified_name")
     path = told.get("path") if isinstance(told, dict) else None
     found = tuple(str(each) for each in path) if isinstance(path, list) else ()
@@ -133,27 +133,28 @@ def _of_table(node: Tree, plan: EnginePlan, names: set[str], where: str) -> str:
         return "a table of another time"
     if len(found) == 1 and folded(found[0]) in names:
         return ""
-    reached = plan.reads.get(where)
+    reached = step.reads.get(where)
     if reached is not None and found == full(reached.schema, reached.relation):
         return ""
     return f"the relation {'.'.join(found)}"
 
 
-def _of_expression(node: Tree, kind: str, plan: EnginePlan, where: str) -> str:
+def _of_expression(node: Tree, kind: str, step: Step, where: str) -> str:
     if kind not in _EXPRESSIONS:
         return f"a {kind}"
     if kind in ("FUNCTION", "WINDOW"):
         name, told = folded(str(node.get("function_name"))), node.get("qualified_name")
         if not isinstance(told, dict) or told.get("path") != [node.get("function_name")]:
             return f"the function {name} of a schema"
-        return "" if name in plan.functions or name in _OPERATORS else f"the function {name}"
+        ours = where and name == "unnest"  # of the identities of rows that were written
+        return "" if name in step.functions or name in _OPERATORS or ours else f"the function {name}"
     if kind == "STAR":
         plain = not (node.get("columns") or node.get("expr") or node.get("exclude_list") or node.get("replace_list"))
         return "" if plain and not where and not node.get("rename_list") else "a `*`"
     if kind == "COLUMN_REF" and where:
         path = node.get("column_names")
-        reached = plan.reads[where]
-        row = plan.target is not None and path == [INNER, "rowid"]
+        reached = step.reads[where]
+        row = reached.row and path == [INNER, "rowid"]
         known = isinstance(path, list) and len(path) == 2 and path[0] == INNER and path[1] in reached.columns
         return "" if known or row else f"a column of {reached.relation}"
     if kind == "TYPE":

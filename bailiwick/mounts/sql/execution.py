@@ -95,20 +95,22 @@ class Execution:
         if isinstance(ran, Stopped):
             return Denied(exceeded("timeout_exceeded", self.ceilings, 0, self._action) if ran.late else self._stopped())
         if isinstance(ran, Written):
-            if ran.verdict == "batch_exceeded":
-                return Denied(exceeded("batch_exceeded", self.ceilings, ran.rows, self._action))
-            return Denied(OUT_OF_SCOPE) if ran.verdict else Result(affected=ran.rows)
+            if ran.verdict == "row_out_of_scope":
+                return Denied(OUT_OF_SCOPE)
+            if ran.verdict:
+                return Denied(exceeded(ran.verdict, self.ceilings, ran.rows, self._action))
+            return Result(affected=ran.rows) if ran.returned is None else self._result(ran.returned, ran.rows)
         return self._result(ran)
 
     def _stopped(self) -> Denial:
         return self.live.blocked(self.call.mount) or _STOPPED
 
-    def _result(self, ran: Rows) -> Result:
+    def _result(self, ran: Rows, affected: int | None = None) -> Result:
         known = known_columns(self.plan, ran.names)
         if ran.kinds:
             known = tuple((name, kind) for (name, _), kind in zip(known, ran.kinds, strict=True))
         ended = exceeded(ran.ended, self.ceilings, 0, self._action) if ran.ended else None
-        return Result(typed(known, ran.rows), ran.rows, ended=ended, size=ran.size)
+        return Result(typed(known, ran.rows), ran.rows, affected, ended, ran.size)
 
     @property
     def _action(self) -> str:

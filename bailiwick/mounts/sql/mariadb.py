@@ -77,7 +77,7 @@ class MariaDBServer:
             return Stopped(late=not stop.told)
         if plan.kind == "READ":
             _do(connection, "START TRANSACTION READ ONLY")
-            return _read(connection, job)
+            return _read(connection, job, plan.sql, _values(job))
         # What is found is what is written: all that is read on the way stays as it is until the end.
         _do(connection, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         _do(connection, "START TRANSACTION READ WRITE")
@@ -122,12 +122,12 @@ def _do(connection: Connection, sql: str) -> list[tuple[object, ...]]:
         return [tuple(cast("tuple[object, ...]", row)) for row in cursor.fetchall()]
 
 
-def _read(connection: Connection, job: Job) -> Rows:
+def _read(connection: Connection, job: Job, sql: str, values: Sequence[object]) -> Rows:
     """Fetch rows up to the bounds, and one more to know whether there are any. The rest is cut off, not fetched."""
     from pymysql.cursors import SSCursor
 
     cursor = SSCursor(connection)
-    cursor.execute(prepared(job.plan.sql, _values(job)))
+    cursor.execute(prepared(sql, values))
     names = tuple(str(each[0]) for each in cursor.description or ())
     kinds = [kind for _, kind in known_columns(job.plan, names)]
     rows: list[Row] = []
@@ -150,7 +150,9 @@ def _returned(connection: Connection, job: Job) -> Ran:
     checks = _do(connection, prepared(job.plan.sql, _values(job)))
     if job.bounds.batch is not None and len(checks) > job.bounds.batch:
         return Written(len(checks), "batch_exceeded")
-    return Written(len(checks), "" if all(check == (1,) for check in checks) else "row_out_of_scope")
+    if any(check[0] != 1 for check in checks):
+        return Written(len(checks), "row_out_of_scope")
+    return _told(connection, job, [check[1:] for check in checks])
 
 
 def _keyed(connection: Connection, job: Job, keyed: Keyed) -> Ran:
@@ -165,14 +167,34 @@ def _keyed(connection: Connection, job: Job, keyed: Keyed) -> Ran:
     if len({*found}) != len(found):
         return Failed("21000", "the statement writes a row more than once")
     if not found:
-        return Written(0)
+        return _told(connection, job, found)
+    before = _told(connection, job, found) if not keyed.verify else None  # what is deleted is told before
+    if before is not None and before.verdict:
+        return before
     with connection.cursor() as cursor:
         written = cursor.execute(prepared(job.plan.sql, values))
     if written != len(found):
         return Failed("40001", "the rows changed meanwhile; try again")
     if keyed.verify and _within(connection, values, keyed, found) != len(found):
         return Written(len(found), "row_out_of_scope")
-    return Written(len(found))
+    return before or _told(connection, job, found)
+
+
+def _told(connection: Connection, job: Job, identities: Sequence[tuple[object, ...]]) -> Written:
+    """Return what the statement returns of the rows that it writes: exactly one for each."""
+    returning = job.plan.returning
+    if returning is None:
+        return Written(len(identities))
+    values = _values(job)
+    for place, bound in enumerate(job.plan.bound, job.plan.parameters):
+        if bound.source == "written":
+            values[place] = orjson.dumps(identities).decode()
+    rows = _read(connection, job, returning.step.sql, values)
+    if rows.ended:
+        return Written(len(identities), rows.ended)
+    if len(rows.rows) != len(identities):
+        return Written(len(identities), "row_out_of_scope")
+    return Written(len(identities), "", rows)
 
 
 def _within(connection: Connection, given: Sequence[object], keyed: Keyed, found: Sequence[tuple[object, ...]]) -> int:

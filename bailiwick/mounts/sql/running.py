@@ -85,7 +85,9 @@ class Written:
     """What a write did: done when `verdict` is empty, undone otherwise."""
 
     rows: int
-    verdict: Literal["", "batch_exceeded", "row_out_of_scope"] = ""
+    verdict: Literal["", "batch_exceeded", "row_out_of_scope", "rows_exceeded", "bytes_exceeded"] = ""
+    returned: Rows | None = None
+    """What it returns of the rows that it has written."""
 
 
 @dataclass(frozen=True, slots=True)

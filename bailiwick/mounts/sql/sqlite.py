@@ -7,8 +7,10 @@ stand in the generated ones alone: what reads them from anywhere else is refused
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import orjson
 
 from bailiwick.mounts.sql import masks
 from bailiwick.mounts.sql.results import Failed, Row, as_json
-from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
-from bailiwick.sql.engines.plan import EnginePlan
+from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, known_columns
+from bailiwick.mounts.sql.values import Value
+from bailiwick.mounts.sql.writing import Found, written
+from bailiwick.sql.engines.plan import Step, Upsert
 from bailiwick.sql.engines.scoped import folded
 
 _log = logging.getLogger("bailiwick.sql")
@@ -26,6 +30,8 @@ _STEPS = 2000
 _BUSY_SECONDS = 5.0
 _LARGEST_VALUE = 64 * 1024 * 1024
 _IMPLICIT = "ROWID"
+_PARAMETER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\?([0-9]+)""")
+"""What is quoted in text that we generated, or the number of a parameter outside of it."""
 
 
 class SQLiteFile:
@@ -62,25 +68,83 @@ class SQLiteFile:
 
     def _run(self, connection: sqlite3.Connection, job: Job, stop: Stop) -> Ran:
         _prepare(connection, job)
-        guard = Guard(job.plan, *_around(connection, job.plan))
         stop.on_tell(connection.interrupt)
         connection.set_progress_handler(lambda: int(stop.due), _STEPS)
+        on = _Connection(connection, job)
         if job.plan.kind == "READ":
-            connection.set_authorizer(guard)
-            return _read(connection.execute(job.plan.sql, job.values), job)
+            return on.read(job.plan.step)
         connection.execute("BEGIN IMMEDIATE")
-        connection.set_authorizer(guard)
-        checks = connection.execute(job.plan.sql, job.values).fetchall()
-        connection.set_authorizer(None)
-        batch = job.bounds.batch
-        if batch is not None and len(checks) > batch:
-            return Written(len(checks), "batch_exceeded")
-        if any(check != (1,) for check in checks):
-            return Written(len(checks), "row_out_of_scope")
+        found = written(job, on)
+        if isinstance(found, Failed) or found.verdict:
+            return found
         if stop.due:
             return Stopped(late=not stop.told)
         connection.execute("COMMIT")
-        return Written(len(checks))
+        return found
+
+
+class _Connection:
+    """Runs the steps of one statement, each under an authorizer of its own."""
+
+    def __init__(self, connection: sqlite3.Connection, job: Job) -> None:
+        self._connection, self._job = connection, job
+
+    def read(self, step: Step) -> Rows:
+        """Run a query."""
+        with self._guarded(step):
+            return _read(self._connection.execute(step.sql, _given(step.sql, self._job.values)), self._job)
+
+    def ask(self, step: Step) -> list[tuple[object, ...]]:
+        """Run a step under the authorizer."""
+        with self._guarded(step):
+            return self._all(step.sql)
+
+    def own(self, sql: str) -> list[tuple[object, ...]]:
+        """Run text of ours."""
+        return self._all(sql)
+
+    def rows(self, step: Step, identities: Found) -> Rows:
+        """Run the query of what is returned."""
+        listed = orjson.dumps([each[0] for each in identities]).decode()
+        values = list(self._job.values)
+        for place, bound in enumerate(self._job.plan.bound, self._job.plan.parameters):
+            if bound.source == "written":
+                values[place] = listed
+        with self._guarded(step):
+            return _read(self._connection.execute(step.sql, _given(step.sql, values)), self._job)
+
+    def tells_apart(self, upsert: Upsert, step: Step) -> bool:
+        """Whether every unique index over the key compares the pinned columns byte by byte."""
+        if not upsert.pinned or step.target is None:
+            return True
+        key, pinned = {folded(name) for name in upsert.key}, {folded(name) for name in upsert.pinned}
+        rows = self._connection.execute(
+            "SELECT i.name, x.name, x.coll FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS x"
+            ' WHERE i."unique" AND x.key',
+            (step.target.relation,),
+        ).fetchall()
+        for index in {row[0] for row in rows}:
+            columns = {folded(str(name)): str(collation) for of, name, collation in rows if of == index}
+            if {*columns} == key and any(columns[name].upper() != "BINARY" for name in pinned):
+                return False
+        return True
+
+    def _all(self, sql: str) -> list[tuple[object, ...]]:
+        return self._connection.execute(sql, _given(sql, self._job.values)).fetchall()
+
+    @contextmanager
+    def _guarded(self, step: Step) -> Generator[None]:
+        self._connection.set_authorizer(Guard(step, *_around(self._connection, step)))
+        try:
+            yield
+        finally:
+            self._connection.set_authorizer(None)
+
+
+def _given(sql: str, values: Sequence[Value]) -> Sequence[Value]:
+    """Return the values up to the last one that a text has: SQLite takes no more."""
+    places = [int(found[1]) for found in _PARAMETER.finditer(sql) if found[1]]
+    return values[: max(places, default=0)]
 
 
 def _prepare(connection: sqlite3.Connection, job: Job) -> None:
@@ -90,6 +154,8 @@ def _prepare(connection: sqlite3.Connection, job: Job) -> None:
     connection.execute(f"PRAGMA query_only = {'OFF' if job.plan.kind == 'WRITE' else 'ON'}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA recursive_triggers = OFF")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("SELECT 1 FROM json_each('[]')")  # SQLite makes it when it is first used, as if it were a table
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
     own: tuple[tuple[str, int, Callable[..., str | int | float | None]], ...] = (
@@ -126,15 +192,15 @@ def _read(cursor: sqlite3.Cursor, job: Job) -> Rows:
 
 
 class Guard:
-    """The authorizer: allows what the plan says it does, and denies everything else."""
+    """The authorizer: allows what a step of the plan says it does, and denies everything else."""
 
-    def __init__(self, plan: EnginePlan, row: frozenset[str], keys: frozenset[tuple[str, str]]) -> None:
-        self._plan = plan
-        self._reads = plan.reads
-        self._views = frozenset(folded(each.relation) for each in plan.reads.values() if each.view)
-        self._tables = frozenset(folded(each.relation) for each in plan.reads.values())
+    def __init__(self, step: Step, row: frozenset[str], keys: frozenset[tuple[str, str]]) -> None:
+        self._step = step
+        self._reads = step.reads
+        self._views = frozenset(folded(each.relation) for each in step.reads.values() if each.view)
+        self._tables = frozenset(folded(each.relation) for each in step.reads.values())
         self._row = row
-        """What SQLite calls the identity of the target's rows."""
+        """What SQLite calls the identity of the rows that are written."""
         self._keys = keys
         """(table, column) that foreign keys around the target make SQLite look at."""
 
@@ -151,10 +217,10 @@ class Guard:
         if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
             return True
         if action == sqlite3.SQLITE_FUNCTION:
-            return folded(second) in self._plan.functions or folded(source) in self._views
+            return folded(second) in self._step.functions or folded(source) in self._views
         if action == sqlite3.SQLITE_READ:
             return self._may_read(first, second, database, source)
-        target = self._plan.target
+        target = self._step.target
         if target is None or folded(first) != folded(target.relation) or database != target.schema or source:
             return False
         if action == sqlite3.SQLITE_UPDATE:
@@ -168,14 +234,13 @@ class Guard:
             return True  # that it is read at all, or nothing of it but the identity of its rows
         if folded(source) in self._views:
             return True
-        target = self._plan.target
+        target = self._step.target
         reached = self._reads.get(source)
         if reached is not None:
             if table == "json_each":
                 return True
             same = database == reached.schema and folded(table) == folded(reached.relation)
-            of_target = target is not None and folded(table) == folded(target.relation)
-            return same and (column in reached.columns or (of_target and column in self._row))
+            return same and (column in reached.columns or (reached.row and column in self._row))
         if target is None or source or database != target.schema:
             return False
         if (folded(table), folded(column)) in self._keys:
@@ -185,12 +250,14 @@ class Guard:
         )
 
 
-def _around(connection: sqlite3.Connection, plan: EnginePlan) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+def _around(connection: sqlite3.Connection, step: Step) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
     """Return what the rows' identity is called, and what SQLite itself looks at to keep the foreign keys around."""
-    target = plan.target
+    written = {each.relation for each in step.reads.values() if each.row}
+    row = frozenset((_IMPLICIT, *(name for each in written for name in _key_of(connection, each))))
+    target = step.target
     if target is None:
-        return frozenset(), frozenset()
-    row = frozenset((_IMPLICIT, *_key_of(connection, target.relation)))
+        return row, frozenset()
+    row |= {*_key_of(connection, target.relation)}
     rows = connection.execute(
         'SELECT t.name, k."table", k."from", k."to" FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name) AS k'
         " WHERE t.type = 'table' AND (lower(t.name) = lower(?1) OR lower(k.\"table\") = lower(?1))",

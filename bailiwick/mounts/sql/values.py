@@ -49,7 +49,7 @@ def _is_text(value: str) -> bool:
 
 
 def _value(one: Bound, session: Session, now: datetime) -> Value:
-    if one.source in ("mask.inner", "mask.outer"):
+    if one.source in ("mask.inner", "mask.outer", "written"):
         return None  # the mount's own matter
     if one.source == "now":
         return now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -13,6 +13,7 @@ from bailiwick.model.value import Operand
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines.plan import Bound, Source
 from bailiwick.sql.engines.tree import Node
+from bailiwick.sql.engines.writing import Writing
 
 
 class Parameters:
@@ -67,6 +68,8 @@ class Dialect(Protocol):
     """Whether schemas lie in catalogs; a relation's schema is then `catalog.schema`."""
     recursive: bool
     """Whether WITH RECURSIVE may be said, also before queries that are not recursive."""
+    writing: Writing | None
+    """How it writes; None: it is only read."""
     lacks: frozenset[str]
     """Classes of sqlglot's expressions that `grammar.HOLDS` lists and this engine does not have, or not here."""
 

@@ -19,8 +19,10 @@ from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines import duckdb_masks
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.duckdb_names import QUOTED_OR_PARAMETER, full
+from bailiwick.sql.engines.grammar import CONFLICTS
 from bailiwick.sql.engines.predicates import UNKNOWN
 from bailiwick.sql.engines.tree import Node
+from bailiwick.sql.engines.writing import DuckDBWriting, Writing
 from bailiwick.sql.quote import ident, text
 
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
@@ -75,8 +77,11 @@ class DuckDB:
     by_key = False
     catalogs = False
     recursive = True
+    writing: Writing | None = DuckDBWriting()
     lacks: frozenset[str] = frozenset()
     holds: Mapping[type[Node], frozenset[str]] = {
+        **CONFLICTS,
+        exp.Delete: frozenset({"using"}),
         exp.Qualify: frozenset({"this"}),
         exp.TryCast: frozenset({"this", "to", "safe"}),
         exp.Interval: frozenset({"this", "unit"}),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-FILE, SOURCES = "bailiwick", "sources"
-"""Of the attached file, and of the schema of Parquet and CSV files, which lies in memory."""
+FILE, SOURCES, TEMPORARY = "bailiwick", "sources", ":temp"
+"""Of the attached file, and of the schemas of Parquet and CSV files, which lie in memory, and of tables of ours."""
 
 
 QUOTED_OR_PARAMETER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([0-9]+)""")
@@ -14,4 +14,6 @@ QUOTED_OR_PARAMETER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([0-9]+)"""
 
 def full(schema: str, name: str) -> tuple[str, str, str]:
     """Return the full name of a relation."""
+    if schema == TEMPORARY:
+        return ("temp", "main", name)
     return ("memory" if schema == SOURCES else FILE, schema, name)

@@ -33,6 +33,8 @@ class Source:
     use: Use | None = None
     schema: str = ""
     """Of a relation that was named without an alias: `schema.relation.column` may refer to it."""
+    apart: bool = False
+    """Its columns can only be named with its alias."""
 
     def find(self, name: str) -> tuple[str, str] | None:
         """Return the column that a name means here."""
@@ -88,6 +90,8 @@ class Walk:
     functions: set[str] = field(default_factory=set[str])
     loud: bool = False
     """Whether something in the statement can fail, or be felt, because of a value: it must not meet hidden rows."""
+    named: list[str] = field(default_factory=list[str])
+    """Generated names of the agent's WITH queries."""
     names: int = 0
     parameters: int = 0
     """How many `?` the agent's text holds."""

@@ -10,7 +10,7 @@ from sqlglot import exp
 from bailiwick.sql.engines.environment import Level, Source, Walk
 from bailiwick.sql.engines.refusal import refuse
 from bailiwick.sql.engines.scoped import folded
-from bailiwick.sql.engines.tree import Node, argument, child, children, parts
+from bailiwick.sql.engines.tree import Node, argument, child, children, identifier, parts
 
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNITS_WORDS = """
@@ -157,6 +157,8 @@ def _column(node: Node, level: Level) -> str:
     if found:
         if schema:
             node.set("db", None)
+        if not table and _has_others_apart(found[0][0], level):
+            node.set("table", identifier(found[0][0].alias))
         for source, column in found:
             source.read(column[0])
         return found[0][1][1] if len(found) == 1 else ""
@@ -168,7 +170,9 @@ def _column(node: Node, level: Level) -> str:
 def _candidates(name: str, table: str, schema: str, level: Level | None) -> list[tuple[Source, tuple[str, str]]]:
     """Return what a name means in the nearest query where it means something."""
     while level is not None:
-        sources = [source for source in level.sources if not table or folded(source.alias) == folded(table)]
+        sources = [
+            source for source in level.sources if (folded(source.alias) == folded(table) if table else not source.apart)
+        ]
         if schema:
             sources = [source for source in sources if folded(source.schema) == folded(schema)]
         found = [(source, column) for source in sources if (column := source.find(name)) is not None]
@@ -176,6 +180,14 @@ def _candidates(name: str, table: str, schema: str, level: Level | None) -> list
             return found
         level = level.outer
     return []
+
+
+def _has_others_apart(found: Source, level: Level) -> bool:
+    """Whether a source stands beside one whose columns need its alias, and have to be told apart from that one's."""
+    at: Level | None = level
+    while at is not None and found not in at.sources:
+        at = at.outer
+    return at is not None and any(each.apart for each in at.sources)
 
 
 def _refuse_column(name: str, table: str, level: Level) -> NoReturn:

@@ -92,12 +92,19 @@ HOLDS: Mapping[type[Node], frozenset[str]] = {
         (exp.Window, ("this", "partition_by", "order", "spec", "alias", "over")),
         (exp.WindowSpec, ("kind", "start", "start_side", "end", "end_side", "exclude")),
         (exp.Var, ("this",)),
-        (exp.Insert, ("with_", "this", "expression")),
+        (exp.Insert, ("with_", "this", "expression", "returning")),
         (exp.Schema, ("this", "expressions")),
-        (exp.Update, ("with_", "this", "expressions", "where")),
-        (exp.Delete, ("with_", "this", "where")),
+        (exp.Update, ("with_", "this", "expressions", "where", "returning")),
+        (exp.Delete, ("with_", "this", "where", "returning")),
+        (exp.Returning, ("expressions",)),
     )
 }
+CONFLICTS: Mapping[type[Node], frozenset[str]] = {
+    exp.OnConflict: frozenset({"expressions", "action", "conflict_keys", "where"}),
+    exp.Insert: frozenset({"conflict"}),
+    exp.Update: frozenset({"from_"}),
+}
+"""Of the engines that have them: ON CONFLICT, and further sources of a write."""
 STATEMENTS = (exp.Select, exp.Union, exp.Except, exp.Intersect, exp.Insert, exp.Update, exp.Delete)
 _OWN_TEXT = (exp.Placeholder, exp.Identifier, exp.Literal, exp.Anonymous, exp.Var, exp.DataType)
 """Nodes that hold text of the agent, which whoever walks them looks at."""
@@ -107,7 +114,7 @@ _IN_WORDS: Mapping[str, str] = {
     "Attach": "ATTACH",
     "Detach": "DETACH",
     "Returning": "RETURNING",
-    "OnConflict": "ON CONFLICT",
+    "OnConflict": "this kind of ON CONFLICT",
     "TableSample": "TABLESAMPLE",
     "Parameter": "a parameter other than `?`",
 }
@@ -124,6 +131,8 @@ def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozense
     for node in tree.walk():
         kind = type(node)
         allowed = HOLDS.get(kind, frozenset[str]()) | more.get(kind, frozenset())
+        if isinstance(node, exp.Table | exp.Subquery) and _is_joined_in_a_write(node):
+            allowed |= {"joins"}
         if kind not in HOLDS and kind not in more:
             refuse("syntax_not_supported", f"{_named(node)} is not supported here")
         if isinstance(node, exp.Join) and argument(node, "method") not in (None, "", *joins):
@@ -134,6 +143,14 @@ def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozense
                 refuse("syntax_not_supported", f"{what} is not supported here")
             if isinstance(value, str) and not isinstance(node, _OWN_TEXT) and not _WORDS.fullmatch(value):
                 refuse("syntax_not_supported", f"`{key}` of {_named(node)} is not supported here")
+
+
+def _is_joined_in_a_write(node: Node) -> bool:
+    """Whether a node is the first of the further sources of a write: joins then hang on it."""
+    parent = node.parent
+    if isinstance(parent, exp.From):
+        return isinstance(parent.parent, exp.Update)
+    return isinstance(parent, exp.Delete) and node.arg_key == "using"
 
 
 def check_lacks(tree: Node, lacks: frozenset[str], *, recursive: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from bailiwick.sql.engines.composing import admissible, identity, reachable
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.environment import Walk
 from bailiwick.sql.engines.plan import Keyed, Target
@@ -13,10 +14,7 @@ from bailiwick.sql.engines.predicates import every
 from bailiwick.sql.engines.refusal import refuse
 from bailiwick.sql.engines.scoped import INNER
 from bailiwick.sql.engines.tree import Node, children, piece_of
-from bailiwick.sql.engines.writes import Write, admissible, reachable, tenant_of
-
-_KEYS = frozenset({"smallint", "integer", "bigint", "text"})
-"""Types of columns that tell rows apart whose values can be given back to the database as they came."""
+from bailiwick.sql.engines.writes import Write, tenant_of
 
 
 class KeyedWrite:
@@ -35,7 +33,9 @@ class KeyedWrite:
     def _columns_of_key(self) -> tuple[str, ...]:
         relation, found = self.found.target.relation, self.found
         kinds = {column.name: column.type for column in relation.columns}
-        if not relation.key or any(kinds.get(name) not in _KEYS for name in relation.key):
+        writing = self.walk.dialect.writing
+        known = frozenset[str]() if writing is None else writing.keys
+        if not relation.key or any(kinds.get(name) not in known for name in relation.key):
             refuse("statement_not_allowed", f"rows of `{relation.name}` cannot be told apart")
         if set(found.fields) & set(relation.key):
             refuse(
@@ -62,10 +62,10 @@ class KeyedWrite:
         keyed: Keyed | None = None
         if found.verb == "create":
             after = found.target.text(self.parameters, alias="")
-            sql = self._inserted(named, admissible(found, after))
+            sql = self._inserted(named, admissible(found, found.act, after))
         else:
             after = before
-            sql, keyed = self._changed(named, reachable(found, before), admissible(found, after))
+            sql, keyed = self._changed(named, reachable(found, found.act, before), admissible(found, found.act, after))
         target = Target(relation.schema, relation.name, found.verb, fields, frozenset(before.used | after.used))
         return sql, keyed, target
 
@@ -108,7 +108,7 @@ class KeyedWrite:
         return (
             f"INSERT INTO {found.target.source()} ({', '.join(map(ident, titles))})"  # noqa: S608  # walked
             f" SELECT {', '.join(given)} FROM ({inner}) AS {self._new} WHERE 1 = 1"
-            f" RETURNING CASE WHEN {check} THEN 1 ELSE 0 END"
+            f" RETURNING {', '.join((f'CASE WHEN {check} THEN 1 ELSE 0 END', *identity(found, self.walk)))}"
         )
 
 

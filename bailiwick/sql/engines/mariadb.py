@@ -21,6 +21,7 @@ from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.mariadb_words import hexadecimal, is_number, plain_text, quoted
 from bailiwick.sql.engines.predicates import UNKNOWN
 from bailiwick.sql.engines.tree import Node
+from bailiwick.sql.engines.writing import MariaDBWriting, Writing
 
 _MOMENTS = frozenset({"date", "timestamp without time zone", "timestamp with time zone"})
 _ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:]{8}(\.[0-9]{1,6})?)?(\+00:00)?"
@@ -63,6 +64,7 @@ class MariaDB:
     by_key = True
     catalogs = False
     recursive = True
+    writing: Writing | None = MariaDBWriting()
     lacks: frozenset[str] = frozenset()
 
     def ident(self, name: str) -> str:

@@ -9,9 +9,9 @@ from typing import Literal
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
 
-Source = Ref | Literal["now", "mask.inner", "mask.outer"]
-"""Where a bound value comes from: the session, the gateway's clock, or the pads of the key for `hash` masks (HMAC), of
-engines to which the mount does not give masks as functions."""
+Source = Ref | Literal["now", "mask.inner", "mask.outer", "written"]
+"""Where a bound value comes from: the session, the gateway's clock, the pads of the key for `hash` masks (HMAC), of
+engines to which the mount does not give masks as functions, or the identities of the rows that were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Reached:
     columns: frozenset[str]
     view: bool = False
     """The relation is a view of the database itself, which reads what it reads."""
+    row: bool = False
+    """Also the identity of its rows is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,54 @@ class Keyed:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One text that is executed, and what it may do."""
+
+    sql: str
+    reads: Mapping[str, Reached] = field(default_factory=dict[str, Reached])
+    """Generated name → what may be read under it. For the second layer of engines that have one."""
+    functions: frozenset[str] = frozenset()
+    """Every function that it calls, ours among them, in lower case."""
+    target: Target | None = None
+    """What it changes, if it is no query."""
+    query: str = ""
+    """Of what changes something, for engines whose second layer reads queries alone: what the agent wrote of it, as a
+    query. The rest of `sql` is text of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """An INSERT … ON CONFLICT, one step after the other in one transaction. The rows that the agent gives are put into
+    a table of our own first, so that each step sees the same ones; what conflicts is updated, the rest inserted."""
+
+    make: str
+    """Makes that table, which lasts as long as the connection. No text of the agent's."""
+    fill: Step
+    held: str
+    """Counts its rows whose key is not what the scope wants there; must be 0. No text of the agent's; may be empty."""
+    fresh: str
+    """Of DO UPDATE: counts the rows whose key no row has; as many must be inserted. No text of the agent's."""
+    meant: Step | None
+    """Of DO UPDATE: counts the rows that it means to change, and how often: must be the same, and be changed."""
+    change: Step | None
+    """Of DO UPDATE. As `EnginePlan.sql`."""
+    pinned: tuple[str, ...] = ()
+    """Columns of the key by whose values rows are known to be in the scope: the key has to compare them exactly."""
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """What a write returns: evaluated over the scoped form of the rows that it has written, in its transaction."""
+
+    step: Step
+    identity: int
+    """In how many columns behind the check the identity of a row is returned."""
+    find: Step | None = None
+    """Of a delete: returns the identities of the rows that will be deleted. Asked, as `step` is, before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnginePlan:
     """One statement, decided and rewritten. `sql` is text that we generated from a tree that we understood."""
 
@@ -72,16 +122,34 @@ class EnginePlan:
     """How many the agent has to give; the gateway's own stand behind them."""
     bound: tuple[Bound, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
-    """Name and type of each column that a READ returns; type '' where only the values tell. Empty: not known."""
+    """Name and type of each column that is returned; type '' where only the values tell. Empty: not known, or none."""
     reads: Mapping[str, Reached] = field(default_factory=dict[str, Reached])
-    """Generated name → what may be read under it. For the second layer of engines that have one."""
+    """This, `functions`, `query` and `target` are those of the one step that `sql` is."""
     functions: frozenset[str] = frozenset()
-    """Every function that the statement calls, ours among them, in lower case."""
     query: str = ""
-    """WRITE, of engines whose second layer reads queries alone: what the agent wrote of it, as a query. The rest of
-    `sql` is text of ours."""
     keyed: Keyed | None = None
     """WRITE, of engines that are written by key: `sql` has to write as many rows as were found."""
     target: Target | None = None
     """WRITE: its rows are counted by the rows that it returns, each of which is one boolean: whether the row that was
     written lies in the scope. One that does not undoes the statement."""
+    upsert: Upsert | None = None
+    """WRITE: what is done before `sql`, which then inserts the rows that are left."""
+    returning: Returning | None = None
+    """WRITE: what it returns, if it returns something."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is executed, in order."""
+        first, back = self.upsert, self.returning
+        before = () if first is None else (first.make, first.fill.sql, first.held, first.fresh)
+        steps = () if first is None else (first.meant, first.change)
+        back_first = () if back is None or back.find is None else (back.find.sql, back.step.sql)
+        found = () if self.keyed is None else (self.keyed.find,)
+        after = () if back is None or back.find is not None else (back.step.sql,)
+        own = (*before, *(each.sql for each in steps if each is not None), *back_first, *found, self.sql, *after)
+        return tuple(each for each in own if each)
+
+    @property
+    def step(self) -> Step:
+        """What `sql` is."""
+        return Step(self.sql, self.reads, self.functions, self.target, self.query)

@@ -5,6 +5,8 @@ The tree is changed in place. What is not known here denies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from bailiwick.sql.engines.environment import Columns, Cte, Level, Source, Walk
@@ -44,6 +46,7 @@ def named_queries(node: Node, level: Level, walk: Walk) -> dict[str, Cte]:
         if alias is None or not isinstance(inner, exp.Query):
             refuse("syntax_not_supported", "a WITH query can only be a SELECT here")
         own = Cte(walk.new_name(), ())
+        walk.named.append(own.name)
         titles = [name_of(title) for title in children(alias, "columns")]
         inside = dict(known)
         if argument(found, "recursive") and isinstance(inner, exp.Union):
@@ -77,7 +80,7 @@ def _select(node: Node, level: Level, walk: Walk) -> Columns:
     _from(node, level, walk)
     for window in children(node, "windows"):
         level.windows.add(folded(name_of(child(window, "this"))))
-    columns = tuple(column for each in children(node, "expressions") for column in _output(each, level, walk))
+    columns = outputs(children(node, "expressions"), level, walk)
     for part in ("where", "group"):
         _parts(node, part, level, walk)
     level.outputs = {folded(name): kind for name, kind in columns}
@@ -142,10 +145,29 @@ def _everything(sources: list[Source]) -> Columns:
     return tuple(column for source in sources for column in source.columns)
 
 
+def outputs(nodes: Sequence[Node], level: Level, walk: Walk) -> Columns:
+    """Walk the items of a select list."""
+    return tuple(column for each in nodes for column in _output(each, level, walk))
+
+
+def further_sources(first: Node, level: Level, walk: Walk) -> None:
+    """Walk a FROM item of a write, and what is joined to it."""
+    joins = children(first, "joins")
+    first.set("joins", None)
+    for join in joins:
+        plain = not children(join, "using") and argument(join, "method") is None
+        if not plain or str(argument(join, "side") or "").upper() not in ("", "LEFT"):
+            refuse("syntax_not_supported", "this kind of join is not supported in a write", "JOIN … ON, LEFT JOIN … ON")
+    _joined(first, joins, level, walk)
+    first.set("joins", joins or None)
+
+
 def _from(node: Node, level: Level, walk: Walk) -> None:
     found = child(node, "from_")
-    joins = children(node, "joins")
-    first = None if found is None else child(found, "this")
+    _joined(None if found is None else child(found, "this"), children(node, "joins"), level, walk)
+
+
+def _joined(first: Node | None, joins: list[Node], level: Level, walk: Walk) -> None:
     if first is not None:
         level.sources.append(_source(first, level, walk))
     for join in joins:
@@ -176,6 +198,8 @@ def _shared(name: str, sources: list[Source]) -> None:
 def _source(node: Node, level: Level, walk: Walk) -> Source:
     """Walk one item of a FROM clause."""
     alias = child(node, "alias")
+    if children(node, "joins"):
+        refuse("syntax_not_supported", "brackets around a join are not supported here", "a sub-query")
     if isinstance(node, exp.Table):
         return _table(node, alias, level, walk)
     name = "" if alias is None else name_of(child(alias, "this"))

@@ -6,9 +6,7 @@ every session of the same scope.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -17,12 +15,12 @@ from bailiwick.model.policy import Engine
 from bailiwick.model.scope import Scope
 from bailiwick.sql.catalogue import Catalogue
 from bailiwick.sql.engines import grammar
-from bailiwick.sql.engines.dialect import Dialect, Parameters
+from bailiwick.sql.engines.assembly import Assembly
+from bailiwick.sql.engines.dialect import Dialect
 from bailiwick.sql.engines.duckdb import DuckDB
 from bailiwick.sql.engines.environment import Columns, Level, Use, Walk
-from bailiwick.sql.engines.keyed import KeyedWrite
 from bailiwick.sql.engines.mariadb import MariaDB
-from bailiwick.sql.engines.plan import EnginePlan, Keyed, Reached, Target
+from bailiwick.sql.engines.plan import EnginePlan
 from bailiwick.sql.engines.queries import query
 from bailiwick.sql.engines.refusal import Refused
 from bailiwick.sql.engines.scoped import Scoped, folded
@@ -40,7 +38,7 @@ from bailiwick.sql.engines.tree import (
     without_literals,
 )
 from bailiwick.sql.engines.trino import Trino
-from bailiwick.sql.engines.writes import Write, composed, write
+from bailiwick.sql.engines.writes import Write, write
 
 DIALECTS: Mapping[Engine, Dialect] = {
     "sqlite": SQLite(),
@@ -86,81 +84,23 @@ class EngineRewriter:
         grammar.check(tree, self.dialect.holds, self.dialect.joins)
         made: Write | None = None
         columns: Columns = ()
-        inner = ""
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
             made = write(tree, walk)
+            columns = made.columns
         else:
             columns = query(tree, Level(), walk)
         walk.loud = walk.loud or (made is not None and self.dialect.by_key)  # a write fails where a query would warn
         text_of(tree, self.dialect.grammar)  # it reads again as what was walked
-        parameters = Parameters(walk.parameters + 1)
-        forms, reads = self._forms(walk, parameters, made)
-        target: Target | None = None
-        keyed: Keyed | None = None
-        if made is None:
-            body = self._whole(forms, _ctes(tree), _without_ctes(tree, self.dialect.grammar))
-        elif self.dialect.by_key:
-            body, keyed, target = self._by_key(made, walk, parameters, forms)
-        else:
-            body, form, target, inner = composed(made, walk, parameters)
-            if made.use is not None:
-                forms[made.use.name] = form
-            body = self._whole(forms, made.ctes, body)
-            inner = self._whole(forms, made.ctes, inner)
-        return EnginePlan(
-            kind="READ" if made is None else "WRITE",
-            sql=self._numbered(body, walk.prefix),
+        body = "" if made is not None else _without_ctes(tree, self.dialect.grammar)
+        plan = EnginePlan(
+            "READ" if made is None else "WRITE",
+            body,
             accesses=_accesses(walk.uses, made),
             statement=without_literals(sql, self.dialect.grammar),
             parameters=walk.parameters,
-            bound=parameters.bound,
             columns=columns,
-            reads=reads,
-            functions=frozenset(walk.functions) | self.dialect.own_functions(),
-            query=self._numbered(inner, walk.prefix),
-            keyed=keyed,
-            target=target,
         )
-
-    def _forms(
-        self, walk: Walk, parameters: Parameters, made: Write | None
-    ) -> tuple[dict[str, str], dict[str, Reached]]:
-        """Return the scoped form of each use, and what it may read."""
-        forms: dict[str, str] = {}
-        reads: dict[str, Reached] = {}
-        for use in walk.uses:
-            names = use.scoped.in_order(use.fields)
-            if made is None or use is not made.use:
-                fenced = walk.loud and use.scoped.hides_rows
-                forms[use.name] = use.scoped.form(parameters, names, fenced=fenced)
-            reads[use.name] = use.scoped.reached(names)
-        return forms, reads
-
-    def _numbered(self, sql: str, prefix: str) -> str:
-        """Return the text with its own kind of parameter in the places of the agent's."""
-        return re.sub(rf"[:$]{prefix}p(\d+)", lambda match: self.dialect.parameter(int(match[1])), sql)
-
-    def _whole(self, forms: Mapping[str, str], ctes: Sequence[Node], body: str) -> str:
-        """Return our own named queries, the agent's, and the statement."""
-        named = self._named(forms, ctes)
-        word = "WITH RECURSIVE" if self.dialect.recursive else "WITH"
-        return f"{word} {', '.join(named)} {body}" if named else body
-
-    def _named(self, forms: Mapping[str, str], ctes: Sequence[Node]) -> list[str]:
-        named = [f"{self.dialect.ident(name)} AS ({form})" for name, form in forms.items()]
-        return named + [piece_of(each, self.dialect.grammar) for each in ctes]
-
-    def _by_key(
-        self, made: Write, walk: Walk, parameters: Parameters, forms: dict[str, str]
-    ) -> tuple[str, Keyed | None, Target]:
-        """Return the text of a write by key, what is done around it, and what it changes."""
-        composing = KeyedWrite(made, walk, parameters)
-        if made.use is not None:
-            forms[made.use.name] = composing.form()
-        body, keyed, target = composing.composed(self._named(forms, made.ctes))
-        if keyed is not None:
-            keyed = replace(keyed, find=self._numbered(keyed.find, walk.prefix))
-        return body, keyed, target
+        return Assembly(walk, self.dialect, _ctes(tree)).plan(plan, made)
 
 
 def _ctes(tree: Node) -> list[Node]:
@@ -192,6 +132,6 @@ def _accesses(uses: Sequence[Use], made: Write | None) -> tuple[Access, ...]:
         if made is None or use is not made.use or use.fields:
             reads.setdefault(use.scoped.resource.name, set()).update(use.fields)
     found = [Access(resource, "read", tuple(sorted(names))) for resource, names in reads.items()]
-    if made is not None:
-        found.insert(0, Access(made.target.resource.name, made.verb, tuple(sorted(made.fields))))
-    return tuple(found)
+    acts = () if made is None else made.acts
+    writes = [Access(made.target.resource.name, each.verb, tuple(sorted(each.fields))) for each in acts if made]
+    return (*writes, *found)

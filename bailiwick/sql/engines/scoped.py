@@ -64,6 +64,12 @@ class Scoped:
         refuse("statement_not_allowed", f"rows of `{self.relation.name}` cannot be told apart")
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of the primary key, or else those by which the policy tells rows apart."""
+        names = self.relation.key or self.resource.key
+        return names if all(self.relation.column(name) is not None for name in names) else ()
+
+    @property
     def _first(self) -> str:
         return self.relation.columns[0].name
 
@@ -134,9 +140,10 @@ class Scoped:
         fenced: bool,
         row: str = "",
         key: Mapping[str, str] | None = None,
+        only: str = TRUE,
     ) -> str:
         """Return the query that shows these columns of the visible rows; under the name `row` their identity, or the
-        columns of their key under the names of `key`."""
+        columns of their key under the names of `key`. `only` is one more condition of ours."""
         text = self.text(parameters)
         ident = self.dialect.ident
         targets = [f"{self._shown(text, name)[0]} AS {ident(name)}" for name in names]
@@ -145,22 +152,23 @@ class Scoped:
             targets.append(f"{ident(INNER)}.{self.row} AS {ident(row)}")
         elif not targets:  # of a table without any column SQLite's authorizer could not tell who reads it
             targets.append(f"{text.column(self._first)} AS {ident(INNER)}")
-        where = self.admits(text)
+        where = every((self.admits(text), only))
         return (
             f"SELECT {', '.join(targets)} FROM {self.source()} AS {ident(INNER)}"  # noqa: S608  # our own names
             + (f" WHERE {where}" if where != TRUE else "")
             + (f" {self.dialect.fence}" if fenced and where != FALSE else "")
         )
 
-    def reached(self, names: Sequence[str]) -> Reached:
-        """Return what its form of these columns reads."""
+    def reached(self, names: Sequence[str], *, row: bool = False, more: Sequence[str] = ()) -> Reached:
+        """Return what its form of these columns reads; with `row` also the identity of rows, and `more` columns."""
         text = self.text(Parameters(1))
         for name in names:
             self._shown(text, name)
         if not names:
             text.column(self._first)
         self.admits(text)
-        return Reached(self.relation.schema, self.relation.name, frozenset(text.used), self.relation.kind == "v")
+        used = frozenset({*text.used, *more})
+        return Reached(self.relation.schema, self.relation.name, used, self.relation.kind == "v", row)
 
 
 def folded(name: str) -> str:

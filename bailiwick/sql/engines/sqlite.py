@@ -15,8 +15,10 @@ from bailiwick.model.policy import Engine
 from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.catalogue import Column
 from bailiwick.sql.engines.dialect import Parameters
+from bailiwick.sql.engines.grammar import CONFLICTS
 from bailiwick.sql.engines.predicates import UNKNOWN
 from bailiwick.sql.engines.tree import Node
+from bailiwick.sql.engines.writing import SQLiteWriting, Writing
 from bailiwick.sql.quote import ident, text
 
 OWN = frozenset({"bw_partial", "bw_last4", "bw_hash", "bw_round"})
@@ -54,8 +56,9 @@ class SQLite:
     by_key = False
     catalogs = False
     recursive = True
+    writing: Writing | None = SQLiteWriting()
     lacks: frozenset[str] = frozenset()
-    holds: Mapping[type[Node], frozenset[str]] = {}
+    holds: Mapping[type[Node], frozenset[str]] = CONFLICTS
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 
     def ident(self, name: str) -> str:

@@ -31,6 +31,7 @@ from bailiwick.sql.engines.trino_words import (
     literal_number,
     type_of,
 )
+from bailiwick.sql.engines.writing import Writing
 from bailiwick.sql.quote import ident, text
 
 _FUNCTIONS = """
@@ -74,6 +75,7 @@ class Trino:
     by_key = False
     catalogs = True
     recursive = False
+    writing: Writing | None = None
     lacks = frozenset({"Insert", "Update", "Delete", "Merge", "Glob", "ILike", "Collate"})
     holds: Mapping[type[Node], frozenset[str]] = {
         exp.Table: frozenset({"catalog"}),

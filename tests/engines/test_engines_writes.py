@@ -1,0 +1,255 @@
+"""Writes that return rows, that have further sources, or that meet a row of the same key: on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bailiwick.mounts.sql.results import Denied, Result
+from tests.engines.engines_rig import Desk, answers
+from tests.engines.stages import ENGINES, FILES, stage
+from tests.support.canary import leaks
+
+HERE = Path(__file__).parent
+POLICY, SCRIPT = ((HERE / f"stock.{kind}").read_text() for kind in ("yaml", "sql"))
+
+
+@pytest_asyncio.fixture(params=ENGINES)
+async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Desk]:
+    server = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
+    async with stage(request.param, tmp_path, POLICY, SCRIPT, server) as found:
+        yield found
+
+
+async def returned(shop: Desk, sql: str, *parameters: str | int) -> list[tuple[object, ...]]:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    found = await shop.ask(clerk, sql, *parameters)
+    assert isinstance(found, Result), f"{sql}: {found}"
+    assert found.affected == len(found.rows), sql
+    return list(answers(found.rows))
+
+
+async def test_what_a_write_returns_is_what_the_scope_shows_of_its_rows(shop: Desk) -> None:
+    assert await returned(shop, "UPDATE items SET amount = amount + 1 WHERE sku = 'a' RETURNING *") == [
+        (1, "a", 6, "a***")
+    ]
+    sql = "UPDATE items SET label = 'avocado' WHERE sku = ? RETURNING label, amount * ? AS twice, items.sku"
+    assert await returned(shop, sql, "a", 2) == [("a***", 12, "a")]
+    sql = "INSERT INTO items (sku, amount, label) VALUES ('d', 1, 'dates'), ('e', 2, 'endives') RETURNING "
+    assert await returned(shop, sql + "tenant, sku, label") == [(1, "d", "d***"), (1, "e", "e***")]
+    assert await returned(shop, "DELETE FROM orders WHERE customer < 3 RETURNING id, status, customer") == [
+        (11, "closed", 2),
+        (12, "closed", 1),
+    ]
+    assert await returned(shop, "DELETE FROM orders WHERE id = 13 RETURNING id") == []
+    sql = (
+        "UPDATE items SET amount = 3 WHERE sku IN ('b', 'd') RETURNING sku, CASE WHEN label LIKE 'b%' THEN 1 ELSE 0 END"
+    )
+    assert await returned(shop, sql) == [("b", 1), ("d", 0)]
+
+
+async def test_a_row_that_is_written_and_cannot_be_read_is_not_returned(shop: Desk) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    create = "INSERT INTO orders (id, customer, status) VALUES (20, {}, 'open')"
+    assert await shop.written(clerk, create.format(300)) == 1
+    before = shop.dump()
+    for sql in (
+        create.format(300).replace("20", "21") + " RETURNING id",
+        "UPDATE orders SET customer = 300 WHERE id = 10 RETURNING id",
+        "UPDATE orders SET customer = 300 WHERE id = 10",
+    ):
+        assert (await shop.denial(clerk, sql)).code == "row_out_of_scope", sql
+    blind = await shop.session("blind-bot", tenant="1")
+    assert (await shop.denial(blind, "INSERT INTO items (sku) VALUES ('n') RETURNING sku")).code == "action_not_granted"
+    assert (await shop.denial(blind, "INSERT INTO tags (word) VALUES ('n') RETURNING word")).code == "field_not_granted"
+    assert shop.dump() == before
+    assert await shop.written(blind, "INSERT INTO items (sku) VALUES ('n')") == 1
+
+
+async def test_ceilings_hold_for_what_a_write_returns(shop: Desk) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    before = shop.dump()
+    wide = "UPDATE items SET label = ? WHERE sku = 'a' RETURNING " + ", ".join(
+        f"sku AS c{n}, ? AS d{n}" for n in range(8)
+    )
+    assert (await shop.denial(clerk, wide, "x", *(["y" * 600] * 8))).code == "bytes_exceeded"
+    everything = "UPDATE orders SET status = 'open' WHERE id < 13 RETURNING id"
+    assert (await shop.denial(clerk, everything)).code == "batch_exceeded"
+    assert shop.dump() == before
+    assert await shop.written(clerk, "UPDATE orders SET status = 'open' WHERE id < 12 RETURNING id") == 2
+
+
+REFUSED = [
+    "UPDATE items SET amount = 1 RETURNING note",
+    "UPDATE items SET amount = 1 RETURNING items.note",
+    "UPDATE items SET amount = 1 RETURNING (SELECT note FROM items)",
+    "UPDATE items SET amount = 1 RETURNING (SELECT word FROM hidden)",
+    "UPDATE items SET amount = 1 RETURNING (SELECT 1)",
+    "UPDATE items SET amount = 1 RETURNING count(*)",
+    "UPDATE items SET amount = 1 RETURNING max(sku)",
+    "UPDATE items SET amount = 1 RETURNING row_number() OVER ()",
+    "UPDATE items SET amount = 1 RETURNING rowid",
+    "UPDATE items SET amount = 1 RETURNING hidden.word",
+    "UPDATE items SET amount = 1 RETURNING *, load_extension('x')",
+    "DELETE FROM orders RETURNING note",
+    "DELETE FROM hidden RETURNING word",
+    "DELETE FROM orders WHERE note LIKE 'C%' RETURNING id",
+    "INSERT INTO items (sku) VALUES ('x') RETURNING note",
+    "INSERT INTO items (sku, note) VALUES ('x', 'y') RETURNING sku",
+    "WITH x AS (UPDATE items SET amount = 1 RETURNING note) SELECT * FROM x",
+    "UPDATE items SET amount = 1 FROM hidden WHERE hidden.id = items.amount",
+    "UPDATE items SET label = hidden.word FROM hidden",
+    "UPDATE items SET label = i.note FROM items AS i",
+    "UPDATE items SET label = x.note FROM (SELECT * FROM items) AS x",
+    "UPDATE items SET amount = 1 FROM prices JOIN hidden ON true",
+    "UPDATE items SET amount = 1 FROM prices RIGHT JOIN tags ON true",
+    "UPDATE items SET amount = 1 FROM prices NATURAL JOIN items",
+    "UPDATE items SET amount = 1 FROM prices JOIN prices AS p USING (sku)",
+    "UPDATE items SET amount = 1 FROM (SELECT items.note FROM prices) AS x",
+    "UPDATE items, hidden SET items.amount = 1",
+    "UPDATE hidden SET word = 'x' FROM items",
+    "INSERT INTO hidden (word) VALUES ('x') ON CONFLICT DO NOTHING",
+    "INSERT INTO items (sku, amount) VALUES ('z', 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO items (sku, amount) VALUES ('z', 1) ON CONFLICT (sku) DO NOTHING",
+    "INSERT INTO orders (id, customer) VALUES (13, 1) ON CONFLICT (id) DO NOTHING",
+    "INSERT INTO orders (id, customer) VALUES (13, 1) ON CONFLICT (id) DO UPDATE SET status = 'x'",
+    "INSERT INTO items (sku, amount) VALUES ('a', 1) ON CONFLICT (tenant, sku) DO UPDATE SET label = items.note",
+    "INSERT INTO items (sku, amount) VALUES ('a', 1) ON CONFLICT (tenant, sku) DO UPDATE SET label = excluded.note",
+    "INSERT INTO items (sku, amount) VALUES ('a', 1) ON CONFLICT (tenant, sku) DO UPDATE SET note = 'x'",
+    "INSERT INTO items (sku, amount) VALUES ('a', 1) ON CONFLICT (tenant, sku) DO UPDATE SET sku = 'x'",
+    "INSERT INTO items (sku) VALUES ('a') ON CONFLICT (tenant, sku) DO UPDATE SET amount = 1 WHERE note > ''",
+    "INSERT INTO items (amount) VALUES (1) ON CONFLICT (tenant, sku) DO NOTHING",
+    "INSERT INTO items (sku) VALUES ('a') ON CONFLICT (tenant, lower(sku)) DO NOTHING",
+    "INSERT INTO items (sku) VALUES ('a') ON CONFLICT (tenant, sku COLLATE NOCASE) DO NOTHING",
+    "INSERT INTO items (sku) VALUES ('a') ON CONFLICT (tenant, sku) WHERE amount > 1 DO NOTHING",
+    "INSERT INTO items (sku) VALUES ('a') ON CONFLICT ON CONSTRAINT items_pkey DO NOTHING",
+    "INSERT OR IGNORE INTO tags (word) VALUES ('old')",
+    "INSERT OR REPLACE INTO tags (word) VALUES ('old')",
+    "REPLACE INTO tags (word) VALUES ('old')",
+    "INSERT IGNORE INTO tags (word) VALUES ('old')",
+    "INSERT INTO tags (word, uses) VALUES ('old', 1) ON DUPLICATE KEY UPDATE uses = 5",
+]
+
+
+async def test_what_reaches_beyond_the_scope_is_refused(shop: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    before = shop.dump()
+    for sql in REFUSED:
+        found = await shop.ask(clerk, sql)
+        assert isinstance(found, Denied), f"{sql}: {found}"
+        assert leaks(str(found.json())) == [], sql
+    assert shop.dump() == before
+    assert caplog.text == ""
+
+
+@pytest_asyncio.fixture(params=FILES)
+async def file(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with stage(request.param, tmp_path, POLICY, SCRIPT, None) as found:
+        yield found
+
+
+async def test_further_sources_are_of_the_scope(file: Desk) -> None:
+    clerk = await file.session("clerk-bot", tenant="1")
+    sql = "UPDATE items SET amount = prices.price * 10 FROM prices WHERE prices.sku = items.sku AND items.sku = 'a'"
+    assert await file.written(clerk, sql) == 1
+    joined = (
+        "WITH cheap AS (SELECT sku FROM prices WHERE price < 5) UPDATE items AS i SET label = t.word"
+        " FROM cheap AS c JOIN tags AS t ON t.uses > 1 LEFT JOIN orders AS o ON o.customer = 77"
+        " WHERE c.sku = i.sku AND o.id IS NULL AND i.sku = ? RETURNING sku, amount, label"
+    )
+    assert await returned(file, joined, "a") == [("a", 30, "o***")]
+    hidden = "UPDATE items SET amount = 1 FROM orders AS o WHERE o.status LIKE 'CANARY%'"
+    assert await file.written(clerk, hidden) == 0
+    assert file.direct("SELECT tenant, sku, amount, label FROM items WHERE sku = 'a' ORDER BY tenant") == [
+        (1, "a", 30, "old"),
+        (2, "a", 7700001, "CANARY_LABEL_A"),
+    ]
+    before = file.dump()
+    outside = "UPDATE items SET amount = 0 - p.price FROM prices AS p WHERE p.sku = items.sku"
+    assert (await file.denial(clerk, outside)).code == "row_out_of_scope"
+    assert file.dump() == before
+
+
+async def test_a_row_that_several_sources_meet_is_written_once(file: Desk) -> None:
+    clerk = await file.session("clerk-bot", tenant="1")
+    sql = "UPDATE items SET amount = p.price FROM prices AS p, tags WHERE p.sku = items.sku"
+    assert await file.written(clerk, sql) == 2
+    assert file.direct("SELECT sku, amount FROM items WHERE tenant = 1 ORDER BY 1") == [("a", 3), ("b", 4), ("c", 2000)]
+
+
+async def test_an_insert_meets_visible_rows_alone(file: Desk) -> None:
+    clerk = await file.session("clerk-bot", tenant="1")
+    nothing = (
+        "INSERT INTO items (tenant, sku, amount) VALUES (1, 'a', 1), (1, 'n', 2) ON CONFLICT (tenant, sku) DO NOTHING"
+    )
+    assert await file.written(clerk, nothing) == 1
+    assert await returned(file, nothing.replace("'n'", "'m'") + " RETURNING sku, amount") == [("m", 2)]
+    count = "INSERT INTO items (sku, amount, label) VALUES ('a', ?, 'x'), ('p', 9, 'pears') ON CONFLICT (tenant, sku)"
+    sql = count + " DO UPDATE SET amount = items.amount + excluded.amount RETURNING sku, amount, label"
+    assert await returned(file, sql, 10) == [("a", 15, "a***"), ("p", 9, "p***")]
+    where = count + " DO UPDATE SET amount = 1, label = excluded.label WHERE amount < excluded.amount RETURNING sku"
+    assert await returned(file, where, 2) == []
+    assert await returned(file, where, 200) == [("a",)]
+    source = (
+        "WITH more AS (SELECT sku, price FROM prices WHERE price < 9) INSERT INTO items AS i (sku, amount)"
+        " SELECT sku, price FROM more WHERE price > 1 ON CONFLICT (tenant, sku)"
+        " DO UPDATE SET amount = i.amount + excluded.amount"
+    )
+    assert await file.written(clerk, source) == 2
+    assert (
+        await file.written(clerk, "INSERT INTO tags (word, uses) VALUES ('new', 5), ('x', 1) ON CONFLICT DO NOTHING")
+        == 1
+    )
+    assert file.direct("SELECT tenant, sku, amount, label FROM items ORDER BY 1, 2") == [
+        (1, "a", 4, "x"),
+        (1, "b", 11, "beans"),
+        (1, "c", 2000, "corn"),
+        (1, "m", 2, None),
+        (1, "n", 2, None),
+        (1, "p", 9, "pears"),
+        (2, "a", 7700001, "CANARY_LABEL_A"),
+        (2, "z", 7700002, "CANARY_LABEL_Z"),
+    ]
+
+
+async def test_an_insert_that_would_meet_or_write_rows_beyond_the_scope_does_nothing(file: Desk) -> None:
+    clerk = await file.session("clerk-bot", tenant="1")
+    before = file.dump()
+    up = " ON CONFLICT (tenant, sku) DO UPDATE SET amount = excluded.amount"
+    told: set[str] = set()
+    for tenant in ("2", "3", "NULL"):  # of another tenant, whether there is such a row or not
+        for action in (up, " ON CONFLICT (tenant, sku) DO NOTHING"):
+            sql = f"INSERT INTO items (tenant, sku, amount) VALUES ({tenant}, 'z', 1){action}"
+            told.add(str(await file.denial(clerk, sql)))
+    assert len(told) == 1
+    for sql in (
+        f"INSERT INTO items (sku, amount) VALUES ('a', -1){up}",
+        f"INSERT INTO items (sku, amount) VALUES ('fresh', -1){up}",
+        f"INSERT INTO items (sku, amount) VALUES ('c', 1){up}",  # visible, and not to be updated
+        f"INSERT INTO items (sku, amount) VALUES ('a', 2), ('c', 1){up} RETURNING sku",
+    ):
+        found = await file.denial(clerk, sql)
+        assert (found.code, leaks(str(found))) == ("row_out_of_scope", []), sql
+    twice = f"INSERT INTO items (sku, amount) VALUES ('{{0}}', 1), ('{{0}}', 2){up}"
+    for sku in ("a", "fresh"):
+        assert (await file.failure(clerk, twice.format(sku))).code == "21000"
+    many = "INSERT INTO items (sku, amount) VALUES ('a', 1), ('b', 2), ('d', 3), ('e', 4)"
+    assert (await file.denial(clerk, many + up)).code == "batch_exceeded"
+    assert (
+        await file.failure(clerk, "INSERT INTO tags (word, uses) VALUES ('x', 1) ON CONFLICT (uses) DO NOTHING")
+    ).code == "42000"
+    nobody = await file.session("clerk-bot")
+    assert (
+        await file.denial(nobody, f"INSERT INTO items (sku, amount) VALUES ('z', 1){up}")
+    ).code == "row_out_of_scope"
+    blind = await file.session("blind-bot", tenant="1")
+    for sql in (
+        "INSERT INTO tags (word) VALUES ('old') ON CONFLICT DO NOTHING",
+        "INSERT INTO tags (word) VALUES ('old') ON CONFLICT (word) DO NOTHING",
+        "INSERT INTO items (sku) VALUES ('z') ON CONFLICT (tenant, sku) DO NOTHING",
+    ):
+        assert (await file.denial(blind, sql)).code == "statement_not_allowed", sql
+    assert file.dump() == before
