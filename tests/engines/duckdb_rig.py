@@ -24,6 +24,10 @@ def make_duckdb(path: Path, script: str) -> None:
 class DuckDesk(Desk):
     """A desk whose database is one of DuckDB."""
 
+    def state(self) -> bytes:
+        """Return nothing."""
+        return b""
+
     def dump(self) -> list[str]:
         """Return all that the tables hold."""
         found = self.direct("SELECT table_name FROM duckdb_tables() WHERE database_name = 'bailiwick' ORDER BY 1")

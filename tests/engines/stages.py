@@ -11,7 +11,7 @@ import pytest
 
 from tests.engines.duckdb_rig import DuckDesk, make_duckdb
 from tests.engines.engines_rig import Desk, desk, make_database
-from tests.engines.mariadb_rig import as_mariadb, maria_desk
+from tests.engines.mariadb_rig import MariaDesk, as_mariadb, maria_desk
 from tests.support.installed import programs
 from tests.support.mariadb import MariaDB
 
@@ -45,3 +45,17 @@ async def stage(engine: str, folder: Path, policy: str, script: str, server: Mar
         changed = re.sub(r"table: (\w+)", r"table: shop.\1", changed)
         async with maria_desk(server, folder, changed, as_mariadb(folder / "script.db")) as found:
             yield found
+
+
+def refill(desk: Desk, script: str) -> None:
+    """Have the tables hold again what a script put there."""
+    if isinstance(desk, DuckDesk):
+        changed = in_duckdb(script)
+        tables = desk.direct("SELECT table_name FROM duckdb_tables() WHERE database_name = 'bailiwick'")
+        desk.restore("".join(f"DELETE FROM {name};" for (name,) in tables) + changed[changed.index("INSERT INTO") :])
+    elif isinstance(desk, MariaDesk):
+        tables = desk.direct("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'")
+        listed = ", ".join(str(name) for (name,) in tables)
+        desk.server.execute(f"USE shop; DROP TABLE IF EXISTS {listed};" + as_mariadb(desk.folder / "script.db"))
+    else:
+        desk.restore(script)

@@ -17,7 +17,7 @@ from bailiwick.gateway.duckdb import INSTANCES, Place
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
 from bailiwick.mounts.sql.results import Denied, Failed, Result
-from bailiwick.sql.engines.plan import EnginePlan, Reached
+from bailiwick.sql.engines.plan import Reached, Step
 from tests.engines.duckdb_rig import DuckDesk, make_duckdb
 from tests.engines.engines_rig import answers, desk
 from tests.support.canary import leaks
@@ -423,14 +423,7 @@ async def test_the_instance_itself_is_locked_up(shop: DuckDesk, tmp_path: Path) 
         connection.execute("INSERT INTO bailiwick.t VALUES (1)")
 
 
-PLAN = EnginePlan(
-    "READ",
-    "",
-    (),
-    "",
-    reads={"bw0_1": Reached("main", "customers", frozenset({"id", "name"}))},
-    functions=frozenset({"lower"}),
-)
+STEP = Step("", {"bw0_1": Reached("main", "customers", frozenset({"id", "name"}))}, functions=frozenset({"lower"}))
 OURS = 'WITH RECURSIVE "bw0_1" AS (SELECT "bw"."name" AS "name" FROM "bailiwick"."main"."customers" AS "bw" OFFSET 0) '
 
 
@@ -438,7 +431,7 @@ def second_reading(sql: str) -> str:
     with duckdb.connect(":memory:") as connection:
         told = connection.execute(READ_QUERY, [sql]).fetchone()
     assert told is not None
-    return refused(str(told[0]), PLAN)
+    return refused(str(told[0]), STEP)
 
 
 BEYOND = {
@@ -452,6 +445,8 @@ BEYOND = {
     OURS.replace('"name" AS', '"ssn" AS') + "SELECT 1 FROM bw0_1": "column",
     OURS.replace("customers", "payroll") + "SELECT 1 FROM bw0_1": "payroll",
     OURS.replace('"bw"."name" AS "name"', "*") + "SELECT 1 FROM bw0_1": "`*`",
+    OURS.replace('"bw"."name" AS', '"bw"."rowid" AS') + "SELECT 1 FROM bw0_1": "column",
+    OURS + "SELECT unnest([1, 2]) FROM bw0_1": "unnest",
     OURS + "SELECT COLUMNS(*) FROM bw0_1": "`*`",
     OURS + "SELECT * EXCLUDE (name) FROM bw0_1": "`*`",
     OURS + "SELECT [x FOR x IN [1]]": "",

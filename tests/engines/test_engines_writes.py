@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 import pytest_asyncio
 
+from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.model.session import User
 from bailiwick.mounts.sql.results import Denied, Result
+from bailiwick.sql.engines.duckdb import DuckDB
+from bailiwick.sql.engines.sqlite import SQLite
+from bailiwick.sql.engines.writing import DuckDBWriting, SQLiteWriting
 from tests.engines.engines_rig import Desk, answers
 from tests.engines.stages import ENGINES, FILES, stage
 from tests.support.canary import leaks
@@ -253,3 +261,49 @@ async def test_an_insert_that_would_meet_or_write_rows_beyond_the_scope_does_not
     ):
         assert (await file.denial(blind, sql)).code == "statement_not_allowed", sql
     assert file.dump() == before
+
+
+async def test_texts_that_a_key_takes_for_the_same_do_not_tell_of_others(tmp_path: Path) -> None:
+    """Under this key the tenant `acorn` meets a row of the tenant `Acorn`; without hidden rows that is harmless."""
+    script = SCRIPT.replace("tenant INTEGER, sku TEXT", "tenant TEXT COLLATE NOCASE, sku TEXT COLLATE NOCASE")
+    async with stage("sqlite", tmp_path, POLICY, script.replace("(2, 'z'", "('Acorn', 'z'"), None) as shop:
+        acorn = await shop.session("clerk-bot", tenant="acorn")
+        before = shop.dump()
+        for sku in ("z", "y"):
+            sql = f"INSERT INTO items (sku, amount) VALUES ('{sku}', 1) ON CONFLICT (tenant, sku) DO NOTHING"
+            assert (await shop.failure(acorn, sql)).code == "0A000"
+        assert shop.dump() == before
+    script = SCRIPT.replace("word TEXT PRIMARY KEY", "word TEXT COLLATE NOCASE PRIMARY KEY")
+    (tmp_path / "more").mkdir()
+    async with stage("sqlite", tmp_path / "more", POLICY, script, None) as shop:
+        clerk = await shop.session("clerk-bot", tenant="1")
+        sql = "INSERT INTO tags (word, uses) VALUES ('OLD', 9) ON CONFLICT (word) DO UPDATE SET uses = excluded.uses"
+        assert await shop.written(clerk, sql) == 1
+        assert shop.direct("SELECT word, uses FROM tags ORDER BY 1") == [("new", 1), ("old", 9)]
+        assert (await shop.failure(clerk, sql.replace("9)", "9), ('old', 8)"))).code == "21000"
+
+
+async def test_lists_of_a_person_s_claims_are_matched_in_sqlite(tmp_path: Path) -> None:
+    policy = POLICY.replace("rows: {customer: {under: 100}}", "rows: {customer: [$user.customers]}")
+    async with stage("sqlite", tmp_path, policy, SCRIPT, None) as shop:
+        found = await shop.gateway.opener.open(
+            Wanted(agent="clerk-bot", user=User("ada", claims={"customers": (1, 200)}), tenant="1")
+        )
+        assert isinstance(found, Opened), found
+        assert await shop.rows(found.live, "SELECT id FROM orders ORDER BY 1") == [(10,), (12,), (13,)]
+
+
+def test_every_function_over_several_rows_is_known_as_one() -> None:
+    """RETURNING evaluates expressions as a query would: an aggregate would make one row of several."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        rows = connection.execute("SELECT name, narg FROM pragma_function_list WHERE type IN ('a', 'w')").fetchall()
+    windows = {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"}
+    windows |= {"first_value", "last_value", "nth_value"}
+    for name, arguments in rows:
+        if name in SQLite.functions and name not in windows:
+            assert SQLiteWriting().is_aggregate(name, max(arguments, 1)), name
+    with duckdb.connect(":memory:") as database:
+        listed = database.execute("SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'")
+        for (name,) in listed.fetchall():
+            if name in DuckDB.functions:
+                assert DuckDBWriting().is_aggregate(name, 1), name
