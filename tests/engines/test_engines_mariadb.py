@@ -161,7 +161,7 @@ ATTACKS = [
     "INSERT INTO orders (id, customer) VALUES (12, 1) ON DUPLICATE KEY UPDATE status = 'open'",
     "INSERT IGNORE INTO orders (id, customer) VALUES (12, 1)",
     "INSERT INTO orders (customer) VALUES (DEFAULT)",
-    "INSERT INTO orders (customer) VALUES (1) RETURNING *",
+    "INSERT INTO orders (customer) VALUES (1) RETURNING note",
     "INSERT INTO orders VALUES (1)",
     "INSERT INTO orders (customer, status) SELECT id, ssn FROM customers",
     "INSERT INTO payroll (id) VALUES (2)",

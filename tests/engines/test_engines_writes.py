@@ -263,8 +263,8 @@ async def test_an_insert_that_would_meet_or_write_rows_beyond_the_scope_does_not
     assert file.dump() == before
 
 
-async def test_texts_that_a_key_takes_for_the_same_do_not_tell_of_others(tmp_path: Path) -> None:
-    """Under this key the tenant `acorn` meets a row of the tenant `Acorn`; without hidden rows that is harmless."""
+async def test_a_key_that_folds_texts_tells_nothing(tmp_path: Path) -> None:
+    """Under this key the tenant `acorn` meets a row of the tenant `Acorn`."""
     script = SCRIPT.replace("tenant INTEGER, sku TEXT", "tenant TEXT COLLATE NOCASE, sku TEXT COLLATE NOCASE")
     async with stage("sqlite", tmp_path, POLICY, script.replace("(2, 'z'", "('Acorn', 'z'"), None) as shop:
         acorn = await shop.session("clerk-bot", tenant="acorn")
@@ -273,9 +273,11 @@ async def test_texts_that_a_key_takes_for_the_same_do_not_tell_of_others(tmp_pat
             sql = f"INSERT INTO items (sku, amount) VALUES ('{sku}', 1) ON CONFLICT (tenant, sku) DO NOTHING"
             assert (await shop.failure(acorn, sql)).code == "0A000"
         assert shop.dump() == before
+
+
+async def test_a_key_that_folds_texts_is_met_as_it_folds_them(tmp_path: Path) -> None:
     script = SCRIPT.replace("word TEXT PRIMARY KEY", "word TEXT COLLATE NOCASE PRIMARY KEY")
-    (tmp_path / "more").mkdir()
-    async with stage("sqlite", tmp_path / "more", POLICY, script, None) as shop:
+    async with stage("sqlite", tmp_path, POLICY, script, None) as shop:
         clerk = await shop.session("clerk-bot", tenant="1")
         sql = "INSERT INTO tags (word, uses) VALUES ('OLD', 9) ON CONFLICT (word) DO UPDATE SET uses = excluded.uses"
         assert await shop.written(clerk, sql) == 1
