@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import cast
 
+from bailiwick.decide.budgets import charging_of
 from bailiwick.decide.denials import quoted
 from bailiwick.decide.limits import ceilings
 from bailiwick.decide.results import View
@@ -137,7 +138,8 @@ def allowance(asking: Asking, tool: ToolScope, grants: Iterable[CallGrant]) -> A
     mount = asking.policy.tool_mounts.get(tool.mount)
     known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
     bounds = ceilings(known, () if mount is None else mount.limits, "read")
-    return Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds)
+    budgets = charging_of(asking.policy, asking.scope).of(ids, tool.mount, "read")
+    return Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds, budgets)
 
 
 def _closed(tool: ToolScope, given: Arguments) -> Denial | None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from bailiwick.decide.budgets import Charging, batches
 from bailiwick.decide.denials import Denials
 from bailiwick.decide.ground import labels_of
 from bailiwick.decide.limits import ceilings, strictest
@@ -23,7 +24,7 @@ _no_labels = frozenset[str]()
 class DecisionTable:
     """What a scope answers. Immutable to the outside; may be kept as long as policy and scope are in force."""
 
-    __slots__ = ("_bare", "_denials", "_entries", "_resources", "policy", "scope")
+    __slots__ = ("_bare", "_denials", "_entries", "_resources", "_unused", "charging", "policy", "scope")
 
     def __init__(self, policy: Policy, scope: Scope) -> None:
         self.policy = policy
@@ -33,9 +34,14 @@ class DecisionTable:
         self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._bare = {name: ceilings((), mount.limits, None) for name, mount in policy.mounts.items()}
         """Mount → ceilings on a statement that uses no resource."""
+        self.charging = charging = Charging(policy, scope.agent, scope.grants)
+        """What the parts of the policy charge."""
+        self._unused = {name: charging.of((), name, None) for name in policy.mounts}
+        """Mount → budgets of a statement that uses no resource."""
         for name, resource in scope.resources.items():
             mount = policy.mounts.get(resource.resource.mount)
-            terms = _Terms(scope.grants, () if mount is None else mount.limits)
+            whole = batches(policy, scope.agent)
+            terms = _Terms(scope.grants, (*whole, *(() if mount is None else mount.limits)), charging)
             for verb, entry in _entries(resource, self._denials, terms):
                 self._entries[resource.resource.mount, name, verb] = entry
 
@@ -49,9 +55,11 @@ class DecisionTable:
         grants: dict[str, None] = {}
         labels: set[str] = set()
         bounds = self._bare.get(request.mount)
+        budgets = {each.key: each for each in self._unused.get(request.mount, ())}
         for access in accesses:
             decision = self._one(request.mount, access)
             if isinstance(decision, Allow):
+                budgets |= {each.key: each for each in decision.budgets}
                 grants.update(dict.fromkeys(decision.grants))
                 labels |= decision.labels
                 bounds = strictest(bounds, decision.ceilings)
@@ -62,8 +70,8 @@ class DecisionTable:
             else:
                 queued = together(queued, decision)
         if held is None and queued is not None:
-            return beside(queued, tuple(grants), frozenset(labels), bounds)
-        return held or Allow(tuple(grants), frozenset(labels), bounds)
+            return beside(queued, Allow(tuple(grants), frozenset(labels), bounds, tuple(budgets.values())))
+        return held or Allow(tuple(grants), frozenset(labels), bounds, tuple(budgets.values()))
 
     def _one(self, mount: str, access: Access) -> Decision:
         entry = self._entries.get((mount, access.resource, access.verb))
@@ -98,6 +106,7 @@ class _Terms(NamedTuple):
 
     grants: Mapping[str, Grant]
     mount: tuple[Limit, ...]
+    charging: Charging
 
     def ceilings(self, verb: str, granting: Iterable[str]) -> Ceilings | None:
         """Return the ceilings of an access that these grants contribute to."""
@@ -124,6 +133,7 @@ class _Entry:
         "_gate",
         "_gates",
         "_labels",
+        "_mount",
         "_reading",
         "_terms",
         "_unnamed",
@@ -142,6 +152,7 @@ class _Entry:
         denials: Denials,
         verb: str,
         terms: _Terms,
+        mount: str,
     ) -> None:
         self._fields = fields
         self._every = every
@@ -153,6 +164,7 @@ class _Entry:
         self._reading = verb == "read"
         self._verb = verb
         self._terms = terms
+        self._mount = mount
         self.kept: dict[tuple[str, ...], Allow | Hold] = {}
         """Decisions made, by fields: what is granted is asked for again and again."""
 
@@ -164,7 +176,9 @@ class _Entry:
         granting = self._granting(access.fields)
         if not granting:
             return self._denials.together(access)
-        allowed = Allow(granting, self._labels_of(access.fields), self._terms.ceilings(self._verb, granting))
+        terms = self._terms
+        budgets = terms.charging.of(granting, self._mount, self._verb)
+        allowed = Allow(granting, self._labels_of(access.fields), terms.ceilings(self._verb, granting), budgets)
         preview = None if self._reading else self._terms.preview(granting)
         queued = allowed if preview is None else self._denials.queued(access, preview, allowed)
         decision = self._held(access) or queued
@@ -214,9 +228,10 @@ def _entries(scope: ResourceScope, denials: Denials, terms: _Terms) -> Iterable[
         unnamed = scope.resource.labels.get("*", _no_labels) if reading else _no_labels
         gated = "read" if reading else verb
         prefix = f"{gated}:"
-        gates = {key[len(prefix) :]: gate for key, gate in scope.held.items() if key.startswith(prefix)}
+        gates = {key[len(prefix) :]: each for key, each in scope.held.items() if key.startswith(prefix)}
         every = tuple(dict.fromkeys(grant.grant for grant in grants))
-        yield verb, _Entry(fields, every, labels, unnamed, scope.held.get(gated), gates, denials, gated, terms)
+        gate, mount = scope.held.get(gated), scope.resource.mount
+        yield verb, _Entry(fields, every, labels, unnamed, gate, gates, denials, gated, terms, mount)
 
 
 def _granting_fields(grants: Sequence[ReadGrant | WriteGrant]) -> dict[str, tuple[str, ...]]:

@@ -169,6 +169,7 @@ def _named(child: str, parent: str, grants: dict[str, Grant]) -> str:
             first,
             id=name,
             limits=(*first.limits, *second.limits),
+            pair=(child, parent),
             through="queue" if queued else "direct",
             preview=least_preview(each.preview for each in (first, second) if each.through == "queue") or "rows",
         )

@@ -86,7 +86,7 @@ class Denials:
         """Hold a write that a grant sends through the queue."""
         message = f"`{_action(access)}` waits for an approval: it is kept for people to decide on"
         advice = "nothing is changed before a person has approved it"
-        terms = Queued(preview, allowed.grants, allowed.labels, allowed.ceilings)
+        terms = Queued(preview, allowed.grants, allowed.labels, allowed.ceilings, allowed.budgets)
         return Hold("queue", Denial("queued", message, "", advice, _action(access)), terms)
 
     def _deny(self, denial: Denial, access: Access, missing: Sequence[str]) -> Deny:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bailiwick.decide.limits import strictest
-from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Hold
+from bailiwick.model.decision import Allow, Hold
 from bailiwick.model.policy import Preview
 
 _least: tuple[Preview, ...] = ("off", "count", "rows")
@@ -29,11 +28,12 @@ def together(first: Hold | None, second: Hold) -> Hold:
         grants=tuple(dict.fromkeys((*mine.grants, *other.grants))),
         labels=mine.labels | other.labels,
         ceilings=strictest(mine.ceilings, other.ceilings),
+        budgets=tuple({each.key: each for each in (*mine.budgets, *other.budgets)}.values()),
     )
     return replace(first, queued=merged)
 
 
-def beside(hold: Hold, grants: tuple[str, ...], labels: frozenset[str], bounds: Ceilings | None) -> Hold:
+def beside(hold: Hold, other: Allow) -> Hold:
     """Return a queued hold with what the statement's other accesses, which are allowed, bring."""
     queued = hold.queued
     if queued is None:
@@ -42,8 +42,9 @@ def beside(hold: Hold, grants: tuple[str, ...], labels: frozenset[str], bounds: 
         hold,
         queued=replace(
             queued,
-            grants=tuple(dict.fromkeys((*queued.grants, *grants))),
-            labels=queued.labels | labels,
-            ceilings=strictest(queued.ceilings, bounds),
+            grants=tuple(dict.fromkeys((*queued.grants, *other.grants))),
+            labels=queued.labels | other.labels,
+            ceilings=strictest(queued.ceilings, other.ceilings),
+            budgets=tuple({each.key: each for each in (*queued.budgets, *other.budgets)}.values()),
         ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bailiwick.model.budget import Budget
 from bailiwick.model.decision import Decision, Request
 from bailiwick.model.record import JsonValue
 
@@ -20,6 +21,8 @@ class Call:
     decision: Decision
     detail: Mapping[str, JsonValue] | None = None
     """Further facts for the ledger; never a value of a row."""
+    budgets: tuple[Budget, ...] = ()
+    """What each of its executions is charged to, where that is worked out with the decision."""
 
 
 class Outcome(NamedTuple):

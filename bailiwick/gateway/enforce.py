@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 from bailiwick.decide.approvals import terms_of
+from bailiwick.decide.budgets import budget_in_words
 from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
@@ -21,8 +22,10 @@ from bailiwick.errors import LedgerError
 from bailiwick.gateway.approval_records import held
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.limit_memory import MemoryStore, Reserved
+from bailiwick.gateway.limits import Limits, LimitStore
 from bailiwick.gateway.live import EXPIRED, Live
-from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.tokens import Rejected, Tokens
@@ -30,6 +33,7 @@ from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.approval import Subject
+from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
@@ -105,6 +109,28 @@ class Enforcer(Protocol):
         """Record the outcome of an intent. The reply ends after `durable(True)`."""
         ...
 
+    def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
+        """Return what a request with that decision is charged to. Safe to cache per `live.scope.id`; empty: nothing."""
+        ...
+
+    def charge(self, live: LiveSession, budgets: tuple[Budget, ...], done: Callable[[Reserved | Denial], None]) -> None:
+        """Reserve all of what a request is charged to, or nothing; `done` is called once, at once or later.
+
+        Nothing may be executed before it, or after a denial. Ends with `charged` or `uncharged`."""
+        ...
+
+    async def reserve(self, live: LiveSession, decision: Decision, cost: int | None = None) -> Reserved | Denial:
+        """As `charge`, for who can wait. `cost`: the most that it may cost, in millionths."""
+        ...
+
+    def charged(self, live: LiveSession, reserved: Reserved, used: Used) -> None:
+        """A request is over: charge what it really used."""
+        ...
+
+    def uncharged(self, reserved: Reserved) -> None:
+        """A request was not executed: give back what was reserved."""
+        ...
+
     async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
         """Keep a write whose decision is a queued hold for people, after its preview. Nothing is changed.
 
@@ -157,10 +183,18 @@ class Gateway:
     """The real `Enforcer`. A failure of any kind denies, and is logged without the values that it concerned."""
 
     def __init__(
-        self, tokens: Tokens, sessions: Sessions, recorder: Recorder, clock: Clock, underway: Underway
+        self,
+        tokens: Tokens,
+        sessions: Sessions,
+        recorder: Recorder,
+        clock: Clock,
+        underway: Underway,
+        store: LimitStore | None = None,
     ) -> None:
+        """`store` counts what limits bound; None: this process, until it ends."""
         self.underway = underway
         self.approvals = Approvals(sessions, recorder, clock)
+        self.limits = Limits(store or MemoryStore(lambda: to_microseconds(clock())), self._crossed)
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
@@ -325,6 +359,9 @@ class Gateway:
             blocked = known.blocked(call.mount)
             if blocked is not None or not isinstance(call.decision, Hold) or call.decision.queued is None:
                 return Told(blocked or _FAILED, "")
+            exhausted = await self.limits.hold(known, call.decision)
+            if exhausted is not None:
+                return Told(exhausted, await self._denied(known, call, exhausted))
             terms = terms_of(self._sessions.force.policy, call.decision.gates or (call.decision.gate,))
             found = await self.approvals.hold(known, call, subject, terms, run, self._dated)
             return found if isinstance(found, Told) else Told(held(found.approval), found.record)
@@ -333,6 +370,51 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a request could not be held: %s", _kind(error))
             return Told(_FAILED, "")
+
+    def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
+        """Return what a request is charged to; see `Enforcer`."""
+        return self.limits.charged(self._live(live), decision)
+
+    def charge(self, live: LiveSession, budgets: tuple[Budget, ...], done: Callable[[Reserved | Denial], None]) -> None:
+        """Reserve; see `Enforcer`."""
+        try:
+            self.limits.begin(self._live(live), budgets, None, done)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a request could not be charged: %s", _kind(error))
+            asyncio.get_running_loop().call_soon(done, _FAILED)
+
+    async def reserve(self, live: LiveSession, decision: Decision, cost: int | None = None) -> Reserved | Denial:
+        """Reserve; see `Enforcer`."""
+        if not isinstance(decision, Allow):
+            return _FAILED
+        try:
+            return await self.limits.reserve(self._live(live), decision, cost)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a request could not be charged: %s", _kind(error))
+            return _FAILED
+
+    def measured(self, live: Live, decision: Allow, price: Price | None) -> frozenset[Measure]:
+        """Return what of a call's result is charged for, so that it has to be measured."""
+        found: set[Measure] = {each.measure for each in self.limits.charged(live, decision)}
+        if price is not None and price.row > 0:
+            found.add("rows")
+        return frozenset(found)
+
+    def charged(self, live: LiveSession, reserved: Reserved, used: Used) -> None:
+        """Charge what was really used; see `Enforcer`."""
+        self.limits.settle(self._live(live), reserved, used)
+
+    def uncharged(self, reserved: Reserved) -> None:
+        """Give back what was reserved; see `Enforcer`."""
+        self.limits.release(reserved)
+
+    def _crossed(self, live: Live, crossing: Crossing) -> None:
+        """Record that a budget is used to 80 or 100 percent."""
+        budget = crossing.budget
+        message = f"{crossing.percent} % of {budget_in_words(budget)} of {budget.owner} are used"
+        detail = {"budget": budget.key, "percent": crossing.percent}
+        fact = Fact("limit.warned", message=message, policy=live.policy, detail=detail)
+        self._recorder.tell(self._recorder.make(fact, live.session), _unwarned)
 
     async def _admit(self, mount: str | None, agent: str, token: str) -> tuple[Live | Denial, str]:
         """Return the live session that a token opens here, or why not; and that again in words for the ledger.
@@ -350,6 +432,12 @@ class Gateway:
             return Denial("agent_mismatch", message, remedy=f"connect as user `{claims.agent}`"), "the user's name"
         blocked = found.blocked(mount or "")
         return (found, "") if blocked is None else (blocked, "the session")
+
+    async def _denied(self, live: Live, call: Call, denial: Denial) -> str:
+        """Record a call as denied after all; return the record's id."""
+        record = self._dated("call", live, replace(call, decision=Deny(denial)), _NOTHING_YET, "")
+        await self._recorder.keep(record)
+        return record.id
 
     async def _refuse(self, denial: Denial, fact: Fact, asked: tuple[str, str, str], live: Live | None) -> None:
         agent, peer, reason = asked
@@ -493,6 +581,10 @@ def _facts(call: Call) -> _Facts:
         code="" if denial is None else denial.code,
         message="" if denial is None else denial.message,
     )
+
+
+def _unwarned(_durable: bool) -> None:
+    _log.error("a warning about a limit could not be recorded")
 
 
 def _unrecorded(_durable: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bailiwick.decide.budgets import of_session
 from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.scope import effective_scope
 from bailiwick.gateway.live import Terms
@@ -31,7 +32,8 @@ class Force:
         rules = None if agent is None else agent.session
         spans = [span for span in (session.idle, None if rules is None else rules.idle) if span is not None]
         idle: timedelta | None = min(spans) if spans else None
-        return Terms(self.table(session), None if rules is None else rules.hours, idle)
+        hours = None if rules is None else rules.hours
+        return Terms(self.table(session), hours, idle, of_session(self.policy, session))
 
     def table(self, session: Session) -> DecisionTable:
         """Return what decides the session's requests, with its effective scope.

@@ -16,6 +16,7 @@ from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.session import within_hours
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.told import SessionGroupings
+from bailiwick.model.budget import Budget
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.model.policy import Hours
 from bailiwick.model.scope import Scope
@@ -76,6 +77,8 @@ class Terms:
     hours: Hours | None
     idle: timedelta | None
     """The shorter of what the session was opened with and what the policy says now."""
+    budgets: tuple[Budget, ...] = ()
+    """What every request is charged to: those of the session, of its agent, and of whom they are delegated by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,5 +56,7 @@ def denied_of(answer: Mapping[str, Json]) -> Denied | None:
     said = {key: str(value) for key, value in found.items()}
     code = said.get("code", "")
     known = cast("DenialCode", code if code in get_args(DenialCode) else "internal_error")
-    parts = (said.get(key, "") for key in ("message", "allowed", "remedy", "action"))
-    return Denied(Denial(known, *parts), said.get("decision", ""))
+    message, allowed, remedy, action = (said.get(key, "") for key in ("message", "allowed", "remedy", "action"))
+    retry = found.get("retry_after")
+    seconds = retry if isinstance(retry, int) and not isinstance(retry, bool) else None
+    return Denied(Denial(known, message, allowed, remedy, action, seconds), said.get("decision", ""))

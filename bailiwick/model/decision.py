@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bailiwick.model.budget import Budget
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.policy import Preview
 
@@ -32,6 +33,7 @@ DenialCode = Literal[
     "approval_expired",
     "reauthentication_needed",
     "limit_exceeded",
+    "limit_unavailable",
     "batch_exceeded",
     "rows_exceeded",
     "bytes_exceeded",
@@ -70,6 +72,8 @@ class Denial:
     """Which elevation, approval or person could open it."""
     action: str = ""
     """`resource:verb[:field]` that was asked for, when known."""
+    retry_after: int | None = None
+    """Seconds after which the same request will find a budget again, when that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Allow:
     """Labels of the fields that are read."""
     ceilings: Ceilings | None = None
     """An obligation: whoever executes keeps them, on what really happens."""
+    budgets: tuple[Budget, ...] = ()
+    """Those of the grants, their roles and the mount that are charged, beside those of the session and its agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ class Queued:
     """Ids of the grants that contribute."""
     labels: frozenset[str] = frozenset()
     ceilings: Ceilings | None = None
+    budgets: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class Limit:
     """One entry of `limits`, e.g. `actions: 30/min`. `per` is None for a ceiling on one statement.
 
     Of one statement there are `batch` (rows written), `rows` (returned), `bytes` (returned) and `timeout` (in `s`).
+    `concurrent` has no window either: it bounds what runs at once.
     """
 
     name: str
@@ -136,6 +137,8 @@ class Grant:
     groupings: int = DEFAULT_GROUPINGS
     """With `aggregate`: how many different groupings one session may ask for."""
     override: bool = False
+    pair: tuple[str, ...] = ()
+    """Of a delegated session: ids of the grants that both must admit what it does, and are charged for it."""
     position: Position = NOWHERE
 
 
@@ -168,6 +171,16 @@ class SessionRules:
     actions: int | None = None
     cost: Limit | None = None
     hours: Hours | None = None
+    concurrent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """After `denials` within `per` the session, or all of the agent, is suspended."""
+
+    denials: int
+    per: timedelta
+    suspend: Literal["session", "agent"] = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +191,7 @@ class Agent:
     roles: tuple[str, ...]
     session: SessionRules = SessionRules()
     limits: tuple[Limit, ...] = ()
+    quarantine: Quarantine | None = None
     position: Position = NOWHERE
 
 

@@ -40,6 +40,8 @@ RecordKind = Literal[
     "console.action",
     "console.refused",
     "notice.failed",
+    "limit.warned",
+    "session.quarantined",
     "policy.loaded",
     "policy.refused",
     "gateway.started",

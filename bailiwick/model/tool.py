@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bailiwick.model.action import Action
+from bailiwick.model.budget import Price
 from bailiwick.model.policy import Limit, SecretRef
 from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.route import Route
@@ -44,7 +45,7 @@ class Tool:
     effects: frozenset[Effect] = frozenset()
     target: tuple[str, ...] = ()
     """Arguments that say whom or what it concerns."""
-    cost: Limit | None = None
+    cost: Price | None = None
     parameters: tuple[str, ...] | None = None
     """Of a function of a mount of kind `python`: the arguments that it takes. None: it is a server's tool."""
     kind: Kind = "tool"

@@ -9,13 +9,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Generic, TypeVar
 
+from bailiwick.decide.budgets import cost_of, estimate
 from bailiwick.decide.calls import Refused
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
-from bailiwick.model.decision import Access, Decision, Denial, Request
+from bailiwick.model.budget import Price, Used
+from bailiwick.model.decision import Access, Decision, Denial, Deny, Request
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
 
@@ -37,6 +40,8 @@ class Done(Generic[Shown]):
     """The record that tells of it, when it was denied."""
     rest: Callable[[], Awaitable[Done[Shown]]] | None = None
     """What is still to be done, and shown while it is: it begins when there is a durable intent."""
+    cost: Decimal | None = None
+    """What the answer says that it cost."""
 
 
 class Interrupt:
@@ -69,6 +74,25 @@ def _nothing() -> Mapping[str, JsonValue]:
     return {}
 
 
+class _Account:
+    """What a call really used, as far as it is known."""
+
+    __slots__ = ("_price", "executed", "items", "size", "told")
+
+    def __init__(self, price: Price | None) -> None:
+        self._price = price
+        self.executed = False
+        """Whether it was begun: from then on it may have done something."""
+        self.items: int | None = None
+        self.size: int | None = None
+        self.told: Decimal | None = None
+
+    def used(self) -> Used:
+        """Return what it is charged for."""
+        items = self.items or 0
+        return Used(items, self.size or 0, cost_of(self._price, items, self.told))
+
+
 class ToolPath:
     """The calls of one session."""
 
@@ -82,14 +106,39 @@ class ToolPath:
         execute: Callable[[], Awaitable[Done[Shown]]],
         *,
         intends: bool,
+        price: Price | None = None,
         happened: Callable[[], Mapping[str, JsonValue]] = _nothing,
     ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead.
+
+        Before anything it is charged to all its budgets, or denied; after it, for what it really used.
 
         With `intends` a durable intent stands before anything is executed; else, for what only reads and is wholly
         buffered, one record stands before anything is shown (what has a `rest` is not, and gets its intent before that
         begins). Cancelled, it still records what came of it. `happened` is asked then for further facts.
         """
+        reserved = await self._gateway.reserve(self._live, call.decision, estimate(price))
+        if isinstance(reserved, Denial):
+            _, record = await self.tell(replace(call, decision=Deny(reserved)))
+            return Done(denial=reserved, record=record)
+        account = _Account(price)
+        try:
+            return await self._run(call, execute, account, intends=intends, happened=happened)
+        finally:
+            if account.executed:
+                self._gateway.charged(self._live, reserved, account.used())
+            else:
+                self._gateway.uncharged(reserved)
+
+    async def _run(
+        self,
+        call: Call,
+        execute: Callable[[], Awaitable[Done[Shown]]],
+        account: _Account,
+        *,
+        intends: bool,
+        happened: Callable[[], Mapping[str, JsonValue]],
+    ) -> Done[Shown]:
         intent = ""
         if intends:
             intent = await self._intended(call)
@@ -101,11 +150,13 @@ class ToolPath:
         unrecorded: Done[Shown] = Done(denial=NO_LEDGER)
         interrupt = Interrupt(call.mount)
         self._live.watch(interrupt)
+        account.executed = True
         try:
             done = await execute()
             if done.rest is not None:
                 intent = intent or await self._intended(call)
                 done = await done.rest() if intent else unrecorded
+            account.items, account.size, account.told = done.items, done.size, done.cost
             failure = ""
         except asyncio.CancelledError:
             if not interrupt.is_alone():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from bailiwick.model.action import data_verbs
-from bailiwick.model.policy import Agent, ContextRule, Narrowing, SessionRules, Task, Users
+from bailiwick.model.policy import Agent, ContextRule, Narrowing, Quarantine, SessionRules, Task, Users
 from bailiwick.model.value import ValueType
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import Name, block, choice, column, columns, count, listed, names, required, several, text
@@ -14,8 +15,10 @@ from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import duration, hours, limit, limits
 
-agent_keys = ("owner", "purpose", "roles", "session", "limits")
-session_keys = ("ttl", "idle", "actions", "cost", "hours")
+agent_keys = ("owner", "purpose", "roles", "session", "limits", "quarantine")
+session_keys = ("ttl", "idle", "actions", "cost", "hours", "concurrent")
+quarantine_keys = ("denials", "suspend")
+_SUSPENDED: dict[str, Literal["session", "agent"]] = {"session": "session", "agent": "agent"}
 task_keys = ("agents", "users", "context", "only")
 context_keys = ("type", "from", "by", "column", "claim")
 narrowing_keys = ("rows", "fields", "verbs")
@@ -40,6 +43,7 @@ def agent(reading: Reading, entry: Entry) -> Agent | None:
         return None
     owner, purpose = required(report, found, "owner", what), required(report, found, "purpose", what)
     roles, session, own = required(report, found, "roles", what), found.get("session"), found.get("limits")
+    quarantine = found.get("quarantine")
     if roles:
         reading.roles.extend(listed(roles.value))
     return Agent(
@@ -49,8 +53,20 @@ def agent(reading: Reading, entry: Entry) -> Agent | None:
         roles=names(report, roles.value, f"`roles` of {what}") if roles else (),
         session=_session(report, session.value, f"`session` of {what}") if session else SessionRules(),
         limits=limits(report, own.value, f"`limits` of {what}") if own else (),
+        quarantine=_quarantine(report, quarantine.value, f"`quarantine` of {what}") if quarantine else None,
         position=entry.position,
     )
+
+
+def _quarantine(report: Report, node: Node, what: str) -> Quarantine | None:
+    found = block(report, node, what, quarantine_keys)
+    given = required(report, found, "denials", what) if found else None
+    rate = limit(report, given.value, "denials") if given else None
+    whom = found.get("suspend") if found else None
+    suspend = choice(report, whom.value, f"`suspend` of {what}", _SUSPENDED) if whom else None
+    if rate is None or rate.per is None:
+        return None
+    return Quarantine(int(rate.amount), rate.per, suspend or "session")
 
 
 def _session(report: Report, node: Node, what: str) -> SessionRules:
@@ -58,12 +74,13 @@ def _session(report: Report, node: Node, what: str) -> SessionRules:
     if found is None:
         return SessionRules()
     ttl, idle, actions = found.get("ttl"), found.get("idle"), found.get("actions")
-    cost, window = found.get("cost"), found.get("hours")
+    cost, window, at_once = found.get("cost"), found.get("hours"), found.get("concurrent")
     return SessionRules(
         ttl=duration(report, ttl.value, f"`ttl` of {what}") if ttl else None,
         idle=duration(report, idle.value, f"`idle` of {what}") if idle else None,
         actions=count(report, actions.value, f"`actions` of {what}") if actions else None,
         cost=limit(report, cost.value, "cost") if cost else None,
+        concurrent=count(report, at_once.value, f"`concurrent` of {what}") if at_once else None,
         hours=hours(report, window.value, f"`hours` of {what}") if window else None,
     )
 

@@ -96,6 +96,8 @@ def session_rules_wider(mine: SessionRules, other: SessionRules) -> tuple[str, .
     ]
     if other.actions is not None and (mine.actions is None or mine.actions > other.actions):
         wider.append("actions")
+    if other.concurrent is not None and (mine.concurrent is None or mine.concurrent > other.concurrent):
+        wider.append("concurrent")
     if other.cost is not None and (mine.cost is None or not limits_within((mine.cost,), (other.cost,))):
         wider.append("cost")
     if other.hours is not None and (mine.hours is None or not _hours_within(mine.hours, other.hours)):

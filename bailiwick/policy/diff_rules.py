@@ -10,6 +10,7 @@ from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.http import HttpMount, ToolMount
 from bailiwick.model.policy import (
+    Agent,
     ContextRule,
     ElevationRule,
     Gate,
@@ -24,6 +25,7 @@ from bailiwick.model.policy import (
 from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
+from bailiwick.policy.limits_in_words import limit_changes, quarantine_in_words, quarantine_widens
 from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.types import references
 from bailiwick.policy.words import duration_in_words, limit_in_words, listed
@@ -59,6 +61,8 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
+            yield from _agent_limits(old.agents[name], agent)
+    yield from _role_limits(old, new)
     for name, task in new.tasks.items():
         if name in old.tasks:
             yield from _task(new, old.tasks[name], task)
@@ -132,19 +136,28 @@ def _tools(old: ToolMount, new: ToolMount) -> Iterator[Note]:
 
 
 def _mapping(tool: Tool) -> object:
-    return tool.fixed, tool.items, tool.description, tool.parameters, tool.route
+    return tool.fixed, tool.items, tool.description, tool.parameters, tool.route, tool.cost
 
 
 def _mount_limits(old: Mount | ToolMount, new: Mount | ToolMount) -> Iterator[Note]:
-    """Yield each ceiling on statements that is another one now."""
-    was, now = ({limit.name: limit for limit in mount.limits} for mount in (old, new))
-    for name in dict.fromkeys((*was, *now)):
-        before, after = was.get(name), now.get(name)
-        if before != after:
-            widens = after is None or (before is not None and after.amount > before.amount)
-            said = "no ceiling" if after is None else limit_in_words(after)
-            of = "no ceiling" if before is None else limit_in_words(before)
-            yield Note(widens, f"statements: {name}: {said} (before: {of}; mount {new.name})")
+    """Yield each limit of a mount that is another one now."""
+    for widens, said in limit_changes(old.limits, new.limits):
+        yield Note(widens, f"limits of mount {new.name}: {said}")
+
+
+def _agent_limits(old: Agent, new: Agent) -> Iterator[Note]:
+    for widens, said in limit_changes(old.limits, new.limits):
+        yield Note(widens, f"limits: {said}", new.name)
+    if old.quarantine != new.quarantine:
+        said = "nothing suspends it by itself" if new.quarantine is None else quarantine_in_words(new.quarantine)
+        yield Note(quarantine_widens(old.quarantine, new.quarantine), f"quarantine: {said}", new.name)
+
+
+def _role_limits(old: Policy, new: Policy) -> Iterator[Note]:
+    for name, role in new.roles.items():
+        if name in old.roles:
+            for widens, said in limit_changes(old.roles[name].limits, role.limits):
+                yield Note(widens, f"limits of role {name}: {said}")
 
 
 def _session(agent: str, old: SessionRules, new: SessionRules) -> Iterator[Note]:
@@ -161,6 +174,7 @@ def _rule_in_words(rules: SessionRules, name: str) -> str:
         "idle": rules.idle,
         "actions": rules.actions,
         "cost": rules.cost,
+        "concurrent": rules.concurrent,
         "hours": rules.hours,
     }
     value = values[name]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from bailiwick.model.policy import Engine, Grant, Policy
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.rules import built_in_gates
-from bailiwick.policy.values import statement_limits
 from bailiwick.policy.where import Path, where
 
 built_engines: frozenset[Engine] = frozenset({"sqlite", "duckdb", "mariadb"})
@@ -25,7 +24,6 @@ def unsupported(policy: Policy) -> tuple[Problem, ...]:
             *_of_mounts(policy),
             *_of_tools(policy),
             *_of_roles(policy),
-            *_of_agents(policy),
             *_of_rules(policy),
         )
     ]
@@ -54,14 +52,9 @@ def _beyond_postgres(policy: Policy, grant: Grant) -> Iterator[str]:
 def _of_roles(policy: Policy) -> Iterator[tuple[Path, str]]:
     for role in policy.roles.values():
         at = ("roles", role.name)
-        if role.limits:
-            yield (*at, "limits"), f"`limits` of role `{role.name}`"
         for index, grant in enumerate(role.grants):
-            for limit in grant.limits:
-                if limit.per is not None or limit.name not in statement_limits:
-                    place = (*at, "grants", str(index), "limits", limit.name)
-                    over = "" if limit.per is None else " over time"
-                    yield place, f"`{limit.name}`{over} of the grant `{grant.id}`"
+            if any(limit.name == "cost" for limit in grant.limits) and policy.resource(grant.action.resource):
+                yield (*at, "grants", str(index), "limits", "cost"), f"`cost` of the grant `{grant.id}` on a table"
             for key in _beyond_postgres(policy, grant):
                 yield (*at, "grants", str(index), key), f"`{key}` of the grant `{grant.id}` beyond PostgreSQL"
 
@@ -73,19 +66,6 @@ def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
             at = ("mounts", mount.name, section, tool.name)
             if tool.target:
                 yield (*at, "target"), f"`target` of tool `{tool.name}`"
-            if tool.cost is not None:
-                yield (*at, "cost"), f"`cost` of tool `{tool.name}`"
-
-
-def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:
-    for agent in policy.agents.values():
-        at = ("agents", agent.name)
-        if agent.limits:
-            yield (*at, "limits"), f"`limits` of agent `{agent.name}`"
-        if agent.session.actions is not None:
-            yield (*at, "session", "actions"), f"`actions` in `session` of agent `{agent.name}`"
-        if agent.session.cost is not None:
-            yield (*at, "session", "cost"), f"`cost` in `session` of agent `{agent.name}`"
 
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:

@@ -29,10 +29,10 @@ from bailiwick.model.tool import Tool
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import block, choice, required, several, text
 from bailiwick.policy.graphql import graphql_of
-from bailiwick.policy.mcp import call_ceilings, read_tool, tool_keys, tool_resources
+from bailiwick.policy.mcp import read_tool, tool_keys, tool_resources
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
-from bailiwick.policy.values import secret_text, web_url
+from bailiwick.policy.values import call_limits, mount_limits, secret_text, web_url
 
 http_keys = ("kind", "url", "credential", "networks", "routes", "graphql", "resources", "limits")
 route_keys = (*tool_keys, "path", "query", "headers", "body", "form", "multipart")
@@ -81,7 +81,7 @@ def http_mount(reading: Reading, entry: Entry, found: Block) -> HttpMount | None
     operations = found.get("graphql")
     graphql = graphql_of(reading, operations, what, routes) if operations else None
     mapped = (*routes.values(), *(graphql.fields.values() if graphql is not None else ()))
-    given, networks, bounds = found.get("credential"), found.get("networks"), found.get("limits")
+    given, networks = found.get("credential"), found.get("networks")
     mount = HttpMount(
         name=entry.key,
         url=where or SecretRef(""),
@@ -90,7 +90,7 @@ def http_mount(reading: Reading, entry: Entry, found: Block) -> HttpMount | None
         credential=_credential(report, given, what) if given else None,
         networks=several(report, networks.value, f"`networks` of {what}", _network, least=1) if networks else (),
         graphql=graphql,
-        limits=call_ceilings(report, bounds, what) if bounds else (),
+        limits=mount_limits(report, found, what, call_limits),
         position=entry.position,
     )
     return None if where is None else mount

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bailiwick.model.label import level_of, levels
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.matcher import Anything, Equal, OneOf
-from bailiwick.model.policy import Grant, Policy, Resource
+from bailiwick.model.policy import Agent, Grant, Policy, Resource
 from bailiwick.model.position import Position
 from bailiwick.policy.mistakes import (
     GOD_MODE,
@@ -119,13 +119,17 @@ def _unlimited_writes(view: _View) -> _Found:
         if grant.through == "queue" or any(limit.name in _BOUNDING for limit in grant.limits):
             continue
         mounts = [view.policy.mounts.get(resource.mount) for resource in view.reach(grant)]
-        if mounts and all(mount and any(limit.name == "batch" for limit in mount.limits) for mount in mounts):
+        if mounts and all(mount and any(limit.name in _BOUNDING[:2] for limit in mount.limits) for mount in mounts):
             continue
         if all(_is_one_row(grant, resource) for resource in view.reach(grant)):
             continue
         agents = [agent for agent in view.policy.agents.values() if grant in view.held_by(agent.name)]
-        if not agents or not all(agent.limits for agent in agents):
+        if not agents or not all(_bounds_writes(agent) for agent in agents):
             yield UNLIMITED_WRITE, (*path, "allow"), f"`{grant.action}` in role `{grant.role}` has no limits"
+
+
+def _bounds_writes(agent: Agent) -> bool:
+    return agent.session.actions is not None or any(limit.name in _BOUNDING for limit in agent.limits)
 
 
 def _is_one_row(grant: Grant, resource: Resource) -> bool:

@@ -14,6 +14,7 @@ from bailiwick.model.tool import McpMount, PythonMount
 from bailiwick.policy import rules
 from bailiwick.policy.agents import agent, task
 from bailiwick.policy.canonical import digest
+from bailiwick.policy.currencies import check_currencies
 from bailiwick.policy.document import Block, Entry, Leaf, Node, places, read_document
 from bailiwick.policy.expect import block, name_is_good
 from bailiwick.policy.grants import role
@@ -74,9 +75,6 @@ def load(files: Mapping[str, str]) -> Loaded:
     kept: timedelta | None = duration(reading.report, retention.value, "`retention`") if retention else None
     if merged.whole:
         check_references(reading, mounts, roles, tasks, {key: found.keys() for key, found in named.items()})
-    problems = reading.report.sorted()
-    if any(problem.severity == "error" for problem in problems):
-        return Loaded(None, problems)
     policy = Policy(
         "",
         mounts,
@@ -94,6 +92,10 @@ def load(files: Mapping[str, str]) -> Loaded:
         apis,
         approvers,
     )
+    check_currencies(reading.report, policy)
+    problems = reading.report.sorted()
+    if any(problem.severity == "error" for problem in problems):
+        return Loaded(None, problems)
     return Loaded(replace(policy, version=_version_of(policy, reading.digests)), problems)
 
 

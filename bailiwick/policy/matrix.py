@@ -10,11 +10,11 @@ from bailiwick.model.http import ToolMount
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
+from bailiwick.policy.limits_in_words import agent_limits_in_words, mount_limits_in_words
 from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import (
     conditions_in_words,
-    limit_in_words,
     listed,
     resource_in_words,
     table_of,
@@ -86,7 +86,8 @@ def _cell(policy: Policy, most: Possible, resource: str, lock: Lock, *, complete
     words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
     words += [_denied(grant) for grant in most.conditional_denies(resource)]
     mount = policy.mounts.get(scope.resource.mount)
-    words += [f"every statement: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
+    words += mount_limits_in_words(mount.limits if mount else (), "statement")
+    words += agent_limits_in_words(policy, most.agent)
     return Cell(most.agent, resource, verbs_of(scope), tuple(words), scope)
 
 
@@ -96,7 +97,8 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
     if tools:
         words += [_denied(grant) for grant in most.conditional_denies(resource)]
         mount = policy.tool_mounts.get(next(iter(tools.values())).mount)
-        words += [f"every call: {limit_in_words(limit)}" for limit in (mount.limits if mount else ())]
+        words += mount_limits_in_words(mount.limits if mount else (), "call")
+        words += agent_limits_in_words(policy, most.agent)
         words += [f"its server relays {kind}: {reason}" for kind, reason in _relayed(policy, mount)]
     verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bailiwick.match.uris import uri_problem
 from bailiwick.model.http import ToolMount
-from bailiwick.model.policy import Limit, SecretRef
+from bailiwick.model.policy import SecretRef
 from bailiwick.model.tool import (
     BUILT_IN,
     Effect,
@@ -25,9 +25,10 @@ from bailiwick.policy.document import Block, Entry, Node
 from bailiwick.policy.expect import block, choice, name_is_good, required, several, text
 from bailiwick.policy.labels import labels
 from bailiwick.policy.matchers import single_operand
+from bailiwick.policy.prices import price
 from bailiwick.policy.problem import Report, quoted
 from bailiwick.policy.reading import Reading
-from bailiwick.policy.values import action, limit, limits, secret_text, web_url
+from bailiwick.policy.values import action, call_limits, mount_limits, secret_text, web_url
 
 mcp_keys = (
     *("kind", "command", "url", "env", "headers"),
@@ -37,7 +38,6 @@ tool_keys = ("action", "description", "fixed", "items", "effects", "target", "co
 prompt_keys = ("action", "description", "fixed", "effects")
 document_keys = ("action", "description", "items", "effects")
 tool_resource_keys = ("labels",)
-call_limits = ("rows", "bytes", "timeout")
 """Ceilings on one call: items of its result, bytes of its result, how long it may run."""
 Offered = Literal["tool", "prompt", "document"]
 """What an MCP server offers."""
@@ -60,7 +60,7 @@ def mcp_mount(reading: Reading, entry: Entry, found: Block) -> McpMount | None:
     """Return one mount of kind `mcp`, or None when it is not usable."""
     report, what = reading.report, f"mount {quoted(entry.key)}"
     block(report, found, what, mcp_keys)
-    command, url, prefix, bounds = found.get("command"), found.get("url"), found.get("prefix"), found.get("limits")
+    command, url, prefix = found.get("command"), found.get("url"), found.get("prefix")
     if (command is None) == (url is None):
         message = f"{what} has {'both `command` and' if command else 'neither `command` nor'} `url`"
         report.error(found.position, "missing_key", message, "say how its server is reached: by one of the two")
@@ -82,7 +82,7 @@ def mcp_mount(reading: Reading, entry: Entry, found: Block) -> McpMount | None:
         env=_secrets(report, found.get("env"), what, _VARIABLE, _NOTHING),
         headers=_secrets(report, found.get("headers"), what, _TOKEN, _OWN_HEADERS),
         prefix=_prefix(report, prefix, what) if prefix else "",
-        limits=call_ceilings(report, bounds, what) if bounds else (),
+        limits=mount_limits(report, found, what, call_limits),
         relay=_relay(report, found.get("relay"), what),
         position=entry.position,
     )
@@ -135,16 +135,6 @@ def _prefix(report: Report, entry: Entry, what: str) -> str:
     return found
 
 
-def call_ceilings(report: Report, entry: Entry, what: str) -> tuple[Limit, ...]:
-    """Return the ceilings on every call of a mount."""
-    found = limits(report, entry.value, f"`limits` of {what}", call_limits)
-    for one in found:
-        if one.per is not None:
-            message = f"`{one.name}` of a mount is a ceiling on one call, so it has no period"
-            report.error(entry.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
-    return found
-
-
 def _offered(reading: Reading, found: Block, mount: str, kind: Offered) -> dict[str, Tool]:
     entry = found.get(f"{kind}s")
     inner = block(reading.report, entry.value, f"`{kind}s` of mount {quoted(mount)}") if entry else None
@@ -192,7 +182,7 @@ def read_tool(reading: Reading, entry: Entry, kind: Kind | Literal["function"], 
         items=_path(report, items.value, f"`items` of {what}") if items else (),
         effects=frozenset(several(report, marks.value, f"`effects` of {what}", _effect)) if marks else frozenset(),
         target=several(report, target.value, f"`target` of {what}", text) if target else (),
-        cost=limit(report, cost.value, "cost") if cost else None,
+        cost=price(report, cost.value, f"`cost` of {what}", kind) if cost else None,
         kind="tool" if kind == "function" else kind,
         position=entry.position,
     )

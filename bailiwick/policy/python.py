@@ -9,9 +9,10 @@ from bailiwick.model.tool import PythonMount, Tool
 from bailiwick.policy.document import Block, Entry, Node
 from bailiwick.policy.expect import block, required, several, text
 from bailiwick.policy.locked_tools import locked_tool
-from bailiwick.policy.mcp import call_ceilings, read_tool, tool_keys, tool_resources
+from bailiwick.policy.mcp import read_tool, tool_keys, tool_resources
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
+from bailiwick.policy.values import call_limits, mount_limits
 
 python_keys = ("kind", "functions", "resources", "limits")
 function_keys = (*tool_keys, "parameters")
@@ -21,13 +22,13 @@ def python_mount(reading: Reading, entry: Entry, found: Block) -> PythonMount:
     """Return one mount of kind `python`."""
     report, what = reading.report, f"mount {quoted(entry.key)}"
     block(report, found, what, python_keys)
-    functions, bounds = _functions(reading, found, what), found.get("limits")
+    functions = _functions(reading, found, what)
     return PythonMount(
         name=entry.key,
         tools=functions,
         resources=tool_resources(reading, found, entry, tuple(functions.values())),
         accepted={name: locked_tool(name, _definition(each)) for name, each in functions.items()},
-        limits=call_ceilings(report, bounds, what) if bounds else (),
+        limits=mount_limits(report, found, what, call_limits),
         position=entry.position,
     )
 

@@ -15,7 +15,7 @@ from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import built_in_gates, most_approvals
 from bailiwick.policy.schema_tools import http_mount, mcp_mount, python_mount, tool_schemas
 from bailiwick.policy.sql_mounts import file_engines, url_engines
-from bailiwick.policy.values import grant_limits, limit_names, statement_limits
+from bailiwick.policy.values import call_limits, data_limits, grant_limits, limit_names, once_limits
 from bailiwick.sql.extension_lists import REVIEWED
 
 Schema = Mapping[str, object]
@@ -122,7 +122,8 @@ def _values() -> dict[str, object]:
         "matchers": {"type": "object", "additionalProperties": _ref("matcher")},
         "limits": _object(_limits(limit_names), description="How much of it."),
         "grant_limits": _object(_limits(grant_limits), description="How much of it, or of one statement."),
-        "statement_limits": _object(_limits(statement_limits), description="How much one statement may do."),
+        "data_limits": _object(_limits(data_limits), description="How much of it, or of one statement."),
+        "call_limits": _object(_limits(call_limits), description="How much of it, or of one call."),
     }
 
 
@@ -132,14 +133,19 @@ def _limits(names: tuple[str, ...]) -> dict[str, object]:
         "rows": "Rows returned, e.g. `1000/h`; of a read grant or a mount also `1000`, by one statement.",
         "bytes": "Bytes returned, e.g. `1000000/h`; of a grant or a mount also `1000000`, by one statement.",
         "batch": "Rows that one statement may write.",
-        "cost": "Money, e.g. `2 USD` or `5 USD/d`.",
+        "cost": "Money, e.g. `5 USD/day`.",
+        "concurrent": "What runs at once.",
     }
-    return {
-        name: _ref("duration", "How long one statement may run, e.g. `5s`.")
-        if name == "timeout"
-        else {"type": ["string", "integer"], "description": said[name]}
-        for name in names
-    }
+    many = {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1}
+
+    def told(name: str) -> Schema:
+        if name == "timeout":
+            return _ref("duration", "How long one statement may run, e.g. `5s`.")
+        if name in once_limits:
+            return {"type": ["string", "integer"], "description": said[name]}
+        return {"anyOf": [{"type": ["string", "integer"]}, many], "description": said[name] + " A list: each holds."}
+
+    return {name: told(name) for name in names}
 
 
 def _mounts() -> dict[str, object]:
@@ -181,7 +187,7 @@ def _mounts() -> dict[str, object]:
                 {"enum": sorted(REVIEWED)}, "Extensions whose functions, operators and types agents may use."
             ),
             "plaintext": {"type": "boolean", "description": "Whether clients beyond loopback may do without TLS."},
-            "limits": _ref("statement_limits", "Ceilings on every statement."),
+            "limits": _ref("data_limits", "Ceilings on every statement, and what all agents together may use."),
             "enforce": _enum(("rewrite", "both"), "`both`: inside PostgreSQL too, by the compiled native depth."),
         },
         "kind",
@@ -201,7 +207,7 @@ def _mounts() -> dict[str, object]:
                 key: place,
                 **more,
                 "resources": resources,
-                "limits": _ref("statement_limits", "Ceilings on every statement."),
+                "limits": _ref("data_limits", "Ceilings on every statement, and what all agents together may use."),
             },
             "kind",
             "engine",
@@ -293,6 +299,7 @@ def _agents() -> dict[str, object]:
             "actions": {"type": "integer", "minimum": 1, "description": "Requests in one session."},
             "cost": _text("Money in one session, e.g. `2 USD`."),
             "hours": _text("When, e.g. `Mon-Fri 07:00-19:00 Europe/Berlin`."),
+            "concurrent": {"type": "integer", "minimum": 1, "description": "Requests of one session at once."},
         },
         description="Bounds of every session.",
     )
@@ -343,6 +350,14 @@ def _agents() -> dict[str, object]:
             "roles": _several({"type": "string"}, "Its roles."),
             "session": session,
             "limits": _ref("limits"),
+            "quarantine": _object(
+                {
+                    "denials": _text("How many denials in which time, e.g. `20/min`."),
+                    "suspend": _enum(("session", "agent"), "What is suspended then; by default the session."),
+                },
+                "denials",
+                description="Suspends by itself what is denied again and again.",
+            ),
         },
         "owner",
         "purpose",

@@ -47,7 +47,7 @@ def mcp_mount() -> dict[str, object]:
             "description": "Labels of what the tools act on.",
         },
         "prefix": {**_TEXT, "description": "Put before the names of its tools."},
-        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every call."},
+        "limits": {"$ref": "#/$defs/call_limits", "description": "Ceilings on every call, and what all may use."},
         "relay": {
             "type": "object",
             "additionalProperties": False,
@@ -72,7 +72,7 @@ def python_mount() -> dict[str, object]:
             "additionalProperties": {"$ref": "#/$defs/tool_resource"},
             "description": "Labels of what the functions act on.",
         },
-        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every call."},
+        "limits": {"$ref": "#/$defs/call_limits", "description": "Ceilings on every call, and what all may use."},
     }
     return _object(properties, ["kind", "functions"])
 
@@ -107,7 +107,7 @@ def http_mount() -> dict[str, object]:
             "additionalProperties": {"$ref": "#/$defs/tool_resource"},
             "description": "Labels of what the routes act on.",
         },
-        "limits": {"$ref": "#/$defs/statement_limits", "description": "Ceilings on every request."},
+        "limits": {"$ref": "#/$defs/call_limits", "description": "Ceilings on every request, and what all may use."},
     }
     return _object(properties, ["kind", "url"])
 
@@ -173,7 +173,7 @@ def tool_schemas() -> dict[str, object]:
             "description": "What it does; each has a built-in gate.",
         },
         "target": {**_TEXTS, "description": "Arguments that say whom or what it concerns."},
-        "cost": {**_TEXT, "description": "What one call costs, e.g. `0.01 USD`."},
+        "cost": {"anyOf": [_TEXT, {"$ref": "#/$defs/price"}], "description": "What one call costs, e.g. `0.01 USD`."},
     }
     label = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
     labels: dict[str, object] = {
@@ -192,6 +192,16 @@ def tool_schemas() -> dict[str, object]:
         "function": _object({**tool, "parameters": parameters}, ["action"]),
         "route": _object(_route(tool), ["action"]),
         "tool_resource": _object(labels, []),
+        "price": _object(
+            {
+                "call": {**_TEXT, "description": "What each call costs, e.g. `0.01 USD`."},
+                "row": {**_TEXT, "description": "What each row or item of its result costs."},
+                "path": {**_TEXT, "description": "Where the JSON of its answer tells what it cost."},
+                "header": {**_TEXT, "description": "Of a route: the header that tells what it cost."},
+                "most": {**_TEXT, "description": "What it costs at most, where its answer tells."},
+            },
+            [],
+        ),
     }
 
 

@@ -9,14 +9,17 @@ from decimal import Decimal
 from bailiwick.model.action import Action, data_verbs
 from bailiwick.model.policy import Hours, Limit, SecretRef
 from bailiwick.model.value import Operand, Ref
-from bailiwick.policy.document import Block, Leaf, Node
+from bailiwick.policy.document import Block, Entry, Leaf, Listing, Node
 from bailiwick.policy.expect import block, text, wrong
 from bailiwick.policy.problem import Report, near, quoted
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdwy])")
 _WORDY = re.compile(r"([0-9]+)\s*(sec|min|hour|day|week|month|year)\w*")
-_PERIODS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "w": 604800, "week": 604800}
+_PERIODS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "w": 604800} | {
+    "week": 604800,
+    "month": 30 * 86400,
+}
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: ([A-Z]{3}))?(?: ?/ ?([a-z]+))?")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"(\S+) +([0-9]{2}):([0-9]{2}) ?- ?([0-9]{2}):([0-9]{2}) +(\S+)")
@@ -27,11 +30,18 @@ _PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:[^/?#@]+@|[?&; ](?:ssl)?p
 _TABLE = re.compile(r'(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)')
 _NAME_PART = r'("(?:[^"]|"")+"|[^".]+)'
 _OF_CATALOG = re.compile(rf"{_NAME_PART}\.{_NAME_PART}\.{_NAME_PART}")
-limit_names = ("actions", "rows", "bytes", "batch", "cost")
-"""What may be limited of a role or an agent: over a window, but for `batch`."""
+limit_names = ("actions", "rows", "bytes", "batch", "cost", "concurrent")
+"""What may be limited of a role or an agent: over a window, but for `batch` and `concurrent`."""
 statement_limits = ("batch", "rows", "bytes", "timeout")
 """What may be limited of one statement: without a window."""
 grant_limits = (*limit_names, "timeout")
+"""What may be limited of a grant."""
+data_limits = tuple(name for name in grant_limits if name != "cost")
+"""What may be limited of a mount of data: what is asked of it has no price."""
+call_limits = tuple(name for name in grant_limits if name != "batch")
+"""What may be limited of a mount of tools, functions or routes."""
+once_limits = ("batch", "concurrent", "timeout")
+"""What has no window, and so one amount."""
 
 
 def duration(report: Report, node: Node, what: str) -> timedelta | None:
@@ -49,14 +59,32 @@ def duration(report: Report, node: Node, what: str) -> timedelta | None:
 def limits(report: Report, node: Node, what: str, names: tuple[str, ...] = limit_names) -> tuple[Limit, ...]:
     """Return the entries of `limits:`, in an order that does not depend on that of the keys.
 
-    With `timeout` among the names they may be of one statement: then `rows` and `bytes` need no window.
+    With `timeout` among the names they may be of one statement: then `rows` and `bytes` need no window. A list of
+    amounts limits the same over several windows.
     """
     found = block(report, node, what, names)
     if found is None:
         return ()
     entries = [found.entries[name] for name in names if name in found.entries]
-    read = [limit(report, entry.value, entry.key, alone="timeout" in names) for entry in entries]
-    return tuple(item for item in read if item is not None)
+    return tuple(limit for entry in entries for limit in _of_entry(report, entry, alone="timeout" in names))
+
+
+def _of_entry(report: Report, entry: Entry, *, alone: bool) -> list[Limit]:
+    listed = isinstance(entry.value, Listing) and entry.key not in once_limits
+    nodes = entry.value.items if listed and isinstance(entry.value, Listing) else (entry.value,)
+    read = [limit(report, node, entry.key, alone=alone) for node in nodes]
+    known: dict[timedelta | None, Limit] = {}
+    for each in read:
+        if each is None:
+            continue
+        if each.name == "cost" and each.per is None:
+            message = f"`cost: {each.amount} {each.unit}`: needs a period, as in `{each.amount} {each.unit}/day`"
+            report.error(entry.position, "bad_limit", message, "a total is one of a session: `session: {cost: …}`")
+        elif each.per in known:
+            report.error(entry.position, "bad_limit", f"`{entry.key}` has two amounts for one window", "keep one")
+        else:
+            known[each.per] = each
+    return list(known.values())
 
 
 def limit(report: Report, node: Node, key: str, *, alone: bool = False) -> Limit | None:
@@ -82,6 +110,8 @@ def limit(report: Report, node: Node, key: str, *, alone: bool = False) -> Limit
 def _limit_problem(key: str, match: re.Match[str], *, alone: bool) -> str:
     amount, unit, per = match.groups()
     if key == "cost":
+        if len(amount.partition(".")[2]) > 6:
+            return "money is counted in millionths: write at most six digits behind the point"
         return "" if unit else "a cost needs a currency, as in `2 USD`"
     if unit:
         return "a currency belongs to `cost` only"
@@ -89,6 +119,8 @@ def _limit_problem(key: str, match: re.Match[str], *, alone: bool) -> str:
         return "must be a whole number above zero"
     if key == "batch":
         return "counts the rows of one operation, so it has no period" if per else ""
+    if key == "concurrent":
+        return "counts what runs at once, so it has no period" if per else ""
     return "" if per or (alone and key in statement_limits) else f"needs a period, as in `{amount}/min` or `{amount}/h`"
 
 
@@ -201,15 +233,10 @@ def operand(report: Report, node: Node, what: str) -> Operand | None:
     return found
 
 
-def mount_limits(report: Report, found: Block, what: str) -> tuple[Limit, ...]:
-    """Return the ceilings on every statement of a mount."""
+def mount_limits(report: Report, found: Block, what: str, names: tuple[str, ...] = data_limits) -> tuple[Limit, ...]:
+    """Return the limits of a mount: ceilings on every statement or call, and what all agents together may use."""
     bounds = found.get("limits")
-    ceilings = limits(report, bounds.value, f"`limits` of {what}", statement_limits) if bounds else ()
-    for one in ceilings:
-        if bounds and one.per is not None:
-            message = f"`{one.name}` of a mount is a ceiling on one statement, so it has no period"
-            report.error(bounds.position, "bad_limit", message, f"write `{one.name}: {one.amount}`")
-    return ceilings
+    return limits(report, bounds.value, f"`limits` of {what}", names) if bounds else ()
 
 
 def secret_url(

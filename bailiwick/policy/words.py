@@ -144,6 +144,8 @@ def limit_in_words(limit: Limit) -> str:
         noun = "byte" if limit.name == "bytes" else "row"
         written = " written" if limit.name == "batch" else ""
         return f"at most {limit.amount} {noun}{'' if limit.amount == 1 else 's'}{written} at a time"
+    if limit.name == "concurrent":
+        return f"at most {limit.amount} at once"
     unit = f" {limit.unit}" if limit.unit else ""
     per = "" if limit.per is None else f" in {duration_in_words(limit.per)}"
     return f"at most {limit.amount}{unit} {limit.name}{per}".replace("  ", " ")

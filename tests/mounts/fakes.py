@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
+from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.gateway.told import SessionGroupings, Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Refused, Subject
+from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Request
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
@@ -67,6 +69,9 @@ class Written:
     outcome: Outcome | None = None
 
 
+USED_UP = Denial("limit_exceeded", "used up", remedy="try again in 7 seconds", retry_after=7)
+
+
 def allow(_: Request) -> Decision:
     return Allow(("grant",))
 
@@ -87,6 +92,11 @@ class Ledger:
     keep: bool = True
     underway: Underway = field(default_factory=Underway)
     groupings: SessionGroupings = field(default_factory=SessionGroupings)
+    limits: tuple[Budget, ...] = ()
+    left: int = 0
+    charging: list[tuple[tuple[Budget, ...], Callable[[Reserved | Denial], None]]] = field(default_factory=list)
+    used: list[Used | None] = field(default_factory=list[Used | None])
+    """Of each charged execution what it used; None: it was not executed."""
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         if token != self.token:
@@ -105,6 +115,30 @@ class Ledger:
 
     def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
         return self._write("call", call, outcome, durable)
+
+    def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
+        return self.limits
+
+    def charge(self, live: LiveSession, budgets: tuple[Budget, ...], done: Callable[[Reserved | Denial], None]) -> None:
+        self.charging.append((budgets, done))
+        if self.instant:
+            self.answer_charges()
+
+    async def reserve(self, live: LiveSession, decision: Decision, cost: int | None = None) -> Reserved | Denial:
+        return Reserved((), 0, ())
+
+    def charged(self, live: LiveSession, reserved: Reserved, used: Used) -> None:
+        self.used.append(used)
+
+    def uncharged(self, reserved: Reserved) -> None:
+        self.used.append(None)
+
+    def answer_charges(self) -> None:
+        """Answer what waits to be charged: as many may run as are left, then they are denied."""
+        waiting, self.charging = self.charging, []
+        for _, done in waiting:
+            self.left -= 1
+            done(Reserved((), 0, ()) if self.left >= 0 else USED_UP)
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
         return self._write("intent", call, None, durable)

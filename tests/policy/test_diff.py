@@ -162,7 +162,7 @@ def test_ceilings_of_a_mount_widen_when_they_grow_or_go() -> None:
         assert widened(diff(loaded(narrow), loaded(wide), LOCK, LOCK))
         assert not widened(diff(loaded(wide), loaded(narrow), LOCK, LOCK))
     found = said(diff(loaded(texts[0]), loaded(texts[1]), LOCK, LOCK))
-    assert "statements: rows: at most 6 rows at a time (before: at most 5 rows at a time; mount crm)" in found
+    assert "limits of mount crm: rows: at most 6 rows at a time (before: at most 5 rows at a time)" in found
 
 
 def test_equal_policies_have_no_changes() -> None:

@@ -35,6 +35,7 @@ _STATUS: Mapping[DenialCode, int] = {
     "mount_closed": 503,
     "everything_suspended": 503,
     "limit_exceeded": 429,
+    "limit_unavailable": 503,
     "ledger_unavailable": 503,
     "backend_unavailable": 502,
     "timeout_exceeded": 504,
@@ -83,6 +84,9 @@ def problem(denial: Denial, record: str = "", status: int = 0, more: Headers | N
         **{key: value for key, value in told.items() if value},
     }
     extra: Headers = [*(more or [])]
+    if denial.retry_after is not None:
+        body["retry_after"] = denial.retry_after
+        extra.append((b"retry-after", b"%d" % denial.retry_after))
     if known == 401:
         extra.append((b"www-authenticate", b'Bearer realm="bailiwick"'))
     data = write(body)
@@ -136,6 +140,12 @@ def items_in(view: View, kind: str, data: bytes) -> int:
     """Return how many items an answer has that is shown as it is."""
     found = _data(kind, data)
     return 1 if found is _nothing else count(view, found)
+
+
+def json_of(kind: str, data: bytes) -> Json:
+    """Return the JSON that a body is, None when it is none."""
+    found = _data(kind, data)
+    return None if found is _nothing else found
 
 
 _nothing = object()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from decimal import Decimal
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.decide.limits import exceeded
@@ -13,11 +14,13 @@ from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.http.answers import Shown, Sight, filtered, is_json, items_in, media_type, whole_head
+from bailiwick.mounts.http.answers import Shown, Sight, filtered, is_json, items_in, json_of, media_type, whole_head
 from bailiwick.mounts.http.apis import Mounted
 from bailiwick.mounts.http.arguments import Outgoing
 from bailiwick.mounts.http.stream import Send, Sieve, WithheldError, pass_on
 from bailiwick.mounts.http.upstream import ApiError, TooLongError, beginning, whole
+from bailiwick.mounts.http_client import Answer
+from bailiwick.mounts.priced import told_in_body, told_in_header
 from bailiwick.mounts.tool_path import Done
 
 longest_looked_at = 32 * 1024 * 1024
@@ -49,7 +52,10 @@ class Exchange:
         resolve: Resolve,
         terms: Terms,
         send: Send,
+        *,
+        counted: bool = False,
     ) -> None:
+        """`counted`: whether the items of the answer are charged for."""
         self.started = False
         """Whether something of the answer was sent already."""
         self._mounted = mounted
@@ -60,6 +66,8 @@ class Exchange:
         self._terms = terms
         self._send = send
         self._bounds = admitted.allow.ceilings or Ceilings()
+        self._price = admitted.tool.tool.cost
+        self._counted = counted or self._bounds.rows is not None
         self._answer: Answer | None = None
 
     async def run(self) -> Done[Shown]:
@@ -89,13 +97,22 @@ class Exchange:
             answer.close()
             return Done(denial=refused)
         if self._admitted.view.whole:
-            return await self._shown_whole(answer, counted=self._bounds.rows is not None)
+            return await self._shown_whole(answer)
         data = await whole(answer, longest_looked_at)
         if self._mounted.api.holds_secret(data):
             raise WithheldError("the answer holds a credential of the gateway")
         sight = Sight(self._admitted.view, self._resolve, utc_now(), self._terms.digest)
         shown, items = filtered(sight, answer.status, media_type(answer), data)
-        return self._bounded(shown, items, _code(answer.status))
+        return self._bounded(shown, items, _code(answer.status), self._cost(answer, data))
+
+    def _cost(self, answer: Answer, data: bytes | None) -> Decimal | None:
+        """Return what the answer says that it cost; `data`: its body, where that is known."""
+        price = self._price
+        if price is None or not price.is_told:
+            return None
+        if price.header:
+            return told_in_header(price, answer.header(price.header.encode()))
+        return None if data is None else told_in_body(price, json_of(media_type(answer), data))
 
     def _unusable(self, answer: Answer) -> Denial | None:
         """Return why nothing of an answer is shown, by its head."""
@@ -119,7 +136,8 @@ class Exchange:
         below = self._mounted.api.below(location.decode("latin-1"))
         return None if below is None else f"/{self._mounted.mount.name}{below}".encode()
 
-    async def _shown_whole(self, answer: Answer, *, counted: bool) -> Done[Shown]:
+    async def _shown_whole(self, answer: Answer) -> Done[Shown]:
+        whole_body = self._counted or (self._price is not None and bool(self._price.path))
         headers = whole_head(answer, self._rewritten)
         most = self._terms.longest_answer if self._bounds.bytes is None else self._bounds.bytes
         length, kind = answer.header(b"content-length"), media_type(answer)
@@ -127,7 +145,7 @@ class Exchange:
         if size is not None and size > most:
             raise TooLongError("the answer is too long")
         before = b""
-        if counted:
+        if whole_body:
             before = await whole(answer, min(most, longest_looked_at))
         elif size is not None and size <= _longest_buffered:
             before = await whole(answer, size)
@@ -140,11 +158,12 @@ class Exchange:
             before = first
         if self._mounted.api.holds_secret(before):
             raise WithheldError("the answer holds a credential of the gateway")
-        items = items_in(self._admitted.view, kind, before) if counted else None
+        items = items_in(self._admitted.view, kind, before) if self._counted else None
         if answer.status not in (204, 304):
             head = self._asked_head()
             headers.append((b"content-length", length if head and length is not None else b"%d" % len(before)))
-        return self._bounded(Shown(answer.status, headers, before), items, _code(answer.status))
+        shown = Shown(answer.status, headers, before)
+        return self._bounded(shown, items, _code(answer.status), self._cost(answer, before))
 
     def _asked_head(self) -> bool:
         route = self._admitted.tool.tool.route
@@ -161,15 +180,15 @@ class Exchange:
             size = await pass_on(self._send, answer.status, headers, before, answer, sieve, most)
         except ApiError as error:
             return Done(denial=self._failed(error))
-        return Done(STREAMED, _code(answer.status), size=size)
+        return Done(STREAMED, _code(answer.status), size=size, cost=self._cost(answer, None))
 
-    def _bounded(self, shown: Shown, items: int | None, code: str) -> Done[Shown]:
+    def _bounded(self, shown: Shown, items: int | None, code: str, cost: Decimal | None) -> Done[Shown]:
         bounds, size = self._bounds, len(shown.body)
         if bounds.bytes is not None and size > bounds.bytes:
-            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
+            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size, cost=cost)
         if bounds.rows is not None and items is not None and items > bounds.rows:
-            return Done(denial=exceeded("rows_exceeded", bounds, items), items=items)
-        return Done(shown, code, items, size)
+            return Done(denial=exceeded("rows_exceeded", bounds, items), items=items, cost=cost)
+        return Done(shown, code, items, size, cost=cost)
 
     def _failed(self, error: ApiError) -> Denial:
         self.close()

@@ -139,8 +139,16 @@ class Requests:
         if isinstance(asked, Denial):
             return await self.refuse(head, asked, routed)
         session = self._live.session
+        price = decided.tool.tool.cost
         exchange = Exchange(
-            routed.mounted, decided, asked, head.accept, lambda ref: session.value(ref.path), self._terms, send
+            routed.mounted,
+            decided,
+            asked,
+            head.accept,
+            lambda ref: session.value(ref.path),
+            self._terms,
+            send,
+            counted="rows" in self._gateway.measured(self._live, decided.allow, price),
         )
         effects = routed.route.method not in ("GET", "HEAD") or bool(decided.tool.tool.effects)
         try:
@@ -148,6 +156,7 @@ class Requests:
                 self._call(routed, decided),
                 exchange.run,
                 intends=effects or decided.tool.tool.action.verb != "read",
+                price=price,
             )
         finally:
             exchange.close()

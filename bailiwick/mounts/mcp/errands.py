@@ -19,9 +19,11 @@ from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json, write
 from bailiwick.mounts.mcp.relay import Answered, Audience, Relay, refusal
+from bailiwick.mounts.mcp.replies import data_in
 from bailiwick.mounts.mcp.rounds import ask, mirrored
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
+from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, request_of
 
 patience = 600.0
@@ -107,6 +109,7 @@ class Errands:
             call,
             lambda: self._executed(upstream, errand, relay),
             intends=tool.tool.action.verb != "read" or bool(tool.tool.effects),
+            price=tool.tool.cost,
             happened=lambda: {"relayed": {**relay.counts}} if relay.counts else {},
         )
         if done.denial is not None or done.shown is None:
@@ -140,16 +143,19 @@ class Errands:
             told = (reply.code, reply.message[:1000]) if view.whole else (INTERNAL_ERROR, "the server refused the call")
             return Done(ServerError(*told), "tool_error", size=reply.size)
         session = self._live.session
-        counted = bounds.rows is not None
+        price = errand.admitted.tool.tool.cost
+        measured = self._gateway.measured(self._live, errand.admitted.allow, price)
+        counted = bounds.rows is not None or "rows" in measured
         sight = Sight(view, lambda ref: session.value(ref.path), utc_now(), self._terms.digest, self.may_read, counted)
         looked = errand.look(sight, reply.result)
+        cost = told_in_body(price, data_in(reply.result))
         size = len(write(looked.result))
         if bounds.bytes is not None and size > bounds.bytes:
-            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size)
+            return Done(denial=exceeded("bytes_exceeded", bounds, size), size=size, cost=cost)
         if bounds.rows is not None and looked.items is not None and looked.items > bounds.rows:
-            return Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items)
+            return Done(denial=exceeded("rows_exceeded", bounds, looked.items), items=looked.items, cost=cost)
         code = "tool_error" if looked.result.get("isError") is True else ""
-        return Done(looked.result, code, looked.items, size)
+        return Done(looked.result, code, looked.items, size, cost=cost)
 
     def may_read(self, uri: str) -> bool:
         """Return whether the session may read a document."""

@@ -23,7 +23,7 @@ def looked_at(sight: Sight, result: Mapping[str, Json]) -> Looked:
         return Looked({"content": content, **plain}, _count(sight, result, content) if sight.counted else None)
     if result.get("isError") is True:
         return Looked({"content": [_text(_failed)], "isError": True})
-    found = _data(result)
+    found = data_in(result)
     if found is no_data:
         return Looked({"content": [_text(_nothing)], "isError": False}, 0)
     shown = show(sight.view, found, sight.resolve, sight.now, sight.digest)
@@ -39,11 +39,11 @@ def looked_at(sight: Sight, result: Mapping[str, Json]) -> Looked:
 
 def _count(sight: Sight, result: Mapping[str, Json], content: Sequence[Json]) -> int:
     """Return how many items are shown: those of the JSON that a result holds, else its blocks of content."""
-    found = _data(result)
+    found = data_in(result)
     return len(content) if found is no_data else count(sight.view, found)
 
 
-def _data(result: Mapping[str, Json]) -> Json:
+def data_in(result: Mapping[str, Json]) -> Json:
     """Return the JSON that a result holds: as structured content, else as the one text that it is."""
     if "structuredContent" in result:
         return result["structuredContent"]
@@ -73,4 +73,6 @@ def denied(denial: Denial, record: str = "") -> Result:
 def as_data(denial: Denial, record: str = "") -> dict[str, Json]:
     """Return a denial for whoever acts on it."""
     more = {"allowed": denial.allowed, "remedy": denial.remedy, "action": denial.action, "decision": record}
-    return {"code": denial.code, "message": denial.message, **{key: value for key, value in more.items() if value}}
+    told: dict[str, Json] = {"code": denial.code, "message": denial.message}
+    told |= {key: value for key, value in more.items() if value}
+    return told if denial.retry_after is None else {**told, "retry_after": denial.retry_after}

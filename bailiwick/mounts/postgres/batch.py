@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.mounts.postgres.prepared import Portal, Prepared
 
 PARSE: Final = 1
@@ -58,7 +59,20 @@ class PoisonStep(Step):
 class Execution(Step):
     """EXECUTE: the call, what is recorded of it, and what became of it."""
 
-    __slots__ = ("begun", "call", "checked", "done", "intent", "mark", "passed", "rows", "settled", "size")
+    __slots__ = (
+        "begun",
+        "call",
+        "checked",
+        "done",
+        "intent",
+        "mark",
+        "passed",
+        "reserved",
+        "rows",
+        "settled",
+        "size",
+        "skipped",
+    )
 
     def __init__(self, prepared: Prepared, passed: bytes) -> None:
         self.kind = EXECUTE
@@ -80,6 +94,10 @@ class Execution(Step):
         """Bytes of rows."""
         self.mark = -1
         """Where in the held reply its rows begin."""
+        self.reserved: Reserved | None = None
+        """What it is charged to, between its reservation and its end."""
+        self.skipped = False
+        """Whether the server left it out, because something before it failed."""
 
 
 class Segment:
@@ -130,14 +148,16 @@ class Held:
 class Batch:
     """`doomed`: a step in it is known to fail, so that the server would skip what follows.
 
-    `writes`: what has an effect, so that its intent is recorded first; queries that lock rows among them."""
+    `writes`: what has an effect, so that its intent is recorded first; queries that lock rows among them.
+    `charged`: what is charged to a budget, so that that is reserved before anything."""
 
-    __slots__ = ("_last", "doomed", "segments", "size", "steps", "writes")
+    __slots__ = ("_last", "charged", "doomed", "segments", "size", "steps", "writes")
 
     def __init__(self) -> None:
         self._last = Segment()
         self.segments = [self._last]
         self.writes: list[Execution] = []
+        self.charged: list[Execution] = []
         self.doomed = False
         self.size = 0
         self.steps = 0
@@ -159,6 +179,8 @@ class Batch:
         self._last.executions.append(step)
         if prepared.plan.effective:
             self.writes.append(step)
+        if prepared.budgets:
+            self.charged.append(step)
         if kind == "WRITE":
             self._last.checked = self._last.checked or step.checked
 
@@ -179,8 +201,22 @@ class Batch:
         segment.executions.append(step)
         if step.prepared.plan.effective:
             self.writes.append(step)
+        if step.prepared.budgets:
+            self.charged.append(step)
         self._last = Segment()
         self.segments.append(self._last)
+
+    def cut(self, step: Execution, poison: bytes, error: bytes) -> None:
+        """End with a failure in the place of an execution: neither it nor what follows runs, and `error` is told."""
+        number = next(each for each, segment in enumerate(self.segments) if step in segment.executions)
+        segment = self.segments[number]
+        place = segment.steps.index(step)
+        segment.chunks[place:], segment.steps[place:] = [poison], [PoisonStep(error)]
+        del segment.executions[segment.executions.index(step) :]
+        del self.segments[number + 1 :]
+        left = [each for kept in self.segments for each in kept.executions]
+        self.writes = [each for each in self.writes if each in left]
+        self.charged = [each for each in self.charged if each in left]
 
     def add_held(self, held: Held) -> None:
         """End with a write that is to be held. What follows would be skipped, as behind an error."""

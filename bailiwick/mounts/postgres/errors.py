@@ -101,6 +101,7 @@ _denial_states: dict[str, str] = {
     "syntax_not_supported": "0A000",
     "statement_too_large": "54000",
     "limit_exceeded": "53400",
+    "limit_unavailable": "58000",
     "bytes_exceeded": "54000",
     "timeout_exceeded": "57014",
     "session_unknown": "28P01",
@@ -152,13 +153,18 @@ def denied(denial: Denial, record: str, *, fatal: bool = False, state: str = "")
     lines: list[str] = []
     if denial.allowed:
         lines.append(f"allowed: {denial.allowed}")
-    lines.append(f"code {denial.code}" + (f", decision {record}" if record else ""))
+    wait = "" if denial.retry_after is None else f", retry after {denial.retry_after} s"
+    lines.append(f"code {denial.code}{wait}" + (f", decision {record}" if record else ""))
     return own_error(
         state or state_of(denial), denial.message, detail="\n".join(lines), hint=denial.remedy, fatal=fatal
     )
 
 
-_told = re.compile(r"(?:allowed: (?P<allowed>.*)\n)?code (?P<code>\w+)(?:, decision (?P<record>.*))?", re.DOTALL)
+_told = re.compile(
+    r"(?:allowed: (?P<allowed>.*)\n)?"
+    r"code (?P<code>\w+)(?:, retry after (?P<wait>\d+) s)?(?:, decision (?P<record>.*))?",
+    re.DOTALL,
+)
 
 
 def read_denied(fields: Mapping[str, str]) -> tuple[Denial, str] | None:
@@ -167,7 +173,8 @@ def read_denied(fields: Mapping[str, str]) -> tuple[Denial, str] | None:
     if found is None or found["code"] not in get_args(DenialCode):
         return None
     code = cast("DenialCode", found["code"])
-    denial = Denial(code, fields.get("M", ""), found["allowed"] or "", fields.get("H", ""))
+    wait = None if found["wait"] is None else int(found["wait"])
+    denial = Denial(code, fields.get("M", ""), found["allowed"] or "", fields.get("H", ""), retry_after=wait)
     return denial, found["record"] or ""
 
 

@@ -1,8 +1,8 @@
 """One client's connection after its start-up: the state machine between client, server and ledger. No sockets.
 
 Batches run one after the other: GATHERING a client's messages up to Sync or Flush, and PLANNING meanwhile when one of
-them holds a text that was not seen before, RECORDING the intents of its writes, RUNNING on the server segment by
-segment, RELEASING the reply once every record of it is durable.
+them holds a text that was not seen before, CHARGING what is limited to its budgets, RECORDING the intents of its
+writes, RUNNING on the server segment by segment, RELEASING the reply once every record of it is durable.
 
 INVARIANT: nothing that can have an effect is sent before its intent is durable, and nothing of a reply leaves
 before the call's record (or intent) is durable; its end leaves only after the outcome is.
@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Literal, TypeVar, TypeVarTuple
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome, attempt
-from bailiwick.model.decision import Denial
+from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.model.budget import Used
+from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import (
     SYNC,
@@ -51,7 +55,7 @@ from bailiwick.sql.plan import Plan
 
 Result = TypeVar("Result")
 Given = TypeVarTuple("Given")
-Phase = Literal["GATHERING", "PLANNING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
+Phase = Literal["GATHERING", "PLANNING", "CHARGING", "RECORDING", "RUNNING", "RELEASING", "CLOSED"]
 
 HELD = 64 * 1024
 """A reply longer than this gets an intent and is streamed."""
@@ -97,8 +101,10 @@ class Frontend:
         "_batch",
         "_busy",
         "_cancelling",
+        "_charging",
         "_edge",
         "_end",
+        "_enforcer",
         "_exchange",
         "_held",
         "_holding",
@@ -117,6 +123,7 @@ class Frontend:
         "_synced",
         "_takes",
         "_translator",
+        "_uncharged",
         "_underway",
         "_unplanned",
         "_unread",
@@ -137,6 +144,7 @@ class Frontend:
         self._edge = edge
         self._live = live
         self._seconds = seconds
+        self._enforcer = enforcer
         self._underway = enforcer.underway
         self._records = Records(enforcer, live, self._recorded)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
@@ -151,6 +159,10 @@ class Frontend:
         self._batch = translator.batch
         self._end = b""
         """What the client ended the batch with: SYNC, FLUSH, or nothing when it was too long."""
+        self._uncharged: list[Execution] = []
+        """What of the batch is still to be charged, the first of it last."""
+        self._charging = False
+        """Whether the answer about one of them is due."""
         self._planned = 0
         """Number of what is PLANNING, or was last."""
         self._unplanned = ("", Unplanned("", ()))
@@ -337,6 +349,8 @@ class Frontend:
             return self._gather()
         if phase == "RUNNING":
             return self._run()
+        if phase == "CHARGING":
+            return self._charge()
         if phase == "PLANNING":
             self._pass_on()
             return False
@@ -482,6 +496,52 @@ class Frontend:
         self._end = end
         self._next = 1
         self._synced = False
+        if batch.charged:
+            self._uncharged = batch.charged[::-1]
+            self._phase = "CHARGING"
+        else:
+            self._intend(batch)
+
+    def _charge(self) -> bool:
+        """Reserve what the next execution is charged to. False: the answer is due."""
+        if self._charging:
+            return False
+        if not self._uncharged:
+            self._intend(self._batch)
+            return True
+        self._charging = True
+        step = self._uncharged.pop()
+        self._enforcer.charge(self._live, step.call.budgets, partial(self._charged, step))
+        return not self._charging
+
+    def _charged(self, step: Execution, found: Reserved | Denial) -> None:
+        """Something may be executed, or is denied in its place."""
+        self._charging = False
+        if self._phase == "CLOSED":
+            if isinstance(found, Reserved):
+                self._enforcer.uncharged(found)
+            return
+        if isinstance(found, Reserved):
+            step.reserved = found
+        else:
+            self._uncharged = []
+            refused = replace(step.call, decision=Deny(found))
+            error = denied(found, self._records.call(refused, Outcome(code=found.code)))
+            self._batch.cut(step, POISON_PARSE, error)
+        self._work()
+
+    def _settle_charges(self) -> None:
+        """Charge what was executed with what it used, and give back what was not."""
+        for step in self._batch.charged:
+            reserved, step.reserved = step.reserved, None
+            if reserved is None:
+                continue
+            if step.begun and not step.skipped:
+                self._enforcer.charged(self._live, reserved, Used(step.rows, step.size))
+            else:
+                self._enforcer.uncharged(reserved)
+
+    def _intend(self, batch: Batch) -> None:
         for step in batch.writes:
             step.intent = self._records.intend(step.call)
         self._replies.begin(batch)
@@ -645,6 +705,8 @@ class Frontend:
         """Every reply is in: settle the writes, then wait for the records."""
         self._underway.over(self)
         self._replies.settle_writes(self._replies.erred)
+        if self._batch.charged:
+            self._settle_charges()
         if self._replies.erred and self._end != codec.SYNC:
             self._skipping = True
         self._translator.names.forget_fresh()
@@ -713,6 +775,7 @@ class Frontend:
         running = self._phase == "RUNNING"
         self._underway.over(self)
         self._phase = "CLOSED"
+        self._settle_charges()
         if not self._records.failed:
             self._replies.drop_open(code)
         if error:

@@ -299,4 +299,4 @@ def _run(part: Part, act: Run, by: Deciding) -> Prepared | None:
 def _like(call: Call, statement: str, purpose: str) -> Call:
     """Return the call with another text: decided the same."""
     request = Request(call.request.mount, call.request.accesses, purpose)
-    return Call(call.mount, statement, request, call.decision)
+    return Call(call.mount, statement, request, call.decision, budgets=call.budgets)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.gateway.told import Telling
+from bailiwick.model.budget import Budget
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Hold
 from bailiwick.mounts.postgres import codec
@@ -83,8 +84,13 @@ class Prepared:
 
     @property
     def plain(self) -> bool:
-        """Whether it only reads, under no ceiling, and its rows are passed on as they come."""
-        return self._reads and self.ceilings is None
+        """Whether it only reads, under no ceiling and charged to nothing, and its rows are passed on as they come."""
+        return self._reads and self.ceilings is None and not self.call.budgets
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """What each execution is charged to; transactions and settings are charged to nothing."""
+        return self.call.budgets if self.plan.kind in ("READ", "WRITE") else ()
 
     @property
     def bounded(self) -> bool:

@@ -558,7 +558,10 @@ class Replies:
             error = self._fail_step(step, state) or error
             _untold(step, state)
         while self.steps and self.steps[0].kind != SYNC:
-            _untold(self.steps.popleft(), _NEVER_RAN)
+            left = self.steps.popleft()
+            if isinstance(left, Execution) and left.prepared is not step.prepared:
+                left.skipped = True
+            _untold(left, _NEVER_RAN)
         return error
 
     def _intent(self, failed: Step) -> str:

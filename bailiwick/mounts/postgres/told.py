@@ -80,7 +80,7 @@ def as_composed(prepared: Prepared, asked: Telling, values: Values) -> Prepared:
     plan = prepared.plan
     sql = composed(plan.template, plan.groupings, asked.told, lambda given: _literal(given, values) or "NULL")
     old = prepared.call
-    call = Call(old.mount, old.statement, old.request, old.decision, asked.detail)
+    call = Call(old.mount, old.statement, old.request, old.decision, asked.detail, old.budgets)
     made = Prepared(prepared.text, replace(plan, sql=sql), prepared.scope, call)
     made.asked = asked
     return made

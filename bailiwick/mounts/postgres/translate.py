@@ -424,7 +424,8 @@ class Translator:
         """Decide on a plan; None when it is not allowed, and the batch then fails."""
         request = Request(self._mount, plan.accesses, self.purpose)
         decision = self._enforcer.decide(self._live, request)
-        call = Call(self._mount, plan.statement, request, decision)
+        budgets = self._enforcer.budgets(self._live, decision)
+        call = Call(self._mount, plan.statement, request, decision, budgets=budgets)
         if isinstance(decision, Allow) or (is_held(call) and plan.kind == "WRITE"):
             return call
         if is_held(call):
@@ -527,7 +528,7 @@ class Translator:
         old = prepared.call
         request = Request(old.request.mount, old.request.accesses, self.purpose)
         decision: Decision = old.decision
-        prepared.call = Call(old.mount, old.statement, request, decision, old.detail)
+        prepared.call = Call(old.mount, old.statement, request, decision, old.detail, old.budgets)
         prepared.purpose = self.purpose
         return True
 

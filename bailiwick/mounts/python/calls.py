@@ -21,6 +21,7 @@ from bailiwick.match.masks import Digest
 from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.model.scope import ToolScope
 from bailiwick.mounts.mcp.listing import narrowed
+from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.python.looking import Came, is_looked_at, late, looked_at
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import Done, ToolPath, refused_request, request_of
@@ -161,16 +162,19 @@ class Functions:
         came: asyncio.Future[tuple[Came, Json] | Denial] = loop.create_future()
         bounds = admitted.allow.ceilings
         seconds = self._terms.longest_time if bounds is None or bounds.timeout is None else bounds.timeout
+        price = tool.tool.cost
+        measured = self._gateway.measured(self.live, admitted.allow, price)
+        looked = is_looked_at(admitted) or bool(measured & {"rows", "bytes"}) or (price is not None and price.is_told)
 
         async def execute() -> Done[Json]:
             begun.set_result(None)
-            return await self._executed(admitted, came, seconds)
+            return await self._executed(admitted, came, seconds, looked=looked)
 
         arguments = cast("Mapping[str, Json]", admitted.arguments)
         statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self._terms.digest))
         request = request_of(tool, asked.purpose)
         call = Call(tool.mount, statement, request, admitted.allow, {"function": tool.tool.name})
-        task = loop.create_task(self._path.run(call, execute, intends=True))
+        task = loop.create_task(self._path.run(call, execute, intends=True, price=price))
         number = str(next(self._numbers))
         self._under_way[number] = _UnderWay(begun, came, task)
         try:
@@ -184,10 +188,10 @@ class Functions:
             done = task.result()
             return Denied(done.denial or OVER, done.record)
         task.add_done_callback(lambda _: loop.call_later(kept_seconds, self._under_way.pop, number, None))
-        return Begun(number, arguments, admitted.view.whole, is_looked_at(admitted), seconds)
+        return Begun(number, arguments, admitted.view.whole, looked, seconds)
 
     async def _executed(
-        self, admitted: Admitted, came: asyncio.Future[tuple[Came, Json] | Denial], seconds: float
+        self, admitted: Admitted, came: asyncio.Future[tuple[Came, Json] | Denial], seconds: float, *, looked: bool
     ) -> Done[Json]:
         try:
             found = await asyncio.wait_for(came, seconds)
@@ -195,8 +199,9 @@ class Functions:
             return Done(denial=late(admitted))
         if isinstance(found, Denial):
             return Done(denial=found)
-        session, (how, result) = self.live.session, found
-        return looked_at(admitted, how, result, lambda ref: session.value(ref.path), utc_now, self._terms.digest)
+        session, (how, result), digest = self.live.session, found, self._terms.digest
+        done = looked_at(admitted, how, result, lambda ref: session.value(ref.path), utc_now, digest, looked=looked)
+        return replace(done, cost=told_in_body(admitted.tool.tool.cost, result))
 
     async def _refuse(self, asked: Asked, request: Request, decision: Deny | Hold) -> Denied:
         statement = statement_of(asked.name, digested(asked.arguments, self._terms.digest))

@@ -187,6 +187,8 @@ def _denied(denial: Denial, record: str) -> dict[str, Json]:
         "action": denial.action,
         "decision": record,
     }
+    if denial.retry_after is not None:
+        said["retry_after"] = denial.retry_after
     return {"denied": said}
 
 

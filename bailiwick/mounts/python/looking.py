@@ -42,16 +42,23 @@ def late(admitted: Admitted) -> Denial:
 
 
 def looked_at(
-    admitted: Admitted, how: Came, result: Json, resolve: Resolve, now: Callable[[], datetime], digest: Digest
+    admitted: Admitted,
+    how: Came,
+    result: Json,
+    resolve: Resolve,
+    now: Callable[[], datetime],
+    digest: Digest,
+    *,
+    looked: bool,
 ) -> Done[Json]:
-    """Return what is shown of what came of a function."""
+    """Return what is shown of what came of a function; `looked`: whether its result was handed in."""
     if how == "late":
         return Done(denial=late(admitted))
     if how == "opaque":
         return Done(denial=_OPAQUE)
     if how == "raised":
         return Done(code="tool_error")
-    if not is_looked_at(admitted):
+    if not looked:
         return Done()
     is_text = isinstance(result, str) and not admitted.view.whole
     found = _parsed(cast("str", result)) if is_text else result
@@ -60,10 +67,10 @@ def looked_at(
     if admitted.view.whole:
         shown, items = found, count(admitted.view, found)
     else:
-        looked = show(admitted.view, found, resolve, now(), digest)
-        if not looked.found:
+        seen = show(admitted.view, found, resolve, now(), digest)
+        if not seen.found:
             return Done(denial=_NOTHING, items=0)
-        shown, items = cast("Json", looked.value), looked.items
+        shown, items = cast("Json", seen.value), seen.items
     size = len(write(shown))
     bounds = admitted.allow.ceilings or Ceilings()
     if bounds.bytes is not None and size > bounds.bytes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bailiwick.decide.limits import exceeded
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
+from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Denial
+from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.sql.results import Answer, Denied, Failed, Result, typed
 from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
@@ -51,31 +52,47 @@ class Execution:
     """What holds for it: no larger than what the gateway itself allows."""
 
     async def done(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
-        """Run it and return its answer, when that is on record."""
-        if self.plan.kind == "READ":
-            return await self._read(run)
-        return await self._written(run)
+        """Run it and return its answer, when that is on record. It is charged to all its budgets first, or denied."""
+        reserved = await self.gateway.reserve(self.live, self.call.decision)
+        if isinstance(reserved, Denial):
+            refused = replace(self.call, decision=Deny(reserved))
+            record, durable = await recorded(lambda told: self.gateway.call(self.live, refused, Outcome(), told))
+            return Denied(reserved, record) if durable else Denied(NO_LEDGER)
+        begun: list[Answer] = []
+        try:
+            answer = await (self._read(run, begun) if self.plan.kind == "READ" else self._written(run, begun))
+        finally:
+            if begun:
+                self.gateway.charged(self.live, reserved, _used(begun[-1]))
+            else:
+                self.gateway.uncharged(reserved)
+        return answer
 
-    async def _read(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
+    async def _read(self, run: Callable[[], Awaitable[Ran]], begun: list[Answer]) -> Answer:
+        """`begun` is told what it came to, from the moment on when something may have been done."""
         began = time.perf_counter()
         answer: Answer = Denied(_STOPPED)
+        begun.append(answer)
         try:
             answer = self._released(await run())
         finally:  # also when it was the program that failed: what was executed is on record
+            begun.append(answer)
             outcome = _outcome(answer, began)
             kept = await recorded(lambda told: self.gateway.call(self.live, self.call, outcome, told))
         record, durable = kept
         return _with_record(answer, record) if durable else Denied(NO_LEDGER)
 
-    async def _written(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
+    async def _written(self, run: Callable[[], Awaitable[Ran]], begun: list[Answer]) -> Answer:
         intent, durable = await recorded(lambda told: self.gateway.intend(self.live, self.call, told))
         if not durable:
             return Denied(self.live.blocked(self.call.mount) or NO_LEDGER)
         began = time.perf_counter()
         answer: Answer = Denied(_STOPPED)
+        begun.append(answer)
         try:
             answer = self._answer(await run())
         finally:  # also when it was the program that failed: the intent never stays without an outcome
+            begun.append(answer)
             outcome = _outcome(answer, began)
             kept = await recorded(lambda told: self._settle(intent, outcome, told))
         return _with_record(answer, intent) if kept[1] else Denied(NO_LEDGER)
@@ -126,6 +143,13 @@ def _outcome(answer: Answer, began: float) -> Outcome:
         return Outcome(answer.denial.code, duration_us=spent)
     rows = len(answer.rows) if answer.affected is None else answer.affected
     return Outcome("" if answer.ended is None else answer.ended.code, rows, answer.size, spent)
+
+
+def _used(answer: Answer) -> Used:
+    """Return what a statement is charged for: the rows that it returned or reached."""
+    if not isinstance(answer, Result):
+        return Used()
+    return Used(len(answer.rows) if answer.affected is None else answer.affected, answer.size)
 
 
 def _with_record(answer: Answer, record: str) -> Answer:
