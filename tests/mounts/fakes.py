@@ -69,6 +69,7 @@ class Written:
     outcome: Outcome | None = None
 
 
+Charge = tuple[tuple[Budget, ...], Callable[[Reserved | Denial], None]]
 USED_UP = Denial("limit_exceeded", "used up", remedy="try again in 7 seconds", retry_after=7)
 
 
@@ -94,7 +95,7 @@ class Ledger:
     groupings: SessionGroupings = field(default_factory=SessionGroupings)
     limits: tuple[Budget, ...] = ()
     left: int = 0
-    charging: list[tuple[tuple[Budget, ...], Callable[[Reserved | Denial], None]]] = field(default_factory=list)
+    charging: list[Charge] = field(default_factory=list[Charge])
     used: list[Used | None] = field(default_factory=list[Used | None])
     """Of each charged execution what it used; None: it was not executed."""
 

@@ -19,7 +19,6 @@ from bailiwick.mounts.http.apis import Mounted
 from bailiwick.mounts.http.arguments import Outgoing
 from bailiwick.mounts.http.stream import Send, Sieve, WithheldError, pass_on
 from bailiwick.mounts.http.upstream import ApiError, TooLongError, beginning, whole
-from bailiwick.mounts.http_client import Answer
 from bailiwick.mounts.priced import told_in_body, told_in_header
 from bailiwick.mounts.tool_path import Done
 

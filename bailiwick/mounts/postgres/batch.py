@@ -88,7 +88,8 @@ class Execution(Step):
         self.settled = False
         self.done = False
         """Whether the server has completed it."""
-        self.begun = 0.0
+        self.begun = -1.0
+        """When it was sent; negative: not yet."""
         self.rows = 0
         self.size = 0
         """Bytes of rows."""

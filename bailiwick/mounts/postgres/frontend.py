@@ -536,7 +536,7 @@ class Frontend:
             reserved, step.reserved = step.reserved, None
             if reserved is None:
                 continue
-            if step.begun and not step.skipped:
+            if step.begun >= 0 and not step.skipped:
                 self._enforcer.charged(self._live, reserved, Used(step.rows, step.size))
             else:
                 self._enforcer.uncharged(reserved)
