@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -110,6 +111,15 @@ def for_agents(budgets: Iterable[Budget], session: Session) -> tuple[Budget, ...
     return tuple({one.key: one for one in found}.values())
 
 
+def together(found: Sequence[Sequence[Budget]]) -> tuple[Budget, ...]:
+    """Return what several requests are charged to that are made as one: each counts as an action of its own."""
+    known: dict[str, Budget] = {}
+    for each in (one for several in found for one in several):
+        before = known.get(each.key)
+        known[each.key] = each if before is None else replace(each, weight=before.weight + each.weight)
+    return tuple(known.values())
+
+
 def wants(budgets: Iterable[Budget], cost: int | None = None) -> tuple[Want, ...]:
     """Return what a request takes of them at its beginning; `cost`: the most that it may cost, None: nothing."""
     return tuple(want for each in budgets if (want := _want(each, cost)) is not None)
@@ -117,7 +127,7 @@ def wants(budgets: Iterable[Budget], cost: int | None = None) -> tuple[Want, ...
 
 def _want(each: Budget, cost: int | None) -> Want | None:
     if each.measure == "actions":
-        return Want(each, take=1)
+        return Want(each, take=each.weight)
     if each.measure == "concurrent":
         return Want(each, hold=1)
     if each.measure == "cost":

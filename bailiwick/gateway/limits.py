@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bailiwick.decide.budgets import UNAVAILABLE, for_agents, holding, used_up, wants
@@ -64,6 +65,9 @@ class Limits:
             given = decision.queued.budgets
         else:
             given = ()
+        if isinstance(decision, Allow) and decision.actions > 1:
+            own = tuple(replace(each, weight=decision.actions) for each in own)
+            return (*own, *for_agents(given, live.session))
         if not given:
             return own
         key = (live.session.id, id(given))

@@ -28,6 +28,8 @@ class Budget:
     """Of money: its currency."""
     by_agent: bool = False
     """Whether each agent has one of its own."""
+    weight: int = 1
+    """How many actions a request is for it."""
 
     def of_agent(self, agent: str) -> Budget:
         """Return the budget that this agent has."""

@@ -106,6 +106,8 @@ class Allow:
     """An obligation: whoever executes keeps them, on what really happens."""
     budgets: tuple[Budget, ...] = ()
     """Those of the grants, their roles and the mount that are charged, beside those of the session and its agent."""
+    actions: int = 1
+    """How many actions it is: several fields may be asked for in one request."""
 
 
 @dataclass(frozen=True, slots=True)

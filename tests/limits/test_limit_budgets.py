@@ -15,7 +15,9 @@ from bailiwick.decide.budgets import (
     for_agents,
     money,
     of_session,
+    together,
     used_up,
+    wants,
 )
 from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.scope import effective_scope
@@ -165,3 +167,9 @@ def test_an_answer_that_had_to_say_its_cost_and_did_not_costs_the_most() -> None
     for unreadable in (None, Decimal("NaN"), Decimal(-1)):
         assert cost_of(price, 0, unreadable) == estimate(price)
     assert (estimate(None), cost_of(None, 5, None)) == (None, 0)
+
+
+def test_what_is_asked_for_in_one_request_counts_as_actions_of_their_own() -> None:
+    mine, both = Budget("a", "actions", 9, 60, ""), Budget("b", "actions", 9, 60, "")
+    found = {each.budget.key: each.take for each in wants(together([(mine, both), (both,)]))}
+    assert found == {"a": 1, "b": 2}

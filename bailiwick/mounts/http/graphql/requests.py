@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
+from bailiwick.decide.budgets import together
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.limits import strictest
 from bailiwick.gateway.call import Call
@@ -12,6 +14,7 @@ from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.match.evaluate import Resolve
+from bailiwick.model.budget import Price
 from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Request
 from bailiwick.model.session import Claim
 from bailiwick.model.value import Ref
@@ -116,8 +119,9 @@ class Operations:
         reads = operation.kind == "query" and all(
             each.admitted.tool.tool.action.verb == "read" and not each.admitted.tool.tool.effects for each in decided
         )
+        call, price = self._call(head, decided, admitted.allow), _price(decided)
         try:
-            done = await self._path.run(self._call(head, decided, admitted.allow), exchange.run, intends=not reads)
+            done = await self._path.run(call, exchange.run, intends=not reads, price=price)
         finally:
             exchange.close()
         if done.denial is None and done.shown is not None:
@@ -181,7 +185,19 @@ def _together(admitted: Sequence[Admitted]) -> Admitted:
         grants |= dict.fromkeys(each.allow.grants)
         labels |= each.allow.labels
         bounds = strictest(bounds, each.allow.ceilings)
-    return Admitted(first.tool, {}, first.view, Allow(tuple(grants), labels, bounds))
+    budgets = together([each.allow.budgets for each in admitted])
+    allow = Allow(tuple(grants), labels, bounds, budgets, len(admitted))
+    return Admitted(first.tool, {}, first.view, allow)
+
+
+def _price(decided: Sequence[Selected]) -> Price | None:
+    """Return what an operation costs: all of its fields, and where their answers would have to tell, the most."""
+    found = [each.admitted.tool.tool.cost for each in decided]
+    known = [price for price in found if price is not None]
+    if not known:
+        return None
+    calls = sum((price.call + (price.most or 0) for price in known), Decimal(0))
+    return Price(known[0].unit, calls, sum((price.row for price in known), Decimal(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +235,7 @@ class GraphExchange(Exchange):
             return Done(denial=Denial("backend_unavailable", what, remedy="tell the gateway's operator"))
         look = (self._resolve, utc_now(), self._terms.digest)
         shown, items = answered(self._operation, self._decided, found, look)
-        return self._bounded(_json(200, shown), items, "graphql_error" if "errors" in shown else "")
+        return self._bounded(_json(200, shown), items, "graphql_error" if "errors" in shown else "", None)
 
 
 def _object(kind: str, data: bytes) -> dict[str, Json] | None:
@@ -236,10 +252,14 @@ def problem(denial: Denial, record: str = "", status: int = 0) -> Shown:
     """Return a denial as an answer of GraphQL."""
     told = {"code": denial.code, "allowed": denial.allowed, "remedy": denial.remedy, "action": denial.action}
     more: dict[str, Json] = {key: value for key, value in {**told, "decision": record}.items() if value}
-    return _json(status or status_of(denial), {"errors": [{"message": denial.message, "extensions": more}]})
+    if denial.retry_after is not None:
+        more["retry_after"] = denial.retry_after
+    wait: Headers = [] if denial.retry_after is None else [(b"retry-after", b"%d" % denial.retry_after)]
+    return _json(status or status_of(denial), {"errors": [{"message": denial.message, "extensions": more}]}, wait)
 
 
-def _json(status: int, value: dict[str, Json]) -> Shown:
+def _json(status: int, value: dict[str, Json], more: Headers | None = None) -> Shown:
     data = write(value)
     headers: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
+    headers += more or []
     return Shown(status, [*headers, (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")], data)
