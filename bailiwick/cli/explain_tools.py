@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import cast
 
-from bailiwick.decide.calls import Asking, Refused, decide_call
+from bailiwick.decide.calls import Asking, Held, Refused, decide_call
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import PolicyError
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold
@@ -34,11 +34,12 @@ def tool_action(scope: Scope, resource: str, verb: str) -> Told:
         )
         denial = Denial("action_not_granted", f"`{action}` is granted for no tool or function", reach, "", action)
         return Deny(denial), ()
-    held = [tool.held[0] for tool in tools.values() if tool.held]
+    always = {name: [gate for gate in tool.held if gate not in tool.bounds] for name, tool in tools.items()}
+    held = [gates[0] for gates in always.values() if gates]
     if len(held) == len(tools):
         message = f"`{action}` needs an approval: gate `{held[0]}` holds it"
         return Hold(held[0], Denial("needs_approval", message, "", f"loosen gate `{held[0]}`", action)), words
-    grants = dict.fromkeys(allow.grant for tool in tools.values() if not tool.held for allow in tool.allows)
+    grants = dict.fromkeys(allow.grant for name, tool in tools.items() if not always[name] for allow in tool.allows)
     return Allow(tuple(grants)), words
 
 
@@ -54,5 +55,8 @@ def tool_call(policy: Policy, scope: Scope, session: Session, name: str, argumen
     decided = decide_call(asking, name, cast("dict[str, object]", given))
     if isinstance(decided, Refused):
         return decided.decision, ()
+    if isinstance(decided, Held):
+        sent = json.dumps(decided.admitted.arguments, ensure_ascii=False)
+        return decided.hold, (f"{decided.tool.mount}: {name} with {sent}, once approved",)
     sent = json.dumps(decided.arguments, ensure_ascii=False)
     return decided.allow, (f"{decided.tool.mount}: {name} with {sent}",)

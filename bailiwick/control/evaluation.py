@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bailiwick.control.web import Json
-from bailiwick.decide.calls import Admitted, Asking, decide_call
+from bailiwick.decide.calls import Admitted, Asking, Held, decide_call
 from bailiwick.decide.decide import decide
 from bailiwick.decide.scope import session_values
 from bailiwick.match.evaluate import Resolve, all_of, holds
@@ -74,6 +74,8 @@ def _call(question: Question) -> Decision:
     values = session_values(question.session)
     asking = Asking(question.policy, question.scope, _resolve(question.session), values, question.now)
     found = decide_call(asking, question.identity or "", question.arguments)
+    if isinstance(found, Held):
+        return found.hold
     return found.allow if isinstance(found, Admitted) else found.decision
 
 

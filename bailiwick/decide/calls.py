@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -57,6 +57,19 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A call that may be made once people have approved it: with exactly these arguments."""
+
+    admitted: Admitted
+    hold: Hold
+
+    @property
+    def tool(self) -> ToolScope:
+        """The tool that is called."""
+        return self.admitted.tool
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A call that may not be made. `tool` is None when the session has no such tool."""
 
@@ -64,7 +77,10 @@ class Refused:
     decision: Deny | Hold
 
 
-def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool") -> Admitted | Refused:
+Decided = Admitted | Held | Refused
+
+
+def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool") -> Decided:
     """Decide a call by the name and with the arguments that the agent gives; or the use of a prompt."""
     tool = asking.scope.tools.get(keyed(kind, name))
     if tool is None or tool.tool.kind != kind:
@@ -91,7 +107,16 @@ def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool"
     return _less_denies(asking, tool, arguments, [grant for grant, _ in admitting])
 
 
-def decide_document(asking: Asking, uri: str) -> Admitted | Refused:
+def without_waiting(decided: Decided) -> Admitted | Refused:
+    """Return a decision where nothing can wait for people: what a gate holds is refused."""
+    if not isinstance(decided, Held):
+        return decided
+    hold = decided.hold
+    denial = replace(hold.denial, remedy=f"nothing can wait for people here: ask for gate `{hold.gate}` to be loosened")
+    return Refused(decided.tool, replace(hold, denial=denial))
+
+
+def decide_document(asking: Asking, uri: str) -> Decided:
     """Decide the reading of a document by its URI, which gives the variables of its template their values.
 
     Which document it is does not depend on the session: one that it may not read is no other's for it.
@@ -106,9 +131,7 @@ def decide_document(asking: Asking, uri: str) -> Admitted | Refused:
     return decide_call(asking, name, values, "document")
 
 
-def _less_denies(
-    asking: Asking, tool: ToolScope, arguments: Arguments, grants: Sequence[CallGrant]
-) -> Admitted | Refused:
+def _less_denies(asking: Asking, tool: ToolScope, arguments: Arguments, grants: Sequence[CallGrant]) -> Decided:
     hidden, without = frozenset[str](), list[CallGrant]()
     for deny in tool.denies:
         if not _applies(asking, tool, deny, arguments):
@@ -122,14 +145,24 @@ def _less_denies(
             without.append(deny)
         else:
             hidden |= deny.hidden
-    if tool.held:
-        gate = tool.held[0]
-        message = f"`{_action(tool)}` needs an approval: gate `{gate}` holds it"
-        advice = f"nobody can approve it yet: leave it out, or {_owner(asking)} to loosen gate `{gate}`"
-        return Refused(tool, Hold(gate, Denial("needs_approval", message, "", advice, _action(tool))))
-    return Admitted(
-        tool, arguments, View(tool.tool.items, tuple(grants), tuple(without), hidden), allowance(asking, tool, grants)
+    view = View(tool.tool.items, tuple(grants), tuple(without), hidden)
+    admitted = Admitted(tool, arguments, view, allowance(asking, tool, grants))
+    gates = tuple(name for name in tool.held if _fires(asking, tool, name, arguments))
+    if not gates:
+        return admitted
+    message = f"`{_action(tool)}` needs an approval: gate `{gates[0]}` holds it"
+    denial = Denial("needs_approval", message, "", "people decide on it once it is asked for", _action(tool))
+    return Held(admitted, Hold(gates[0], denial, gates=gates))
+
+
+def _fires(asking: Asking, tool: ToolScope, gate: str, arguments: Arguments) -> bool:
+    """Return whether a gate that holds a tool holds this call: it does unless it is known not to."""
+    matched = all_of(
+        holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
+        for name, matcher in tool.bounds.get(gate, {}).items()
+        if name != EVERY_ARGUMENT
     )
+    return matched is not False
 
 
 def allowance(asking: Asking, tool: ToolScope, grants: Iterable[CallGrant]) -> Allow:

@@ -55,7 +55,8 @@ def _scope(policy: Policy, lock: Lock, mount: ToolMount, tool: Tool, grants: Seq
         return None
     against = tuple(_denied(grant) for grant in denies)
     held = tuple(dict.fromkeys(_held(policy, tool, resource, allows)))
-    return ToolScope(mount.name, tool, resource, locked, allows, against, held)
+    bounds = {name: policy.gates[name].args for name in held if name in policy.gates and policy.gates[name].args}
+    return ToolScope(mount.name, tool, resource, locked, allows, against, held, bounds)
 
 
 def _is_of_tools(grant: Grant) -> bool:
@@ -91,7 +92,7 @@ def _is_open(labels: frozenset[str]) -> bool:
 
 
 def _held(policy: Policy, tool: Tool, resource: ToolResource, allows: Sequence[CallGrant]) -> Iterator[str]:
-    """Yield the gates that hold every call of a tool."""
+    """Yield the gates that hold calls of a tool: all of them, or those whose arguments meet the gate's."""
     for effect in sorted(tool.effects):
         if not _loosened(policy, effect, tool):
             yield effect
@@ -100,7 +101,6 @@ def _held(policy: Policy, tool: Tool, resource: ToolResource, allows: Sequence[C
     if _shows_restricted(resource, allows) and not _loosened(policy, "restricted", tool):
         yield "restricted"
     for gate in policy.gates.values():
-        # Until its arguments are evaluated, unknown counts against the agent: it holds its whole action.
         if gate.on is not None and covers(gate.on, tool.action.resource, tool.action.verb):
             yield gate.name
 

@@ -82,6 +82,27 @@ def held(approval: Approval) -> Denial:
     return Denial("queued" if approval.gates == ("queue",) else "needs_approval", message, "", remedy, action)
 
 
+def verdict(approval: Approval) -> Denial:
+    """Return what an agent is told of what waited for people and will not be done."""
+    action = next(iter(approval.actions), "")
+    match approval.state:
+        case "DENIED":
+            return Denial(
+                "approval_denied",
+                f"`{action}` was denied by a reviewer: {approval.reason} (`{approval.id}`)",
+                remedy="do what the reviewer says; the same request again is denied for a while",
+                action=action,
+            )
+        case "EXPIRED":
+            said = f"{approval.reason} (`{approval.id}`)"
+            return Denial("approval_expired", f"`{action}` is denied: {said}", "", "ask for it again", action)
+        case "PENDING":
+            return held(approval)
+        case _:
+            message = f"`{approval.id}` is {approval.state.lower()}"
+            return Denial("approval_closed", message, "", "make a new request", action)
+
+
 def _about(record: Record, approval: Approval) -> Record:
     """Return a record with whom an approval is about, also when the session is long over."""
     who = approval.requester

@@ -85,7 +85,7 @@ def _to_row(approval: Approval) -> dict[str, str | int]:
         "session": approval.requester.session,
         "agent": approval.requester.agent,
         "kind": approval.subject.kind,
-        "digest": approval.subject.digest,
+        "digest": approval.requested,
         "state": approval.state,
         "made_at": to_microseconds(approval.made_at),
         "expires_at": to_microseconds(approval.expires_at),

@@ -32,7 +32,7 @@ from bailiwick.decide.approvals import (
     step,
 )
 from bailiwick.errors import BailiwickError, LedgerError, SessionError
-from bailiwick.gateway.approval_records import ApprovalRecords, held, requester_of
+from bailiwick.gateway.approval_records import ApprovalRecords, held, requester_of, verdict
 from bailiwick.gateway.approval_store import ApprovalStore
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.live import Live
@@ -101,6 +101,8 @@ class Approvals:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._open: set[str] = set()
         """Those that are not final."""
+        self._held_by: dict[str, set[str]] = {}
+        """Session → its approvals that wait for people, or for their run."""
         self._changed = asyncio.Event()
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -108,6 +110,7 @@ class Approvals:
         """Take up those that wait. What was running when the gateway stopped has failed: nobody knows how it ended."""
         for each in await self.store.waiting():
             self._open.add(each.id)
+            self._pause(each)
             if each.state == "RUNNING":
                 await self.finish(each.id, "interrupted")
         self._sweeping = asyncio.create_task(self._sweep())
@@ -129,9 +132,12 @@ class Approvals:
         async with lock:  # one at a time in a session: equal ones are found, and dry runs do not pile up
             waiting = [each for each in await self.store.waiting() if not self._as_of_now(each).over]
             mine = [each for each in waiting if each.requester.session == live.session.id]
-            known = next((each for each in mine if each.subject.digest == subject.digest), None)
+            known = next((each for each in mine if subject.digest in (each.requested, each.subject.digest)), None)
             if known is not None:
                 return await self._held(live, call, known, making)
+            denied = await self._denied(live, subject)
+            if denied is not None:
+                return await self._refused(live, call, denied, making)
             full = _full(live, len(mine), [each for each in waiting if each.requester.agent == live.identity.agent])
             if full is not None:
                 return await self._refused(live, call, full, making)
@@ -153,6 +159,13 @@ class Approvals:
                 raise
             self._tell(approval)
             return held
+
+    async def _denied(self, live: Live, subject: Subject) -> Denial | None:
+        """Return the denial that the same request got a moment ago, if it did: asking again changes nothing."""
+        last = await self.store.of_digest(live.session.id, subject.digest)
+        if last is None or last.state != "DENIED" or self._clock() - last.steps[-1].at >= denied_stands:
+            return None
+        return verdict(last)
 
     async def open(self, approval: Approval) -> None:
         """Keep an approval that is no call's, such as an elevation. Raises LedgerError and ConfigError."""
@@ -262,11 +275,26 @@ class Approvals:
 
     def _tell(self, approval: Approval) -> None:
         (self._open.discard if approval.over else self._open.add)(approval.id)
+        self._pause(approval)
         self.changes += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         for each in tuple(self.listeners):
             each(approval)
+
+    def _pause(self, approval: Approval) -> None:
+        """While something of a session waits for people, it is not idle; then its idle time begins anew."""
+        session = approval.requester.session
+        waiting = self._held_by.setdefault(session, set())
+        was = len(waiting)
+        (waiting.add if approval.state in ("PENDING", "APPROVED") else waiting.discard)(approval.id)
+        live = self._sessions.registry.get(session)
+        if live is not None:
+            live.holding = len(waiting)
+            if len(waiting) < was:
+                live.worked(self._clock())
+        if not waiting:
+            del self._held_by[session]
 
     async def _sweep(self) -> None:
         """Store what time and the ends of sessions have done."""

@@ -15,12 +15,13 @@ from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 from bailiwick.decide.approvals import terms_of
 from bailiwick.decide.budgets import budget_in_words
-from bailiwick.decide.calls import Admitted, Arguments, Asking, Refused, decide_call, decide_document
+from bailiwick.decide.calls import Arguments, Asking, Decided, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.approval_records import held
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
+from bailiwick.gateway.approvals import Held as WaitingFor
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
@@ -32,7 +33,7 @@ from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
-from bailiwick.model.approval import Subject
+from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.record import Record
@@ -213,29 +214,38 @@ class Gateway:
         it is; what of the mounts it may use is `Live.mounts`."""
         return await self._connect(None, f"({front})", token, peer, cut)
 
-    def decide_call(self, live: Live, name: str, arguments: Arguments, kind: Kind = "tool") -> Admitted | Refused:
+    def decide_call(self, live: Live, name: str, arguments: Arguments, kind: Kind = "tool") -> Decided:
         """Decide a call of a tool by the name that the agent knows; what is not of its session does not exist.
 
         Of a document the name is the URI, and the arguments stand in it."""
         return self._decide_call(live, live.tools, name, arguments, kind)
 
-    def decide_function(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+    def decide_function(self, live: Live, name: str, arguments: Arguments) -> Decided:
         """Decide a call of a function that an application guards; as `decide_call`."""
         return self._decide_call(live, live.functions, name, arguments, "tool")
 
-    def decide_route(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+    def decide_route(self, live: Live, name: str, arguments: Arguments) -> Decided:
         """Decide a request of a route of an API; as `decide_call`."""
         return self._decide_call(live, live.routes, name, arguments, "route")
 
-    def decide_field(self, live: Live, name: str, arguments: Arguments) -> Admitted | Refused:
+    def decide_field(self, live: Live, name: str, arguments: Arguments) -> Decided:
         """Decide one of the fields that a GraphQL operation begins with; as `decide_call`."""
         return self._decide_call(live, live.routes, name, arguments, "field")
 
-    def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Admitted | Refused:
+    def decide_keyed(self, live: Live, key: str, arguments: Arguments) -> Decided:
+        """Decide a call by the name that the scope has for it, whatever kind of mount it is of; as `decide_call`."""
+        for kind in ("prompt", "document", "route", "field"):
+            if key.startswith(f"{kind}:"):
+                scope = live.routes if kind in ("route", "field") else live.tools
+                return self._decide_call(live, scope, key.removeprefix(f"{kind}:"), arguments, kind)
+        scope = live.functions if key in live.functions.tools else live.tools
+        return self._decide_call(live, scope, key, arguments, "tool")
+
+    def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Decided:
         try:
             asking = self._asking(live, scope)
             found = decide_document(asking, name) if kind == "document" else decide_call(asking, name, arguments, kind)
-            closed = live.closed_mounts.get(found.tool.mount) if isinstance(found, Admitted) else None
+            closed = None if isinstance(found, Refused) else live.closed_mounts.get(found.tool.mount)
             return found if closed is None else Refused(found.tool, Deny(closed))
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a decision failed inside the gateway: %s", _kind(error))
@@ -370,6 +380,43 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a request could not be held: %s", _kind(error))
             return Told(_FAILED, "")
+
+    async def hold_call(self, live: Live, call: Call, subject: Subject) -> WaitingFor | Told:
+        """Hold a call whose decision is a hold; what the agent is told is on record when this returns."""
+        try:
+            blocked = live.blocked(call.mount)
+            if blocked is not None or not isinstance(call.decision, Hold):
+                return Told(blocked or _FAILED, "")
+            terms = terms_of(live.terms.table.policy, call.decision.gates or (call.decision.gate,))
+            return await self.approvals.hold(live, call, subject, terms, None, self._dated)
+        except LedgerError:
+            return Told(_NO_LEDGER, "")
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a request could not be held: %s", _kind(error))
+            return Told(_FAILED, "")
+
+    async def begin_approved(self, live: Live, approval: Approval) -> Denial | None:
+        """Consume an approval for what it is about; a denial: it is not to be run."""
+        try:
+            begun = await self.approvals.begin(live, approval.id, approval.subject.digest)
+        except LedgerError:
+            return _NO_LEDGER
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("an approval could not be consumed: %s", _kind(error))
+            return _FAILED
+        return begun if isinstance(begun, Denial) else None
+
+    async def end_approved(self, approval: Approval, code: str, *, undone: bool) -> None:
+        """Say how what was begun ended. `undone`: nothing of it was executed, so it may begin once more.
+
+        Where that cannot be stored, it stays consumed."""
+        try:
+            if undone:
+                await self.approvals.restore(approval.id, code or "nothing was executed")
+            else:
+                await self.approvals.finish(approval.id, code)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("the end of an approved request could not be stored: %s", _kind(error))
 
     def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
         """Return what a request is charged to; see `Enforcer`."""

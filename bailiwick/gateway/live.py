@@ -115,6 +115,7 @@ class Live:
         "closed_mounts",
         "ended",
         "groupings",
+        "holding",
         "identity",
         "mounts",
         "parent",
@@ -143,6 +144,8 @@ class Live:
         self.identity = identify(session)
         self.groupings = SessionGroupings() if groupings is None else groupings
         """What it has asked of relations that it may only aggregate."""
+        self.holding = 0
+        """How many of its requests wait for people: meanwhile it is not idle. `gateway.approvals` says so."""
         self.mounts = frozenset(mounts)
         """The mounts that it was opened for."""
         self.terms = terms
@@ -245,8 +248,8 @@ class Live:
 
     @property
     def busy(self) -> bool:
-        """Whether something of it, or of those that it delegated to, runs."""
-        return self._in_flight > 0 or any(each.busy for each in self.children)
+        """Whether something of it, or of those that it delegated to, runs or waits for people."""
+        return self._in_flight > 0 or self.holding > 0 or any(each.busy for each in self.children)
 
     def started(self) -> None:
         """Something of this session began to run: until `finished` it is not idle."""

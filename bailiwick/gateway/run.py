@@ -24,6 +24,7 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.modifying import call_modifier
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.notice_desk import noticing
 from bailiwick.gateway.notice_sending import sender_of
@@ -138,6 +139,7 @@ class Running:
         self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
+        self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
         self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.reloader: Reloader | None = None

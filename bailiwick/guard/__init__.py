@@ -3,12 +3,13 @@
 from bailiwick.guard.calls import Call
 from bailiwick.guard.client import Allowed, Client, FunctionInfo, OpenedSession, Person, SessionInfo
 from bailiwick.guard.data import NotDataError
-from bailiwick.guard.denied import Denied, DeniedError, FunctionError
+from bailiwick.guard.denied import ApprovalPendingError, Denied, DeniedError, FunctionError
 from bailiwick.guard.guard import Guard
 from bailiwick.guard.session import Session
 
 __all__ = [
     "Allowed",
+    "ApprovalPendingError",
     "Call",
     "Client",
     "Denied",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from types import CoroutineType, GeneratorType, TracebackType
 from typing import Any, cast
@@ -11,7 +13,7 @@ from typing import Any, cast
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.wire import Json
 from bailiwick.guard.data import NotDataError, frozen, plain
-from bailiwick.guard.denied import Denied, DeniedError, FunctionError, denied_of
+from bailiwick.guard.denied import Denied, DeniedError, FunctionError, denied_of, error_of
 from bailiwick.guard.session import Session
 from bailiwick.guard.transport import Transport
 from bailiwick.model.decision import Denial
@@ -28,6 +30,8 @@ NO_SESSION = Denial(
     remedy="call it within `with guard.session(…)` or `with guard.use(…)`",
 )
 _nothing = object()
+_longest_wait = 20.0
+"""Seconds that one question waits: what asks has to hear of the answer."""
 
 
 class Call:
@@ -45,6 +49,7 @@ class Call:
         given: Mapping[str, object],
         takes: Collection[str] | None,
         reason: str,
+        patience: float = 0.0,
     ) -> None:
         self.arguments: Mapping[str, object] = {}
         """What it is to be executed with: what was given, and what the gateway fills in."""
@@ -58,7 +63,9 @@ class Call:
         self._given = given
         self._takes = takes
         self._reason = reason
+        self._patience = patience
         self._kept: dict[str, object] = {}
+        self._sent: Mapping[str, Json] = {}
         self._begun: Mapping[str, Json] = {}
         self._result: object = _nothing
         self._late = False
@@ -69,13 +76,15 @@ class Call:
 
     def __enter__(self) -> Call:
         """Ask; the intent is on record when this returns."""
-        request = self._request()
-        try:
-            answer = self._transport().ask("function.begin", request)
-        except BailiwickError:
-            raise DeniedError(Denied(_NOT_BEGUN)) from None
-        self._begin(answer)
-        return self
+        request, until = self._request(), time.monotonic() + self._patience
+        while True:
+            try:
+                answer = self._transport().ask("function.begin", self._waiting(request, until))
+            except BailiwickError:
+                raise DeniedError(Denied(_NOT_BEGUN)) from None
+            if not _waits(answer) or time.monotonic() >= until:
+                self._begin(answer)
+                return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -90,13 +99,15 @@ class Call:
 
     async def __aenter__(self) -> Call:
         """As `__enter__`."""
-        request = self._request()
-        try:
-            answer = await self._transport().ask_later("function.begin", request)
-        except BailiwickError:
-            raise DeniedError(Denied(_NOT_BEGUN)) from None
-        self._begin(answer)
-        return self
+        request, until = self._request(), time.monotonic() + self._patience
+        while True:
+            try:
+                answer = await self._transport().ask_later("function.begin", self._waiting(request, until))
+            except BailiwickError:
+                raise DeniedError(Denied(_NOT_BEGUN)) from None
+            if not _waits(answer) or time.monotonic() >= until:
+                self._begin(answer)
+                return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -131,7 +142,7 @@ class Call:
         if self._session is None:
             raise DeniedError(Denied(NO_SESSION))
         try:
-            self._kept, sent = frozen(self._given)
+            self._kept, self._sent = frozen(self._given)
         except NotDataError as error:
             message = f"argument `{error}` of `{self._name}` is no data, so nobody can decide on it"
             denial = Denial("argument_not_granted", message, remedy="name it in `unguarded` if it is the application's")
@@ -140,20 +151,32 @@ class Call:
         return {
             "token": self._session.token,
             "name": self._name,
-            "arguments": sent,
+            "arguments": dict(self._sent),
             "takes": takes,
             "reason": self._reason or None,
         }
 
+    def _waiting(self, request: dict[str, Json], until: float) -> dict[str, Json]:
+        """Return the request with how long it may wait for people now."""
+        left = min(until - time.monotonic(), _longest_wait)
+        return {**request, "wait": left} if left > 0 else request
+
     def _begin(self, answer: Mapping[str, Json]) -> None:
         denied = denied_of(answer)
         if denied is not None:
-            raise DeniedError(denied)
+            raise error_of(denied)
         admitted = cast("Mapping[str, Json]", answer["arguments"])
-        # What was given is handed on as it was given: JSON has fewer types.
-        self.arguments = {name: self._kept.get(name, value) for name, value in admitted.items()}
+        # What was given is handed on as it was given, since JSON has fewer types; but not what people have changed.
+        self.arguments = {name: self._as_given(name, value) for name, value in admitted.items()}
         self.seconds = float(cast("float", answer["seconds"]))
         self._begun = answer
+
+    def _as_given(self, name: str, value: Json) -> object:
+        """Return an argument as it was given, if it is that one. INVARIANT: no other value than the admitted one."""
+        if name not in self._sent:
+            return value
+        same = json.dumps(self._sent[name], sort_keys=True) == json.dumps(value, sort_keys=True)
+        return self._kept[name] if same else value
 
     def _came(self, error: BaseException | None) -> dict[str, Json]:
         session, call = self._session, self._begun["call"]
@@ -184,6 +207,12 @@ class Call:
         """Raise a denial in place of whatever came; but what stops the program or its task goes on."""
         if error is None or isinstance(error, Exception):
             raise DeniedError(denied) from None
+
+
+def _waits(answer: Mapping[str, Json]) -> bool:
+    """Return whether a call waits for people."""
+    denied = denied_of(answer)
+    return denied is not None and bool(denied.approval)
 
 
 class _LateError(Exception):

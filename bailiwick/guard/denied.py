@@ -19,6 +19,8 @@ class Denied:
     denial: Denial
     decision: str = ""
     """The id of its record in the ledger."""
+    approval: str = ""
+    """The id of the approval that it waits for; empty: it waits for none."""
 
     @property
     def code(self) -> DenialCode:
@@ -37,6 +39,15 @@ class DeniedError(BailiwickError):
         super().__init__(str(denied), remedy=denied.denial.remedy)
         self.denied = denied
         self.code = denied.code
+
+
+class ApprovalPendingError(DeniedError):
+    """A call waits for people: nothing was done. Made again, with the same arguments, it takes up where it was."""
+
+    @property
+    def approval(self) -> str:
+        """The id of the approval that it waits for."""
+        return self.denied.approval
 
 
 class FunctionError(BailiwickError):
@@ -59,4 +70,11 @@ def denied_of(answer: Mapping[str, Json]) -> Denied | None:
     message, allowed, remedy, action = (said.get(key, "") for key in ("message", "allowed", "remedy", "action"))
     retry = found.get("retry_after")
     seconds = retry if isinstance(retry, int) and not isinstance(retry, bool) else None
-    return Denied(Denial(known, message, allowed, remedy, action, seconds), said.get("decision", ""))
+    return Denied(
+        Denial(known, message, allowed, remedy, action, seconds), said.get("decision", ""), said.get("approval", "")
+    )
+
+
+def error_of(denied: Denied) -> DeniedError:
+    """Return a denial as the error that it is raised as."""
+    return ApprovalPendingError(denied) if denied.approval else DeniedError(denied)

@@ -44,13 +44,16 @@ class Guard:
         gateway: Where = "any",
         config: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
+        patience: float = 0.0,
     ) -> None:
         """`gateway`: `beside` asks the one that runs (`bailiwick serve`); `here` runs one in this process, which must
-        be the only one on its files; `any` asks the one that runs if one does, else runs one here."""
+        be the only one on its files; `any` asks the one that runs if one does, else runs one here. `patience`: for how
+        many seconds a call that a gate holds waits for people, before it raises ApprovalPendingError."""
         self._policy = Path(policy).absolute()
         self._where: Where = gateway
         self._config = None if config is None else Path(config)
         self._environ = dict(os.environ if environ is None else environ)
+        self._patience = patience
         self._transport: Transport | None = None
         self._opening = threading.Lock()
         self._process = os.getpid()
@@ -104,7 +107,7 @@ class Guard:
         if chosen is not None and not chosen.belongs_to(self):
             chosen = None
         given = dict(arguments)
-        return Call(self._opened, chosen, name, given, takes, reason)
+        return Call(self._opened, chosen, name, given, takes, reason, self._patience)
 
     def session(
         self,

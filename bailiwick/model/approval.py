@@ -193,6 +193,16 @@ class Approval:
         return self.state not in WAITING
 
     @property
+    def requested(self) -> str:
+        """Return the digest of what was asked for, whatever people have made of it."""
+        return self.steps[0].digest if self.steps else self.subject.digest
+
+    @property
+    def modified(self) -> bool:
+        """Whether people have put another request in its place."""
+        return self.requested != self.subject.digest
+
+    @property
     def gates(self) -> tuple[str, ...]:
         """Return the names of the gates that hold it."""
         return tuple(need.gate for need in self.terms.needs)

@@ -130,7 +130,9 @@ class ToolScope:
     allows: tuple[CallGrant, ...]
     denies: tuple[CallGrant, ...] = ()
     held: tuple[str, ...] = ()
-    """Gates that hold every call."""
+    """Gates that hold calls: every one, but for those in `bounds`."""
+    bounds: Mapping[str, Mapping[str, Matcher]] = field(default_factory=dict[str, Mapping[str, Matcher]])
+    """Gate → the arguments that it holds: a call of which it is known that they are others is not held by it."""
 
     @property
     def is_function(self) -> bool:

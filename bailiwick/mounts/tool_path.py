@@ -17,6 +17,7 @@ from bailiwick.decide.calls import Refused
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
+from bailiwick.model.approval import Approval
 from bailiwick.model.budget import Price, Used
 from bailiwick.model.decision import Access, Decision, Denial, Deny, Request
 from bailiwick.model.record import JsonValue
@@ -108,6 +109,42 @@ class ToolPath:
         intends: bool,
         price: Price | None = None,
         happened: Callable[[], Mapping[str, JsonValue]] = _nothing,
+        approval: Approval | None = None,
+    ) -> Done[Shown]:
+        """Return what `execute` does, which is on record by then; or the denial that came instead. See `_charged`.
+
+        An `approval` is consumed before anything is executed; it is restored only when nothing was.
+        """
+        if approval is None:
+            return await self._charged(call, execute, intends=intends, price=price, happened=happened)
+        refused = await self._gateway.begin_approved(self._live, approval)
+        if refused is not None:
+            return Done(denial=refused, record=await self.refuse(call.statement, call.request, Deny(refused)))
+        executed = False
+
+        async def once() -> Done[Shown]:
+            nonlocal executed
+            executed = True
+            return await execute()
+
+        code = "cancelled"
+        try:
+            call = replace(call, detail={**(call.detail or {}), "approval": approval.id})
+            done = await self._charged(call, once, intends=True, price=price, happened=happened)
+            code = done.denial.code if done.denial is not None else done.code
+        finally:
+            ending = self._gateway.end_approved(approval, code, undone=not executed)
+            await asyncio.shield(asyncio.ensure_future(ending))
+        return done
+
+    async def _charged(
+        self,
+        call: Call,
+        execute: Callable[[], Awaitable[Done[Shown]]],
+        *,
+        intends: bool,
+        price: Price | None,
+        happened: Callable[[], Mapping[str, JsonValue]],
     ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from bailiwick.model.policy import Engine, Grant, Policy
 from bailiwick.policy.problem import Problem
-from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.where import Path, where
 
 built_engines: frozenset[Engine] = frozenset({"sqlite", "duckdb", "mariadb"})
@@ -76,9 +75,9 @@ def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
-    for name in policy.gates:
-        if name not in built_in_gates:
-            yield ("gates", name), f"gate `{name}`"
+    for name, gate in policy.gates.items():
+        if gate.on is not None and policy.tool_resource(gate.on.resource) is None:
+            yield ("gates", name), f"gate `{name}` of `{gate.on}`"
     for name in policy.elevations:
         yield ("elevations", name), f"elevation `{name}`"
     for name in policy.flows:

@@ -40,13 +40,13 @@ def gate(reading: Reading, entry: Entry) -> Gate | None:
 def _built_in(reading: Reading, entry: Entry, found: Block) -> Gate:
     report, what = reading.report, f"the built-in gate {quoted(entry.key)}"
     for key in found.entries.values():
-        if key.key in ("on", "args"):
+        if key.key == "on" or (key.key == "args" and entry.key not in effects):
             message = f"`{key.key}` has no meaning for {what}"
             report.error(
                 key.position, "misplaced_key", message, "it takes `loosen` with `reason`, and how it is opened"
             )
-    loosen, reason = found.get("loosen"), found.get("reason")
-    if loosen and reason is None:
+    loosen, reason, args = found.get("loosen"), found.get("reason"), found.get("args")
+    if (loosen or args) and reason is None:
         required(report, found, "reason", what)
     if not found.entries:
         report.error(
@@ -55,7 +55,9 @@ def _built_in(reading: Reading, entry: Entry, found: Block) -> Gate:
     verb = {"delete": "delete", "restricted": "read"}.get(entry.key)
     actions = several(report, loosen.value, "`loosen`", lambda _, n, w: _action(reading, n, w, verb)) if loosen else ()
     said = (text(report, reason.value, "`reason`") or "") if reason else ""
-    return _with_terms(reading, found, what, Gate(entry.key, loosen=actions, reason=said, position=entry.position))
+    held = matchers(reading, args.value, f"`args` of {what}") if args else {}
+    made = Gate(entry.key, args=held, loosen=actions, reason=said, position=entry.position)
+    return _with_terms(reading, found, what, made)
 
 
 def _with_terms(reading: Reading, found: Block, what: str, gate: Gate) -> Gate:

@@ -371,11 +371,12 @@ def _gates() -> Schema:
         **_object(
             {
                 "loosen": _several(_ref("action"), "Actions that the built-in gate no longer holds; needs `reason`."),
+                "args": _ref("matchers", "Of an effect's gate: only with these arguments; needs `reason`."),
                 "reason": _text("Why."),
                 **_terms(),
             }
         ),
-        "dependentRequired": {"loosen": ["reason"]},
+        "dependentRequired": {"loosen": ["reason"], "args": ["reason"]},
         "minProperties": 1,
     }
     return {

@@ -31,7 +31,7 @@ def session_in_words(scope: Scope, lock: Lock, mounts: Collection[str]) -> tuple
 def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | None = None) -> tuple[str, ...]:
     """Return one line for each grant and deny of a tool, e.g. `calls refund with amount at most 500 …`."""
     known = grants or {}
-    gate = f"; needs approval (gate {scope.held[0]})" if scope.held else ""
+    gate = _held(scope)
     fixed = [f"{key} is always {operand_in_words(value)}" for key, value in scope.tool.fixed.items()]
     said = f"; {', '.join(fixed)}" if fixed else ""
     lines = [
@@ -39,6 +39,15 @@ def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | Non
         for each in scope.allows
     ]
     return (*lines, *(_denied(name, each) for each in scope.denies))
+
+
+def _held(scope: ToolScope) -> str:
+    """Return which gates hold it: each always, or with which arguments."""
+    told: list[str] = []
+    for name in scope.held:
+        bounds = [matcher_in_words(*each) for each in scope.bounds.get(name, {}).items() if each[0] != EVERY_ARGUMENT]
+        told.append(f"gate {name}" + (f" with {listed(bounds)}" if bounds else ""))
+    return f"; needs approval ({', '.join(told)})" if told else ""
 
 
 def _verb(name: str, scope: ToolScope) -> str:

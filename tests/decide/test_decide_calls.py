@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bailiwick.decide.calls import Admitted, Asking, Refused, decide_call
+from bailiwick.decide.calls import Admitted, Asking, Held, Refused, decide_call
 from bailiwick.decide.scope import effective_scope
 from bailiwick.model.lock import Lock
 from bailiwick.model.session import Session, User
@@ -151,6 +151,8 @@ def test_built_in_gates_hold_effects_deletes_and_restricted_fields() -> None:
             name,
             {},
         )
+        if isinstance(found, Held):
+            return found.hold.denial.code
         return "" if isinstance(found, Admitted) else found.decision.denial.code
 
     money = HEAD.replace("articles:read}", "articles:read, effects: [money]}")

@@ -14,6 +14,7 @@ from bailiwick.mounts.http.envelope import Fault, Head, largest_body, largest_up
 from bailiwick.mounts.http.exchange import STREAMED
 from bailiwick.mounts.http.requests import BROKEN, Posted, Routed
 from bailiwick.mounts.http.stream import reply
+from bailiwick.mounts.http.waiting import asked_for
 from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, read_body
 
 
@@ -78,6 +79,9 @@ class Endpoint:
         requests = client.requests
         if len(client.running) > most_requests:
             return await requests.refuse(head, BUSY)
+        approval = asked_for(head)
+        if approval is not None:
+            return await requests.status(approval)
         routed = requests.route(head)
         if isinstance(routed, Denial):
             return await requests.refuse(head, routed)
@@ -126,11 +130,15 @@ class _Sent:
 
     async def __call__(self, message: dict[str, object]) -> None:
         """Send a part."""
-        if not self.started and self.receive is not None:
-            self.started = True
+        self.started = self.started or self.receive is not None
+        self.waits()
+        await self._send(message)
+
+    def waits(self) -> None:
+        """See `Line`."""
+        if self.leaving is None and self.receive is not None:
             self.leaving = asyncio.create_task(left(self.receive))
             self.leaving.add_done_callback(self._left)
-        await self._send(message)
 
     def over(self) -> None:
         """Nothing more is sent in parts: whether the client leaves is no matter any more."""

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailiwick.decide.calls import Admitted, Refused, unknown
+from bailiwick.decide.calls import Admitted, Held, Refused, unknown
+from bailiwick.errors import BailiwickError
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.live import Live
+from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route
 from bailiwick.model.tool import keyed
+from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending
 from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.apis import Apis, Mounted
 from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
 from bailiwick.mounts.http.envelope import Fault, Head
 from bailiwick.mounts.http.exchange import Exchange, Terms
-from bailiwick.mounts.http.stream import Send
+from bailiwick.mounts.http.waiting import Line, patience_of, pending, standing, with_approval
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, ToolPath, refused_request, request_of
@@ -61,6 +64,7 @@ class Requests:
         self._terms = terms
         self._path = ToolPath(gateway, live)
         self._operations: Operations | None = None
+        self._held = HeldCalls(gateway, live, self._path)
         self._calls: dict[tuple[str, str, str, tuple[str, ...]], Call] = {}
 
     def route(self, head: Head) -> Routed | Posted | Denial:
@@ -109,7 +113,7 @@ class Requests:
         found = ((method, mounted.router.find(method, head.path)) for method in mounted.router.methods(head.path))
         return tuple(method for method, each in found if each and keyed("route", mounted.shown(each.target)) in known)
 
-    async def answer(self, routed: Routed, body: bytes, send: Send) -> Shown:
+    async def answer(self, routed: Routed, body: bytes, send: Line) -> Shown:
         """Do what a request asks; return what is shown of it. What is streamed was sent by then, all but its end."""
         head = routed.head
         try:
@@ -127,6 +131,12 @@ class Requests:
         if isinstance(decided, Refused):
             request = refused_request(decided, head.purpose)
             return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
+        approval: Approval | None = None
+        if isinstance(decided, Held):
+            cleared = await self._cleared(routed, decided, send)
+            if isinstance(cleared, Shown):
+                return cleared
+            decided, approval = cleared.admitted, cleared.approval
         try:
             asked = attempt(
                 "the making of a request",
@@ -157,14 +167,45 @@ class Requests:
                 exchange.run,
                 intends=effects or decided.tool.tool.action.verb != "read",
                 price=price,
+                approval=approval,
             )
         finally:
             exchange.close()
         if done.denial is None and done.shown is not None:
-            return done.shown
+            return done.shown if approval is None else with_approval(done.shown, approval)
         if exchange.started:
             return BROKEN
         return problem(done.denial or NO_LEDGER, done.record)
+
+    async def _cleared(self, routed: Routed, held: Held, send: Line) -> Cleared | Shown:
+        """Return a request that people have approved; or what is said of one that waits, or may not be done."""
+        head, admitted = routed.head, held.admitted
+        told = in_clear(admitted.tool, admitted.view.grants, admitted.arguments, self._terms.digest)
+        detail = {"route": admitted.tool.tool.name}
+        asked = Asked(keyed("route", routed.name), statement_of(routed.name, told), head.purpose, detail)
+        send.waits()
+        cleared = await self._held.clear(held, asked, patience_of(head))
+        match cleared:
+            case Pending():
+                return pending(cleared)
+            case Barred():
+                return problem(cleared.denial, cleared.record)
+            case Cleared():
+                return cleared
+
+    async def status(self, approval: str) -> Shown:
+        """Return how a request of this session stands that waits for people; of others' nothing is said."""
+        blocked = self._live.blocked()
+        if blocked is not None:
+            return problem(blocked)
+        try:
+            found = await self._gateway.approvals.find(approval)
+        except BailiwickError:
+            found = None
+        if found is None or found.requester.session != self._live.session.id:
+            denial = Denial("approval_unknown", "there is no such approval of this session")
+            return problem(denial, status=404)
+        return standing(found)
 
     async def refuse(self, head: Head, denial: Denial, routed: Routed | None = None, status: int = 0) -> Shown:
         """Record what is not done, and return how that is said."""

@@ -1,4 +1,4 @@
-"""The gateway's own tools: `my_permissions`, and `query` for the SQL mounts that a session reaches.
+"""The gateway's own tools: `my_permissions`, `query` for the SQL mounts that a session reaches, `approval_status`.
 
 What `query` asks is decided, recorded and executed by the mounts of the databases, on the same path.
 """
@@ -10,10 +10,12 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
+from bailiwick.gateway.approvals import Approvals
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue
+from bailiwick.mounts.mcp import status
 from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.permissions import permissions
@@ -64,14 +66,18 @@ class Databases(Protocol):
 class BuiltIn:
     """The gateway's own tools for every session."""
 
-    def __init__(self, lock: Callable[[], Lock], databases: Sequence[Databases]) -> None:
+    def __init__(
+        self, lock: Callable[[], Lock], databases: Sequence[Databases], approvals: Approvals | None = None
+    ) -> None:
         self._lock = lock
         self._databases = databases
+        self._approvals = approvals
 
     def listed(self, live: Live) -> list[dict[str, Json]]:
         """Return the definitions of those that a session has."""
         said = {mount: databases.describe(live, mount) for mount, databases in self._mounts(live).items()}
-        return [dict(_PERMISSIONS), *([_query(said)] if said else [])]
+        waits = [dict(status.DEFINITION)] if self._approvals is not None and status.can_wait(live) else []
+        return [dict(_PERMISSIONS), *([_query(said)] if said else []), *waits]
 
     def named(self, name: str, live: Live) -> Run | None:
         """Return what runs the tool of that name, None when the session has none of it."""
@@ -79,6 +85,9 @@ class BuiltIn:
             return lambda arguments: self._permissions(live, arguments)
         if name == "query" and self._mounts(live):
             return lambda arguments: self._query(live, arguments)
+        approvals = self._approvals
+        if name == status.NAME and approvals is not None and status.can_wait(live):
+            return lambda arguments: status.approval_status(approvals, live, arguments)
         return None
 
     def _mounts(self, live: Live) -> Mapping[str, Databases]:

@@ -5,6 +5,8 @@ Each is decided here and then run, or recorded as not done. What the gateway's o
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -16,17 +18,23 @@ from bailiwick.gateway.enforce import Failed, Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Allow, Denial, Deny, Request
 from bailiwick.model.tool import Kind, keyed
+from bailiwick.mounts.held_calls import Asked as HeldCall
+from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, status_of
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
 from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
 from bailiwick.mounts.mcp.relay import Audience
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
+from bailiwick.mounts.mcp.status import NAME
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, refused_request
 
 _longest_reason = 500
 _longest_typed = 1000
+_patience = 60.0
+"""Seconds that a client waits for people which listens to progress, and does not say for how long."""
+_tell_seconds = 5.0
 NOT_FOUND = -32002
 """JSON-RPC's code for a resource that does not exist."""
 
@@ -52,6 +60,8 @@ class _Asked:
     name: str
     arguments: Mapping[str, Json]
     purpose: str
+    wait: float | None = None
+    """Seconds that the client says that it waits for people."""
 
 
 class Calls:
@@ -63,6 +73,7 @@ class Calls:
         self._errands = errands
         self._built_in = built_in
         self._terms = terms
+        self._held = HeldCalls(gateway, live, errands.path)
 
     async def call(self, params: Mapping[str, Json], audience: Audience) -> Result:
         """Do what a `tools/call` asks, or say why not in the result."""
@@ -71,7 +82,7 @@ class Calls:
         if own is not None:
             return await self._own(asked, own)
         done = await self._decided(asked, audience, lambda found: ("tools/call", _sent(found), looked_at))
-        return denied(done.denial, done.record) if isinstance(done, NotDone) else _result(done)
+        return not_done(done) if isinstance(done, NotDone) else _result(done)
 
     async def prompt(self, params: Mapping[str, Json], audience: Audience) -> Result:
         """Do what a `prompts/get` asks."""
@@ -85,7 +96,7 @@ class Calls:
         uri = params.get("uri")
         if not isinstance(uri, str):
             raise ProtocolError(INVALID_PARAMS, "`uri` is not a text")
-        asked = _Asked("document", uri, {}, _purpose(params))
+        asked = _Asked("document", uri, {}, *_said(params))
         sent: dict[str, Json] = {"uri": uri}
         return _result(
             await self._decided(
@@ -98,7 +109,7 @@ class Calls:
     async def complete(self, params: Mapping[str, Json], audience: Audience) -> Result:
         """Do what a `completion/complete` asks."""
         kind, name, argument, typed, others = _completion(params)
-        asked = _Asked(kind, name, {argument: typed}, _purpose(params))
+        asked = _Asked(kind, name, {argument: typed}, *_said(params))
         blocked = self._live.blocked()
         if blocked is not None:
             return _result(await self._refused(asked, Refused(None, Deny(blocked))))
@@ -133,10 +144,31 @@ class Calls:
         decided = self._gateway.decide_call(self._live, asked.name, asked.arguments, asked.kind)
         if isinstance(decided, Refused):
             return await self._refused(asked, decided)
-        tool, digest = decided.tool, self._terms.digest
+        if isinstance(decided, Admitted):
+            statement = self._statement(asked, decided)
+            return await self._errands.run(Errand(decided, statement, asked.purpose, *plan(decided)), audience)
+        key = keyed(asked.kind, asked.name)
+        waiting = HeldCall(key, self._statement(asked, decided.admitted), asked.purpose, {asked.kind: asked.name})
+        patience = asked.wait if asked.wait is not None else _patience if audience.token is not None else 0.0
+        telling = asyncio.ensure_future(_tell_of_waiting(audience))
+        try:
+            cleared = await self._held.clear(decided, waiting, patience)
+        finally:
+            telling.cancel()
+        match cleared:
+            case Pending():
+                return NotDone(cleared.denial, cleared.record, cleared.approval)
+            case Barred():
+                return NotDone(cleared.denial, cleared.record)
+            case Cleared(admitted, approval):
+                statement = self._statement(asked, admitted)
+                errand = Errand(admitted, statement, asked.purpose, *plan(admitted), approval)
+                return modified(await self._errands.run(errand, audience), cleared)
+
+    def _statement(self, asked: _Asked, admitted: Admitted) -> str:
+        tool, digest = admitted.tool, self._terms.digest
         name = keyed("document", tool.tool.name) if asked.kind == "document" else keyed(asked.kind, asked.name)
-        statement = statement_of(name, in_clear(tool, decided.view.grants, decided.arguments, digest))
-        return await self._errands.run(Errand(decided, statement, asked.purpose, *plan(decided)), audience)
+        return statement_of(name, in_clear(tool, admitted.view.grants, admitted.arguments, digest))
 
     async def _refused(self, asked: _Asked, refused: Refused) -> NotDone:
         statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._terms.digest))
@@ -156,6 +188,37 @@ class Calls:
         result = await run(asked.arguments)
         kept, _ = await self._errands.path.tell(call)
         return result if kept else denied(NO_LEDGER)
+
+
+async def _tell_of_waiting(audience: Audience) -> None:
+    """Tell of progress now and then, so that the client goes on waiting. What a server tells later is always more."""
+    steps = 0
+    while audience.token is not None:
+        told: dict[str, Json] = {"progressToken": audience.token, "progress": steps / 1_000_000}
+        audience.tell("notifications/progress", {**told, "message": "waits for an approval"})
+        steps += 1
+        await asyncio.sleep(_tell_seconds)
+
+
+def not_done(told: NotDone) -> Result:
+    """Return what was not done as a tool's result; of what waits for people with how it stands."""
+    found = denied(told.denial, told.record)
+    if told.approval is None:
+        return found
+    data = cast("dict[str, Json]", found["structuredContent"])
+    return {**found, "structuredContent": {**data, NAME: status_of(told.approval)}}
+
+
+def modified(told: Told, cleared: Cleared) -> Told:
+    """Return a result that says so when people have changed the call before they approved it."""
+    if isinstance(told, NotDone | ServerError) or not cleared.approval.modified:
+        return told
+    sent = json.dumps(cleared.admitted.arguments, ensure_ascii=False)
+    said = f"a reviewer changed this call before approving it ({cleared.approval.id}); it ran with {sent}"
+    content = told.get("content")
+    if not isinstance(content, list):
+        return told
+    return {**told, "content": [{"type": "text", "text": said}, *cast("list[Json]", content)]}
 
 
 def _result(told: Told) -> Result:
@@ -186,7 +249,7 @@ def _asked(kind: Kind, params: Mapping[str, Json]) -> _Asked:
     name, given = params.get("name"), params.get("arguments", {})
     if not isinstance(name, str) or not isinstance(given, dict):
         raise ProtocolError(INVALID_PARAMS, "`name` is not a text, or `arguments` not an object")
-    return _Asked(kind, name, cast("dict[str, Json]", given), _purpose(params))
+    return _Asked(kind, name, cast("dict[str, Json]", given), *_said(params))
 
 
 def _completion(params: Mapping[str, Json]) -> tuple[Kind, str, str, str, Mapping[str, str]]:
@@ -205,6 +268,13 @@ def _completion(params: Mapping[str, Json]) -> tuple[Kind, str, str, str, Mappin
 
 def _object(found: Json) -> Mapping[str, Json]:
     return cast("dict[str, Json]", found) if isinstance(found, dict) else {}
+
+
+def _said(params: Mapping[str, Json]) -> tuple[str, float | None]:
+    """Return the agent's own reason, and how many seconds it waits for people (`_meta`: `bailiwick/wait`)."""
+    wait = _object(params.get("_meta")).get("bailiwick/wait")
+    known = isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0
+    return _purpose(params), float(wait) if known and isinstance(wait, int | float) else None
 
 
 def _purpose(params: Mapping[str, Json]) -> str:

@@ -14,6 +14,7 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.match.masks import Digest
+from bailiwick.model.approval import Approval
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight
@@ -49,6 +50,8 @@ class Errand:
     method: str
     params: Mapping[str, Json]
     look: Callable[[Sight, Mapping[str, Json]], Looked]
+    approval: Approval | None = None
+    """Of people, that it is run under: once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class NotDone:
 
     denial: Denial
     record: str = ""
+    approval: Approval | None = None
+    """What it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class Errands:
             intends=tool.tool.action.verb != "read" or bool(tool.tool.effects),
             price=tool.tool.cost,
             happened=lambda: {"relayed": {**relay.counts}} if relay.counts else {},
+            approval=errand.approval,
         )
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)

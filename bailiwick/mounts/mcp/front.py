@@ -60,7 +60,7 @@ class McpFront:
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
         terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask))
-        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases)
+        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals)
         self._clients = Clients(gateway, self._servers, built_in, terms)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))

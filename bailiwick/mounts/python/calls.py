@@ -11,15 +11,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bailiwick.decide.calls import Admitted, Refused
+from bailiwick.decide.calls import Admitted, Held, Refused
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.wire import Json
 from bailiwick.match.masks import Digest
+from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.model.scope import ToolScope
+from bailiwick.mounts.held_calls import Asked as HeldCall
+from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending
 from bailiwick.mounts.mcp.listing import narrowed
 from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.python.looking import Came, is_looked_at, late, looked_at
@@ -54,6 +57,8 @@ class Asked:
     takes: Collection[str]
     """The parameters of the function as it is now."""
     purpose: str
+    patience: float = 0.0
+    """Seconds that it waits for people, where a gate holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Denied:
 
     denial: Denial
     record: str = ""
+    approval: str = ""
+    """What it waits for, where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ class Functions:
         self._gateway = gateway
         self._terms = terms
         self._path = ToolPath(gateway, live)
+        self._held = HeldCalls(gateway, live, self._path)
         self._under_way: dict[str, _UnderWay] = {}
         self._numbers = numbers
 
@@ -109,7 +117,22 @@ class Functions:
         changed = _changed(decided.tool, asked.takes)
         if changed is not None:
             return await self._refuse(asked, request_of(decided.tool, asked.purpose), Deny(changed))
-        return await self._begin(asked, decided)
+        if isinstance(decided, Admitted):
+            return await self._begin(asked, decided, None)
+        cleared = await self._held.clear(decided, self._as_held(asked, decided.admitted), asked.patience)
+        match cleared:
+            case Pending():
+                return Denied(cleared.denial, cleared.record, cleared.approval.id)
+            case Barred():
+                return Denied(cleared.denial, cleared.record)
+            case Cleared():
+                return await self._begin(asked, cleared.admitted, cleared.approval)
+
+    def _as_held(self, asked: Asked, admitted: Admitted) -> HeldCall:
+        arguments = cast("Mapping[str, Json]", admitted.arguments)
+        told = in_clear(admitted.tool, admitted.view.grants, arguments, self._terms.digest)
+        detail = {"function": admitted.tool.tool.name}
+        return HeldCall(asked.name, statement_of(asked.name, told), asked.purpose, detail)
 
     def has(self, number: str) -> bool:
         """Return whether a call of that number is under way here, or was a moment ago."""
@@ -132,6 +155,8 @@ class Functions:
         if refused is not None:
             return refused
         decided = self._gateway.decide_function(self.live, name, arguments)
+        if isinstance(decided, Held):
+            return decided.hold.denial
         return decided.decision.denial if isinstance(decided, Refused) else decided
 
     def listed(self, schemas: Mapping[str, Json]) -> list[dict[str, Json]]:
@@ -156,7 +181,7 @@ class Functions:
         tasks = [each.task for each in self._under_way.values()]
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _begin(self, asked: Asked, admitted: Admitted) -> Begun | Denied:
+    async def _begin(self, asked: Asked, admitted: Admitted, approval: Approval | None) -> Begun | Denied:
         tool, loop = admitted.tool, asyncio.get_running_loop()
         begun: asyncio.Future[None] = loop.create_future()
         came: asyncio.Future[tuple[Came, Json] | Denial] = loop.create_future()
@@ -174,7 +199,7 @@ class Functions:
         statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self._terms.digest))
         request = request_of(tool, asked.purpose)
         call = Call(tool.mount, statement, request, admitted.allow, {"function": tool.tool.name})
-        task = loop.create_task(self._path.run(call, execute, intends=True, price=price))
+        task = loop.create_task(self._path.run(call, execute, intends=True, price=price, approval=approval))
         number = str(next(self._numbers))
         self._under_way[number] = _UnderWay(begun, came, task)
         try:

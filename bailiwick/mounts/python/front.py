@@ -26,6 +26,7 @@ from bailiwick.mounts.python.calls import OVER, Asked, Begun, Denied, Functions,
 from bailiwick.mounts.python.looking import came, is_looked_at
 
 _longest_purpose = 500
+_longest_wait = 20.0
 
 
 class PythonFront:
@@ -82,6 +83,7 @@ class PythonFront:
             fields.mapping("arguments"),
             frozenset(fields.texts("takes")),
             (fields.maybe_text("reason") or "")[:_longest_purpose],
+            _patience(fields.value("wait")),
         )
         fields.done()
         functions = await self._admitted(token, by.name)
@@ -96,7 +98,7 @@ class PythonFront:
                     "seconds": begun.seconds,
                 }
             case Denied():
-                return _denied(begun.denial, begun.record)
+                return _denied(begun.denial, begun.record, begun.approval)
             case Denial():
                 return _denied(begun, "")
 
@@ -177,8 +179,17 @@ def _key(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _denied(denial: Denial, record: str) -> dict[str, Json]:
-    """Return a denial as an answer."""
+def _patience(found: Json) -> float:
+    """Return for how many seconds a call waits for people, at most so long that whoever asks stays to hear it."""
+    if found is None:
+        return 0.0
+    if isinstance(found, bool) or not isinstance(found, int | float) or found < 0:
+        raise ProtocolError("`wait` is not a number of seconds")
+    return min(float(found), _longest_wait)
+
+
+def _denied(denial: Denial, record: str, approval: str = "") -> dict[str, Json]:
+    """Return a denial as an answer; `approval`: what it waits for."""
     said: dict[str, Json] = {
         "code": denial.code,
         "message": denial.message,
@@ -189,7 +200,7 @@ def _denied(denial: Denial, record: str) -> dict[str, Json]:
     }
     if denial.retry_after is not None:
         said["retry_after"] = denial.retry_after
-    return {"denied": said}
+    return {"denied": {**said, "approval": approval} if approval else said}
 
 
 def _no_digest(_: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bailiwick.decide.budgets import together
-from bailiwick.decide.calls import Admitted, Refused
+from bailiwick.decide.calls import Admitted, Refused, without_waiting
 from bailiwick.decide.limits import strictest
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
@@ -90,7 +90,7 @@ class Operations:
         found: list[Selected] = []
         for root in operation.roots:
             name = f"{graph.mount}/{root.name}"
-            admitted = self._gateway.decide_field(self._live, name, root.arguments)
+            admitted = without_waiting(self._gateway.decide_field(self._live, name, root.arguments))
             if isinstance(admitted, Refused):
                 request = refused_request(admitted, head.purpose)
                 return Denied(admitted.decision.denial, name, request, admitted.decision)
