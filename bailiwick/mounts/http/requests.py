@@ -90,7 +90,7 @@ class Requests:
             each.mount == mounted.mount.name and each.tool.kind == "field" for each in self._live.routes.tools.values()
         )
 
-    async def operate(self, posted: Posted, body: bytes, send: Send) -> Shown:
+    async def operate(self, posted: Posted, body: bytes, send: Line) -> Shown:
         """Do what an operation of GraphQL asks; return what is shown of it."""
         if self._operations is None:
             from bailiwick.mounts.http.graphql.requests import Operations  # see `apis._graph`
