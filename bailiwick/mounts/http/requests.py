@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailiwick.decide.calls import Admitted, Held, Refused, unknown
+from bailiwick.decide.calls import Admitted, Held, Refused, unknown, without_waiting
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
@@ -128,6 +128,8 @@ class Requests:
         if isinstance(given, Denial):
             return await self.refuse(head, given, routed)
         decided = self._gateway.decide_route(self._live, routed.name, given.arguments)
+        if given.files:  # what an approval keeps is arguments: nobody would have seen these
+            decided = without_waiting(decided)
         if isinstance(decided, Refused):
             request = refused_request(decided, head.purpose)
             return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
