@@ -16,6 +16,7 @@ from typing import Protocol
 
 import asyncpg
 
+from bailiwick.decide.approvals import Approve
 from bailiwick.demo.agent import Outcome, difference, perform
 from bailiwick.demo.courier import Courier
 from bailiwick.demo.database import Running as Database
@@ -160,6 +161,8 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
         async with Tools(*gateway.addresses()["mcp"], opened.token) as tools:
             courier = await asyncio.to_thread(Courier, gateway.path, opened.token)
             for number, step in enumerate(steps, 1):
+                if step.approved:
+                    await _approve(gateway, session.id)
                 if step.function:
                     outcome = await courier.perform(step)
                 elif step.mount or step.tool:
@@ -172,6 +175,14 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
     finally:
         connection.terminate()
     return expected
+
+
+async def _approve(gateway: Gateway, session: str) -> None:
+    """Approve, as a reviewer at the admin socket, the call of a session that waits."""
+    by = Reviewer("local:reviewer", means="local", authenticated_at=datetime.now(UTC))
+    for each in await gateway.gateway.approvals.list(everything=False):
+        if each.requester.session == session and each.state == "PENDING" and each.subject.kind == "call":
+            await gateway.gateway.approvals.decide(each.id, Approve(by, each.subject.digest, "a fair apology"))
 
 
 async def _open(gateway: Gateway) -> Opened:

@@ -70,6 +70,8 @@ class Step:
     function: bool = False
     """The application's guarded function is called with what is `given`."""
     given: Mapping[str, Cell] = field(default_factory=dict[str, Cell])
+    approved: bool = False
+    """A person first looks at what waits for one, and approves it."""
 
 
 _reading = (
@@ -310,8 +312,8 @@ _tools = (
         "looks at its tools",
         "tools/list",
         Done(
-            "my_permissions(), query(sql, mount, parameters, format, reason), list_parcels(), send_voucher(amount), "
-            "suggest_reply(text)"
+            "my_permissions(), query(sql, mount, parameters, format, reason), approval_status(approval, wait, answer), "
+            "list_parcels(), send_voucher(amount), suggest_reply(text)"
         ),
         "FILTERED",
         "nothing that exports customers is there, and whom a voucher is for is not the agent's to say",
@@ -336,7 +338,35 @@ _tools = (
         given={"amount": 15},
     ),
     Step(
-        "sends a larger one",
+        "sends one of 60",
+        "send_voucher(amount=60)",
+        Refused("needs_approval"),
+        "HELD",
+        "above 20 a gate of the policy asks a person",
+        tool="send_voucher",
+        given={"amount": 60},
+    ),
+    Step(
+        "sends it again, now that a reviewer has approved it",
+        "send_voucher(amount=60)",
+        Done(f"a voucher of 60 for customer {CUSTOMER}"),
+        "ALLOWED",
+        "exactly what was approved",
+        tool="send_voucher",
+        given={"amount": 60},
+        approved=True,
+    ),
+    Step(
+        "sends another one of 60",
+        "send_voucher(amount=60)",
+        Refused("needs_approval"),
+        "HELD",
+        "an approval is used once",
+        tool="send_voucher",
+        given={"amount": 60},
+    ),
+    Step(
+        "sends one of 500",
         "send_voucher(amount=500)",
         Refused("argument_not_granted"),
         "DENIED",

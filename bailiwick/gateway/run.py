@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import bailiwick
 from bailiwick.gateway.admin import AdminServer
 from bailiwick.gateway.approval_desk import ApprovalDesk
+from bailiwick.gateway.approval_notices import approval_notice
 from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig, policy_folder
 from bailiwick.gateway.desk import Answer, Desk
@@ -40,6 +41,7 @@ from bailiwick.gateway.suspending import suspension_notice
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.gateway.underway import Underway
+from bailiwick.model.approval import Approval
 
 _log = logging.getLogger("bailiwick.gateway")
 
@@ -141,6 +143,7 @@ class Running:
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
         self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
+        self.gateway.approvals.listeners.append(self._tell_of)
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
@@ -202,6 +205,11 @@ class Running:
     def addresses(self) -> Mapping[str, tuple[str, int]]:
         """Return where clients connect, by the name of the front."""
         return {front.name: front.address for front in self.fronts if front.address is not None}
+
+    def _tell_of(self, approval: Approval) -> None:
+        notice = approval_notice(approval)
+        if notice is not None:
+            self.notices.tell(notice)
 
     def _places(self) -> Mapping[str, Mapping[str, str | int]]:
         """Return what clients have to know of where they connect, by the name of the front."""

@@ -17,6 +17,7 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.held import content_of, digest_of, given_in
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval, Subject
+from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.tool_path import ToolPath, request_of
@@ -97,6 +98,10 @@ class HeldCalls:
         admitted = held.admitted
         subject = Subject("call", admitted.tool.mount, asked.name, content_of(admitted.arguments), digest)
         request = request_of(admitted.tool, asked.purpose)
+        reserved = await self._gateway.reserve(self._live, admitted.allow)
+        if isinstance(reserved, Denial):
+            return await self._barred(held, asked, reserved)
+        self._gateway.charged(self._live, reserved, Used())  # holding is an action, its run another one
         call = Call(admitted.tool.mount, asked.statement, request, held.hold, {**asked.detail})
         kept = await self._gateway.hold_call(self._live, call, subject)
         return Barred(kept.denial, kept.record) if isinstance(kept, Told) else (kept.approval, kept.record)

@@ -78,6 +78,8 @@ def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
     for name, gate in policy.gates.items():
         if gate.on is not None and policy.tool_resource(gate.on.resource) is None:
             yield ("gates", name), f"gate `{name}` of `{gate.on}`"
+        elif gate.mode == "execute":
+            yield ("gates", name, "mode"), f"`mode: execute` of gate `{name}`"
     for name in policy.elevations:
         yield ("elevations", name), f"elevation `{name}`"
     for name in policy.flows:

@@ -190,3 +190,41 @@ def test_a_path_that_climbs_out_of_its_prefix_is_refused_and_does_not_evade_a_de
     denying = asking(anything, "{deny: articles:read, args: {note: {prefix: /srv/secret/}}}")
     assert refused(denying, "search", note="/srv/files/../secret/key") == "action_not_granted"
     admitted(denying, "search", note="/srv/files/key")
+
+
+def gates_of(asked: Asking, **given: object) -> tuple[str, ...]:
+    found = decide_call(asked, "refund", given)
+    assert not isinstance(found, Refused), found
+    return found.hold.gates if isinstance(found, Held) else ()
+
+
+@pytest.mark.parametrize(
+    ("args", "amount", "held"),
+    [
+        ("{amount: {over: 50}}", 51, True),
+        ("{amount: {over: 50}}", 50, False),
+        ("{amount: {over: 50}}", 50.01, True),
+        ("{amount: {over: 50}}", "51", True),  # a wrong type is not known to be small
+        ("{amount: {over: 50}}", None, True),
+        ("{amont: {over: 50}}", 1, True),  # an argument that is never there
+        ("{note: vip, amount: {over: 50}}", 10, False),
+        ("{}", 1, True),
+    ],
+)
+def test_a_gate_holds_what_is_not_known_to_be_others(args: str, amount: object, held: bool) -> None:
+    grant = "{allow: billing:refund, reason: x, args: any}"
+    tail = f"gates: {{big: {{on: billing:refund, args: {args}, approvers: [finance]}}}}\n"
+    assert gates_of(asking(grant, tail=tail), amount=amount) == (("big",) if held else ())
+
+
+def test_all_gates_that_hold_a_call_have_to_be_opened() -> None:
+    grant = "{allow: billing:refund, reason: x, args: any}"
+    tail = (
+        "gates: {a: {on: billing:refund, args: {amount: {over: 50}}, approvers: [f]},"
+        " b: {on: billing:refund, args: {note: [vip]}, approvers: [g]}}\n"
+    )
+    asked = asking(grant, tail=tail)
+    assert gates_of(asked, amount=51, note="vip") == ("a", "b")
+    assert gates_of(asked, amount=51, note="x") == ("a",)
+    assert gates_of(asked, amount=1, note="vip") == ("b",)
+    assert gates_of(asked, amount=1, note="x") == ()
