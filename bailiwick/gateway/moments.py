@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 Clock = Callable[[], datetime]
 """Returns the gateway's now, in UTC."""
@@ -13,9 +14,8 @@ _epoch = datetime(1970, 1, 1, tzinfo=UTC)
 _microsecond = timedelta(microseconds=1)
 
 
-def utc_now() -> datetime:
-    """Return the machine's now: the clock of a running gateway."""
-    return datetime.now(UTC)
+utc_now: Clock = partial(datetime.now, UTC)
+"""Returns the machine's now: the clock of a running gateway. No function of ours, for every call asks twice."""
 
 
 def to_microseconds(moment: datetime) -> int:

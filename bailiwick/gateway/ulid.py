@@ -20,10 +20,10 @@ class Ulids:
 
     def __init__(
         self,
-        milliseconds: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        nanoseconds: Callable[[], int] = time.time_ns,
         random_bits: Callable[[int], int] = secrets.randbits,
     ) -> None:
-        self._milliseconds = milliseconds
+        self._nanoseconds = nanoseconds
         self._random_bits = random_bits
         self._last = -1
         self._head = ""
@@ -34,7 +34,7 @@ class Ulids:
 
     def new(self) -> str:
         """Return the next ULID, 26 characters."""
-        now = self._milliseconds()
+        now = self._nanoseconds() // 1_000_000
         if now > self._last:
             self._start(now)
         self._tail += 1
@@ -49,10 +49,10 @@ class Ulids:
     def _start(self, millisecond: int) -> None:
         """Begin a millisecond. A clock that went back is not followed: order matters more."""
         self._last = millisecond
-        head = millisecond << _tail_bits | self._random_bits(_tail_bits)
-        self._head = _encode(head)
+        drawn = self._random_bits(2 * _tail_bits - 1)
+        self._head = _encode(millisecond << _tail_bits | drawn >> _tail_bits - 1)
         self._upper = -1
-        self._tail = self._random_bits(_tail_bits - 1)
+        self._tail = drawn & (_tail_end >> 1) - 1
 
 
 def _encode(head: int) -> str:

@@ -55,7 +55,7 @@ _NAMED = Opening(b"", b"")
 class Exchange:
     """One read on its way: what is sent, and what its reply will begin with."""
 
-    __slots__ = ("begun", "described", "early", "opening", "parsed", "portal", "prepared", "quiet", "sent")
+    __slots__ = ("begun", "described", "early", "opening", "parsed", "prepared", "quiet", "sent")
 
     def __init__(
         self,
@@ -77,7 +77,6 @@ class Exchange:
         """Whether a Describe of the portal is in it."""
         self.quiet = quiet
         """Whether it was a Query, so that nothing is said of Parse and Bind."""
-        self.portal = Portal(prepared)
         self.begun = 0.0
         self.early = b""
         """What has come of a refusal."""
@@ -98,10 +97,11 @@ class Exchange:
             batch.add(b"", Step(PARSE, prepared, kept, quiet=True))
         elif self.parsed and not kept:
             batch.add(b"", Step(PARSE, prepared, quiet=quiet))
-        batch.add(b"", BindStep(prepared, self.portal, b"", quiet=quiet))
+        portal = Portal(prepared)
+        batch.add(b"", BindStep(prepared, portal, b"", quiet=quiet))
         if self.described:
             batch.add(b"", Step(DESCRIBE_PORTAL, prepared, quiet=quiet))
-        execution = Execution(prepared, self.portal.passed)
+        execution = Execution(prepared, portal.passed)
         execution.begun = self.begun
         batch.add_execute(b"", execution, prepared)
         batch.segments[0].steps.append(Step(SYNC))

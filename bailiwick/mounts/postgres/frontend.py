@@ -146,7 +146,7 @@ class Frontend:
         self._seconds = seconds
         self._enforcer = enforcer
         self._underway = enforcer.underway
-        self._records = Records(enforcer, live, self._recorded)
+        self._records = Records(enforcer, live, self._work)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
         self._translator = translator
         self._replies = Replies(translator.names, self._records, live.session.agent, seconds, largest_result)
@@ -319,9 +319,6 @@ class Frontend:
         self._alarm = seconds is not None
         self._edge.alarm(seconds)
 
-    def _recorded(self) -> None:
-        self._work()
-
     # --- the machine ---
 
     def _work(self) -> None:
@@ -361,7 +358,7 @@ class Frontend:
             self._send(self._batch.segments[0])
             return True
         self._release()
-        return True
+        return bool(self._unread or self._replies.held or self._replies.ended)
 
     # --- gathering ---
 
@@ -605,7 +602,7 @@ class Frontend:
         self._underway.over(self)
         if parsed:
             names.parsed(exchange.prepared, opening.kept)
-        names.ran(exchange.portal, answer.idle, quiet=exchange.quiet)
+        names.ran(exchange.prepared, answer.idle, quiet=exchange.quiet)
         if opening.made:
             names.kept.keep(exchange.prepared.unnamed, opening.kept)
         replies.answer(answer)
@@ -722,8 +719,9 @@ class Frontend:
         self._phase = "GATHERING"
         if self._replies.out:
             self._edge.send_client(self._replies.take())
-        self._read_server(True)
-        if len(self._ahead) <= _AHEAD:
+        if not self._reading_server:
+            self._read_server(True)
+        if not self._reading_client and len(self._ahead) <= _AHEAD:
             self._read_client(True)
         if self._ahead:
             self._unread = bytes(self._ahead)

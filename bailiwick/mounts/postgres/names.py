@@ -46,7 +46,7 @@ class Names:
         """Return what a message of the current batch means by that portal name."""
         return self.fresh_portals.get(name) or self.portals.get(name)
 
-    def ran(self, portal: Portal, idle: bool, *, quiet: bool) -> None:
+    def ran(self, prepared: Prepared, idle: bool, *, quiet: bool) -> None:
         """An exchange has made and run the unnamed portal."""
         if quiet:
             self.statements.pop(b"", None)
@@ -55,7 +55,7 @@ class Names:
         elif quiet:
             self.portals.pop(b"", None)
         else:
-            self.portals[b""] = portal
+            self.portals[b""] = Portal(prepared)
 
     def forget_fresh(self) -> None:
         """The batch is over: what it made stands in the lasting maps, what failed was never made."""

@@ -163,18 +163,20 @@ class Prepared:
             formats = expanded
         if plan.checked and len(results) > 2:
             results += _TEXT
-        tail = b"".join(
-            (
-                pack_int16(len(formats) // 2),
-                formats,
-                pack_int16(count + len(plan.bound)),
-                own,
-                values,
-                pack_int16(len(results) // 2),
-                results,
-            )
+        parts = (
+            portal,
+            b"\0",
+            statement,
+            b"\0",
+            pack_int16(len(formats) // 2),
+            formats,
+            pack_int16(count + len(plan.bound)),
+            own,
+            values,
+            pack_int16(len(results) // 2),
+            results,
         )
-        return codec.bind(portal, statement, tail)
+        return codec.message(b"B", b"".join(parts))
 
     def bind_unasked(self, values: bytes, statement: bytes = b"") -> bytes:
         """Return the Bind of the unnamed portal for the simple protocol: all text."""
