@@ -313,7 +313,11 @@ async def test_mail_server_beyond_this_machine_is_spoken_to_by_tls_alone(monkeyp
     now = utc_now()
     with mail_server() as (box, url):
         made = channel("mail", "smtp", url)
-        monkeypatch.setattr("bailiwick.gateway.notice_sending._is_here", lambda _: False)
+
+        def elsewhere(_host: str) -> bool:
+            return False
+
+        monkeypatch.setattr("bailiwick.gateway.notice_sending._is_here", elsewhere)
         came = await sender_of(made, {}, Path())(Outgoing("msg_1", "mail", NOTICE, now, now), "", now)
         assert (came.how != "sent", box.taken) == (True, [])
         monkeypatch.undo()

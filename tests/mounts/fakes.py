@@ -147,7 +147,7 @@ class Ledger:
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         self._write("outcome", call, outcome, durable)
 
-    async def hold(self, live: LiveSession, call: Call, asked: Subject, run: DryRunner) -> Told:
+    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
         found = await run()
         denial = found.denial if isinstance(found, Refused) else Denial("queued", f"held, {found.rows} rows")
         return Told(denial, self._write("hold", call, None, lambda _: None))
