@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import bailiwick
@@ -14,10 +15,13 @@ from bailiwick.console.oidc import Oidc
 from bailiwick.console.pages.approvals import ApprovalPages
 from bailiwick.console.pages.ledger import LedgerPages
 from bailiwick.console.pages.login import LoginPages
+from bailiwick.console.pages.matrix import MatrixPages
 from bailiwick.console.pages.now import Now
+from bailiwick.console.pages.policy import PolicyPages
 from bailiwick.console.pages.sessions import SessionPages
 from bailiwick.console.pages.stop import StopPages
 from bailiwick.console.parts import Parts
+from bailiwick.console.policies import Policies
 from bailiwick.console.rendering import Renderer
 from bailiwick.control.front import Ground
 from bailiwick.control.web import Asked, Reply, Routes
@@ -25,6 +29,7 @@ from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.login_store import LoginStore
+from bailiwick.gateway.policy_archive import PolicyArchive
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.ledger.checkpoint import Signer
 from bailiwick.model.approval import Reviewer
@@ -37,6 +42,8 @@ class Console:
         self._links: Links | None = None
         self._ground: Ground | None = None
         self._parts: Parts | None = None
+        self._policies: Policies | None = None
+        self._keeping: asyncio.Task[object] | None = None
 
     def routes(self, ground: Ground) -> Routes:
         """Compose the pages over what they stand on, and return who answers which path."""
@@ -53,7 +60,10 @@ class Console:
         counting = Counting(config.ledger_file, clock)
         parts = Parts(doors, lambda: running.desk, config.ledger_file, clock, running.sessions, counting)
         self._parts = parts
+        archive = PolicyArchive(config.data_dir / "policies")
+        self._policies = policies = Policies(running.path, archive, running.sessions, clock)
         ledger = LedgerPages(parts, lambda origin: Signer(origin, running.keys.signing))
+        self.install()
         return {
             **static_files.routes(),
             **LoginPages(doors, oidc, self._links).routes(),
@@ -61,13 +71,22 @@ class Console:
             **ApprovalPages(parts, oidc).routes(),
             **SessionPages(parts).routes(),
             **StopPages(parts).routes(),
+            **MatrixPages(parts, policies).routes(),
+            **PolicyPages(parts, policies).routes(),
             **ledger.routes(),
             ROOT + "/": {"GET": _first},
             "/": {"GET": _first},
         }
 
+    def install(self) -> None:
+        """Another policy is in force: it is kept for those who ask what changed."""
+        if self._policies is not None:
+            self._keeping = asyncio.create_task(self._policies.current())
+
     async def stop(self) -> None:
         """End what is live."""
+        if self._keeping is not None:
+            await asyncio.gather(self._keeping, return_exceptions=True)
         if self._parts is not None:
             self._parts.streams.ended.set()
             await self._parts.counting.stop()

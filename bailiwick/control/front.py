@@ -48,6 +48,10 @@ class Site(Protocol):
         """What can be asked of it at the desk."""
         ...
 
+    def install(self) -> None:
+        """Another policy is in force."""
+        ...
+
     async def stop(self) -> None:
         """End what never ends by itself."""
         ...
@@ -100,8 +104,10 @@ class ControlFront:
         del ready
 
     def install(self, ready: Ready) -> None:
-        """Nothing is kept of a policy."""
+        """Nothing of it is kept here; pages may keep some."""
         del ready
+        if self._site is not None:
+            self._site.install()
 
     async def open(self, running: Running, environ: Mapping[str, str]) -> None:
         """Begin to listen. Raises ConfigError when it cannot."""

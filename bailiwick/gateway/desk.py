@@ -110,7 +110,7 @@ class Desk:
 
     async def _reload(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         fields.done()
-        refused = await self.reloader.reload()
+        refused = await self.reloader.reload(by.name)
         if refused is not None:
             raise refused
         return await self._status(fields, by)

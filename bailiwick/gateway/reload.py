@@ -34,8 +34,8 @@ class Reloader:
         """Reload soon, changed or not: for SIGHUP."""
         self._asked.set()
 
-    async def reload(self) -> BailiwickError | None:
-        """Reload now. Return why the new policy was refused, or None when it is in force."""
+    async def reload(self, by: str = "its files") -> BailiwickError | None:
+        """Reload now, for somebody. Return why the new policy was refused, or None when it is in force."""
         async with self._busy:
             self._tried = await asyncio.to_thread(_look, self._path)
             try:
@@ -44,7 +44,9 @@ class Reloader:
                 await self._refused(error)
                 return error
             policy = ready.force.policy
-            await self._recorder.keep(self._recorder.make(Fact("policy.loaded", policy=policy.version)))
+            await self._recorder.keep(
+                self._recorder.make(Fact("policy.loaded", policy=policy.version, detail={"by": by}))
+            )
             self._install(ready)
             _log.info("policy loaded: %s", policy.version)
             return None

@@ -12,12 +12,8 @@ from console_world import Browser, World
 pytestmark = pytest.mark.xdist_group("console")
 EVIL = "<script>alert('canary')</script>"
 PAGES = (
-    "/console",
-    "/console/approvals",
-    "/console/stop",
-    "/console/sessions",
-    "/console/sessions?past=yes",
-    "/console/ledger",
+    *("/console", "/console/approvals", "/console/stop", "/console/sessions", "/console/sessions?past=yes"),
+    *("/console/ledger", "/console/agents", "/console/matrix", "/console/what-if", "/console/policy"),
 )
 
 
