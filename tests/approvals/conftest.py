@@ -13,6 +13,9 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -20,6 +23,7 @@ from bailiwick.gateway.wire import Json
 from tests.http.conftest import API, Reply, listens
 from tests.mcp.conftest import SERVER
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
+from tests.support.issuer import running_issuer
 from tests.support.mcp_client import McpClient
 from tests.support.postgres import free_port
 
@@ -58,8 +62,61 @@ gates:
   large-payback: {on: billing:refund, args: {amount: {over: 50}}, approvers: [finance], expires: 4h}
   money: {args: {amount: {over: 50}}, reason: small sums are harmless, approvers: [finance], quorum: 1}
 approvers:
-  finance: {users: [fay@corp], groups: [treasury]}
+  finance: {users: [fay@corp], groups: [sales]}
 """
+
+SECRET = "client-secret-of-tests-0815-4711-abcdef"
+SETTINGS = """\
+api: {port: 0}
+issuers:
+  login: {issuer: "ISSUER", audience: bailiwick, roles: {approver: [sales, support]}}
+clients:
+  robot: {roles: [approver], secret: "${CLIENT_SECRET}"}
+  watcher: {roles: [viewer], secret: "${CLIENT_SECRET}"}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The issuer of the people who decide, and the gateway's API."""
+
+    issuer: str
+    gateway: RunningGateway
+
+    def person(self, name: str) -> str:
+        """Return a person's token."""
+        form = {
+            "grant_type": "name",
+            "username": name,
+            "client_id": "bailiwick",
+            "client_secret": "only-for-tests-0815",
+        }
+        return str(_json(f"{self.issuer}/token", urlencode(form).encode())[1]["id_token"])
+
+    def program(self, client: str) -> str:
+        """Return the token of a client."""
+        form = {"grant_type": "client_credentials", "resource": "bailiwick:api", "client_id": client}
+        return str(
+            _json(f"{self._base}/oauth/token", urlencode({**form, "client_secret": SECRET}).encode())[1]["access_token"]
+        )
+
+    def ask(self, token: str, path: str, body: Mapping[str, Json] | None = None) -> tuple[int, dict[str, Json]]:
+        """Ask the API."""
+        data = None if body is None else json.dumps(body).encode()
+        return _json(f"{self._base}/api/v1/approvals{path}", data, token)
+
+    @property
+    def _base(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.api_port}"
+
+
+def _json(url: str, data: bytes | None, token: str = "") -> tuple[int, dict[str, Json]]:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} if token else {}
+    try:
+        with urlopen(Request(url, data, headers), timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read() or b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +125,7 @@ class Desk:
 
     gateway: RunningGateway
     log: Path
+    world: World
 
     def session(self, user: str = "ada") -> Credentials:
         """Open a session."""
@@ -158,13 +216,17 @@ def desk() -> Generator[Desk]:
     port, log = free_port(), folder / "reached"
     api = subprocess.Popen([sys.executable, API, str(port), str(log)])
     text = POLICY.replace("PORT", str(port)).replace("PYTHON", sys.executable).replace("SERVER", SERVER)
-    gateway = prepare_gateway(folder, text.replace("FOLDER", str(folder)), {})
     try:
-        listens(port)
-        gateway.start()
-        yield Desk(gateway, log)
+        with running_issuer() as issuer:
+            settings = SETTINGS.replace("ISSUER", issuer)
+            gateway = prepare_gateway(folder, text.replace("FOLDER", str(folder)), {"CLIENT_SECRET": SECRET}, settings)
+            try:
+                listens(port)
+                gateway.start()
+                yield Desk(gateway, log, World(issuer, gateway))
+            finally:
+                gateway.stop()
     finally:
-        gateway.stop()
         api.kill()
         api.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
