@@ -43,6 +43,7 @@ commands: Mapping[str, Entry] = {
     "agent": Entry("Suspend agents, and let them go on.", group=True),
     "mount": Entry("Close mounts, and open them again.", group=True),
     "approvals": Entry("See, approve, deny or modify what waits for people.", group=True),
+    "elevation": Entry("Extra roles for a while: ask, approve, deny, revoke, list.", group=True),
     "notify": Entry("Test the ways to tell people, and list what they were told.", group=True),
     "policy": Entry("Check, lint and compare policies; print the JSON Schema.", group=True),
     "matrix": Entry("Show what each agent may do with each resource, in words."),

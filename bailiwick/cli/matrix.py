@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bailiwick.model.lock import Lock
     from bailiwick.model.policy import Policy
@@ -36,6 +37,8 @@ def matrix(
     resource: Annotated[str | None, typer.Option(help="Only this resource.")] = None,
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="With the elevations in force at the gateway.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="For --live: default gateway.yaml.")] = None,
 ) -> None:
     """Show what each agent may do with each resource, at most, in words.
 
@@ -46,7 +49,9 @@ def matrix(
     _check_names(policy, agent, task, resource)
     from bailiwick.policy.matrix import matrix as matrix_of
 
-    found = matrix_of(policy, lock, agent=agent, task=task, resource=resource)
+    elevated, notes = _elevated(path, config, policy) if live else ({}, ())
+    found = matrix_of(policy, lock, agent=agent, task=task, resource=resource, elevated=elevated)
+    found = replace(found, notes=(*found.notes, *notes))
     chosen = Form.JSON if as_json else form
     if chosen is Form.TABLE:
         _print_table(found)
@@ -69,6 +74,23 @@ def read(path: Path) -> tuple[Policy, Lock | None]:
         raise PolicyError(str(first), remedy="`bailiwick policy check` lists every problem")
     text = read_lock(path)
     return loaded.policy, None if text is None else parse_lock(text)
+
+
+def _elevated(path: Path, config: Path | None, policy: Policy) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Return the elevations in force at the gateway that runs, by agent, and what to know about them."""
+    from bailiwick.cli.suspensions import client
+
+    asking = client(path, config)
+    in_force = cast("Sequence[Mapping[str, str | None]]", asking.ask("elevation.list", {})["in_force"])
+    found: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for each in in_force:
+        found.setdefault(str(each["agent"]), []).append(str(each["elevation"]))
+        whose = f"its session {each['session']}" if each["session"] else "all its sessions"
+        notes.append(f"{each['agent']} has elevation {each['elevation']} in {whose} until {each['ends_at']}")
+    if asking.ask("status", {})["policy"] != policy.version:
+        notes.append("the policy in force at the gateway is another one")
+    return found, tuple(notes)
 
 
 def _check_names(policy: Policy, agent: str | None, task: str | None, resource: str | None) -> None:

@@ -15,6 +15,7 @@ from bailiwick.control.callers import Callers
 from bailiwick.control.web import Asked, Handler, Json, Reply, Routes, json_object, problem
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.desk import Desk
+from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.identity import Role
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.wire import Fields
@@ -50,6 +51,8 @@ class Operation:
     of: str = ""
     """What stands in the path in the place of `*`."""
     fields: tuple[Field, ...] = ()
+    own: Literal["", "ask", "stands"] = ""
+    """What it is for an agent that brings its session's token; empty: nothing."""
 
 
 _everything = (Field("all", "flag", "also those that have ended"),)
@@ -65,6 +68,15 @@ _opening = (
     Field("mounts", "texts", "the mounts it is for"),
 )
 _why = (Field("reason", "text", "why; not told to agents", needed=True),)
+_past = (Field("all", "flag", "also those that are over"),)
+_elevating = (
+    Field("elevation", "text", "its name in the policy", needed=True),
+    Field("duration", "text", "for how long, e.g. 30m", needed=True),
+    Field("reason", "text", "what it is for", needed=True),
+    Field("agent", "text", "for all sessions of this agent; not by an agent itself"),
+    Field("session", "text", "for this session; not by an agent itself"),
+)
+_revoking = (Field("reason", "text", "why"),)
 _channel = (Field("channel", "text", "through this one alone"),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
@@ -101,6 +113,14 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/agents/*/resume", "administrator", "Let an agent go on", "agent.resume", "agent"),
     Operation("POST", "/mounts/*/close", "administrator", "Close a mount at once", "mount.close", "mount", _why),
     Operation("POST", "/mounts/*/open", "administrator", "Open a mount again", "mount.open", "mount"),
+    Operation("GET", "/elevations", "viewer", "Elevations that wait or are in force", "elevation.list", fields=_past),
+    Operation(
+        "POST", "/elevations", "opener", "Ask for an elevation", "elevation.request", fields=_elevating, own="ask"
+    ),
+    Operation("GET", "/elevations/*", "viewer", "How a request stands", "elevation.show", "elevation", own="stands"),
+    Operation(
+        "POST", "/elevations/*/revoke", "approver", "End one at once", "elevation.revoke", "elevation", _revoking
+    ),
     Operation("GET", "/notices", "administrator", "What people were told lately", "notify.list"),
     Operation("POST", "/notices/test", "administrator", "Send a test to people", "notify.test", fields=_channel),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
@@ -126,10 +146,13 @@ operations: tuple[Operation, ...] = (
 class Api:
     """The operations."""
 
-    def __init__(self, callers: Callers, desk: Callable[[], Desk | None], ledger: Path) -> None:
+    def __init__(
+        self, callers: Callers, desk: Callable[[], Desk | None], ledger: Path, elevations: ElevationDesk
+    ) -> None:
         self._callers = callers
         self._desk = desk
         self._ledger = ledger
+        self._elevations = elevations
 
     def routes(self) -> Routes:
         """Return who answers which path."""
@@ -140,6 +163,9 @@ class Api:
 
     def _handler(self, operation: Operation) -> Handler:
         async def answer(asked: Asked) -> Reply:
+            own = await self._of_session(operation, asked) if operation.own else None
+            if own is not None:
+                return own
             caller = await self._callers.allowed(asked, operation.role)
             if isinstance(caller, Reply):
                 return caller
@@ -151,6 +177,21 @@ class Api:
             return await asyncio.to_thread(self._of_ledger, operation, given)
 
         return answer
+
+    async def _of_session(self, operation: Operation, asked: Asked) -> Reply | None:
+        """Answer an agent that brings its session's token; None for anybody else."""
+        caller = await self._callers.caller(asked)
+        if isinstance(caller, Reply) or caller.live is None:
+            return None
+        given = _given(operation, asked)
+        if isinstance(given, Reply):
+            return given
+        desk = self._elevations
+        if operation.own == "stands":
+            return Reply(200, cast("Json", await desk.stands(Fields(given), caller.live)))
+        told = await desk.ask(Fields(given), caller.live)
+        found = cast("Mapping[str, Json]", told["elevation"])
+        return Reply(202, cast("Json", told), (("location", f"{ROOT}/elevations/{found['id']}"),))
 
     async def _at_desk(self, operation: Operation, given: Mapping[str, WireJson], by: Reviewer) -> Reply:
         desk = self._desk()

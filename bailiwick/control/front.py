@@ -122,7 +122,7 @@ class ControlFront:
         oauth = OAuth(parts)
         callers = Callers(oauth, issuers, sessions)
         zen = AuthZen(callers, sessions, lambda: self.url)
-        api = Api(callers, lambda: running.desk, self._config.ledger_file)
+        api = Api(callers, lambda: running.desk, self._config.ledger_file, running.elevation_desk)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
         checks = checks_of(self._config.api)

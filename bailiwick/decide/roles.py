@@ -20,6 +20,20 @@ def grants_of(policy: Policy, roles: Iterable[str]) -> tuple[Grant, ...]:
     return tuple(found.values())
 
 
+def lent_roles(policy: Policy, agent: str, elevated: Iterable[str]) -> tuple[str, ...]:
+    """Return the roles that elevations give an agent under a policy; one that it does not know gives nothing."""
+    rules = (policy.elevations.get(name) for name in elevated)
+    return tuple(dict.fromkeys(rule.role for rule in rules if rule is not None and agent in rule.agents))
+
+
+def lent_grants(policy: Policy, agent: str, name: str) -> frozenset[str]:
+    """Return the ids of the grants that an agent has by an elevation alone."""
+    known = policy.agents.get(agent)
+    own = {grant.id for grant in grants_of(policy, known.roles)} if known is not None else set[str]()
+    lent = grants_of(policy, lent_roles(policy, agent, (name,)))
+    return frozenset(grant.id for grant in lent if grant.id not in own)
+
+
 def _of_role(policy: Policy, name: str, above: tuple[str, ...]) -> tuple[Grant, ...]:
     role = policy.roles.get(name)
     if role is None or name in above:

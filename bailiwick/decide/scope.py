@@ -13,7 +13,7 @@ from bailiwick.decide.canonical import digest
 from bailiwick.decide.delegation import within, without_aggregates
 from bailiwick.decide.gates import held_by
 from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
-from bailiwick.decide.roles import grants_of
+from bailiwick.decide.roles import grants_of, lent_roles
 from bailiwick.decide.subtract import Subtraction, subtract_rows, subtraction
 from bailiwick.decide.tools import tool_scopes
 from bailiwick.errors import PolicyError
@@ -46,7 +46,7 @@ def effective_scope(policy: Policy, lock: Lock, session: Session) -> Scope:
     def holds(grant: Grant, resource: Resource) -> bool:
         return _applies(grant, values, resource)
 
-    found = scope_where(policy, lock, session.agent, session.task, session.asked, holds)
+    found = scope_where(policy, lock, session.agent, session.task, session.asked, holds, session.elevated)
     if session.own:
         found = without_aggregates(found)
     return found if session.parent is None else within(policy, found, effective_scope(policy, lock, session.parent))
@@ -59,8 +59,12 @@ def scope_where(
     task: str | None,
     asked: Mapping[str, Narrowing] | None,
     holds: Callable[[Grant, Resource], bool],
+    elevated: Sequence[str] = (),
 ) -> Scope:
-    """Return the scope of an agent's sessions in which `holds` says what comes of `when`; see `effective_scope`."""
+    """Return the scope of an agent's sessions in which `holds` says what comes of `when`; see `effective_scope`.
+
+    `elevated` names elevations in force. Of mounts with `enforce: both` they give nothing: compiled roles know none.
+    """
     agent = policy.agents.get(agent_name)
     narrowings = _narrowings(policy, agent_name, task, asked)
     resources: dict[str, ResourceScope] = {}
@@ -68,8 +72,11 @@ def scope_where(
     passed: list[str] = []
     tools: dict[str, ToolScope] = {}
     if agent is not None and narrowings is not None:
-        every = grants_of(policy, agent.roles)
+        own = grants_of(policy, agent.roles)
+        lent = lent_roles(policy, agent_name, elevated)
+        every = grants_of(policy, (*agent.roles, *lent)) if lent else own
         grants = _Index(every)
+        native = _Index(own) if lent else grants
         tools = tool_scopes(policy, lock, every, narrowings)
         calling = {each.grant for tool in tools.values() for each in (*tool.allows, *tool.denies)}
         taking_part |= {grant.id: grant for grant in every if grant.id in calling}
@@ -81,7 +88,8 @@ def scope_where(
                 narrow = [each.get(resource.name) for each in narrowings]
                 if ground is None or any(each is None for each in narrow):
                     continue
-                applying = [grant for grant in grants.of(resource.name) if holds(grant, resource)]
+                known = native if mount.enforce == "both" else grants
+                applying = [grant for grant in known.of(resource.name) if holds(grant, resource)]
                 passed += [f"{grant.id}@{resource.name}" for grant in applying if grant.when is not None]
                 found = _build(policy, ground, applying, [each for each in narrow if each is not None])
                 if found is not None and found.aggregate is not None and asked and asked[resource.name].rows:
@@ -89,7 +97,8 @@ def scope_where(
                 taking_part |= _taking_part(applying, found)
                 if found is not None:
                     resources[resource.name] = found
-    identity = digest(policy.version, lock, agent_name, task, sorted(passed), asked)
+    parts = (policy.version, lock, agent_name, task, sorted(passed), asked)
+    identity = digest(*parts, sorted(elevated)) if elevated else digest(*parts)
     return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)), tools)
 
 

@@ -16,6 +16,8 @@ def approval_notice(approval: Approval) -> Notice | None:
     if line is None:
         return None
     who, actions = approval.requester, ", ".join(approval.actions) or approval.subject.text
+    if approval.subject.kind == "elevation":
+        actions = f"elevation {approval.subject.text}"
     if approval.state == "PENDING" and line.kind in _waits:
         title = f"{who.agent} waits for an approval: {actions}"
     elif line.kind in ("approved", "denied", "expired", "failed") and approval.state in _over:
@@ -28,4 +30,5 @@ def approval_notice(approval: Approval) -> Notice | None:
     lines += [f"gates: {', '.join(approval.gates)}; approvers: {', '.join(groups) or 'any reviewer'}"]
     lines += [f"until {approval.expires_at.isoformat(timespec='seconds')}"] if not approval.over else []
     once = f"{approval.id} {len(approval.steps)}"
-    return Notice("approval", approval.id, title, tuple(lines), f"/console/approvals/{approval.id}", once)
+    kind = "elevation" if approval.subject.kind == "elevation" else "approval"
+    return Notice(kind, approval.id, title, tuple(lines), f"/console/approvals/{approval.id}", once)

@@ -23,9 +23,10 @@ from bailiwick.gateway.approval_records import held
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
 from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.elevations import Elevations
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
-from bailiwick.gateway.live import EXPIRED, Live
+from bailiwick.gateway.live import EXPIRED, Live, Terms
 from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
@@ -196,12 +197,13 @@ class Gateway:
         self.underway = underway
         self.approvals = Approvals(sessions, recorder, clock)
         self.limits = Limits(store or MemoryStore(lambda: to_microseconds(clock())), self._crossed)
+        self.elevations = Elevations(sessions, self.approvals)
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
         self._clock = clock
         self._facts: dict[int, tuple[Call, _Facts]] = {}
-        self._forms: dict[int, tuple[Call, Live, str, Form | None]] = {}
+        self._forms: dict[int, tuple[Call, Live, Terms | None, Form | None]] = {}
         self._connected: dict[Cut, tuple[str, str]] = {}
         """Connection → its mount and its peer."""
 
@@ -351,7 +353,9 @@ class Gateway:
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
         """Record an intent; see `Enforcer`. What is not allowed, or was stopped meanwhile, never becomes durable."""
         known = self._live(live)
-        if known.stopped(call.mount) is not None or not isinstance(call.decision, Allow):
+        decision = call.decision
+        allowed = isinstance(decision, Allow) and not known.has_lapsed(decision.grants)
+        if not allowed or known.stopped(call.mount) is not None:
             asyncio.get_running_loop().call_soon(durable, False)
             return ""
         known.started()
@@ -543,12 +547,12 @@ class Gateway:
         if kept is None:
             if len(self._forms) >= _most_facts:
                 self._forms.clear()
-            self._forms[id(call)] = (call, live, "", None)
+            self._forms[id(call)] = (call, live, None, None)
             return None
-        if kept[1] is live and kept[2] == live.policy:
+        if kept[1] is live and kept[2] is live.terms:
             return kept[3]
         form = form_of(self._whole("call", live, call, _NOTHING_YET, ""))
-        self._forms[id(call)] = (call, live, live.policy, form)  # holding the call keeps its id from another
+        self._forms[id(call)] = (call, live, live.terms, form)  # holding the call keeps its id from another
         return form
 
     def _whole(
@@ -556,7 +560,7 @@ class Gateway:
     ) -> Record:
         """Return a record that lacks its id and its moment."""
         facts = self._facts_of(call)
-        who = live.identity
+        who, used = live.identity, live.elevations_of(facts.grants)
         return Record(
             id="",
             kind=kind,
@@ -581,7 +585,7 @@ class Gateway:
             rows=outcome.rows,
             bytes=outcome.bytes,
             duration_us=outcome.duration_us,
-            detail=call.detail or {},
+            detail=call.detail or {} if not used else {**(call.detail or {}), "elevation": [*used]},
         )
 
     def _facts_of(self, call: Call) -> _Facts:

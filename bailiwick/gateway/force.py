@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from bailiwick.decide.budgets import of_session
 from bailiwick.decide.decide import DecisionTable
+from bailiwick.decide.roles import lent_grants
 from bailiwick.decide.scope import effective_scope
 from bailiwick.gateway.live import Terms
+from bailiwick.model.elevation import Elevation
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy, Users
 from bailiwick.model.session import Session, User
@@ -26,14 +30,21 @@ class Force:
         self._by_shape: dict[tuple[str, str | None], DecisionTable] = {}
         self._shapes = not any(grant.when for role in policy.roles.values() for grant in role.grants)
 
-    def terms(self, session: Session) -> Terms:
-        """Return what holds for the session. Call `gone` first: an agent that vanished may do nothing."""
+    def terms(self, session: Session, elevations: Sequence[Elevation] = (), lapses: datetime | None = None) -> Terms:
+        """Return what holds for the session, with these elevations, the first of which ends at `lapses`.
+
+        Call `gone` first: an agent that vanished may do nothing."""
         agent = self.policy.agents.get(session.agent)
         rules = None if agent is None else agent.session
         spans = [span for span in (session.idle, None if rules is None else rules.idle) if span is not None]
         idle: timedelta | None = min(spans) if spans else None
+        lent: dict[str, str] = {}
+        for each in elevations:
+            lent |= dict.fromkeys(lent_grants(self.policy, session.agent, each.name), each.id)
+        elevated = replace(session, elevated=tuple(sorted({each.name for each in elevations})))
         hours = None if rules is None else rules.hours
-        return Terms(self.table(session), hours, idle, of_session(self.policy, session))
+        budgets = of_session(self.policy, elevated)
+        return Terms(self.table(elevated), hours, idle, budgets, lent, lapses)
 
     def table(self, session: Session) -> DecisionTable:
         """Return what decides the session's requests, with its effective scope.
@@ -41,7 +52,7 @@ class Force:
         Without `when` that depends on agent and task alone, and is computed once.
         """
         shape = (session.agent, session.task)
-        if self._shapes and session.asked is None and session.parent is None and not session.own:
+        if self._shapes and session.asked is None and session.parent is None and not (session.own or session.elevated):
             known = self._by_shape.get(shape)
             if known is None:
                 known = self._by_shape[shape] = self._computed(session)

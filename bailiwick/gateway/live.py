@@ -7,8 +7,8 @@ it (`bailiwick.gateway.sessions`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,6 +79,10 @@ class Terms:
     """The shorter of what the session was opened with and what the policy says now."""
     budgets: tuple[Budget, ...] = ()
     """What every request is charged to: those of the session, of its agent, and of whom they are delegated by."""
+    lent: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Grants that it has by elevations alone: their ids → that of the elevation."""
+    lapses: datetime | None = None
+    """When the first of its elevations ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,10 @@ class Live:
         "groupings",
         "holding",
         "identity",
+        "lent",
         "mounts",
         "parent",
+        "renew",
         "suspended",
         "terms",
     )
@@ -150,6 +156,10 @@ class Live:
         """The mounts that it was opened for."""
         self.terms = terms
         self.ended: Ending | None = None
+        self.renew: Callable[[Live], None] = _as_it_is
+        """Puts it under other terms when an elevation of it has ended."""
+        self.lent: dict[str, str] = dict(terms.lent)
+        """Every grant that it has or had by an elevation alone → the last one's id."""
         self.suspended: Denial | None = None
         """Why it may do nothing for the time being; `gateway.suspensions` says so."""
         self.closed_mounts: Mapping[str, Denial] = {}
@@ -205,6 +215,7 @@ class Live:
     def blocked(self, mount: str = "") -> Denial | None:
         """Return why nothing may be done now (on a mount, if one is given), or None and count as activity. No I/O."""
         now = self._clock()
+        self.lapse(now)
         denial = self.refused(now) or (self.closed_mounts.get(mount) if mount else None)
         if denial is None:
             self._active = now
@@ -228,6 +239,24 @@ class Live:
         if self._out_of_hours(now):
             return OUT_OF_HOURS
         return None if self.parent is None else self.parent.refused(now)
+
+    def lapse(self, now: datetime) -> None:
+        """Take away what an elevation gave that has ended by now."""
+        if self.terms.lapses is not None and now >= self.terms.lapses:
+            self.renew(self)
+
+    def has_lapsed(self, grants: Sequence[str]) -> bool:
+        """Return whether one of these grants was there by an elevation that is over now."""
+        if not self.lent:
+            return False
+        self.lapse(self._clock())
+        known = self.scope.grants
+        return any(each not in known and _of_whom(each) in self.lent for each in grants)
+
+    def elevations_of(self, grants: Sequence[str]) -> list[str]:
+        """Return the ids of the elevations by which it has, or had, some of these grants."""
+        lent = self.lent
+        return sorted({lent[_of_whom(each)] for each in grants if _of_whom(each) in lent}) if lent else []
 
     def stopped(self, mount: str) -> Denial | None:
         """Return why nothing more may take effect on a mount that was admitted before: it ended, or was suspended."""
@@ -282,6 +311,7 @@ class Live:
 
     def refit(self, terms: Terms) -> None:
         """Put the session under new terms, at once for all its connections."""
+        self.lent |= terms.lent
         self.terms = terms
         self._hours_known = datetime.min.replace(tzinfo=self._hours_known.tzinfo)
 
@@ -337,6 +367,15 @@ class Live:
             self._inside = within_hours(hours, now)
             self._hours_known = now.replace(microsecond=0)
         return not self._inside
+
+
+def _of_whom(grant: str) -> str:
+    """Return the grant that a delegated session's share of one is named after."""
+    return grant.partition(" within ")[0]
+
+
+def _as_it_is(live: Live) -> None:
+    """Nobody has given it an elevation."""
 
 
 class Registry:

@@ -13,3 +13,4 @@ class RefusedError(BailiwickError):
         allowed = f"allowed: {denial.allowed}; " if denial.allowed else ""
         super().__init__(denial.message, remedy=allowed + denial.remedy)
         self.code = denial.code
+        self.denial = denial

@@ -21,6 +21,7 @@ from bailiwick.gateway.approval_notices import approval_notice
 from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig, policy_folder
 from bailiwick.gateway.desk import Answer, Desk
+from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
@@ -145,6 +146,7 @@ class Running:
         self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
         self.gateway.approvals.listeners.append(self._tell_of)
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
+        self.elevation_desk = ElevationDesk(self.gateway.elevations)
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
         """Who answers those who run it; there is one once it has started."""
@@ -159,6 +161,7 @@ class Running:
         await recorder.keep(recorder.make(fact))
         await self.sessions.start()
         await self.gateway.approvals.start()
+        await self.gateway.elevations.start()
         await self.notices.start()
 
         async def prepare() -> Ready:
@@ -176,6 +179,7 @@ class Running:
         more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
         more |= self.approval_desk.answers()
         more |= noticing(self.notices)
+        more |= self.elevation_desk.answers()
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
@@ -196,6 +200,7 @@ class Running:
             await self._admin.stop()
         for front in self.fronts:
             await front.stop()
+        await self.gateway.elevations.stop()
         await self.gateway.approvals.stop()
         await self.sessions.stop()
         await self.notices.stop()

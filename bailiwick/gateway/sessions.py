@@ -13,8 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bailiwick.errors import SessionError
+from bailiwick.gateway.elevated import Elevated
+from bailiwick.gateway.elevation_store import ElevationStore
 from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, ending
+from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, Terms, ending
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.state import State, StoredSession
@@ -22,7 +24,7 @@ from bailiwick.gateway.suspensions import Suspensions
 from bailiwick.gateway.tokens import Claims
 from bailiwick.gateway.told import SessionGroupings, ToldStore
 from bailiwick.model.decision import Denial
-from bailiwick.model.session import SessionState
+from bailiwick.model.session import Session, SessionState
 
 _log = logging.getLogger("bailiwick.sessions")
 _tick_seconds = 0.25
@@ -42,6 +44,8 @@ class Sessions:
         self.clock = clock
         self.force = force
         self.registry = Registry()
+        self.elevated = Elevated()
+        """The elevations in force; `gateway.elevations` gives and takes them."""
         self.suspensions = Suspensions(state, recorder, clock, self.registry)
         self.told = ToldStore(state)
         self._saved: dict[str, datetime] = {}
@@ -52,6 +56,8 @@ class Sessions:
     async def start(self) -> None:
         """Take up the sessions that were open when the gateway stopped; end those that must be, start the clockwork."""
         await self.suspensions.load()
+        for elevation in await ElevationStore(self.state).in_force():
+            self.elevated.add(elevation)
         for stored in reversed(await self.state.list("OPEN", limit=1_000_000)):  # who delegates, before delegates
             self.take_up(stored, await self.told.load(stored.session.id))
         self.reload(self.force)
@@ -76,7 +82,8 @@ class Sessions:
         orphaned = stored.parent is not None and (parent is None or parent.ended is not None)
         if orphaned:
             session = replace(session, asked={})  # nothing, should anybody look
-        live = Live(session, self.force.terms(session), self.clock, stored.active_at, groupings, stored.mounts, parent)
+        live = Live(session, self._terms(session), self.clock, stored.active_at, groupings, stored.mounts, parent)
+        live.renew = self.refit
         self.registry.add(live)
         self.suspensions.apply(live)
         if orphaned:
@@ -122,13 +129,28 @@ class Sessions:
             if gone:
                 live.end(ending("REVOKED", gone))
             else:
-                live.refit(force.terms(live.session))
+                self.refit(live)
+
+    def refit(self, live: Live) -> None:
+        """Put a session under the terms of the moment."""
+        live.refit(self._terms(live.session))
+
+    def refit_all(self) -> None:
+        """Put every session under the terms of the moment: an elevation has begun, or has ended."""
+        for live in self.registry:
+            self.refit(live)
+
+    def _terms(self, session: Session) -> Terms:
+        if not self.elevated:
+            return self.force.terms(session)
+        return self.force.terms(session, *self.elevated.of(session, self.force.policy, self.clock()))
 
     def cut_what_is_over(self) -> bool:
         """End what must end by now and cut what is out of hours; tell whether endings wait to be stored."""
         now = self.clock()
         waiting = False
         for live in self.registry:
+            live.lapse(now)
             due = live.due(now)
             if due is not None and live.ended is None:
                 live.end(due)

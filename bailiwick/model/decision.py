@@ -48,6 +48,8 @@ DenialCode = Literal[
     "agent_suspended",
     "mount_closed",
     "everything_suspended",
+    "elevation_unknown",
+    "elevation_too_long",
     "agent_mismatch",
     "context_missing",
     "ledger_unavailable",

@@ -44,6 +44,9 @@ class Session:
     own: bool = False
     """Whether its agent opened it itself, so that nobody vouches for more than the person's verified claims."""
 
+    elevated: tuple[str, ...] = ()
+    """Names of the elevations in force; of what `session` says elsewhere it is always empty, since they come and go."""
+
     def value(self, path: tuple[str, ...]) -> Claim | None:
         """Resolve a `$reference`: a context value, `tenant`, `user.id`, `user.groups` or a claim. None: unknown."""
         if len(path) == 1:

@@ -80,8 +80,6 @@ def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
             yield ("gates", name), f"gate `{name}` of `{gate.on}`"
         elif gate.mode == "execute":
             yield ("gates", name, "mode"), f"`mode: execute` of gate `{name}`"
-    for name in policy.elevations:
-        yield ("elevations", name), f"elevation `{name}`"
     for name in policy.flows:
         yield ("flows", name), f"flow `{name}`"
     if policy.review is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.model.action import data_verbs
@@ -57,11 +57,12 @@ def matrix(
     agent: str | None = None,
     task: str | None = None,
     resource: str | None = None,
+    elevated: Mapping[str, Sequence[str]] | None = None,
 ) -> Matrix:
     """Return the matrix, narrowed to one agent, task or resource where given.
 
     With a task only its agents are in it. Names that the policy does not know give an empty matrix. Without a lock the
-    columns that the policy names are taken to exist, and a note says so.
+    columns that the policy names are taken to exist, and a note says so. `elevated`: agent → elevations in force.
     """
     template = policy.tasks.get(task) if task is not None else None
     agents = [name for name in policy.agents if agent in (None, name)]
@@ -72,7 +73,7 @@ def matrix(
     known = lock if lock is not None else lock_of_names(policy)
     cells: list[Cell] = []
     for each in agents:
-        most = possible(policy, known, each, task)
+        most = possible(policy, known, each, task, (elevated or {}).get(each, ()))
         cells += [_cell(policy, most, name, known, complete=lock is not None) for name in names]
         cells += [_tool_cell(policy, most, name) for name in acted_on]
     notes = () if lock is not None else (NO_LOCK,)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bailiwick.decide.ground import named_fields
-from bailiwick.decide.roles import grants_of
+from bailiwick.decide.roles import grants_of, lent_roles
 from bailiwick.decide.scope import effective_scope
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.policy import Grant, Policy, Resource
@@ -42,11 +42,11 @@ class Possible:
         )
 
 
-def possible(policy: Policy, lock: Lock, agent: str, task: str | None = None) -> Possible:
-    """Return the most that an agent may do; nothing for an unknown agent or task."""
-    session = Session("", agent, None, task, {}, None, _START, _START, None)
+def possible(policy: Policy, lock: Lock, agent: str, task: str | None = None, elevated: Sequence[str] = ()) -> Possible:
+    """Return the most that an agent may do, with these elevations; nothing for an unknown agent or task."""
+    session = Session("", agent, None, task, {}, None, _START, _START, None, elevated=tuple(sorted(elevated)))
     known = policy.agents.get(agent)
-    grants = grants_of(policy, known.roles) if known else ()
+    grants = grants_of(policy, (*known.roles, *lent_roles(policy, agent, elevated))) if known else ()
     scope = effective_scope(_unconditional(policy), lock, session)
     return Possible(agent, task, scope, {grant.id: grant for grant in grants})
 

@@ -1,4 +1,5 @@
-"""The gateway's own tools: `my_permissions`, `query` for the SQL mounts that a session reaches, `approval_status`.
+"""The gateway's own tools: `my_permissions`, `query` for the SQL mounts that a session reaches, `approval_status`,
+`request_elevation`.
 
 What `query` asks is decided, recorded and executed by the mounts of the databases, on the same path.
 """
@@ -11,12 +12,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 from bailiwick.gateway.approvals import Approvals
+from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.mcp import status
 from bailiwick.mounts.mcp.contents import Result
+from bailiwick.mounts.mcp.elevating import NAME as REQUEST
+from bailiwick.mounts.mcp.elevating import definition, elevations_for, request_elevation
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.permissions import permissions
 from bailiwick.mounts.mcp.replies import denied
@@ -67,9 +71,14 @@ class BuiltIn:
     """The gateway's own tools for every session."""
 
     def __init__(
-        self, lock: Callable[[], Lock], databases: Sequence[Databases], approvals: Approvals | None = None
+        self,
+        lock: Callable[[], Lock],
+        databases: Sequence[Databases],
+        approvals: Approvals | None = None,
+        elevations: ElevationDesk | None = None,
     ) -> None:
         self._lock = lock
+        self._elevations = elevations
         self._databases = databases
         self._approvals = approvals
 
@@ -77,12 +86,17 @@ class BuiltIn:
         """Return the definitions of those that a session has."""
         said = {mount: databases.describe(live, mount) for mount, databases in self._mounts(live).items()}
         waits = [dict(status.DEFINITION)] if self._approvals is not None and status.can_wait(live) else []
-        return [dict(_PERMISSIONS), *([_query(said)] if said else []), *waits]
+        rules = [] if self._elevations is None else elevations_for(live)
+        more = [definition(rules)] if rules else []
+        return [dict(_PERMISSIONS), *([_query(said)] if said else []), *waits, *more]
 
     def named(self, name: str, live: Live) -> Run | None:
         """Return what runs the tool of that name, None when the session has none of it."""
         if name == "my_permissions":
             return lambda arguments: self._permissions(live, arguments)
+        elevations = self._elevations
+        if name == REQUEST and elevations is not None and elevations_for(live):
+            return lambda arguments: request_elevation(elevations, live, arguments)
         if name == "query" and self._mounts(live):
             return lambda arguments: self._query(live, arguments)
         approvals = self._approvals

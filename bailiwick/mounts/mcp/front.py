@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
@@ -60,7 +61,8 @@ class McpFront:
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
         terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask))
-        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals)
+        elevations = ElevationDesk(gateway.elevations)
+        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations)
         self._clients = Clients(gateway, self._servers, built_in, terms)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))
