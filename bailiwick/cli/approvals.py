@@ -168,9 +168,6 @@ def _value(text: str) -> Json:
 
 
 def _client(policy: Path, config: Path | None) -> AdminClient:
-    import os
+    from bailiwick.cli.asking import client_of
 
-    from bailiwick.gateway.admin_client import AdminClient
-    from bailiwick.gateway.config import load_config
-
-    return AdminClient(load_config(policy, os.environ, config).admin_socket, f"bailiwick serve {policy}")
+    return client_of(policy, config)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +13,9 @@ import typer
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
+    from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader, Stored
-    from bailiwick.ledger.checkpoint import Signer, VerifierKey
+    from bailiwick.ledger.checkpoint import VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,14 +35,26 @@ _DEFAULT = Path(".bailiwick/ledger.db")
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[LedgerReader]:
+def _reading(path: Path) -> Generator[LedgerReader | RemoteLedger]:
     from bailiwick.gateway.ledger_reader import open_reader
 
-    reader = open_reader(path)
+    reader = _elsewhere() or open_reader(path)
     try:
         yield reader
     finally:
         reader.close()
+
+
+def _elsewhere() -> RemoteLedger | None:
+    """Return the ledger of the gateway elsewhere that was named; None: the file here is read."""
+    from bailiwick.cli.asking import remote
+
+    client = remote()
+    if client is None:
+        return None
+    from bailiwick.control.remote_ledger import RemoteLedger
+
+    return RemoteLedger(client)
 
 
 @app.command()
@@ -143,22 +156,36 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from the stored bytes; exit 1 if anything is not as it was signed."""
-    from bailiwick.cli.ledger_view import print_report, report_as_json
+    import json
+
+    from bailiwick.cli.ledger_view import print_report
+
+    notes = [_read(path) for path in checkpoint or []]
+    elsewhere = _elsewhere()
+    told = _verified(ledger, key, notes) if elsewhere is None else elsewhere.verified(notes)
+    verifier = told["key"]
+    if as_json:
+        typer.echo(
+            json.dumps({name: value for name, value in told.items() if name != "key"}, indent=2, ensure_ascii=False)
+        )
+    else:
+        typer.echo(f"key {verifier}")
+        print_report(told)
+        if not notes:
+            typer.echo("give --checkpoint FILE, kept elsewhere, to see also whether the whole file was taken back")
+    if told["ok"] is not True:
+        raise typer.Exit(1)
+
+
+def _verified(ledger: Path, key: str, notes: Sequence[str]) -> Mapping[str, object]:
+    from bailiwick.gateway.ledger_check import report_told, signer_of
+    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.ledger.verify import verify as verify_evidence
 
     verifier = _key(key, ledger)
-    notes = [_read(path) for path in checkpoint or []]
-    with _reading(ledger) as reader:
-        report = verify_evidence(reader.begin_evidence(), verifier, notes, _signer(ledger, verifier))
-    if as_json:
-        typer.echo(report_as_json(report))
-    else:
-        typer.echo(f"key {verifier}")
-        print_report(report)
-        if not notes:
-            typer.echo("give --checkpoint FILE, kept elsewhere, to see also whether the whole file was taken back")
-    if not report.sound:
-        raise typer.Exit(1)
+    with closing(open_reader(ledger)) as reader:
+        report = verify_evidence(reader.begin_evidence(), verifier, notes, signer_of(ledger, verifier))
+    return {"key": str(verifier), **report_told(report)}
 
 
 @app.command()
@@ -175,8 +202,15 @@ def prove(
     from bailiwick.ledger.checkpoint import open_checkpoint
     from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
+    elsewhere = _elsewhere()
+    if elsewhere is not None:
+        text = elsewhere.proof(record)
+        typer.echo(json.dumps({"proof": text}) if as_json else text, nl=as_json)
+        return
+    from bailiwick.gateway.ledger_reader import open_reader
+
     verifier = _key(key, ledger)
-    with _reading(ledger) as reader:
+    with closing(open_reader(ledger)) as reader:
         stored = _find(reader, record)
         proof = reader.prove(stored.seq)
     head = open_checkpoint(proof.note, verifier)
@@ -221,7 +255,7 @@ def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None
         print_table(records, header=header)
 
 
-def _find(reader: LedgerReader, name: str) -> Stored:
+def _find(reader: LedgerReader | RemoteLedger, name: str) -> Stored:
     from bailiwick.gateway.ledger_reader import Query
 
     if name.isascii() and name.isdigit() and len(name) < 19:
@@ -245,16 +279,6 @@ def _key(text: str, ledger: Path) -> VerifierKey:
     if found is None:
         raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
     return found
-
-
-def _signer(ledger: Path, verifier: VerifierKey) -> Signer | None:
-    """Return the signer whose key is beside the ledger, as it is on the gateway's own machine; else None."""
-    from bailiwick.gateway.keys import read_signing_key
-    from bailiwick.ledger.checkpoint import Signer
-
-    key = read_signing_key(ledger.parent)
-    signer = None if key is None else Signer(verifier.name, key)
-    return signer if signer is not None and signer.verifier == verifier else None
 
 
 def _read(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import typer
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bailiwick.gateway.ledger_reader import Stored
-    from bailiwick.ledger.report import Report
 
 _COLOURS = {"allow": "green", "deny": "red", "hold": "yellow"}
 _WIDE = 60
@@ -106,35 +105,18 @@ def print_record(stored: Stored, related: Iterable[Stored]) -> None:
         print_table(others)
 
 
-def print_report(report: Report) -> None:
+def print_report(told: Mapping[str, object]) -> None:
     """Print what a verification checked and each finding."""
-    size = "no valid head" if report.size is None else f"signed head for {_count(report.size, 'record')}"
-    typer.echo(
-        f"checked {_count(report.records, 'record')} against {_count(report.checkpoints, 'signed checkpoint')}, {size}"
-    )
-    for finding in report.findings:
-        typer.secho(f"{finding.kind}: {plain(finding.text)}", fg="red")
-    if report.sound and report.root is not None:
-        typer.secho(f"ok: nothing changed, removed, inserted, reordered or cut; root {report.root.hex()}", fg="green")
-    elif not report.sound:
-        typer.echo(_count(len(report.findings), "finding"))
-
-
-def report_as_json(report: Report) -> str:
-    """Return a report as JSON."""
-    findings = [
-        {"kind": finding.kind, "first": finding.first, "last": finding.last, "text": finding.text}
-        for finding in report.findings
-    ]
-    document: dict[str, object] = {
-        "ok": report.sound,
-        "records": report.records,
-        "size": report.size,
-        "root": None if report.root is None else report.root.hex(),
-        "checkpoints": report.checkpoints,
-        "findings": cast("object", findings),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    size = "no valid head" if told["size"] is None else f"signed head for {_count(cast('int', told['size']), 'record')}"
+    records, checkpoints = cast("int", told["records"]), cast("int", told["checkpoints"])
+    typer.echo(f"checked {_count(records, 'record')} against {_count(checkpoints, 'signed checkpoint')}, {size}")
+    findings = cast("Sequence[Mapping[str, str]]", told["findings"])
+    for finding in findings:
+        typer.secho(f"{finding['kind']}: {plain(finding['text'])}", fg="red")
+    if told["ok"] is True and told["root"] is not None:
+        typer.secho(f"ok: nothing changed, removed, inserted, reordered or cut; root {told['root']}", fg="green")
+    elif told["ok"] is not True:
+        typer.echo(_count(len(findings), "finding"))
 
 
 def _count(number: int, word: str) -> str:

@@ -6,6 +6,7 @@ commands, or a single command, which is mounted under the name given here.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,8 +105,16 @@ def root(
     _version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    gateway: Annotated[
+        str,
+        typer.Option("--gateway", metavar="URL", help="Ask a gateway elsewhere, by its API; or set BAILIWICK_GATEWAY."),
+    ] = "",
 ) -> None:
     """Take the options that stand before a command."""
+    if gateway:
+        from bailiwick.cli.asking import ELSEWHERE
+
+        os.environ[ELSEWHERE] = gateway
 
 
 def _summarised() -> None:

@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bailiwick.gateway.admin_client import AdminClient
+    from bailiwick.gateway.wire import Json
     from bailiwick.model.lock import Lock
     from bailiwick.model.policy import Policy
     from bailiwick.policy.matrix import Matrix
@@ -45,6 +47,12 @@ def matrix(
     Columns are those of the `bailiwick.lock` beside the policy. Without a lock the columns that the policy names are
     taken to exist.
     """
+    from bailiwick.cli.asking import remote
+
+    elsewhere = remote()
+    if elsewhere is not None:
+        _of_elsewhere(elsewhere, {"agent": agent, "task": task, "resource": resource}, Form.JSON if as_json else form)
+        return
     policy, lock = read(path)
     _check_names(policy, agent, task, resource)
     from bailiwick.policy.matrix import matrix as matrix_of
@@ -59,6 +67,37 @@ def matrix(
     from bailiwick.policy.matrix_formats import render
 
     typer.echo(render(found, chosen.value), nl=False)
+
+
+def _of_elsewhere(client: AdminClient, names: Mapping[str, Json], form: Form) -> None:
+    """Print the matrix of the policy in force at a gateway elsewhere."""
+    import json
+    from typing import cast
+
+    from bailiwick.errors import PolicyError
+    from bailiwick.policy.matrix import Cell, Matrix
+
+    told = cast("Mapping[str, object]", client.ask("policy.matrix", names)["matrix"])
+    if form is Form.JSON:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    if form is not Form.TABLE:
+        raise PolicyError("of a gateway elsewhere there is a table, or JSON", remedy="leave `--format` out")
+    cells = [
+        Cell(str(each["agent"]), str(each["resource"]), _texts(each["verbs"]), _texts(each["words"]), None)
+        for each in cast("Sequence[Mapping[str, object]]", told["cells"])
+    ]
+    task = told["task"]
+    agents = tuple(dict.fromkeys(cell.agent for cell in cells))
+    resources = tuple(dict.fromkeys(cell.resource for cell in cells))
+    notes = _texts(told["notes"])
+    _print_table(Matrix(None if task is None else str(task), agents, resources, tuple(cells), notes))
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    from typing import cast
+
+    return tuple(cast("Sequence[str]", found))
 
 
 def read(path: Path) -> tuple[Policy, Lock | None]:

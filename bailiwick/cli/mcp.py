@@ -250,15 +250,12 @@ def connect(
 
 def _endpoint(policy: Path, config: Path | None) -> str:
     """Ask the gateway that runs where its endpoint is."""
-    import os
     from typing import cast
 
+    from bailiwick.cli.asking import client_of
     from bailiwick.errors import ConfigError
-    from bailiwick.gateway.admin_client import AdminClient
-    from bailiwick.gateway.config import load_config
 
-    settings = load_config(policy, os.environ, config)
-    status = AdminClient(settings.admin_socket, f"bailiwick serve {policy}").ask("status", {})
+    status = client_of(policy, config).ask("status", {})
     front = cast("Mapping[str, Mapping[str, object]]", status["fronts"]).get("mcp")
     if front is None:
         raise ConfigError("the gateway serves no MCP", remedy="give the policy a mount of kind `mcp` or `sql`")

@@ -12,6 +12,8 @@ import typer
 from bailiwick.cli.quick import QuickCommand, QuickGroup
 
 if TYPE_CHECKING:
+    from bailiwick.gateway.admin_client import AdminClient
+    from bailiwick.gateway.wire import Json
     from bailiwick.model.lock import Lock, LockedTable
     from bailiwick.model.policy import Mount, Policy
     from bailiwick.policy.lint import Finding
@@ -170,7 +172,16 @@ def _finding(finding: Finding) -> dict[str, str | int]:
 
 @app.command(cls=QuickCommand, context_settings=_with_path, options_metavar="[OPTIONS] OLD NEW")
 def diff(context: typer.Context, as_json: AsJson = False) -> None:
-    """Say what the policy NEW makes possible (+) and impossible (-) compared with OLD; exit 1 if anything widened."""
+    """Say what the policy NEW makes possible (+) and impossible (-) compared with OLD; exit 1 if anything widened.
+
+    With `--gateway` only NEW is given: it is compared with the policy in force there.
+    """
+    from bailiwick.cli.asking import remote
+
+    elsewhere = remote()
+    if elsewhere is not None:
+        _diff_elsewhere(elsewhere, context, as_json=as_json)
+        return
     from bailiwick.policy.diff import diff as diff_policies
     from bailiwick.policy.diff import widened
 
@@ -189,6 +200,36 @@ def diff(context: typer.Context, as_json: AsJson = False) -> None:
         if not changes:
             typer.echo("nothing becomes possible or impossible")
     if widened(changes):
+        raise typer.Exit(1)
+
+
+def _diff_elsewhere(client: AdminClient, context: typer.Context, *, as_json: bool) -> None:
+    import json
+    from typing import cast
+
+    from bailiwick.gateway.files import read_lock, read_policy
+
+    if len(context.args) != 1:
+        raise typer.BadParameter("one policy is expected; the other one is that of the gateway")
+    path = Path(context.args[0])
+    files = cast("Json", read_policy(path))
+    found = client.ask("policy.diff", {"files": files, "lock": read_lock(path)})
+    problems = cast("list[Mapping[str, str]]", found["problems"])
+    for each in problems:
+        typer.echo(f"{each['file']}:{each['line']}:{each['column']}: {each['severity']}: {each['message']}", err=True)
+    if problems:
+        raise typer.Exit(2)
+    changes = cast("list[dict[str, object]]", found["changes"])
+    if as_json:
+        typer.echo(json.dumps(changes, indent=2, ensure_ascii=False))
+    else:
+        from bailiwick.policy.diff import Change
+
+        for each in changes:
+            typer.echo(str(Change(**each)))  # pyright: ignore[reportArgumentType]  # as the gateway made it
+        if not changes:
+            typer.echo("nothing becomes possible or impossible")
+    if found["widened"]:
         raise typer.Exit(1)
 
 

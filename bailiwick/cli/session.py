@@ -171,12 +171,9 @@ def _end(do: str, done: str, session: str, as_json: bool, client: AdminClient) -
 
 
 def _client(policy: Path, config: Path | None) -> AdminClient:
-    import os
+    from bailiwick.cli.asking import client_of
 
-    from bailiwick.gateway.admin_client import AdminClient
-    from bailiwick.gateway.config import load_config
-
-    return AdminClient(load_config(policy, os.environ, config).admin_socket, f"bailiwick serve {policy}")
+    return client_of(policy, config)
 
 
 def _say(opened: Mapping[str, Json]) -> None:

@@ -21,13 +21,10 @@ HERE = Path("policy.yaml")
 
 
 def client(policy: Path, config: Path | None) -> AdminClient:
-    """Return the way to the gateway of a policy."""
-    import os
+    """Return who answers for the gateway that is asked."""
+    from bailiwick.cli.asking import client_of
 
-    from bailiwick.gateway.admin_client import AdminClient
-    from bailiwick.gateway.config import load_config
-
-    return AdminClient(load_config(policy, os.environ, config).admin_socket, f"bailiwick serve {policy}")
+    return client_of(policy, config)
 
 
 def say(found: Mapping[str, Json], words: str, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,7 +18,9 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.identity import Role
+from bailiwick.gateway.ledger_check import verified
 from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.moments import read_moment, utc_now
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.model.approval import Reviewer
@@ -81,6 +84,12 @@ _channel = (Field("channel", "text", "through this one alone"),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
     *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
+    Field("refers", "text", "records that belong to this one"),
+    *(
+        Field(name, "text", f"{words}, as RFC 3339 has it")
+        for name, words in (("since", "from then"), ("until", "before"))
+    ),
+    *(Field(name, "count", f"only those {name} this sequence number") for name in ("after", "before")),
     Field("limit", "number", "at most so many, the newest"),
 )
 _approvals = (
@@ -95,6 +104,19 @@ _denying = (Field("reason", "text", "why; the agent reads it", needed=True),)
 _changing = (_digest, Field("set", "object", "argument → its new value", needed=True), _text)
 _handing = (Field("groups", "texts", "who decides instead", needed=True), _text)
 _asking = (Field("text", "text", "what the agent or its person is to answer", needed=True),)
+_asked = (
+    Field("asked", "text", "a statement, an action, a tool, or a request (`GET /mount/path`)", needed=True),
+    *_opening[:4],
+    *(each for each in _opening if each.name in ("tenant", "values")),
+    Field("mount", "text", "of a statement"),
+    Field("args", "text", "of a call, as JSON"),
+)
+_matrix = tuple(Field(name, "text", f"only this {name}") for name in ("agent", "task", "resource"))
+_policy = (
+    Field("files", "named", "name of each file → its text", needed=True),
+    Field("lock", "text", "the text of bailiwick.lock"),
+)
+_notes = (Field("checkpoints", "texts", "checkpoints that were kept elsewhere"),)
 operations: tuple[Operation, ...] = (
     Operation("GET", "/status", "viewer", "How the gateway stands", "status"),
     Operation("GET", "/sessions", "viewer", "The sessions, the newest first", "session.list", fields=_everything),
@@ -124,6 +146,12 @@ operations: tuple[Operation, ...] = (
     Operation("GET", "/notices", "administrator", "What people were told lately", "notify.list"),
     Operation("POST", "/notices/test", "administrator", "Send a test to people", "notify.test", fields=_channel),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
+    Operation("POST", "/policy/explain", "auditor", "What would be decided, and why", "policy.explain", fields=_asked),
+    Operation("GET", "/policy/matrix", "auditor", "What agents may do at most", "policy.matrix", fields=_matrix),
+    Operation("POST", "/policy/check", "auditor", "What is wrong with a policy", "policy.check", fields=_policy),
+    Operation(
+        "POST", "/policy/diff", "auditor", "What a policy would change of the one in force", "policy.diff", "", _policy
+    ),
     Operation("GET", "/approvals", "approver", "What waits for people", "approval.list", fields=_approvals),
     Operation(
         "GET", "/approvals/watch", "approver", "The same, once something has changed", "approval.watch", fields=_seen
@@ -140,6 +168,7 @@ operations: tuple[Operation, ...] = (
     Operation("GET", "/ledger/records/*", "auditor", "A record", of="record"),
     Operation("GET", "/ledger/records/*/proof", "auditor", "The proof that a record is in the ledger", of="record"),
     Operation("GET", "/ledger/checkpoint", "auditor", "The current signed checkpoint"),
+    Operation("POST", "/ledger/verify", "auditor", "Recompute the ledger from its bytes", fields=_notes),
 )
 
 
@@ -201,6 +230,9 @@ class Api:
 
     def _of_ledger(self, operation: Operation, given: Mapping[str, WireJson]) -> Reply:
         with closing(open_reader(self._ledger)) as reader:
+            if operation.path == "/ledger/verify":
+                notes = Fields({**given}).texts("checkpoints")
+                return Reply(200, cast("Mapping[str, Json]", verified(reader, self._ledger, notes)))
             if operation.path == "/ledger/checkpoint":
                 return Reply(200, {"checkpoint": reader.checkpoint()})
             if not operation.of:
@@ -218,7 +250,7 @@ def _record(body: bytes, seq: int) -> Json:
 
 
 def _query(given: Mapping[str, WireJson]) -> Query:
-    texts = {name: str(value) for name, value in given.items() if name != "limit"}
+    texts = {name: str(value) for name, value in given.items() if name not in ("limit", "after", "before")}
     decision = texts.get("decision", "")
     if decision not in ("", "allow", "deny", "hold"):
         raise ProtocolError("`decision` is none of allow, deny, hold")
@@ -232,8 +264,20 @@ def _query(given: Mapping[str, WireJson]) -> Query:
         decision=decision,
         code=texts.get("code", ""),
         kind=texts.get("kind", ""),
+        refers=texts.get("refers", ""),
+        since=_moment(texts.get("since")),
+        until=_moment(texts.get("until")),
+        after=cast("int", given.get("after", -1)),
+        before=cast("int", given.get("before", 2**62)),
         limit=cast("int", given.get("limit", 100)),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else read_moment(text, utc_now())
+    except (ValueError, OverflowError):
+        raise ProtocolError("`since` or `until` is no time", remedy="write it as in `2026-11-22T08:00:00Z`") from None
 
 
 def _given(operation: Operation, asked: Asked) -> dict[str, WireJson] | Reply:

@@ -13,6 +13,7 @@ from bailiwick.control.callers import Callers
 from bailiwick.control.clients import Clients
 from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth, Parts
+from bailiwick.control.policies import policy_answers
 from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
 from bailiwick.gateway.config import GatewayConfig, policy_folder
 from bailiwick.gateway.desk import Answer
@@ -65,6 +66,7 @@ class ControlFront:
     def __init__(self, config: GatewayConfig, site: Site | None = None) -> None:
         self._config = config
         self._site = site
+        self._running: Running | None = None
         self._listening = None if config.api is None else Listening("api", config.api, config)
 
     @property
@@ -93,7 +95,8 @@ class ControlFront:
     @property
     def answers(self) -> Mapping[str, Answer]:
         """What can be asked of it at the desk."""
-        return {} if self._site is None else self._site.answers
+        own = policy_answers(lambda: self._running)
+        return own if self._site is None else {**own, **self._site.answers}
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Nothing yet: see `open`."""
@@ -111,6 +114,7 @@ class ControlFront:
 
     async def open(self, running: Running, environ: Mapping[str, str]) -> None:
         """Begin to listen. Raises ConfigError when it cannot."""
+        self._running = running
         if self._listening is None or self._config.api is None:
             return
         sessions = running.sessions

@@ -1,18 +1,23 @@
-"""What `bailiwick explain` says of tools and functions: of an action, and of a call with its arguments."""
+"""What is explained of tools, functions and routes: of an action, and of a call with its arguments. No I/O."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
-from bailiwick.decide.calls import Asking, Held, Refused, decide_call
+from bailiwick.decide.calls import Asking, Held, Refused, decide_call, unknown
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import PolicyError
+from bailiwick.match.routes import Router, path_fault
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold
 from bailiwick.model.policy import Policy
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
+from bailiwick.model.tool import Kind, keyed
+from bailiwick.mounts.http.arguments import RefusedError, gather
+from bailiwick.mounts.http.envelope import Head
 from bailiwick.policy.tool_words import tool_in_words
 
 Told = tuple[Decision, tuple[str, ...]]
@@ -51,8 +56,39 @@ def tool_call(policy: Policy, scope: Scope, session: Session, name: str, argumen
         given = None
     if not isinstance(given, dict):
         raise PolicyError("`--args` is not a JSON object", remedy="""write e.g. `--args '{"amount": 30}'`""")
-    asking = Asking(policy, scope, lambda ref: session.value(ref.path), session_values(session), datetime.now(UTC))
-    decided = decide_call(asking, name, cast("dict[str, object]", given))
+    kind: Kind = "field" if keyed("field", name) in scope.tools else "tool"
+    return _decided(_asking(policy, scope, session), name, cast("dict[str, object]", given), kind)
+
+
+def route_call(policy: Policy, scope: Scope, session: Session, asked: str, body: str | None) -> Told:
+    """Return what is decided about one request, e.g. `GET /billing/invoices/5?page=1`, with a JSON body."""
+    method, _, target = asked.partition(" ")
+    whole, _, query = target.partition("?")
+    mount, slash, path = whole[1:].partition("/")
+    api = policy.http.get(mount)
+    wrong = path_fault(whole)
+    if wrong:
+        return Deny(Denial("protocol_violation", f"this path is not taken: {wrong}")), ()
+    routes = [] if api is None else [each for each in api.offered if each.route is not None]
+    router = Router([(each.route.method, each.route.path, each) for each in routes if each.route is not None])
+    found = router.find(method, slash + path or "/")
+    if api is None or found is None or found.target.route is None or api.shown(found.target) not in scope.tools:
+        return unknown(scope, asked.partition("?")[0], "route"), ()
+    head = Head(method, mount, slash + path, query, "", {}, "" if body is None else "json")
+    try:
+        given = gather(found.target.route, found.values, head, (body or "").encode())
+    except RefusedError as error:
+        return Deny(error.denial), ()
+    name = api.shown(found.target).removeprefix("route:")
+    return _decided(_asking(policy, scope, session), name, given.arguments, "route")
+
+
+def _asking(policy: Policy, scope: Scope, session: Session) -> Asking:
+    return Asking(policy, scope, lambda ref: session.value(ref.path), session_values(session), datetime.now(UTC))
+
+
+def _decided(asking: Asking, name: str, given: Mapping[str, object], kind: Kind) -> Told:
+    decided = decide_call(asking, name, given, kind)
     if isinstance(decided, Refused):
         return decided.decision, ()
     if isinstance(decided, Held):

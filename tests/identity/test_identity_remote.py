@@ -1,0 +1,128 @@
+"""The command line asks a gateway elsewhere as it asks the one here: the same answers, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from identity_world import POLICY, SECRET, World
+from test_identity_api import base, token_of
+
+from bailiwick.control.remote_client import RemoteClient
+from bailiwick.errors import ConfigError
+from tests.support.gateway import PROGRAM
+
+pytestmark = pytest.mark.xdist_group("identity-api")
+
+
+def remote(world: World, folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command far from the gateway's files."""
+    known = {"PATH": world.gateway.environ["PATH"], "HOME": str(folder), "BAILIWICK_GATEWAY": base(world)}
+    client = {"BAILIWICK_GATEWAY_CLIENT": "admin", "BAILIWICK_GATEWAY_SECRET": SECRET}
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env={**known, **(environ or client)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_session_is_opened_listed_shown_and_revoked_from_elsewhere(world: World, tmp_path: Path) -> None:
+    asked = ("--agent", "desk-bot", "--task", "look", "--user", "ada", "--group", "support", "--claim", "region=EU")
+    opened = remote(world, tmp_path, "session", "open", *asked, "--tenant", "4", "--format", "json")
+    assert opened.returncode == 0, opened.stderr
+    session = str(json.loads(opened.stdout)["session"]["id"])
+    assert "canary-eu-four" in world.rows(str(json.loads(opened.stdout)["token"]))
+    listed = json.loads(remote(world, tmp_path, "session", "list", "--json").stdout)
+    assert session in [each["id"] for each in listed]
+    here = world.gateway.command("session", "show", session)
+    assert remote(world, tmp_path, "session", "show", session).stdout.splitlines()[:3] == here.stdout.splitlines()[:3]
+    assert remote(world, tmp_path, "session", "revoke", session).returncode == 0
+    for run in (
+        remote(world, tmp_path, "session", "show", "ses_none"),
+        world.gateway.command("session", "show", "ses_none"),
+    ):
+        assert run.returncode == 1
+        assert "ses_none" in run.stderr
+
+
+def test_the_ledger_is_read_verified_and_proven_from_elsewhere(world: World, tmp_path: Path) -> None:
+    world.gateway.open_session("desk-bot")
+    found = remote(world, tmp_path, "ledger", "query", "--kind", "session.opened", "--limit", "1", "--json")
+    assert found.returncode == 0, found.stderr
+    record = json.loads(found.stdout)
+    here = world.gateway.command("ledger", "show", str(record["id"]), "--json")
+    assert here.stdout == found.stdout
+    assert remote(world, tmp_path, "ledger", "show", str(record["seq"]), "--json").stdout == found.stdout
+    told = remote(world, tmp_path, "ledger", "verify", "--json")
+    assert (told.returncode, json.loads(told.stdout)["ok"]) == (0, True)
+    assert remote(world, tmp_path, "ledger", "prove", str(record["id"])).stdout.startswith("c2sp.org/tlog-proof")
+    assert str(record["id"]) in remote(world, tmp_path, "ledger", "tail", "-n", "500").stdout
+    spoiled = tmp_path / "checkpoint"
+    spoiled.write_text("not one")
+    assert remote(world, tmp_path, "ledger", "verify", "--checkpoint", str(spoiled)).returncode == 1
+
+
+def test_what_would_be_decided_is_asked_of_a_gateway_elsewhere(world: World, tmp_path: Path) -> None:
+    asked = ("--agent", "desk-bot", "--task", "look", "--user", "ada", "--group", "support", "--tenant", "4")
+    for sql, code in (("SELECT note FROM orders", 0), ("SELECT note FROM secrets", 1)):
+        here = world.gateway.command("explain", sql, *asked)
+        there = remote(world, tmp_path, "explain", sql, *asked)
+        assert (there.returncode, here.returncode) == (code, code), there.stderr
+        assert there.stdout.replace(str(world.gateway.folder) + "/", "") == here.stdout
+    wrong = remote(world, tmp_path, "explain", "SELECT 1", "--agent", "nobody")
+    assert wrong.returncode == 1
+    assert "nobody" in wrong.stderr
+
+
+def test_the_matrix_and_what_a_policy_would_change_are_asked_of_a_gateway_elsewhere(
+    world: World, tmp_path: Path
+) -> None:
+    there = remote(world, tmp_path, "matrix", "--json")
+    assert there.returncode == 0, there.stderr
+    assert json.loads(there.stdout) == json.loads(world.gateway.command("matrix", "--json").stdout)
+    assert "orders" in remote(world, tmp_path, "matrix").stdout
+    policy = tmp_path / "policy.yaml"
+    text = world.gateway.policy.read_text()
+    policy.write_text(text)
+    same = remote(world, tmp_path, "policy", "diff", str(policy))
+    assert (same.returncode, same.stdout) == (0, "nothing becomes possible or impossible\n")
+    policy.write_text(text.replace(", rows: {region: $user.region}", ""))
+    wider = remote(world, tmp_path, "policy", "diff", str(policy))
+    assert wider.returncode == 1
+    assert wider.stdout.startswith("+ ")
+    policy.write_text(POLICY.replace("orders:read", "orders:raed:"))
+    assert remote(world, tmp_path, "policy", "diff", str(policy)).returncode == 2
+
+
+def test_who_is_not_allowed_is_told_so(world: World, tmp_path: Path) -> None:
+    watcher = {"BAILIWICK_GATEWAY_CLIENT": "watcher", "BAILIWICK_GATEWAY_SECRET": SECRET}
+    assert remote(world, tmp_path, "status", **watcher).returncode == 0
+    closed = remote(world, tmp_path, "ledger", "tail", **watcher)
+    assert closed.returncode == 1
+    assert "needs the role `auditor`" in closed.stderr
+    wrong = remote(world, tmp_path, "status", **{**watcher, "BAILIWICK_GATEWAY_SECRET": "x" * 30})
+    assert wrong.returncode == 1
+    nothing = remote(world, tmp_path, "status", BAILIWICK_GATEWAY_CLIENT="")
+    assert nothing.returncode == 1
+    assert "BAILIWICK_GATEWAY_TOKEN" in nothing.stderr
+    for run in (closed, wrong, nothing):
+        assert SECRET not in run.stdout + run.stderr
+
+
+def test_a_token_is_taken_from_a_file_and_never_sent_in_the_open(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(token_of(world, "watcher") + "\n")
+    assert remote(world, tmp_path, "status", BAILIWICK_GATEWAY_TOKEN_FILE=str(file)).returncode == 0
+    environ = {"BAILIWICK_GATEWAY_TOKEN_FILE": str(file)}
+    for url in ("http://gw.example", "ftp://gw.example", "https://user@gw.example", "gw.example", base(world) + "?a=b"):
+        with pytest.raises(ConfigError):
+            RemoteClient(url, environ)
+    gone = remote(world, tmp_path, "--gateway", "http://127.0.0.1:9", "status", **environ)
+    assert (gone.returncode, "no gateway answers" in gone.stderr) == (1, True)
+    assert "--gateway" in remote(world, tmp_path, "--help").stdout
