@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bailiwick.cli.main import ELSEWHERE
+
 if TYPE_CHECKING:
     from bailiwick.control.remote_client import RemoteClient
     from bailiwick.gateway.admin_client import AdminClient
-
-ELSEWHERE = "BAILIWICK_GATEWAY"
 
 
 def remote() -> RemoteClient | None:

@@ -57,12 +57,23 @@ commands: Mapping[str, Entry] = {
 }
 
 
+ELSEWHERE = "BAILIWICK_GATEWAY"
+"""Environment variable with the URL of a gateway elsewhere that is asked."""
 _of_the_root = ("install_completion", "show_completion")
 """Options that typer gives to whatever it is asked for; they belong to the root alone."""
 
 
 class LazyGroup(QuickGroup):
     """Knows its commands by their summaries alone; imports one only to run or complete it."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse as ever, after taking `--gateway URL`: a declared option with a value is slow (see `cli.quick`)."""
+        first, _, value = args[0].partition("=") if args else ("", "", "")
+        if first == "--gateway":
+            taken = 1 if value else 2
+            os.environ[ELSEWHERE] = value or (args[1] if len(args) > 1 else "")
+            args = args[taken:]
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         """Return the command that was named, imported."""
@@ -84,7 +95,8 @@ def load(name: str) -> Command:
 app = typer.Typer(
     name="bailiwick",
     cls=LazyGroup,
-    help="Least privilege for AI agents: what one agent may see and do, for one user, in one task, for a while.",
+    help="Least privilege for AI agents: what one agent may see and do, for one user, in one task, for a while."
+    " Before a command, `--gateway URL` (or BAILIWICK_GATEWAY) asks a gateway elsewhere, by its API.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -105,16 +117,8 @@ def root(
     _version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    gateway: Annotated[
-        str,
-        typer.Option("--gateway", metavar="URL", help="Ask a gateway elsewhere, by its API; or set BAILIWICK_GATEWAY."),
-    ] = "",
 ) -> None:
     """Take the options that stand before a command."""
-    if gateway:
-        from bailiwick.cli.asking import ELSEWHERE
-
-        os.environ[ELSEWHERE] = gateway
 
 
 def _summarised() -> None:
