@@ -131,6 +131,9 @@ def show(session: SessionId, as_json: AsJson = False, policy: PolicyPath = _here
             typer.echo(f"{name + ':':<13} {_cell(value)}")
     for line in cast("Sequence[str]", found["words"]):
         typer.echo(f"  {line}")
+    for budget in cast("Sequence[Mapping[str, Json]]", found["budgets"]):
+        back = f", back from {budget['resets_at']}" if budget["resets_at"] else ""
+        typer.echo(f"budget: {budget['name']}: {budget['used']} used ({budget['percent']} %){back}")
 
 
 @app.command()

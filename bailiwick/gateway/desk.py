@@ -26,6 +26,11 @@ Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 """(the fields of a request, who asks) → the result; raises BailiwickError."""
 
 
+async def _no_budgets(live: Live) -> list[Json]:
+    del live
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What can be asked of a running gateway by those who run it."""
@@ -36,6 +41,8 @@ class Desk:
     fronts: Callable[[], Mapping[str, Mapping[str, str | int]]]
     more: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
     """What approvals and the mounts answer themselves."""
+    budgets: Callable[[Live], Awaitable[list[Json]]] = field(default=_no_budgets)
+    """How the budgets of a session stand."""
 
     async def answer(self, do: str, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         """Answer one request. Raises BailiwickError with what the caller is told."""
@@ -81,7 +88,9 @@ class Desk:
         del by
         stored = await self._named(fields)
         live = self.sessions.registry.get(stored.session.id)
-        return {"session": self._told(stored), "words": [] if live is None else self._words(live)}
+        if live is None:
+            return {"session": self._told(stored), "words": [], "budgets": []}
+        return {"session": self._told(stored), "words": self._words(live), "budgets": await self.budgets(live)}
 
     async def _close(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         return await self._end(fields, "CLOSED", "closed", by)

@@ -28,6 +28,7 @@ from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
 from bailiwick.gateway.live import EXPIRED, Live, Terms
 from bailiwick.gateway.moments import Clock, to_microseconds
+from bailiwick.gateway.quarantine import Quarantines
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.tokens import Rejected, Tokens
@@ -37,6 +38,7 @@ from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.model.notice import Notice
 from bailiwick.model.record import Record
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
@@ -198,6 +200,10 @@ class Gateway:
         self.approvals = Approvals(sessions, recorder, clock)
         self.limits = Limits(store or MemoryStore(lambda: to_microseconds(clock())), self._crossed)
         self.elevations = Elevations(sessions, self.approvals)
+        self.tell: Callable[[Notice], None] = _untold
+        """Takes what people are to be told."""
+        self._quarantines = Quarantines(sessions.suspensions, clock, lambda notice: self.tell(notice))
+        sessions.on_end = self._forget
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
@@ -466,6 +472,14 @@ class Gateway:
         detail = {"budget": budget.key, "percent": crossing.percent}
         fact = Fact("limit.warned", message=message, policy=live.policy, detail=detail)
         self._recorder.tell(self._recorder.make(fact, live.session), _unwarned)
+        agent, session = live.session.agent, live.session.id
+        lines = (f"agent {agent}, session {session}",)
+        self.tell(Notice("limit", agent, message, lines, f"/console/sessions/{session}"))
+
+    def _forget(self, session: str) -> None:
+        """A session has ended: what was counted for it alone counts no more."""
+        self.limits.forget(session)
+        self._quarantines.forget(session)
 
     async def _admit(self, mount: str | None, agent: str, token: str) -> tuple[Live | Denial, str]:
         """Return the live session that a token opens here, or why not; and that again in words for the ledger.
@@ -513,6 +527,10 @@ class Gateway:
     ) -> str:
         """Make and append one record; on any failure `durable(False)`, later, as if the ledger had said so."""
         try:
+            if kind != "intent" and (outcome.code or type(call.decision) is Deny):
+                decision = call.decision
+                code = decision.denial.code if isinstance(decision, Deny) else outcome.code
+                self._quarantines.denied(self._live(live), code)
             record = self._made(kind, self._live(live), call, outcome, refers)
             self._recorder.ledger.append(record, durable)
             return record.id
@@ -632,6 +650,10 @@ def _facts(call: Call) -> _Facts:
         code="" if denial is None else denial.code,
         message="" if denial is None else denial.message,
     )
+
+
+def _untold(notice: Notice) -> None:
+    """There is nobody to tell."""
 
 
 def _unwarned(_durable: bool) -> None:

@@ -39,10 +39,16 @@ class _Counted(Meter):
 class MemoryStore:
     """Every change is one turn of the event loop, so what is reserved together is reserved together or not at all."""
 
-    def __init__(self, clock: Callable[[], int], changed: Callable[[Budget, Meter], None] | None = None) -> None:
-        """`clock`: microseconds. `changed` hears of every change of a lasting budget."""
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        changed: Callable[[Budget, Meter], None] | None = None,
+        gone: Callable[[str], None] | None = None,
+    ) -> None:
+        """`clock`: microseconds. `changed` hears of every change of a lasting budget, `gone` of forgotten prefixes."""
         self._clock = clock
         self._changed = changed
+        self._gone = gone
         self._now = 0
         self._meters: dict[str, _Counted] = {}
         self._since_sweep = 0
@@ -73,7 +79,9 @@ class MemoryStore:
                 meter.add(want.take, now)
                 self._warn(want.budget, meter, now, crossed)
                 self._tell(want.budget, meter)
-            meter.held += want.hold
+            if want.hold:
+                meter.held += want.hold
+                self._tell(want.budget, meter)
         done(Reserved(wants, now, crossed))
 
     def settle(self, reserved: Reserved, used: Used, done: Callable[[Sequence[Crossing]], None]) -> None:
@@ -85,7 +93,9 @@ class MemoryStore:
         crossed: list[Crossing] = []
         for want in reserved.wants:
             meter = self._meter(want.budget)
-            meter.held = max(meter.held - want.hold, 0)
+            if want.hold:
+                meter.held = max(meter.held - want.hold, 0)
+                self._tell(want.budget, meter)
             more = used.of(want.budget.measure)
             if more > 0:
                 meter.used(now)
@@ -106,7 +116,7 @@ class MemoryStore:
             meter.held = max(meter.held - want.hold, 0)
             if want.take:
                 meter.give_back(want.take, reserved.at, now)
-                self._tell(want.budget, meter)
+            self._tell(want.budget, meter)
 
     async def levels(self, budgets: Sequence[Budget]) -> Sequence[Level] | None:
         """Return how budgets stand; None: that is not known now."""
@@ -123,6 +133,8 @@ class MemoryStore:
         """Forget the budgets of an owner that is no more."""
         for key in [key for key in self._meters if key.startswith(prefix)]:
             del self._meters[key]
+        if self._gone is not None:
+            self._gone(prefix)
 
     def _tick(self) -> int:
         """Return the moment; one that lies before an earlier one counts as that."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from bailiwick.decide.budgets import UNAVAILABLE, for_agents, holding, used_up, wants
+from bailiwick.decide.budgets import UNAVAILABLE, budget_in_words, for_agents, holding, money, used_up, wants
 from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.gateway.live import Live
+from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.wire import Json
 from bailiwick.model.budget import NOTHING_USED, Budget, Crossing, Full, Level, Used, Want
 from bailiwick.model.decision import Allow, Decision, Denial, Hold
 
@@ -120,6 +123,11 @@ class Limits:
             found |= dict.fromkeys(for_agents(given.of(scope.grants, mount, "read"), live.session))
         return await self.store.levels(tuple({each.key: each for each in found}.values()))
 
+    async def told(self, live: Live) -> list[Json]:
+        """Return how all budgets of a session stand, for people; empty when that is not known now."""
+        found = await self.levels(live)
+        return [level_told(each, utc_now()) for each in found or ()]
+
     def forget(self, session: str) -> None:
         """A session has ended."""
         self.store.forget(f"session:{session}:")
@@ -142,6 +150,24 @@ class Limits:
     def _tell(self, live: Live, crossed: Sequence[Crossing]) -> None:
         for each in crossed:
             self._warn(live, each)
+
+
+def level_told(level: Level, now: datetime) -> dict[str, Json]:
+    """Return how a budget stands: what it bounds, used and limit (money as text), when something comes back."""
+    budget, used = level.budget, level.used
+    money_in = budget.measure == "cost"
+    frees = None if level.frees is None or not used else now + timedelta(microseconds=level.frees)
+    return {
+        "name": f"{budget_in_words(budget)} of {budget.owner}",
+        "owner": budget.owner,
+        "measure": budget.measure,
+        "used": money(used) if money_in else used,
+        "limit": money(budget.most) if money_in else budget.most,
+        "unit": budget.unit,
+        "percent": min(used * 100 // budget.most, 1000) if budget.most else 100,
+        "window": None if budget.window is None else budget.window // 1_000_000,
+        "resets_at": None if frees is None else frees.isoformat(timespec="seconds"),
+    }
 
 
 async def _answered(start: Callable[[Callable[[Reserved | Denial], None]], None], limits: Limits) -> Reserved | Denial:

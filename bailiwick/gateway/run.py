@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.limit_file import LimitFile
+from bailiwick.gateway.limit_memory import MemoryStore
 from bailiwick.gateway.modifying import call_modifier
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.notice_desk import noticing
@@ -139,12 +142,15 @@ class Running:
         self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
-        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway)
+        self._limit_file = limit_file = LimitFile(stores.state)
+        self._counting = MemoryStore(_microseconds, limit_file.changed, limit_file.gone)
+        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway, self._counting)
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
         self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
         self.gateway.approvals.listeners.append(self._tell_of)
+        self.gateway.tell = self.notices.tell
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
         self.reloader: Reloader | None = None
@@ -159,6 +165,7 @@ class Running:
         detail = {"version": bailiwick.__version__, "environment": self.config.environment}
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
+        await self._limit_file.load(self._counting, _microseconds())
         await self.sessions.start()
         await self.gateway.approvals.start()
         await self.gateway.elevations.start()
@@ -180,7 +187,8 @@ class Running:
         more |= self.approval_desk.answers()
         more |= noticing(self.notices)
         more |= self.elevation_desk.answers()
-        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more)
+        budgets = self.gateway.limits.told
+        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
         for front in fronts:
@@ -203,6 +211,7 @@ class Running:
         await self.gateway.elevations.stop()
         await self.gateway.approvals.stop()
         await self.sessions.stop()
+        await self._limit_file.stop()
         await self.notices.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
@@ -236,6 +245,10 @@ class Running:
         self.sessions.reload(ready.force)
         for front in self.fronts:
             front.install(ready)
+
+
+def _microseconds() -> int:
+    return time.time_ns() // 1000
 
 
 def _watch_ended(task: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -48,6 +48,8 @@ class Sessions:
         """The elevations in force; `gateway.elevations` gives and takes them."""
         self.suspensions = Suspensions(state, recorder, clock, self.registry)
         self.told = ToldStore(state)
+        self.on_end: Callable[[str], None] = _nobody
+        """Called with the id of each session whose end is stored."""
         self._saved: dict[str, datetime] = {}
         self._save_at = clock() + _save_every
         self._timer: asyncio.TimerHandle | None = None
@@ -192,6 +194,7 @@ class Sessions:
             record = self.recorder.make(fact, session)
             self.registry.remove(session.id)
             self._saved.pop(session.id, None)
+            self.on_end(session.id)
             await self.recorder.keep(record)
         self.registry.remove(session.id)
 
@@ -225,6 +228,10 @@ def _agree(stored: StoredSession, claims: Claims) -> bool:
     session = stored.session
     user = None if session.user is None else session.user.id
     return (claims.jti, claims.user, claims.chain) == (stored.jti, user, (*session.chain, session.agent))
+
+
+def _nobody(session_id: str) -> None:
+    """Nobody wants to know."""
 
 
 def _no_session(session_id: str) -> SessionError:

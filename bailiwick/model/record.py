@@ -41,7 +41,6 @@ RecordKind = Literal[
     "console.refused",
     "notice.failed",
     "limit.warned",
-    "session.quarantined",
     "elevation.refused",
     "elevation.granted",
     "elevation.ended",

@@ -23,7 +23,6 @@ def unsupported(policy: Policy) -> tuple[Problem, ...]:
             *_of_mounts(policy),
             *_of_tools(policy),
             *_of_roles(policy),
-            *_of_agents(policy),
             *_of_rules(policy),
         )
     ]
@@ -66,12 +65,6 @@ def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
             at = ("mounts", mount.name, section, tool.name)
             if tool.target:
                 yield (*at, "target"), f"`target` of tool `{tool.name}`"
-
-
-def _of_agents(policy: Policy) -> Iterator[tuple[Path, str]]:
-    for agent in policy.agents.values():
-        if agent.quarantine is not None:
-            yield ("agents", agent.name, "quarantine"), f"`quarantine` of agent `{agent.name}`"
 
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
