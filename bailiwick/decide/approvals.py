@@ -283,6 +283,9 @@ def _answered(approval: Approval, act: Answer, now: datetime) -> Approval | Deni
         return _closed(approval)
     if act.session != approval.requester.session:
         return _unknown(approval.id)
+    talk = [each.kind for each in approval.steps if each.kind in ("asked", "answered")]
+    if not talk or talk[-1] != "asked":
+        return Denial("approval_closed", f"nobody asks anything about `{approval.id}`", remedy="wait")
     return _talking(approval) or _stepped(approval, Step("answered", now, "agent", act.text[:longest_text]))
 
 

@@ -53,11 +53,11 @@ class ApprovalStore:
         found = await self._select(sa.select(approvals).where(approvals.c.id == approval))
         return found[0] if found else None
 
-    async def waiting(self, session: str | None = None) -> Sequence[Approval]:
-        """Return those that are not final, of one session or of all, the oldest first."""
+    async def waiting(self, agent: str | None = None) -> Sequence[Approval]:
+        """Return those that are not final, of one agent or of all, the oldest first."""
         mine = sa.select(approvals).where(approvals.c.state.in_(sorted(WAITING)))
-        if session is not None:
-            mine = mine.where(approvals.c.session == session)
+        if agent is not None:
+            mine = mine.where(approvals.c.agent == agent)
         return await self._select(mine.order_by(approvals.c.made_at, approvals.c.id))
 
     async def of_digest(self, session: str, digest: str) -> Approval | None:

@@ -99,8 +99,8 @@ class Approvals:
         self._told = ApprovalRecords(recorder)
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._open: set[str] = set()
-        """Those that are not final."""
+        self._open: dict[str, Approval] = {}
+        """Those that are not final, as they were last stored from here."""
         self._held_by: dict[str, set[str]] = {}
         """Session → its approvals that wait for people, or for their run."""
         self._changed = asyncio.Event()
@@ -109,7 +109,7 @@ class Approvals:
     async def start(self) -> None:
         """Take up those that wait. What was running when the gateway stopped has failed: nobody knows how it ended."""
         for each in await self.store.waiting():
-            self._open.add(each.id)
+            self._open[each.id] = each
             self._pause(each)
             if each.state == "RUNNING":
                 await self.finish(each.id, "interrupted")
@@ -130,7 +130,8 @@ class Approvals:
         """
         lock = self._locks.setdefault(live.session.id, asyncio.Lock())
         async with lock:  # one at a time in a session: equal ones are found, and dry runs do not pile up
-            waiting = [each for each in await self.store.waiting() if not self._as_of_now(each).over]
+            found = await self.store.waiting(live.identity.agent)
+            waiting = [each for each in found if not self._as_of_now(each).over]
             mine = [each for each in waiting if each.requester.session == live.session.id]
             known = next((each for each in mine if subject.digest in (each.requested, each.subject.digest)), None)
             if known is not None:
@@ -138,7 +139,7 @@ class Approvals:
             denied = await self._denied(live, subject)
             if denied is not None:
                 return await self._refused(live, call, denied, making)
-            full = _full(live, len(mine), [each for each in waiting if each.requester.agent == live.identity.agent])
+            full = _full(live, len(mine), len(waiting))
             if full is not None:
                 return await self._refused(live, call, full, making)
             previewed = Previewed()
@@ -237,12 +238,15 @@ class Approvals:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while True:
-            changed = self._changed
+            known = self._open.get(approval_id)
             found = await self.find(approval_id)
-            left = until - loop.time()
-            if found.state != "PENDING" or left <= 0:
+            while found.state == "PENDING" and self._open.get(approval_id) is known:
+                left = until - loop.time()
+                if left <= 0:
+                    return found
+                await _settled(self._changed, left)
+            if found.state != "PENDING":
                 return found
-            await _settled(changed, left)
 
     async def news(self, seen: int, seconds: float) -> int:
         """Return how often something has changed, once that is more than `seen`, or after so many seconds."""
@@ -274,7 +278,9 @@ class Approvals:
             return after
 
     def _tell(self, approval: Approval) -> None:
-        (self._open.discard if approval.over else self._open.add)(approval.id)
+        self._open[approval.id] = approval
+        if approval.over:
+            del self._open[approval.id]
         self._pause(approval)
         self.changes += 1
         changed, self._changed = self._changed, asyncio.Event()
@@ -301,8 +307,9 @@ class Approvals:
         while True:
             await asyncio.sleep(_sweep_seconds)
             try:
-                for each in tuple(self._open):
-                    await self._sweep_one(each)
+                for each in tuple(self._open.values()):
+                    if self._as_of_now(each) is not each:
+                        await self._sweep_one(each.id)
             except BailiwickError as error:  # a store or the ledger: tried again
                 _log.error("approvals could not be looked through: %s", error.message)
 
@@ -311,7 +318,7 @@ class Approvals:
         async with lock:
             found = await self.store.find(approval_id)
             if found is None or found.over:
-                self._open.discard(approval_id)
+                self._open.pop(approval_id, None)
                 return
             after = self._as_of_now(found)
             if after is found:
@@ -392,8 +399,8 @@ class Approvals:
         return Told(denial, record.id)
 
 
-def _full(live: Live, mine: int, of_agent: Sequence[Approval]) -> Denial | None:
-    if mine < most_of_session and len(of_agent) < most_of_agent:
+def _full(live: Live, mine: int, of_agent: int) -> Denial | None:
+    if mine < most_of_session and of_agent < most_of_agent:
         return None
     whose = f"{most_of_session} requests of this session"
     if mine < most_of_session:
@@ -404,6 +411,6 @@ def _full(live: Live, mine: int, of_agent: Sequence[Approval]) -> Denial | None:
 
 
 async def _settled(changed: asyncio.Event, seconds: float) -> None:
-    """Wait for news, but not for longer than so many seconds, nor than it takes time to change something."""
+    """Wait for news, but not for longer than so many seconds."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), min(seconds, _sweep_seconds))
+        await asyncio.wait_for(changed.wait(), seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Generator
@@ -17,7 +18,7 @@ def running_issuer() -> Generator[str]:
     """Run it, and give its URL."""
     modules = Path(sys.prefix) / "node" / "node_modules"
     script = (Path(__file__).parent / "issuer.mjs").read_text()
-    copy = modules.parent / f"issuer-{os.getpid()}.mjs"  # where its imports are found
+    copy = modules.parent / f"issuer-{os.getpid()}-{secrets.token_hex(4)}.mjs"  # where its imports are found
     copy.write_text(script)
     process = subprocess.Popen([str(NODE), str(copy)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
