@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from bailiwick.decide.budgets import Charging, batches
 from bailiwick.decide.denials import Denials
+from bailiwick.decide.gates import gates_in
 from bailiwick.decide.ground import labels_of
 from bailiwick.decide.limits import ceilings, strictest
 from bailiwick.decide.queue import beside, least_preview, together
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Access, Allow, Decision, Deny, Hold, Request
+from bailiwick.model.decision import Access, Allow, Decision, Deny, Hold, Queued, Request
 from bailiwick.model.policy import Grant, Limit, Policy, Preview
 from bailiwick.model.scope import ReadGrant, ResourceScope, Scope, WriteGrant
 
@@ -41,7 +42,8 @@ class DecisionTable:
         for name, resource in scope.resources.items():
             mount = policy.mounts.get(resource.resource.mount)
             whole = batches(policy, scope.agent)
-            terms = _Terms(scope.grants, (*whole, *(() if mount is None else mount.limits)), charging)
+            waits = mount is not None and mount.kind == "postgres" and mount.enforce == "rewrite"
+            terms = _Terms(scope.grants, (*whole, *(() if mount is None else mount.limits)), charging, waits)
             for verb, entry in _entries(resource, self._denials, terms):
                 self._entries[resource.resource.mount, name, verb] = entry
 
@@ -107,6 +109,8 @@ class _Terms(NamedTuple):
     grants: Mapping[str, Grant]
     mount: tuple[Limit, ...]
     charging: Charging
+    waits: bool
+    """Whether what a gate holds there can wait for people, or is refused."""
 
     def ceilings(self, verb: str, granting: Iterable[str]) -> Ceilings | None:
         """Return the ceilings of an access that these grants contribute to."""
@@ -115,6 +119,10 @@ class _Terms(NamedTuple):
     def preview(self, granting: Iterable[str]) -> Preview | None:
         """Return how a write is previewed; None when no grant that contributes to it says `through: queue`."""
         return least_preview(grant.preview for grant in self._known(granting) if grant.through == "queue")
+
+    def shown(self, granting: Iterable[str]) -> Preview:
+        """Return how a write is previewed that a gate holds."""
+        return least_preview(grant.preview for grant in self._known(granting)) or "rows"
 
     def _known(self, granting: Iterable[str]) -> list[Grant]:
         return [self.grants[name] for name in granting if name in self.grants]
@@ -180,21 +188,28 @@ class _Entry:
         budgets = terms.charging.of(granting, self._mount, self._verb)
         allowed = Allow(granting, self._labels_of(access.fields), terms.ceilings(self._verb, granting), budgets)
         preview = None if self._reading else self._terms.preview(granting)
-        queued = allowed if preview is None else self._denials.queued(access, preview, allowed)
-        decision = self._held(access) or queued
+        decision = self._held(access, allowed, preview)
+        if decision is None:
+            decision = allowed if preview is None else self._denials.queued(access, preview, allowed)
         if len(self.kept) < _most_kept:
             self.kept[access.fields] = decision
         return decision
 
-    def _held(self, access: Access) -> Hold | None:
-        if self._gate is not None:
-            return self._denials.held(access, self._gate, (), ())
+    def _held(self, access: Access, allowed: Allow, preview: Preview | None) -> Hold | None:
         held = [name for name in access.fields if name in self._gates]
-        if not held:
+        gates = dict.fromkeys(gates_in(self._gate or ""))
+        for name in held:
+            gates.update(dict.fromkeys(gates_in(self._gates[name])))
+        if not gates:
             return None
-        gate = self._gates[held[0]]
-        free = [name for name in self._fields if name not in self._gates]
-        return self._denials.held(access, gate, [name for name in held if self._gates[name] == gate], free)
+        free = () if self._gate is not None else [name for name in self._fields if name not in self._gates]
+        names = () if self._gate is not None else held
+        queued = None
+        if self._terms.waits:
+            kind: Preview = "rows" if self._reading else self._terms.shown(allowed.grants)
+            queued = Queued(kind, allowed.grants, allowed.labels, allowed.ceilings)
+            gates.update({} if preview is None else {"queue": None})
+        return self._denials.held(access, tuple(gates), names, free, queued)
 
     def _granting(self, names: Sequence[str]) -> tuple[str, ...]:
         if not names:
@@ -230,6 +245,8 @@ def _entries(scope: ResourceScope, denials: Denials, terms: _Terms) -> Iterable[
         prefix = f"{gated}:"
         gates = {key[len(prefix) :]: each for key, each in scope.held.items() if key.startswith(prefix)}
         every = tuple(dict.fromkeys(grant.grant for grant in grants))
+        if verb == "aggregate":
+            terms = terms._replace(waits=False)  # what it may be told depends on the moment at which it asks
         gate, mount = scope.held.get(gated), scope.resource.mount
         yield verb, _Entry(fields, every, labels, unnamed, gate, gates, denials, gated, terms, mount)
 

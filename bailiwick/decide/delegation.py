@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bailiwick.decide.canonical import canonical, digest
+from bailiwick.decide.gates import together
 from bailiwick.decide.queue import least_preview
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Anything, Every, Matcher
@@ -72,7 +73,7 @@ def _resource(child: ResourceScope, parent: ResourceScope, grants: dict[str, Gra
         _writes(child.creates, parent.creates, grants),
         _writes(child.deletes, parent.deletes, grants, whole=True),
         _both(child.denied_rows, parent.denied_rows),
-        {**parent.held, **child.held},
+        {key: together(parent.held.get(key, ""), child.held.get(key, "")) for key in {**parent.held, **child.held}},
     )
     return found if found.reads or found.updates or found.creates or found.deletes else None
 

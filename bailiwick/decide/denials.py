@@ -70,24 +70,31 @@ class Denials:
         allowed = f"{access.verb} of each of them by itself on {quoted(access.resource)}"
         return Deny(Denial("field_not_granted", message, allowed, self._ask, _action(access)))
 
-    def held(self, access: Access, gate: str, fields: Sequence[str], free: Iterable[str]) -> Hold:
-        """Hold an access; `fields` are those that the gate holds (none: the verb), `free` those it leaves."""
+    def held(
+        self, access: Access, gates: Sequence[str], fields: Sequence[str], free: Iterable[str], queued: Queued | None
+    ) -> Hold:
+        """Hold an access; `fields` are those that gates hold (none: the verb), `free` those they leave.
+
+        `queued`: how it waits for people; None where nobody can approve it."""
+        gate = gates[0]
         of = f" of {_listed(fields)}" if fields else ""
         message = f"{access.verb}{of} on {quoted(access.resource)} needs an approval: gate `{gate}` holds it"
         rest = tuple(free)
         allowed = f"{access.verb} of {_listed(rest)} on {quoted(access.resource)}" if fields and rest else ""
-        advice = f"nobody can approve it yet: leave it out, or ask {self._owner()} to loosen gate `{gate}`"
+        advice = f"nobody can approve it here: leave it out, or ask {self._owner()} to loosen gate `{gate}`"
         if gate == "restricted":
             advice += " or to mask the field"
+        if queued is not None:
+            advice = "nothing is done before a person has approved it"
         action = _action(access, fields[0] if len(fields) == 1 else None)
-        return Hold(gate, Denial("needs_approval", message, allowed, advice, action))
+        return Hold(gate, Denial("needs_approval", message, allowed, advice, action), queued, tuple(gates))
 
     def queued(self, access: Access, preview: Preview, allowed: Allow) -> Hold:
         """Hold a write that a grant sends through the queue."""
         message = f"`{_action(access)}` waits for an approval: it is kept for people to decide on"
         advice = "nothing is changed before a person has approved it"
         terms = Queued(preview, allowed.grants, allowed.labels, allowed.ceilings, allowed.budgets)
-        return Hold("queue", Denial("queued", message, "", advice, _action(access)), terms)
+        return Hold("queue", Denial("queued", message, "", advice, _action(access)), terms, ("queue",))
 
     def _deny(self, denial: Denial, access: Access, missing: Sequence[str]) -> Deny:
         against = self._against(access, missing) if self._denies else ()

@@ -13,8 +13,9 @@ from bailiwick.model.scope import ReadGrant
 def held_by(policy: Policy, ground: Ground, reads: Sequence[ReadGrant], deletes: bool) -> dict[str, str]:
     """Return `verb` or `verb:field` → the gate that holds it.
 
-    A restricted field that every grant masks is not held. Gates of the policy's own hold their whole action: until
-    their arguments are evaluated, unknown counts against the agent.
+    A restricted field that every grant masks is not held. Gates of the policy's own hold their whole action, whatever
+    their arguments say: what a statement writes is not known before it runs, and unknown counts against the agent.
+    Where several hold the same, all of them do (`gates_in`).
     """
     held: dict[str, str] = {}
     name = ground.resource.name
@@ -30,8 +31,22 @@ def held_by(policy: Policy, ground: Ground, reads: Sequence[ReadGrant], deletes:
                 keys = (
                     [verb] if gate.on.field is None else [f"{verb}:{each}" for each in ground.expand([gate.on.field])]
                 )
-                held.update(dict.fromkeys(keys, gate.name))
+                for key in keys:
+                    held[key] = together(held.get(key, ""), gate.name)
     return held
+
+
+_BETWEEN = ", "
+
+
+def together(first: str, second: str) -> str:
+    """Return two values of `ResourceScope.held` as one: both hold it."""
+    return _BETWEEN.join(dict.fromkeys((*gates_in(first), *gates_in(second))))
+
+
+def gates_in(held: str) -> tuple[str, ...]:
+    """Return the names of the gates that a value of `ResourceScope.held` stands for."""
+    return tuple(held.split(_BETWEEN)) if held else ()
 
 
 def _loosened(policy: Policy, gate: str, ground: Ground, verb: str, field: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Writes that go `through: queue`: several accesses of one statement become one held change."""
+"""What waits for people: several accesses of one statement that are held become one hold, of all their gates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def together(first: Hold | None, second: Hold) -> Hold:
         ceilings=strictest(mine.ceilings, other.ceilings),
         budgets=tuple({each.key: each for each in (*mine.budgets, *other.budgets)}.values()),
     )
-    return replace(first, queued=merged)
+    gates = tuple(dict.fromkeys((*first.gates, *second.gates)))
+    return replace(second if first.gate == "queue" else first, queued=merged, gates=gates)
 
 
 def beside(hold: Hold, other: Allow) -> Hold:

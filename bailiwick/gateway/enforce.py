@@ -19,7 +19,6 @@ from bailiwick.decide.calls import Arguments, Asking, Decided, Refused, decide_c
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.approval_records import held
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
 from bailiwick.gateway.call import Call, Outcome
@@ -31,6 +30,7 @@ from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.quarantine import Quarantines
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
+from bailiwick.gateway.statement_holds import Begun, Fate, StatementHolds
 from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
@@ -135,10 +135,17 @@ class Enforcer(Protocol):
         """A request was not executed: give back what was reserved."""
         ...
 
-    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
-        """Keep a write whose decision is a queued hold for people, after its preview. Nothing is changed.
+    async def hold(
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
+    ) -> Told | Begun:
+        """Keep a statement that is held for people, after its preview, and wait so many seconds for them.
 
-        What the agent is told is on record when this returns."""
+        `Told`: nothing is changed, and what the agent is told is on record. `Begun`: it was approved, and that is
+        consumed; whoever asked runs it now, and says how it ended (`end`)."""
+        ...
+
+    def end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
+        """Say what became of an approval that was begun. The reply ends after `durable(True)`."""
         ...
 
 
@@ -204,6 +211,8 @@ class Gateway:
         """Takes what people are to be told."""
         self._quarantines = Quarantines(sessions.suspensions, clock, lambda notice: self.tell(notice))
         sessions.on_end = self._forget
+        self._statements = StatementHolds(self.approvals, recorder, self._dated)
+        self._ending: set[asyncio.Task[None]] = set()
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
@@ -372,8 +381,10 @@ class Gateway:
         self._live(live).finished()
         self._record("outcome", live, call, outcome, durable, intent)
 
-    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
-        """Hold a write; see `Enforcer`."""
+    async def hold(
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
+    ) -> Told | Begun:
+        """Hold a statement; see `Enforcer`."""
         try:
             known = self._live(live)
             blocked = known.blocked(call.mount)
@@ -382,9 +393,7 @@ class Gateway:
             exhausted = await self.limits.hold(known, call.decision)
             if exhausted is not None:
                 return Told(exhausted, await self._denied(known, call, exhausted))
-            terms = terms_of(self._sessions.force.policy, call.decision.gates or (call.decision.gate,))
-            found = await self.approvals.hold(known, call, subject, terms, run, self._dated)
-            return found if isinstance(found, Told) else Told(held(found.approval), found.record)
+            return await self._statements.hold(known, call, subject, run, patience)
         except LedgerError:
             return Told(_NO_LEDGER, "")
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
@@ -480,6 +489,21 @@ class Gateway:
         """A session has ended: what was counted for it alone counts no more."""
         self.limits.forget(session)
         self._quarantines.forget(session)
+
+    def end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
+        """Say what became of an approval; see `Enforcer`."""
+        task = asyncio.get_running_loop().create_task(self._end(approval, fate, code, durable))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
+        try:
+            await self._statements.end(approval, fate, code)
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("what became of an approval could not be kept: %s", _kind(error))
+            durable(False)
+        else:
+            durable(True)
 
     async def _admit(self, mount: str | None, agent: str, token: str) -> tuple[Live | Denial, str]:
         """Return the live session that a token opens here, or why not; and that again in words for the ledger.

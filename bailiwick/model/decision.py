@@ -29,6 +29,7 @@ DenialCode = Literal[
     "approval_not_yours",
     "approval_closed",
     "approval_changed",
+    "data_changed",
     "approval_denied",
     "approval_expired",
     "reauthentication_needed",

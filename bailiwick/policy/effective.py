@@ -69,9 +69,7 @@ def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
     for name, gate in policy.gates.items():
-        if gate.on is not None and policy.tool_resource(gate.on.resource) is None:
-            yield ("gates", name), f"gate `{name}` of `{gate.on}`"
-        elif gate.mode == "execute":
+        if gate.mode == "execute":
             yield ("gates", name, "mode"), f"`mode: execute` of gate `{name}`"
     for name in policy.flows:
         yield ("flows", name), f"flow `{name}`"

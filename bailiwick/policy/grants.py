@@ -157,9 +157,6 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
     paths: dict[str, Literal["direct", "queue"]] = {"direct": "direct", "queue": "queue"}
     previews: dict[str, Preview] = {"rows": "rows", "count": "count", "off": "off"}
     preview = get("preview")
-    if preview and not through:
-        message = "`preview` says what is found out about a change that waits for people"
-        report.error(preview.position, "misplaced_key", message, "add `through: queue`, or remove it")
     return replace(
         grant,
         id=(text(report, given.value, "`id`") or "") if given else "",

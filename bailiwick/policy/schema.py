@@ -259,7 +259,7 @@ def _roles() -> dict[str, object]:
             "items": _ref("matchers", "Which items of a tool's result: path to matcher; all must hold."),
             "limits": _ref("grant_limits"),
             "through": _enum(("direct", "queue"), "How a write is done: at once, or held for people to approve."),
-            "preview": _enum(("rows", "count", "off"), "With `through: queue`: what is found out beforehand."),
+            "preview": _enum(("rows", "count", "off"), "What is found out beforehand of a write that waits."),
             "aggregate": _object(
                 {
                     "min_group": {"type": "integer", "minimum": 1, "description": "Smaller groups are dropped."},

@@ -97,10 +97,11 @@ class Plan:
     """SESSION: the command tag that the agent is told in place of the server's, when another statement runs."""
     locks: bool = False
     """Whether a query in it locks the rows that it returns, which others then wait for."""
-
     shaped: str = ""
     """READ: the same with a parameter in the place of each of the text's literals, in their order behind `bound`, all
     of the type `integer`. Empty when that could mean something else."""
+    patience: float | None = None
+    """SESSION: the new value of `bailiwick.wait` in seconds, when that is what was set."""
 
     @property
     def effective(self) -> bool:
@@ -179,4 +180,5 @@ def with_sql(plan: Plan, sql: str) -> Plan:
         plan.answered,
         plan.locks,
         plan.shaped,
+        plan.patience,
     )

@@ -13,6 +13,9 @@ from typing import Literal
 REASON = "bailiwick.reason"
 """The agent's own claim of its reason; read by the gateway, shown to reviewers as a claim."""
 
+WAIT = "bailiwick.wait"
+"""How long the agent's statements wait for people before they are answered; read by the gateway."""
+
 Scope = Literal["SESSION", "LOCAL"]
 Check = Callable[[str], bool]
 
@@ -46,6 +49,8 @@ def set_allowed(name: str, values: tuple[str, ...], scope: Scope) -> bool:
     `search_path_unchanged`."""
     if name == REASON:
         return len(values) == 1 and "\x00" not in values[0]
+    if name == WAIT:
+        return seconds(values) is not None
     check = _SETTABLE.get(name.lower())
     if check is None or not values or any("\x00" in value for value in values):
         return False
@@ -56,12 +61,12 @@ def set_allowed(name: str, values: tuple[str, ...], scope: Scope) -> bool:
 
 def reset_allowed(name: str) -> bool:
     """Whether `RESET name` or `SET name TO DEFAULT` may run: it restores what the gateway pinned at start-up."""
-    return name == REASON or name.lower() in RESETTABLE
+    return name in (REASON, WAIT) or name.lower() in RESETTABLE
 
 
 def show_allowed(name: str) -> bool:
     """Whether `SHOW name` or `current_setting('name')` may run."""
-    return name == REASON or name.lower() in SHOWABLE
+    return name in (REASON, WAIT) or name.lower() in SHOWABLE
 
 
 def search_path_unchanged(values: Sequence[str], search_path: Sequence[str]) -> bool:
@@ -85,6 +90,16 @@ def milliseconds(values: Sequence[str]) -> int | None:
     found = _DURATION.fullmatch(values[0].strip()) if len(values) == 1 else None
     asked = 0 if found is None else int(found[1]) * _MICROSECONDS[found[2] or "ms"]
     return -(-asked // 1000) if asked >= 1000 else None
+
+
+def seconds(values: Sequence[str]) -> float | None:
+    """Return what `SET bailiwick.wait TO values` asks for: `30s`, `2min`, or milliseconds; None for anything else."""
+    if len(values) != 1:
+        return None
+    found = _DURATION.fullmatch(values[0].strip())
+    if found is None:
+        return 0.0 if re.fullmatch(r"0+ ?(us|ms|s|min|h|d)?", values[0].strip()) else None
+    return int(found[1]) * _MICROSECONDS[found[2] or "ms"] / 1_000_000
 
 
 def _one_of(*words: str) -> Check:

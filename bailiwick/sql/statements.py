@@ -67,6 +67,9 @@ def variable_set(node: Node, walk: Walk) -> Plan:
         refuse("statement_not_allowed", f"{tag} `{stmt.name}` to this value is not allowed", _ALLOWED)
     if stmt.name == settings.REASON:
         return Plan("SESSION", "", returns=False, tag=tag, purpose="" if resets else values[0])
+    if stmt.name == settings.WAIT:
+        patience = None if resets else settings.seconds(values)
+        return Plan("SESSION", "", returns=False, tag=tag, patience=patience or 0.0)
     return plan
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
 from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.gateway.statement_holds import Begun, Fate
 from bailiwick.gateway.told import SessionGroupings, Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Refused, Subject
@@ -91,6 +92,7 @@ class Ledger:
     cuts: list[Cut] = field(default_factory=list[Cut])
     refused: list[str] = field(default_factory=list[str])
     keep: bool = True
+    ends: list[tuple[str, Fate, str]] = field(default_factory=list[tuple[str, Fate, str]])
     underway: Underway = field(default_factory=Underway)
     groupings: SessionGroupings = field(default_factory=SessionGroupings)
     limits: tuple[Budget, ...] = ()
@@ -147,10 +149,16 @@ class Ledger:
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         self._write("outcome", call, outcome, durable)
 
-    async def hold(self, live: LiveSession, call: Call, subject: Subject, run: DryRunner) -> Told:
+    async def hold(
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
+    ) -> Told | Begun:
         found = await run()
         denial = found.denial if isinstance(found, Refused) else Denial("queued", f"held, {found.rows} rows")
         return Told(denial, self._write("hold", call, None, lambda _: None))
+
+    def end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
+        self.ends.append((approval, fate, code))
+        durable(self.works)
 
     def group(
         self, live: LiveSession, groupings: Sequence[Grouping], told: Sequence[Cells], durable: Durable

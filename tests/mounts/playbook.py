@@ -93,6 +93,7 @@ class Edge:
     cancels: int = 0
     plans: list[tuple[Unplanned, int]] = field(default_factory=list[tuple[Unplanned, int]])
     held: list[Held] = field(default_factory=list[Held])
+    patience: list[float] = field(default_factory=list[float])
     alarms: list[float | None] = field(default_factory=list[float | None])
 
     def send_client(self, data: bytes) -> None:
@@ -115,8 +116,9 @@ class Edge:
     def plan(self, unplanned: Unplanned, number: int) -> None:
         self.plans.append((unplanned, number))
 
-    def hold(self, held: Held) -> None:
+    def hold(self, held: Held, patience: float) -> None:
         self.held.append(held)
+        self.patience.append(patience)
 
     def alarm(self, seconds: float | None) -> None:
         self.alarms.append(seconds)

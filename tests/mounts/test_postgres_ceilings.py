@@ -261,7 +261,8 @@ def test_a_held_write_is_never_executed_and_its_answer_is_an_error_in_its_place(
     assert kinds(sent) == "PBH"
     assert book.server(PARSED, BOUND) == b""
     assert [held.prepared.text for held in book.edge.held] == [b"UPDATE items SET a = $1"]
-    assert book.to_server() == b""
+    assert book.to_server() == codec.SYNC  # nothing is held open
+    assert book.server(READY) == b""
     book.frontend.held(own_error("42501", "held as change `chg_1`"))
     assert kinds(book.to_server()) == "PH"
     book.server(POISONED)

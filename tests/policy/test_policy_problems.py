@@ -105,7 +105,6 @@ BAD_GRANTS = [
     ("allow: tickets:read, reason: x, limits: {bytes: 0}", ["bad_limit"], ""),
     ("allow: tickets:read, reason: x, limits: {time: 5s}", ["unknown_key"], ""),
     ("allow: tickets:read, reason: x, through: queue", ["misplaced_key"], ""),
-    ("allow: tickets:update:a, reason: x, preview: count", ["misplaced_key"], "through: queue"),
     ("allow: tickets:read, reason: x, sql: 'a > 1'", ["sql_is_off"], "`sql: true`"),
     ("allow: tickets:read, reason: x, mask: {a: {sql: 'left(a, 1)'}}", ["sql_is_off"], "`sql: true`"),
     ("allow: tickets:read, reason: x, when: 'session.('", ["bad_condition"], ""),

@@ -311,10 +311,10 @@ class _Question:
         if failed is not None:
             asyncio.get_running_loop().call_soon(planned, (failed,))
 
-    def hold(self, held: Held) -> None:
-        """Keep a write as a held change."""
+    def hold(self, held: Held, patience: float) -> None:
+        """Keep a statement for people."""
         on = Database(self._target.address, _SETTINGS, self._around.statement_timeout, self._target.depth)
-        self._holding = self._start(self._hold(held, on))
+        self._holding = self._start(self._hold(held, on, patience))
 
     def alarm(self, seconds: float | None) -> None:
         """Wake the state machine up after so long."""
@@ -348,10 +348,10 @@ class _Question:
             task = self._start(upstream.cancel(self._target.address, key))
             task.add_done_callback(lambda _: done())
 
-    async def _hold(self, held: Held, on: Database) -> None:
-        error = await holding.hold(held, on, self._live, self._around)
+    async def _hold(self, held: Held, on: Database, patience: float) -> None:
+        outcome = await holding.hold(held, on, self._live, self._around, patience)
         if self._frontend is not None:
-            self._frontend.held(error)
+            self._frontend.held(outcome)
 
     def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

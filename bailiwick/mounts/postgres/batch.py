@@ -126,7 +126,7 @@ class MeteredSegment(Segment):
 
 
 class HeldSegment(Segment):
-    """The segment of a write that is to be held: what was sent for it but its Execute, which never is."""
+    """The segment of a statement that is to be held: what was sent for it but its Execute, which never is."""
 
     __slots__ = ("held",)
 
@@ -138,12 +138,14 @@ class HeldSegment(Segment):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A write that is to be held: its call, and what was sent for it."""
+    """A statement that is to be held: its call, and what was sent for it."""
 
     prepared: Prepared
     parsed: bytes
     bound: bytes
     call: Call
+    passed: bytes = b"t"
+    """How its check reads when it holds."""
 
 
 class Batch:
@@ -220,10 +222,11 @@ class Batch:
         self.charged = [each for each in self.charged if each in left]
 
     def add_held(self, held: Held) -> None:
-        """End with a write that is to be held. What follows would be skipped, as behind an error."""
+        """Append a statement that is to be held. What follows stands behind it, and runs only if it was approved."""
         self._open(HeldSegment(held))
         self.steps += 1
-        self.doomed = True
+        self._last = Segment()
+        self.segments.append(self._last)
 
     def _open(self, segment: Segment) -> None:
         """Open a segment for what was added since the last execution."""

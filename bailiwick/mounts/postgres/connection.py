@@ -15,6 +15,7 @@ from bailiwick.errors import BackendError, ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, holding, upstream
+from bailiwick.mounts.postgres.approved import Go
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
@@ -104,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._key: CancelKey | None = None
         self._gone = False
         self._settings: dict[str, str] = {}
-        self._holding: asyncio.Task[bytes] | None = None
+        self._holding: asyncio.Task[bytes | Go] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._client_wanted = self._client_writable = True
         self._server_wanted = self._server_writable = True
@@ -207,19 +208,21 @@ class Connection(asyncio.Protocol):
         if failed is not None:
             asyncio.get_running_loop().call_soon(planned, (failed,))
 
-    def hold(self, held: Held) -> None:
-        """Keep a write as a held change; the frontend hears what the client is told."""
+    def hold(self, held: Held, patience: float) -> None:
+        """Keep a statement for people; the frontend hears what comes of it."""
         target, live = self._around.targets.get(self._mount), self._live
         if target is None or live is None:
             return
         on = Database(target.address, self._settings, self._around.statement_timeout, target.depth)
-        task = asyncio.get_running_loop().create_task(holding.hold(held, on, live, self._around))
+        task = asyncio.get_running_loop().create_task(holding.hold(held, on, live, self._around, patience))
         self._holding = task
         task.add_done_callback(self._held)
 
-    def _held(self, task: asyncio.Task[bytes]) -> None:
+    def _held(self, task: asyncio.Task[bytes | Go]) -> None:
         self._holding = None
-        if self._frontend is None or task.cancelled() or task.exception() is not None:
+        if self._frontend is not None and task.cancelled():
+            self._frontend.held(holding.CANCELLED)
+        elif self._frontend is None or task.exception() is not None:
             self.abort()
         else:
             self._frontend.held(task.result())
@@ -397,7 +400,9 @@ class Connection(asyncio.Protocol):
     # --- the rest ---
 
     def _cancel_running(self) -> None:
-        if self._frontend is not None and self._frontend.running:
+        if self._holding is not None and self._frontend is not None and self._frontend.waiting:
+            self._holding.cancel()
+        elif self._frontend is not None and self._frontend.running:
             self._cancel_upstream()
         elif self._frontend is not None:
             self._frontend.stop_planning()

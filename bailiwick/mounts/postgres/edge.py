@@ -29,8 +29,8 @@ class Edge(Protocol):
         """Have a text planned for the session's scope of now, and call `planned`, in a later turn."""
         ...
 
-    def hold(self, held: Held) -> None:
-        """Keep a write as a held change, and call `held` with what the client is told."""
+    def hold(self, held: Held, patience: float) -> None:
+        """Keep a statement for people, wait so many seconds for them, and call `held` with what comes of it."""
         ...
 
     def alarm(self, seconds: float | None) -> None:

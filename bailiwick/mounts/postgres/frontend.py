@@ -18,11 +18,12 @@ from functools import partial
 from typing import Literal, TypeVar, TypeVarTuple
 
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.enforce import Enforcer, LiveSession, Outcome, attempt
+from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
 from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny
-from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres import approved, codec
+from bailiwick.mounts.postgres.approved import Approved, Go
 from bailiwick.mounts.postgres.batch import (
     SYNC,
     Batch,
@@ -96,6 +97,7 @@ class Frontend:
     """Events in: `client_data`, `server_data`, `server_lost`, `cut`, `client_lost`, `planned`, durable records, …"""
 
     __slots__ = (
+        "_again",
         "_ahead",
         "_alarm",
         "_batch",
@@ -106,11 +108,13 @@ class Frontend:
         "_end",
         "_enforcer",
         "_exchange",
+        "_executed",
         "_held",
         "_holding",
         "_live",
         "_need",
         "_next",
+        "_pending",
         "_phase",
         "_planned",
         "_reading_client",
@@ -177,9 +181,15 @@ class Frontend:
         self._cancelling = False
         """Whether a cancel request is under way: until it is done, it could hit what is sent next."""
         self._held: Held | None = None
-        """A write that is to be held, once the server has taken what comes before its Execute."""
+        """A statement that is to be held, once the server has taken what comes before its Execute."""
         self._holding = False
-        """Whether it is being previewed and kept."""
+        """Whether it is being previewed and kept, or waits for people."""
+        self._again: Approved | None = None
+        """What was approved and is undone, and is to be held anew."""
+        self._pending = self._batch.segments[0]
+        """What is sent once the records of what it does are durable."""
+        self._executed = False
+        """Whether something was executed since the last Sync."""
         self._skipping = False
         """After an error in a batch without Sync: everything up to the Sync is ignored, as a server does."""
         self._takes: dict[int, Callable[[bytes], None]] = {
@@ -306,14 +316,70 @@ class Frontend:
         replies.end(step, step.over("timeout_exceeded"), stop=True)
         self._work()
 
-    def held(self, error: bytes) -> None:
-        """A write has been kept as a held change, or not: the client is told, as of an error in its place."""
+    @property
+    def waiting(self) -> bool:
+        """Whether a statement is being previewed, or waits for people."""
+        return self._holding and self._phase == "RUNNING"
+
+    def held(self, outcome: bytes | Go) -> None:
+        """A statement has been approved, and runs now; or the client is told otherwise, as of an error in its place."""
         if self._phase == "CLOSED":
+            if isinstance(outcome, Go):
+                self._records.end(outcome.approval, "undone", "nothing was sent")
             return
         self._holding = False
-        self._replies.steps.append(PoisonStep(error))
-        self._edge.send_server(POISON_PARSE + codec.FLUSH)
+        if isinstance(outcome, Go):
+            outcome = self._still_allowed(outcome)
+        if isinstance(outcome, Go):
+            self._run_approved(outcome)
+        elif self._replies.erred:
+            self._replies.hold(outcome)
+        else:
+            self._replies.steps.append(PoisonStep(outcome))
+            self._edge.send_server(POISON_PARSE + codec.FLUSH)
         self._work()
+
+    def _still_allowed(self, go: Go) -> Go | bytes:
+        """Return what was approved, unless the session, or what it may do, has changed in the moment since."""
+        denial = self._live.blocked()
+        if denial is None and (self._live.scope.id != go.held.prepared.scope or self._replies.erred):
+            denial = _CHANGED
+        if denial is None:
+            return go
+        self._records.end(go.approval, "undone", "nothing was sent")
+        call = Call(go.call.mount, go.call.statement, go.call.request, Deny(denial), go.call.detail)
+        return denied(denial, self._records.call(call, Outcome(code=denial.code)))
+
+    def _run_approved(self, go: Go) -> None:
+        """Run what was approved, once it is charged and its intent is durable."""
+        step = Approved(go)
+        if step.call.budgets:
+            self._holding = True
+            self._enforcer.charge(self._live, step.call.budgets, partial(self._charged_approved, step))
+        else:
+            self._begin_approved(step)
+
+    def _charged_approved(self, step: Approved, found: Reserved | Denial) -> None:
+        self._holding = False
+        if isinstance(found, Reserved) and self._phase != "CLOSED":
+            step.reserved = found
+            self._batch.charged.append(step)
+            self._begin_approved(step)
+            self._work()
+            return
+        self._records.end(step.go.approval, "undone", "nothing was sent")
+        if isinstance(found, Reserved):
+            self._enforcer.uncharged(found)
+        elif self._phase != "CLOSED":
+            refused = replace(step.call, decision=Deny(found))
+            self.held(denied(found, self._records.call(refused, Outcome(code=found.code))))
+
+    def _begin_approved(self, step: Approved) -> None:
+        step.intent = self._records.intend(step.call)
+        self._batch.writes.append(step)
+        self._replies.begun.append(step)
+        self._pending = approved.segment_of(step)
+        self._phase = "RECORDING"
 
     def _set_alarm(self, seconds: float | None) -> None:
         self._alarm = seconds is not None
@@ -355,7 +421,7 @@ class Frontend:
             return False
         if phase == "RECORDING":
             self._phase = "RUNNING"
-            self._send(self._batch.segments[0])
+            self._send(self._pending)
             return True
         self._release()
         return bool(self._unread or self._replies.held or self._replies.ended)
@@ -542,10 +608,11 @@ class Frontend:
         for step in batch.writes:
             step.intent = self._records.intend(step.call)
         self._replies.begin(batch)
+        self._pending = batch.segments[0]
         self._phase = "RECORDING"
         if not self._records.outstanding and not self._records.failed:
             self._phase = "RUNNING"
-            self._send(batch.segments[0])
+            self._send(self._pending)
 
     def _blocked(self, denial: Denial) -> Batch | None:
         self._translator.batch = Batch()
@@ -625,6 +692,8 @@ class Frontend:
             chunks.append(codec.FLUSH)
         if segment.checked:
             self._prepare_for(segment)
+        if segment.executions:
+            self._executed = True
         begun = self._seconds()
         for step in segment.executions:
             step.begun = begun
@@ -635,7 +704,11 @@ class Frontend:
     def _prepare_for(self, segment: Segment) -> None:
         if isinstance(segment, HeldSegment):
             self._held = segment.held
-        elif isinstance(segment, MeteredSegment) and segment.timeout is not None:
+            return
+        for step in segment.executions:
+            if isinstance(step, Approved):
+                step.sent = True
+        if isinstance(segment, MeteredSegment) and segment.timeout is not None:
             self._set_alarm(segment.timeout)
 
     def _run(self) -> bool:
@@ -656,6 +729,8 @@ class Frontend:
             return False
         if self._held is not None and self._hold(self._held):
             return False
+        if self._again is not None:
+            return self._hold_again(self._again)
         if replies.broken is not None:
             self._undo(replies.broken)
         elif not replies.erred and self._next < len(self._batch.segments):
@@ -673,12 +748,32 @@ class Frontend:
         self._edge.send_server(codec.SYNC)
 
     def _hold(self, held: Held) -> bool:
-        """Begin to hold a write, unless what came before it failed."""
+        """Begin to hold a statement, unless what came before it failed.
+
+        No transaction is held open while people think: it waits for them only where none is, and ends what its own
+        Parse and Bind have begun.
+        """
         self._held = None
         self._holding = not self._replies.erred and self._replies.broken is None
-        if self._holding:
-            self._edge.hold(held)
-        return self._holding
+        if not self._holding:
+            return False
+        self._underway.over(self)
+        alone = self._replies.status == _IDLE and not self._executed
+        if alone:
+            self._replies.steps.append(Step(SYNC, quiet=True))
+            self._edge.send_server(codec.SYNC)
+        self._edge.hold(held, self._translator.patience if alone else 0.0)
+        return True
+
+    def _hold_again(self, step: Approved) -> bool:
+        """What was approved is undone, since the data has changed: it is previewed and held anew."""
+        if step in self._replies.begun:
+            self._replies.give_up_on(step, "data_changed")
+        if not self._records.outstanding:
+            self._again = None
+            self._holding = True
+            self._edge.hold(step.go.held, 0.0)
+        return False
 
     def _stop(self) -> None:
         """Cancel what broke a ceiling. What it still sends is taken, and dropped."""
@@ -690,6 +785,9 @@ class Frontend:
         """A row is out of scope or a ceiling is broken: make the transaction fail before anything can commit."""
         denial = self._replies.excess or OUT_OF_SCOPE
         error = denied(denial, self._replies.refuse(broken, denial.code))
+        if isinstance(broken, Approved) and denial.code == "data_changed" and not self._replies.erred:
+            self._again = broken
+            error = b""
         self._replies.forget_end()
         self._synced = False  # a query alone in its batch may have had its Sync: it takes another one
         if self._replies.erred:
@@ -706,9 +804,12 @@ class Frontend:
             self._settle_charges()
         if self._replies.erred and self._end != codec.SYNC:
             self._skipping = True
+        self._executed = self._executed and self._end != codec.SYNC
         self._translator.names.forget_fresh()
         if self._replies.purpose is not None:
             self._translator.purpose, self._replies.purpose = self._replies.purpose, None
+        if self._replies.patience is not None:
+            self._translator.patience, self._replies.patience = self._replies.patience, None
         self._streaming = None
         self._phase = "RELEASING"
         if not self._records.outstanding and not self._records.failed:
@@ -774,6 +875,7 @@ class Frontend:
         self._underway.over(self)
         self._phase = "CLOSED"
         self._settle_charges()
+        self._replies.drop_begun(code)
         if not self._records.failed:
             self._replies.drop_open(code)
         if error:
@@ -781,6 +883,12 @@ class Frontend:
         self._edge.close(running)
 
 
+_IDLE = ord("I")
+_CHANGED = Denial(
+    "approval_closed",
+    "what may be done has changed since this statement was held",
+    remedy="send it again: it is decided anew",
+)
 _CANCELLED = Misuse("57014", "canceling statement due to user request")
 _FUNCTION_CALL = Denial(
     "statement_not_allowed",

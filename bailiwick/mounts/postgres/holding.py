@@ -1,6 +1,6 @@
-"""A write that goes through the queue: from what the client sent for it to what the client is told.
+"""A statement that people decide on: from what the client sent for it to what runs then, or what the client is told.
 
-The client's own connection to the database, and so its transaction, has no part in it.
+The client's own connection to the database, and so its transaction, has no part in the preview and the waiting.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bailiwick.gateway.enforce import Enforcer, LiveSession
-from bailiwick.model.approval import Previewed, Refused, Subject
-from bailiwick.model.decision import Denial, Hold, Queued
+from bailiwick.gateway.approvals import Told
+from bailiwick.gateway.enforce import Call, Enforcer, LiveSession
+from bailiwick.model.approval import Approval, Previewed, Refused, Subject
+from bailiwick.model.ceilings import Ceilings
+from bailiwick.model.decision import Allow, Denial, Hold, Queued
 from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.approved import Go
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import int16_at, int32_at
-from bailiwick.mounts.postgres.errors import denied
+from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.planning import Analysis
 from bailiwick.mounts.postgres.preview import Dry, preview
 from bailiwick.mounts.postgres.upstream import Address, Upstream
 from bailiwick.mounts.postgres.values import MaskPads, bound_values
-from bailiwick.sql.plan import Bound
-from bailiwick.sql.preview import RowsQuery
+from bailiwick.sql.plan import Bound, Plan
+from bailiwick.sql.preview import DryRun, RowsQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,11 @@ class Around(Protocol):
     def pads(self) -> MaskPads: ...
 
 
-async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> bytes:
-    """Keep a write for people to decide on, after its preview; return the error that the client is sent."""
+async def hold(held: Held, on: Database, live: LiveSession, around: Around, patience: float) -> bytes | Go:
+    """Keep a statement for people to decide on, after its preview, and wait so many seconds for them.
+
+    Returns the error that the client is sent, or what runs now, because it was approved.
+    """
     call = held.call
     queued = call.decision.queued if isinstance(call.decision, Hold) else None
     if queued is None:
@@ -61,8 +67,11 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
         return bound_values(bound, live.session, around.pads, datetime.now(UTC))
 
     plan = held.prepared.plan
-    made = await around.analysis.dry_run(plan, live, call.mount)
-    if made is None:
+    if plan.kind == "READ":
+        queued = replace(queued, preview="off")  # what it would do is itself
+    made = DryRun(plan.sql, 0, "") if plan.kind == "READ" else await around.analysis.dry_run(plan, live, call.mount)
+    refusal = _refusal(plan, made, queued)
+    if refusal is not None:
         queued = replace(queued, preview="count")  # so that it is looked at, and refused
 
     async def take(server: Upstream) -> None:
@@ -73,12 +82,46 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around) -> b
         return await around.analysis.rows(plan, live, call.mount, count)
 
     async def run() -> Previewed | Refused:
-        if made is None:
-            return Refused(_UNKNOWN)
+        if made is None or refusal is not None:
+            return Refused(refusal or _UNKNOWN)
         return await preview(Dry(held, made, queued, values, rows), on.address, _settings(on, queued), take)
 
-    told = await around.enforcer.hold(live, call, subject_of(held, live, queued), run)
-    return denied(told.denial, told.record, state=told.state)
+    found = await around.enforcer.hold(live, call, subject_of(held, live, queued), run, patience)
+    if isinstance(found, Told):
+        return denied(found.denial, found.record, state=found.state)
+    allowed = Allow(queued.grants, queued.labels, queued.ceilings, queued.budgets)
+    detail = {**(call.detail or {}), "approval": found.approval.id}
+    budgets = around.enforcer.budgets(live, allowed)
+    run_as = Call(call.mount, call.statement, call.request, allowed, detail, budgets)
+    return _go(found.approval, held, run_as, made or DryRun(plan.sql, 0, ""), queued)
+
+
+def _refusal(plan: Plan, made: DryRun | None, queued: Queued) -> Denial | None:
+    """Return why a statement cannot be held at all."""
+    if made is None:
+        return _UNKNOWN
+    # INVARIANT: where rows are previewed, what runs must be told apart from what was previewed.
+    verbs = {access.verb for access in plan.accesses if access.verb != "read"}
+    mixed = plan.inner or plan.tag == "MERGE" or len(verbs) > 1
+    return _NOT_APART if mixed and queued.preview == "rows" else None
+
+
+def _go(approval: Approval, held: Held, call: Call, made: DryRun, queued: Queued) -> Go:
+    """Return what runs now: the write as it was previewed, with the keys of its rows where those are known."""
+    plan = held.prepared.plan
+    by_keys = bool(made.keys) and queued.preview == "rows" and not plan.inner
+    previewed = approval.previewed
+    return Go(
+        approval.id,
+        held,
+        call,
+        queued.ceilings or Ceilings(),
+        (made.sql if by_keys else plan.sql).encode(),
+        made.keys if by_keys else 0,
+        previewed.rows,
+        # the keys of new rows are often made by the database, at every run others
+        previewed.keys if by_keys and made.verb != "create" else "",
+    )
 
 
 def subject_of(held: Held, live: LiveSession, queued: Queued) -> Subject:
@@ -127,6 +170,13 @@ def _settings(on: Database, queued: Queued) -> dict[str, str]:
     return {**on.settings, "statement_timeout": f"{int(seconds * 1000)}ms"}
 
 
+CANCELLED = own_error("57014", "canceling statement due to user request", hint="what waits for people goes on waiting")
+_NOT_APART = Denial(
+    "statement_not_allowed",
+    "it cannot be told beforehand which rows this statement would write, so it cannot wait for an approval",
+    allowed="one INSERT, UPDATE or DELETE, without WITH queries that write and without ON CONFLICT",
+    remedy="send what it writes as statements of their own",
+)
 _UNKNOWN = Denial(
     "statement_not_allowed",
     "it cannot be told what this statement would write, so it cannot wait for an approval",

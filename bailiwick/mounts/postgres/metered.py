@@ -6,6 +6,8 @@ be kept nothing is committed and nothing behind it runs. What broke one is undon
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bailiwick.decide.limits import LimitCode, exceeded
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
@@ -13,8 +15,17 @@ from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Execution, MeteredSegment
 from bailiwick.mounts.postgres.prepared import Account, Portal, Prepared
 
+Breach = LimitCode | Literal["data_changed"]
+"""What an execution broke: a ceiling, or what people have approved of it."""
 _COPY_FRAME = 2
 """Messages of a copy stream that may be no rows: its header and its end."""
+
+
+DATA_CHANGED = Denial(
+    "data_changed",
+    "the data has changed: what was approved would now write other rows than it was previewed with, and was undone",
+    remedy="send it again: it is previewed and held anew",
+)
 
 
 class Metered(Execution):
@@ -41,8 +52,10 @@ class Metered(Execution):
         plan = self.prepared.plan
         return plan.kind == "READ" and not plan.copy
 
-    def over(self, code: LimitCode) -> Denial:
-        """Return the denial for a ceiling that it broke."""
+    def over(self, code: Breach) -> Denial:
+        """Return the denial for what it broke."""
+        if code == "data_changed":
+            return DATA_CHANGED
         accesses = self.prepared.plan.accesses
         action = f"{accesses[0].resource}:{accesses[0].verb}" if accesses else ""
         return exceeded(code, self.ceilings, self.rows, action)
@@ -56,7 +69,7 @@ class Metered(Execution):
         most = self.ceilings.bytes
         return "bytes_exceeded" if most is not None and self.size > most else None
 
-    def broken_by_end(self, told: int | None) -> LimitCode | None:
+    def broken_by_end(self, told: int | None) -> Breach | None:
         """Return the ceiling that the whole statement breaks, by what its CommandComplete tells."""
         plan = self.prepared.plan
         batch = self.ceilings.batch

@@ -11,22 +11,22 @@ from typing import Literal, Protocol
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.model.decision import Denial, Request
-from bailiwick.mounts.postgres import codec, counted, kept, told
+from bailiwick.mounts.postgres import approved, codec, counted, kept, told
 from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, ceilings_of, is_held
 from bailiwick.sql.plan import Bound, Declare, Drop, Fetch, Plan, Prepare, Run
 
 MOST = 1000
 """Cursors that a connection may have at a time, and statements that it may PREPARE."""
-OWN_NAMES = frozenset({told.OWN, counted.OWN, *kept.NAMES})
+OWN_NAMES = frozenset({told.OWN, counted.OWN, approved.OWN, *kept.NAMES})
 """Of statements and portals of the gateway's own; no client may use them."""
 _ASKED_ANEW = "\0"
 """A purpose that no agent can claim: with it, every execution of a statement passes `executing`."""
 
 NOT_BY_NAME = Denial(
     "statement_not_allowed",
-    "a write that waits for an approval cannot be executed as it was prepared",
-    allowed="the write itself, as a statement of its own",
+    "what waits for an approval cannot be executed as it was prepared, nor as a cursor or a copy",
+    allowed="the statement itself, as one of its own",
     remedy="prepare it again, or send it whole",
 )
 

@@ -84,8 +84,10 @@ class Prepared:
 
     @property
     def plain(self) -> bool:
-        """Whether it only reads, under no ceiling and charged to nothing, and its rows are passed on as they come."""
-        return self._reads and self.ceilings is None and not self.call.budgets
+        """Whether it only reads, under no ceiling, charged to nothing and held by nobody, so that its rows are passed
+        on as they come."""
+        free = self.ceilings is None and not self.call.budgets
+        return self._reads and free and type(self.call.decision) is not Hold
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -224,8 +226,13 @@ def ceilings_of(plan: Plan, call: Call) -> Ceilings | None:
 
 
 def is_held(call: Call) -> bool:
-    """Return whether the call is to become a held change instead of being executed."""
+    """Return whether the call is to wait for people before it is executed."""
     return isinstance(call.decision, Hold) and call.decision.queued is not None
+
+
+def can_wait(plan: Plan) -> bool:
+    """Return whether a statement can be held: one that reads or writes rows by itself, whole, and once."""
+    return plan.kind in ("READ", "WRITE") and not plan.copy and plan.act is None and not plan.groupings
 
 
 def check_value(raw: bytes, pos: int) -> bytes:

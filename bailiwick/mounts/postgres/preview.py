@@ -6,7 +6,6 @@ Sequences advance, and what triggers do outside the database stays done: for tho
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from bailiwick.errors import BackendError, ProtocolError
 from bailiwick.model.approval import ChangedRow, Previewed, Refused, Shown
 from bailiwick.model.decision import Denial, Queued
 from bailiwick.mounts.postgres import codec, upstream
+from bailiwick.mounts.postgres.approved import KeysSeen
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import Framer, int16_at, int32_at, pack_int16, pack_int32
 from bailiwick.mounts.postgres.counted import CLEAR, READ, counted
@@ -32,8 +32,6 @@ _LONGEST = 16 * 1024 * 1024
 """Bytes of one message, and of all rows that are kept."""
 _VALUE = 2000
 """Characters of a value that are kept."""
-_DIGESTED = 100_000
-"""Rows up to which their keys are told by one hash."""
 _SLOWEST = 150.0
 """Seconds that a dry run may take with all that belongs to it."""
 _TEXT = 25
@@ -134,7 +132,7 @@ class _Written:
         self._keys = keys
         self._checked = checked
         self.first: list[Row] = []
-        self.digests: list[bytes] = []
+        self._seen = KeysSeen()
         self.outside = False
         self.rows = 0
 
@@ -146,16 +144,13 @@ class _Written:
             return
         key = row[-self._keys :]
         self.rows += 1
-        if self.rows <= _DIGESTED:
-            self.digests.append(hashlib.sha256(b"".join(_sized(each) for each in key)).digest())
+        self._seen.add(key)
         if len(self.first) < SHOWN:
             self.first.append(key)
 
     def digest(self) -> str:
         """Return one hash for all keys, whatever their order."""
-        if not self._keys or self.rows > _DIGESTED:
-            return ""
-        return hashlib.sha256(b"".join(sorted(self.digests))).hexdigest()
+        return self._seen.digest() if self._keys else ""
 
 
 Take = Callable[[Upstream], Awaitable[None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
 from bailiwick.model.decision import Denial
 from bailiwick.sql.groupings import Cells, Grouping
@@ -49,6 +50,11 @@ class Records:
         """Record the outcome of an intent."""
         self.outstanding += 1
         self._enforcer.settle(self._live, intent, call, outcome, self._durable)
+
+    def end(self, approval: str, fate: Fate, code: str) -> None:
+        """Say what became of an approval that was begun."""
+        self.outstanding += 1
+        self._enforcer.end(approval, fate, code, self._durable)
 
     def _durable(self, ok: bool) -> None:
         self.outstanding -= 1

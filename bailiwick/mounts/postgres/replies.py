@@ -14,6 +14,7 @@ from bailiwick.gateway.enforce import Outcome
 from bailiwick.gateway.told import TOO_CLOSE
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.approved import Approved
 from bailiwick.mounts.postgres.batch import (
     BIND,
     CLOSE,
@@ -91,6 +92,7 @@ class Replies:
         "_rest",
         "_seconds",
         "batch",
+        "begun",
         "broken",
         "ceiling",
         "ended",
@@ -100,6 +102,7 @@ class Replies:
         "keeps",
         "names",
         "out",
+        "patience",
         "purpose",
         "status",
         "steps",
@@ -115,6 +118,10 @@ class Replies:
         self._records = records
         self._agent = agent
         self._seconds = seconds
+        self.patience: float | None = None
+        """How long it now waits for people, when it has set that."""
+        self.begun: list[Approved] = []
+        """What was approved and has begun, until it is known how its transaction ended."""
         self.batch = Batch()
         """The batch that is running."""
         self.steps: deque[Step] = deque()
@@ -339,11 +346,13 @@ class Replies:
         if isinstance(step, Metered) and not self._within(step, raw):
             return b""
         if not step.prepared.plan.checked:
-            return raw
+            return step.own(raw) if isinstance(step, Approved) else raw
         row, value = codec.split_last_value(raw)
         if value != step.passed:
             self._break(step)
             return b""
+        if isinstance(step, Approved):
+            row = step.own(row)
         if not isinstance(step, Metered):
             step.size += len(row)
             if step.size > _LONGEST_CHECKED:
@@ -490,6 +499,7 @@ class Replies:
             self._set(step.prepared)
         if kind == "CONTROL":
             self.settle_done()
+            self._decide_begun(raw)
         if step.prepared.asked is not None:
             step.prepared.asked.tell()
         self._record(step, "")
@@ -521,6 +531,8 @@ class Replies:
     def _set(self, prepared: Prepared) -> None:
         if prepared.plan.purpose is not None:
             self.purpose = prepared.plan.purpose
+        if prepared.plan.patience is not None:
+            self.patience = prepared.plan.patience
         if isinstance(prepared, Part):
             completed(prepared, self.names)
 
@@ -589,11 +601,37 @@ class Replies:
     def _dropped(self, _: bytes) -> bytes:
         return b""
 
-    def _ready(self, raw: bytes) -> None:
-        self._step(SYNC)
+    def _decide_begun(self, raw: bytes) -> None:
+        """A transaction, or a part of it, has ended: what was approved and ran in it is committed or rolled back."""
+        if raw[5:-1] == b"COMMIT":
+            for each in self.begun:
+                self._records.end(each.go.approval, "unknown" if each.rolled else "done", "")
+            self.begun.clear()
+        elif raw[5:-1] == b"ROLLBACK":  # also of a part; it is known for certain once no transaction is open
+            for each in self.begun:
+                each.rolled = True
+
+    def drop_begun(self, code: str) -> None:
+        """The connection ends: say of what was approved and has begun that nobody knows how it ended."""
+        for each in self.begun:
+            self._records.end(each.go.approval, "unknown" if each.sent else "undone", code)
+        self.begun.clear()
+
+    def give_up_on(self, step: Approved, code: str) -> None:
+        """It is confirmed to be undone, and is not to run again as it was approved."""
+        self.begun.remove(step)
+        self._records.end(step.go.approval, "done", code)
+
+    def _ready(self, raw: bytes) -> bytes | None:
+        step = self._step(SYNC)
         self.status = raw[5]
         if self.status == ord("I"):
             self.names.end_transaction()
+            for each in self.begun:
+                undone = self.erred or each.rolled
+                self._records.end(each.go.approval, "undone" if undone else "done", self.erred)
+            self.begun.clear()
+        return b"" if step.quiet else None
 
     def _unexpected(self, raw: bytes) -> bytes:
         raise ProtocolError(f"the server sent a message of kind `{chr(raw[0])}`, which was not asked for")

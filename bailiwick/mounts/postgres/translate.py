@@ -28,7 +28,16 @@ from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
-from bailiwick.mounts.postgres.prepared import NO_TYPES, Account, Misuse, Portal, Prepared, check_value, is_held
+from bailiwick.mounts.postgres.prepared import (
+    NO_TYPES,
+    Account,
+    Misuse,
+    Portal,
+    Prepared,
+    can_wait,
+    check_value,
+    is_held,
+)
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.shaped import Shaped
@@ -92,6 +101,7 @@ class Translator:
         "_shaped",
         "batch",
         "names",
+        "patience",
         "purpose",
     )
 
@@ -123,6 +133,8 @@ class Translator:
         self.names = Names()
         self.purpose = ""
         """The agent's own claim of its reason."""
+        self.patience = 0.0
+        """Seconds that a statement waits for people."""
 
     # --- the messages of the extended protocol ---
 
@@ -399,6 +411,7 @@ class Translator:
 
     def _allowed(self, text: bytes, plans: list[Plan], scope: str) -> list[Prepared] | None:
         decided: list[Prepared] = []
+        alone = len(plans) == 1
         for plan in plans:
             kin = self._kin.get(plan.statement)
             if kin is not None and kin.plan.accesses is plan.accesses and kin.purpose == self.purpose:
@@ -406,6 +419,9 @@ class Translator:
                 continue
             call = self.call_of(plan)
             if call is None:
+                return None
+            if is_held(call) and not alone:  # else people would be shown more than what they decide on
+                self.refuse(_NOT_ALONE, plan.statement, call.request)
                 return None
             if plan.act is not None:
                 decided.append(Part("itself", text, len(decided), plan, scope, call))
@@ -426,7 +442,7 @@ class Translator:
         decision = self._enforcer.decide(self._live, request)
         budgets = self._enforcer.budgets(self._live, decision)
         call = Call(self._mount, plan.statement, request, decision, budgets=budgets)
-        if isinstance(decision, Allow) or (is_held(call) and plan.kind == "WRITE"):
+        if isinstance(decision, Allow) or (is_held(call) and can_wait(plan)):
             return call
         if is_held(call):
             self.refuse(named.NOT_BY_NAME, plan.statement, request)
@@ -517,7 +533,8 @@ class Translator:
             around = partial(surround, write=step) if prepared.plan.inner else None
             self.batch.add_metered(sent, step, segment_of(step), around)
         elif portal.account is not None and prepared.parsed:
-            self.batch.add_held(Held(prepared, prepared.parsed, portal.account.bound, prepared.call))
+            held = Held(prepared, prepared.parsed, portal.account.bound, prepared.call, portal.passed)
+            self.batch.add_held(held)
         else:
             self.refuse(named.NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
 
@@ -550,6 +567,12 @@ _VALUE_NOT_READ = Denial(
     "a parameter that filters what may only be aggregated has a type or form that cannot be read exactly",
     "numbers, texts, booleans, uuids, dates and timestamps",
     "write the value as a literal of the statement",
+)
+_NOT_ALONE = Denial(
+    "statement_not_allowed",
+    "a statement of this text waits for an approval, and others stand beside it",
+    allowed="one statement alone",
+    remedy="send its statements one by one",
 )
 _CLOSE_OWN = codec.message(b"C", b"S" + told.OWN + b"\0")
 _TYPE_NOT_ALLOWED = Denial(

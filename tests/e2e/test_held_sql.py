@@ -1,0 +1,460 @@
+"""Statements that gates hold, through the real gateway: approved they run once, no further than they were previewed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from bailiwick.errors import BailiwickError
+from tests.support.canary import leaks_in_files
+from tests.support.desk import Desk, clean
+from tests.support.gateway import running_gateway
+from tests.support.postgres import GATEWAY_ROLE, Server
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Told = dict[str, Any]
+
+SCRIPT = """
+CREATE TABLE public.items (id int PRIMARY KEY, owner int NOT NULL, note text, secret text);
+CREATE TABLE public.papers (id int PRIMARY KEY, title text);
+CREATE TABLE public.parts (
+  item int REFERENCES public.items DEFERRABLE INITIALLY DEFERRED, name text
+);
+CREATE TABLE public.made (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text);
+CREATE SEQUENCE public.fired;
+CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+  $$ BEGIN PERFORM nextval('public.fired'); RETURN old; END $$;
+CREATE TABLE public.watched (id int PRIMARY KEY, note text);
+CREATE TRIGGER fire BEFORE DELETE ON public.watched FOR EACH ROW EXECUTE FUNCTION public.fire();
+"""
+DATA = """
+TRUNCATE public.items, public.papers, public.parts, public.made, public.watched;
+INSERT INTO public.items SELECT g, g % 2, 'n' || g, 'CANARY_ITEM_' || g FROM generate_series(1, 40) g;
+INSERT INTO public.papers SELECT g, 'paper ' || g FROM generate_series(1, 5) g;
+INSERT INTO public.parts VALUES (39, 'bolt');
+INSERT INTO public.watched VALUES (1, 'x'), (2, 'y');
+"""
+POLICY = """
+bailiwick: 1
+mounts:
+  m:
+    kind: postgres
+    url: ${HELD_URL}
+    resources:
+      items: {table: public.items, key: id}
+      papers: {table: public.papers, key: id}
+      made: {table: public.made, key: id}
+      watched: {table: public.watched, key: id}
+roles:
+  r:
+    grants:
+      - {allow: items:read, reason: looks, fields: [id, owner, note], rows: {owner: 1}}
+      - {allow: items:update:note, reason: edits}
+      - {allow: items:delete, reason: removes}
+      - {allow: papers:read, reason: reads}
+      - {allow: made:read, reason: looks}
+      - {allow: made:create:note, reason: adds}
+      - {allow: watched:read, reason: looks}
+      - {allow: watched:delete, reason: removes, preview: "off"}
+agents:
+  bot: {owner: o, purpose: p, roles: [r]}
+gates:
+  reading: {on: papers:read, approvers: [owners], message: papers are read by appointment}
+  making: {on: made:create, args: {note: {prefix: big}}, approvers: [owners]}
+approvers:
+  owners: {users: [ann]}
+"""
+
+
+@pytest.fixture(scope="module")
+def gate(postgres: Server) -> Iterator[Desk]:
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
+    with running_gateway(POLICY, {"HELD_URL": upstream.url("gw", "gw")}) as gateway:
+        yield Desk(gateway, gateway.open_session("bot"), upstream, clean)
+        gateway.flush()
+        assert leaks_in_files(gateway.folder) == []
+
+
+@pytest.fixture
+def connection(gate: Desk) -> Iterator[Connection]:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with psycopg.connect(session.url(), autocommit=True) as made:
+        yield made
+    gate.gateway.revoke(session)
+
+
+def refused(connection: Connection, sql: str, values: list[object] | None = None) -> psycopg.Error:
+    """Send a statement that is not run; return the error, in which nothing hidden stands."""
+    with pytest.raises(psycopg.Error) as error:
+        connection.execute(sql.encode(), values)
+    diag = error.value.diag
+    clean((diag.message_primary, diag.message_detail, diag.message_hint))
+    return error.value
+
+
+def held(connection: Connection, gate: Desk, sql: str, values: list[object] | None = None) -> Told:
+    """Send a statement that is held; return it as people see it."""
+    error = refused(connection, sql, values)
+    assert error.sqlstate == "55P03", error
+    return shown(gate, id_in(error))
+
+
+def id_in(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or "").split("held as `")[1].split("`")[0]
+
+
+def shown(gate: Desk, approval: str) -> Told:
+    found = gate.gateway.admin.ask("approval.show", {"approval": approval})["approval"]
+    clean(found)
+    return cast("Told", found)
+
+
+def approve(gate: Desk, told: Told) -> None:
+    gate.gateway.admin.ask("approval.approve", {"approval": told["id"], "digest": told["digest"]})
+
+
+def ids(gate: Desk) -> set[int]:
+    return {cast("int", row[0]) for row in gate.upstream.rows("SELECT id FROM public.items WHERE owner = 1")}
+
+
+def state(gate: Desk, told: Told) -> str:
+    return str(shown(gate, told["id"])["state"])
+
+
+DELETE = "DELETE FROM items WHERE id = %s"
+
+
+def test_a_delete_is_held_and_once_approved_runs_once(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [7])
+    assert (told["rows"], told["shown"][0]["before"]["note"]) == (1, "n7")
+    assert 7 in ids(gate)
+    approve(gate, told)
+    assert connection.execute(DELETE.encode(), [7]).rowcount == 1
+    assert 7 not in ids(gate)
+    assert state(gate, told) == "EXECUTED"
+    gate.upstream.script("INSERT INTO items VALUES (7, 1, 'again')")
+    again = held(connection, gate, DELETE, [7])  # a replayed approval approves nothing
+    assert again["id"] != told["id"]
+    assert 7 in ids(gate)
+
+
+def test_rows_come_back_as_the_agent_asked_for_them(connection: Connection, gate: Desk) -> None:
+    sql = "DELETE FROM items WHERE id IN (9, 11) RETURNING id, note"
+    approve(gate, held(connection, gate, sql))
+    cursor = connection.execute(sql.encode())
+    assert [column.name for column in cursor.description or ()] == ["id", "note"]
+    assert sorted(cursor.fetchall()) == [(9, "n9"), (11, "n11")]
+    binary = "DELETE FROM items WHERE id = %s RETURNING id, note"
+    approve(gate, held(connection, gate, binary, [13]))
+    assert connection.execute(binary.encode(), [13], binary=True).fetchall() == [(13, "n13")]
+
+
+def test_another_parameter_statement_or_session_is_another_request(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [7])
+    approve(gate, told)
+    assert held(connection, gate, DELETE, [9])["id"] != told["id"]
+    assert held(connection, gate, "DELETE FROM items WHERE id=%s", [7])["id"] != told["id"]
+    other = gate.gateway.open_session("bot")
+    with psycopg.connect(other.url(), autocommit=True) as second:
+        assert held(second, gate, DELETE, [7])["id"] != told["id"]
+    gate.gateway.revoke(other)
+    assert {7, 9} <= ids(gate)
+    with psycopg.connect(gate.session.url(), autocommit=True) as third:
+        assert third.execute("SELECT count(*) FROM items").fetchone() == (20,)
+    assert connection.execute(DELETE.encode(), [7]).rowcount == 1
+
+
+def test_what_was_denied_is_denied_with_its_reason(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [7])
+    gate.gateway.admin.ask("approval.deny", {"approval": told["id"], "reason": "still needed"})
+    error = refused(connection, DELETE, [7])
+    assert (error.sqlstate, "still needed" in str(error)) == ("42501", True)
+    assert "code approval_denied" in (error.diag.message_detail or "")
+    assert connection.execute("UPDATE items SET note = 'x' WHERE id = 7").rowcount == 1
+
+
+def waiting(connection: Connection, sql: str, values: list[object]) -> tuple[Future[int], ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(1)
+    connection.execute("SET bailiwick.wait = '5min'")
+    return pool.submit(lambda: connection.execute(sql.encode(), values).rowcount), pool
+
+
+def first_waiting(gate: Desk, session: str) -> Told:
+    """Return what a session has waiting, as soon as there is something."""
+    seen: object = None
+    while True:
+        answer = gate.gateway.admin.ask("approval.watch", {} if seen is None else {"seen": cast("int", seen)})
+        seen = answer["seen"]
+        found = [each for each in cast("list[Told]", answer["approvals"]) if each["session"] == session]
+        if found:
+            return shown(gate, found[0]["id"])
+
+
+def test_a_statement_waits_and_no_transaction_is_held_open_meanwhile(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with (
+        psycopg.connect(session.url(), autocommit=True) as made,
+        psycopg.connect(session.url(), autocommit=True) as beside,
+    ):
+        done, pool = waiting(made, DELETE, [7])
+        told = first_waiting(gate, session.id)
+        assert beside.execute("SELECT count(*) FROM items").fetchone() == (20,)
+        locks = "SELECT count(*) FROM pg_locks WHERE relation = 'public.items'::regclass AND pid <> pg_backend_pid()"
+        assert gate.upstream.rows(locks) == [(0,)]
+        approve(gate, told)
+        assert done.result(60) == 1
+        pool.shutdown()
+        assert made.execute("SELECT 1").fetchone() == (1,)
+    assert 7 not in ids(gate)
+    assert state(gate, told) == "EXECUTED"
+    gate.gateway.revoke(session)
+
+
+def test_a_waiting_statement_can_be_cancelled_and_goes_on_waiting_for_people(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with psycopg.connect(session.url(), autocommit=True) as made:
+        done, pool = waiting(made, DELETE, [7])
+        told = first_waiting(gate, session.id)
+        made.cancel_safe()
+        with pytest.raises(errors.QueryCanceled):
+            done.result(60)
+        pool.shutdown()
+        assert state(gate, told) == "PENDING"
+        made.execute("SET bailiwick.wait = 0")
+        assert held(made, gate, DELETE, [7])["id"] == told["id"]
+    gate.gateway.revoke(session)
+
+
+def test_the_end_of_the_session_ends_the_waiting(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with psycopg.connect(session.url(), autocommit=True) as made:
+        done, pool = waiting(made, DELETE, [7])
+        told = first_waiting(gate, session.id)
+        gate.gateway.revoke(session)
+        with pytest.raises(psycopg.Error):
+            done.result(60)
+        pool.shutdown()
+    assert state(gate, told) == "WITHDRAWN"
+    with pytest.raises(BailiwickError):
+        approve(gate, told)
+    assert 7 in ids(gate)
+
+
+def test_data_that_changed_since_the_preview_is_left_alone_and_held_anew(connection: Connection, gate: Desk) -> None:
+    sql = "DELETE FROM items WHERE note = 'gone' RETURNING id"
+    gate.upstream.script("UPDATE items SET note = 'gone' WHERE id IN (7, 9)")
+    told = held(connection, gate, sql)
+    approve(gate, told)
+    gate.upstream.script("UPDATE items SET note = 'n9' WHERE id = 9; UPDATE items SET note = 'gone' WHERE id = 11")
+    again = held(connection, gate, sql)  # as many rows, but others
+    assert again["id"] != told["id"]
+    assert sorted(row["key"] for row in again["shown"]) == [["11"], ["7"]]
+    assert state(gate, told) == "FAILED"
+    assert {7, 9, 11} <= ids(gate)
+    approve(gate, again)
+    assert sorted(connection.execute(sql.encode()).fetchall()) == [(7,), (11,)]
+    assert 9 in ids(gate)
+
+
+def test_in_a_transaction_nothing_waits_and_only_its_rollback_gives_the_approval_back(
+    connection: Connection, gate: Desk
+) -> None:
+    connection.execute("SET bailiwick.wait = '5min'")
+    connection.execute("BEGIN")
+    told = held(connection, gate, DELETE, [7])
+    with pytest.raises(errors.InFailedSqlTransaction):
+        connection.execute("SELECT 1")
+    connection.execute("ROLLBACK")
+    approve(gate, told)
+    connection.execute("BEGIN")
+    assert connection.execute(DELETE.encode(), [7]).rowcount == 1
+    assert state(gate, told) == "RUNNING"
+    assert 7 in ids(gate)
+    connection.execute("ROLLBACK")
+    assert state(gate, told) == "APPROVED"
+    connection.execute("BEGIN")
+    assert connection.execute(DELETE.encode(), [7]).rowcount == 1
+    connection.execute("COMMIT")
+    assert state(gate, told) == "EXECUTED"
+    assert 7 not in ids(gate)
+
+
+def test_what_is_rolled_back_in_part_is_not_given_back(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [7])
+    approve(gate, told)
+    connection.execute("BEGIN")
+    connection.execute("SAVEPOINT mine")
+    connection.execute(DELETE.encode(), [7])
+    connection.execute("ROLLBACK TO mine")
+    connection.execute("COMMIT")
+    assert state(gate, told) == "FAILED"
+    assert 7 in ids(gate)
+
+
+def test_a_commit_that_fails_gives_the_approval_back(connection: Connection, gate: Desk) -> None:
+    sql = "DELETE FROM items WHERE id = 39"
+    assert "nothing is held" in (refused(connection, sql).diag.message_hint or "")  # the preview knows it beforehand
+    gate.upstream.script("DELETE FROM parts")
+    told = held(connection, gate, sql)
+    approve(gate, told)
+    gate.upstream.script("INSERT INTO parts VALUES (39, 'nut')")
+    with pytest.raises(errors.IntegrityError):
+        connection.execute(sql.encode())
+    assert state(gate, told) == "APPROVED"
+    gate.upstream.script("DELETE FROM parts")
+    assert connection.execute(sql.encode()).rowcount == 1
+    assert state(gate, told) == "EXECUTED"
+
+
+def test_the_connections_end_in_the_middle_leaves_it_consumed(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with (
+        psycopg.connect(session.url(), autocommit=True) as made,
+        psycopg.connect(session.url(), autocommit=True) as second,
+    ):
+        told = held(made, gate, DELETE, [7])
+        approve(gate, told)
+        made.execute("BEGIN")
+        made.execute(DELETE.encode(), [7])
+        made.close()
+        while state(gate, told) == "RUNNING":  # until the gateway has noticed
+            pass
+        assert state(gate, told) == "FAILED"
+        assert held(second, gate, DELETE, [7])["id"] != told["id"]
+    gate.gateway.revoke(session)
+
+
+def test_two_connections_run_it_once(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    sql = "DELETE FROM items WHERE id BETWEEN 20 AND 30"
+    with (
+        psycopg.connect(session.url(), autocommit=True) as made,
+        psycopg.connect(session.url(), autocommit=True) as second,
+    ):
+        told = held(made, gate, sql)
+        approve(gate, told)
+
+        def run(one: Connection) -> int:
+            try:
+                return one.execute(sql.encode()).rowcount
+            except psycopg.Error as error:
+                return 0 if error.sqlstate in ("55P03", "42501") else -1
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(run, (made, second))) == [0, 5]
+    assert state(gate, told) == "EXECUTED"
+    gate.gateway.revoke(session)
+
+
+def test_a_pipeline_goes_on_behind_what_was_approved(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [7])
+
+    def run() -> list[object]:
+        with connection.pipeline():
+            first = connection.execute("UPDATE items SET note = 'p' WHERE id = 1")
+            second = connection.execute(DELETE.encode(), [7])
+            third = connection.execute("SELECT note FROM items WHERE id = 1")
+        return [first.rowcount, second.rowcount, third.fetchall()]
+
+    with pytest.raises(errors.LockNotAvailable):
+        run()
+    assert gate.upstream.rows("SELECT note FROM items WHERE id = 1") == [("n1",)]
+    approve(gate, told)
+    assert run() == [1, 1, [("p",)]]
+    assert state(gate, told) == "EXECUTED"
+    assert 7 not in ids(gate)
+
+
+def test_beside_others_in_one_text_nothing_is_held(connection: Connection, gate: Desk) -> None:
+    error = refused(connection, "UPDATE items SET note = 'z' WHERE id = 1; DELETE FROM items WHERE id = 7")
+    assert "code statement_not_allowed" in (error.diag.message_detail or "")
+    assert gate.upstream.rows("SELECT note FROM items WHERE id = 1") == [("n1",)]
+
+
+def test_a_read_that_a_gate_holds_can_be_approved(connection: Connection, gate: Desk) -> None:
+    sql = "SELECT title FROM papers WHERE id < %s ORDER BY id"
+    told = held(connection, gate, sql, [3])
+    assert (told["rows"], told["shown"], told["statement"]) == (
+        None,
+        [],
+        "SELECT title FROM papers WHERE id < $1 ORDER BY id",
+    )
+    assert "by appointment" in json.dumps(told)
+    approve(gate, told)
+    assert connection.execute(sql.encode(), [3]).fetchall() == [("paper 1",), ("paper 2",)]
+    assert held(connection, gate, sql, [3])["id"] != told["id"]
+    assert connection.execute("SELECT count(*) FROM items").fetchone() == (20,)
+
+
+def test_held_reads_have_no_way_around(connection: Connection) -> None:
+    for sql in (
+        "DECLARE c CURSOR FOR SELECT title FROM papers",
+        "PREPARE p AS SELECT title FROM papers",
+        "COPY (SELECT title FROM papers) TO STDOUT",
+    ):
+        assert refused(connection, sql).sqlstate == "42501"
+    for _ in range(2):
+        assert refused(connection, "SELECT title FROM papers").sqlstate == "55P03"
+        assert refused(connection, "SELECT title FROM papers WHERE id = %s", [1]).sqlstate == "55P03"
+
+
+def test_what_a_gate_asks_of_values_holds_whatever_they_are(connection: Connection, gate: Desk) -> None:
+    sql = "INSERT INTO made (note) VALUES (%s) RETURNING note"
+    told = held(connection, gate, sql, ["small"])
+    assert told["rows"] == 1
+    approve(gate, told)
+    assert connection.execute(sql.encode(), ["small"]).fetchall() == [("small",)]  # its key is another than previewed
+    assert gate.upstream.rows("SELECT count(*) FROM made") == [(1,)]
+
+
+def test_a_preview_that_reaches_outside_is_switched_off(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, "DELETE FROM watched WHERE id = 1")
+    assert (told["rows"], told["preview"]) == (None, "off")
+    assert gate.upstream.rows("SELECT is_called FROM fired") == [(False,)]
+    approve(gate, told)
+    assert connection.execute("DELETE FROM watched WHERE id = 1").rowcount == 1
+    assert gate.upstream.rows("SELECT last_value, is_called FROM fired") == [(1, True)]
+
+
+def test_the_run_is_on_record_with_its_approval(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, DELETE, [15])
+    approve(gate, told)
+    connection.execute(DELETE.encode(), [15])
+    lines = gate.gateway.command("ledger", "query", "--json").stdout.splitlines()
+    mine = [each for each in map(json.loads, lines) if told["id"] in json.dumps(each)]
+    story = [(each["kind"], each.get("decision", "")) for each in mine if each.get("session") == told["session"]]
+    at = story.index(("intent", "allow"))
+    assert ("approval.verdict", "") in [(kind, "") for kind, _ in story[:at]]
+    assert ("outcome", "allow") in story[at:]
+
+
+def test_after_a_crash_in_the_middle_nobody_runs_it_again(postgres: Server) -> None:
+    upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
+    upstream.script(DATA)
+    with running_gateway(POLICY, {"HELD_URL": upstream.url("gw", "gw")}) as gateway:
+        session = gateway.open_session("bot")
+        gate = Desk(gateway, session, upstream, clean)
+        made = psycopg.connect(session.url(), autocommit=True)
+        told = held(made, gate, DELETE, [7])
+        approve(gate, told)
+        made.execute("BEGIN")
+        made.execute(DELETE.encode(), [7])
+        assert state(gate, told) == "RUNNING"
+        gateway.kill()
+        made.close()
+        gateway.start()
+        assert state(gate, told) == "FAILED"
+        assert "interrupted" in json.dumps(shown(gate, told["id"]))
+        assert 7 in ids(gate)
