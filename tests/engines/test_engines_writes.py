@@ -309,3 +309,19 @@ def test_every_function_over_several_rows_is_known_as_one() -> None:
         for (name,) in listed.fetchall():
             if name in DuckDB.functions:
                 assert DuckDBWriting().is_aggregate(name, 1), name
+
+
+async def test_no_answer_holds_more_than_the_gateway_does(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    monkeypatch.setattr("bailiwick.mounts.sql.results.largest_answer", 40)
+    found = await shop.ask(clerk, "SELECT id, status FROM orders ORDER BY id")
+    assert isinstance(found, Result)
+    assert found.ended is not None
+    assert "40 bytes that the gateway holds" in found.ended.message
+    assert found.rows
+    assert found.size <= 40
+    assert await shop.rows(clerk, "SELECT id FROM orders WHERE id = 10") == [(10,)]
+    before = shop.dump()
+    wide = "UPDATE orders SET status = 'open' WHERE id = 10 RETURNING 'something that is longer than these forty bytes'"
+    assert "holds of one" in (await shop.denial(clerk, wide)).message
+    assert shop.dump() == before

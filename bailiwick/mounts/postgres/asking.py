@@ -28,7 +28,7 @@ from bailiwick.mounts.postgres.planning import Plans
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.translate import Unplanned
 from bailiwick.mounts.postgres.upstream import Upstream
-from bailiwick.mounts.sql.results import Answer, Denied
+from bailiwick.mounts.sql.results import Answer, Denied, largest_answer
 from bailiwick.sql.catalogue import Catalogue
 from bailiwick.sql.plan import Plan
 
@@ -41,8 +41,6 @@ _SETTINGS: Mapping[str, str] = {
 }
 """How values are written as text, whatever the database's own settings say."""
 _MOST_TEXT = 64 * 1024
-_LARGEST = 32 * 1024 * 1024
-"""Bytes of rows that an answer holds at most, as it is held in memory; a query ends there."""
 _NO_MOUNT = Denial("resource_unknown", "there is no such database in this session", remedy="ask for a new session")
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 _CHANGED = Denial("backend_unavailable", "the policy changed while the statement ran", remedy="send it again")
@@ -234,7 +232,7 @@ class _Question:
             around.pads,
             utc_now,
             time.perf_counter,
-            min(around.largest_result, _LARGEST),
+            min(around.largest_result, largest_answer),
         )
         self._frontend.introduce(purpose, keeps=True)
         self._server.receiver = self._frontend.server_data

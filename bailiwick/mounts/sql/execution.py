@@ -7,12 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bailiwick.decide.limits import exceeded
+from bailiwick.decide.limits import LimitCode, exceeded
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
 from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny
+from bailiwick.mounts.sql import results
 from bailiwick.mounts.sql.results import Answer, Denied, Failed, Result, typed
 from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
@@ -115,7 +116,7 @@ class Execution:
             if ran.verdict == "row_out_of_scope":
                 return Denied(OUT_OF_SCOPE)
             if ran.verdict:
-                return Denied(exceeded(ran.verdict, self.ceilings, ran.rows, self._action))
+                return Denied(self._exceeded(ran.verdict, ran.rows))
             return Result(affected=ran.rows) if ran.returned is None else self._result(ran.returned, ran.rows)
         return self._result(ran)
 
@@ -126,8 +127,15 @@ class Execution:
         known = known_columns(self.plan, ran.names)
         if ran.kinds:
             known = tuple((name, kind) for (name, _), kind in zip(known, ran.kinds, strict=True))
-        ended = exceeded(ran.ended, self.ceilings, 0, self._action) if ran.ended else None
+        ended = self._exceeded(ran.ended) if ran.ended else None
         return Result(typed(known, ran.rows), ran.rows, affected, ended, ran.size)
+
+    def _exceeded(self, code: LimitCode, rows: int = 0) -> Denial:
+        if code != "bytes_exceeded" or self.ceilings.bytes != results.largest_answer:
+            return exceeded(code, self.ceilings, rows, self._action)
+        most = f"{results.largest_answer} bytes"
+        message = f"the answer is longer than the {most} that the gateway holds of one"
+        return Denial(code, message, f"answers of up to {most}", "ask for less at once", self._action)
 
     @property
     def _action(self) -> str:

@@ -27,6 +27,7 @@ from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.record import JsonValue
+from bailiwick.mounts.sql import results
 from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
 from bailiwick.mounts.sql.mariadb import MariaDBServer
@@ -192,7 +193,7 @@ class SqlMounts:
     def _ceilings(self, found: Ceilings) -> Ceilings:
         """Return the ceilings of a statement under those that hold for every statement of this gateway."""
         seconds = max(int(self._limits.statement_time.total_seconds()), 1)
-        own = Ceilings(None, None, self._limits.result, seconds)
+        own = Ceilings(None, None, min(self._limits.result, results.largest_answer), seconds)
         return strictest(found, own) or own
 
     async def _run(self, place: _Place, job: Job, stop: Stop) -> Ran:

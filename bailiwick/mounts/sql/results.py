@@ -12,6 +12,8 @@ from bailiwick.model.decision import Denial
 from bailiwick.model.record import JsonValue
 
 Row = tuple[JsonValue, ...]
+largest_answer = 32 * 1024 * 1024
+"""Bytes of rows that an answer holds at most, whatever is configured: it is held in memory. A query ends there."""
 
 
 @dataclass(frozen=True, slots=True)
