@@ -4,8 +4,10 @@ called, and whoever listens is told. With the official SDK's client, in every re
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import httpx2
@@ -136,3 +138,33 @@ async def test_a_wrong_policy_leaves_the_old_one_in_force_for_connected_clients(
         assert await found.gateway.reloader.reload() is not None
         assert await names(client) == FIRST
         assert await code(client, "misbehave", how="fine") == ""
+
+
+def appeared(path: Path) -> bool:
+    """Wait until there is a file; False when there is none for a minute."""
+    until = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return path.exists()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_call_in_flight_ends_only_where_its_mount_s_server_is_another(changed: bool) -> None:
+    async with here() as found, connected(found, "2026-07-28", asyncio.Queue()) as client:
+        await put_in_force(found, lambda text: text.replace("timeout: 5s", "timeout: 300s"))
+        assert await code(client, "echo", text="before") == ""
+        held, go = found.folder / "calls.held", found.folder / "calls.go"
+        calling = asyncio.create_task(code(client, "misbehave", how="hold"))
+        assert await asyncio.to_thread(appeared, held)
+        server = "relay: {logging: tests of the log, "
+        narrower = '{allow: notes:create, reason: tests, args: any, when: args.text != "never"}'
+        if changed:
+            await put_in_force(found, lambda text: text.replace(server, "relay: {"))
+            assert await asyncio.wait_for(calling, 60) == "backend_unavailable"
+            go.touch()
+        else:
+            await put_in_force(found, lambda text: text.replace(narrower, narrower.replace("never", "always")))
+            go.touch()
+            assert await asyncio.wait_for(calling, 60) == ""
+        assert await code(client, "echo", text="before") == ""
+        assert await code(client, "echo", text="always") == ("" if changed else "argument_not_granted")

@@ -73,8 +73,8 @@ async def lossy(postgres: Server) -> AsyncIterator[Lossy]:
     gateway = await asyncio.to_thread(prepare_gateway, folder, POLICY, environ)
     config = load_config(gateway.policy, environ)
     front = PostgresFront(config, Aside(2, Allowance(processor=60.0, seconds=120.0), FAULTY))
-    async with running(gateway.policy, config, environ, [front]):
-        gateway.port = front.address[1]
+    async with running(gateway.policy, config, environ, [front]) as started:
+        gateway.port = started.addresses()["postgres"][1]
         yield Lossy(gateway)
     shutil.rmtree(folder)
     upstream.drop()

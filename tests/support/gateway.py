@@ -100,7 +100,7 @@ class RunningGateway:
             except BailiwickError:
                 time.sleep(0.03)
             else:
-                self.port = fronts["postgres"]["port"]
+                self.port = fronts["postgres"]["port"] if "postgres" in fronts else 0
                 self.mcp_port = fronts["mcp"]["port"] if "mcp" in fronts else 0
                 self.http_port = fronts["http"]["port"] if "http" in fronts else 0
                 self.api_port = fronts["api"]["port"] if "api" in fronts else 0

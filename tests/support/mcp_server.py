@@ -109,6 +109,10 @@ def _misbehaved(how: Json, out: TextIO) -> dict[str, Json]:
             os._exit(3)
         case "sleep":
             time.sleep(60)
+        case "hold":
+            Path(os.environ["CALLS"] + ".held").touch()
+            while not Path(os.environ["CALLS"] + ".go").exists():
+                time.sleep(0.02)
         case "secret":
             return _said({"leak": os.environ.get("SECRET", "")})
         case "garbage":

@@ -196,11 +196,10 @@ class Client:
             listener.tell(())
         self._clients.forget(self)
 
-    def renew(self, connections: Connections) -> None:
-        """Use other connections from now on; calls in flight lose theirs, and say so."""
-        before, self._connections = self._connections, connections
-        self._errands.connections = connections
-        self._clients.later(before.close())
+    def renew(self) -> None:
+        """Serve another policy. Calls in flight to mounts whose servers are reached otherwise end, and say so."""
+        for each in self._connections.renew():
+            self._clients.later(each.close())
 
     async def close(self) -> None:
         """Wait for what was cancelled, and end the connections."""
@@ -304,9 +303,9 @@ class Clients:
             client.look()
 
     def renew(self) -> None:
-        """After another policy: every session's connections are opened anew."""
+        """After another policy: the connections of mounts that it changed are opened anew."""
         for client in tuple(self._known.values()):
-            client.renew(Connections(self.servers))
+            client.renew()
         self.tools_changed()
 
     async def close(self) -> None:

@@ -139,7 +139,7 @@ class Errands:
                 return Done(denial=exceeded("timeout_exceeded", bounds, 0))
             return Done(denial=Denial("timeout_exceeded", "the call ran for too long and was cancelled"))
         except UpstreamError as error:
-            await self.connections.drop(admitted.tool.mount)
+            await self.connections.drop(admitted.tool.mount, upstream)
             return Done(denial=_failed(error, bounds))
         return self._answered(errand, reply, bounds)
 

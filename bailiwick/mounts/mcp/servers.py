@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def _refers(mount: McpMount, name: str) -> bool:
     return ref is not None and ("${" in ref.text or ref.text.startswith(("file:", "vault:")))
 
 
+def _reached(ready: Ready, mount: str) -> tuple[object, ...]:
+    """Return all on which a connection to a mount's server depends; a policy that changes none of it keeps it."""
+    policy, given = ready.force.policy.mcp.get(mount), ready.servers.get(mount)
+    if policy is None or given is None:
+        return ()
+    url = None if given.url is None else given.url.reveal()
+    env = {name: value.reveal() for name, value in given.env.items()}
+    headers = {name: value.reveal() for name, value in given.headers.items()}
+    return policy.command, policy.url, policy.env, policy.headers, frozenset(policy.relay), url, env, headers
+
+
 @dataclass(slots=True)
 class Health:
     """What is known of one mount's server, by whatever session."""
@@ -94,7 +106,7 @@ class Servers:
         return self._health.setdefault(mount, Health())
 
     def install(self, ready: Ready) -> None:
-        """Serve another policy. What is known of servers is found out anew."""
+        """Serve another policy. What is known of servers is found out anew; tell `Connections.renew` afterwards."""
         self.ready = ready
         self._health = {}
 
@@ -128,6 +140,8 @@ class _Held:
     changed: frozenset[str] = frozenset()
     compared: float = 0.0
     """When what it offers was last compared with what was accepted."""
+    gone: bool = False
+    """Whether the policy does not mean this connection any more: what is still being opened must not be used."""
 
 
 class Connections:
@@ -153,7 +167,11 @@ class Connections:
                 await held.upstream.close()
                 held.upstream = None
             if held.upstream is None:
-                held.upstream = await self._open(mount, relay)
+                opened = await self._open(mount, relay)
+                if held.gone or self._closed:
+                    await opened.close()
+                    raise UpstreamError("the session has ended" if self._closed else "the policy changed meanwhile")
+                held.upstream = opened
                 news = await self._compare(mount, held)
             elif held.upstream.changed or time.monotonic() - held.compared > _compared_again:
                 news = await self._compare(mount, held)
@@ -171,10 +189,26 @@ class Connections:
                 with contextlib.suppress(UpstreamError, TimeoutError):
                     await asyncio.wait_for(set_level(held.upstream, level), opening_time)
 
-    async def drop(self, mount: str) -> None:
-        """End a mount's connection: it failed, or what it still says cannot be told apart."""
+    def renew(self) -> Sequence[Upstream]:
+        """Serve the policy that is in force now. Returns the connections of mounts whose servers are reached otherwise
+        from now on, to be closed: what is in flight on them fails. The others are kept, and compared anew."""
+        before, self._ready = self._ready, self._servers.ready
+        over: list[Upstream] = []
+        for mount, held in tuple(self._held.items()):
+            if _reached(before, mount) == _reached(self._ready, mount):
+                held.compared = -math.inf
+                continue
+            del self._held[mount]
+            held.gone = True
+            if held.upstream is not None:
+                over.append(held.upstream)
+                held.upstream = None
+        return over
+
+    async def drop(self, mount: str, failed: Upstream | None = None) -> None:
+        """End a mount's connection: it failed, or what it still says cannot be told apart. `failed`: only that one."""
         held = self._held.get(mount)
-        if held is not None and held.upstream is not None:
+        if held is not None and held.upstream is not None and failed in (None, held.upstream):
             upstream, held.upstream = held.upstream, None
             await upstream.close()
 

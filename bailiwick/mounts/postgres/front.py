@@ -27,7 +27,8 @@ from bailiwick.sql.preview import DryRun, RowsQuery
 
 
 class PostgresFront:
-    """A `Front` of the gateway: one port for all mounts of kind `postgres`."""
+    """A `Front` of the gateway: one port for all mounts of kind `postgres`. It listens when the policy that the gateway
+    starts with has one."""
 
     name = "postgres"
 
@@ -43,21 +44,23 @@ class PostgresFront:
         """The same mounts, for agents that ask through a tool."""
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that clients on this machine, or with its address, connect to."""
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that clients on this machine, or with its address, connect to; None when it does not listen."""
+        if self._server is None:
+            return None
         host = self._config.postgres.host
-        port = self._config.postgres.port if self._server is None else self._server.port
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104  # read, not bound
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), self._server.port  # noqa: S104  # read, not bound
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Listen. Raises ConfigError when the port, the certificate or a mount's url is at fault, BackendError when
         the process that analyses SQL cannot be started."""
         self._pads = MaskPads.of(keys.mask)
         self._mask = keys.mask
-        self.check(ready)
+        self._check(ready)
         self.install(ready)
-        if self._targets:  # else the first statement after a reload starts what it needs
-            await self._aside.start()
+        if not self._targets:
+            return
+        await self._aside.start()
         listener, limits = self._config.postgres, self._config.limits
         self.questions.open(
             Surroundings(
@@ -101,6 +104,14 @@ class PostgresFront:
 
     def check(self, ready: Ready) -> None:
         """Raise ConfigError for a policy that `install` could not take."""
+        self._check(ready)
+        if self._server is None and any(mount.kind == "postgres" for mount in ready.force.policy.mounts.values()):
+            message = (
+                "the policy has its first mounts of kind `postgres`, and the gateway does not listen for PostgreSQL"
+            )
+            raise ConfigError(message, remedy="start the gateway anew")
+
+    def _check(self, ready: Ready) -> None:
         _targets(ready, self._mask)
         for name, native in ready.natives.items():
             if not native.holds_keys_of(self._mask):
