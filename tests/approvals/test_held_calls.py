@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from base64 import urlsafe_b64decode
@@ -16,6 +17,7 @@ from bailiwick.gateway.wire import Json
 from bailiwick.guard import ApprovalPendingError, DeniedError, Guard
 from tests.approvals.conftest import Desk
 from tests.http.conftest import Reply
+from tests.support.gateway import PROGRAM
 from tests.support.mcp_client import McpClient
 
 pytestmark = pytest.mark.xdist_group("approvals")
@@ -319,6 +321,30 @@ def test_the_command_line_lists_approves_denies_and_modifies(desk: Desk) -> None
     assert two in run("list", "--all")
     assert desk.post(session.token, 95, note="cli").status == 201
     assert desk.refunds("cli") == [44]
+
+
+def test_watch_tells_of_what_begins_to_wait_and_of_how_it_ended(desk: Desk) -> None:
+    session = desk.session()
+    first = pending(desk.post(session.token, 97, note="watch"))
+    watching = subprocess.Popen(
+        [PROGRAM, "approvals", "watch"],
+        cwd=desk.gateway.folder,
+        env=desk.gateway.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watching.stdout is not None
+        lines = iter(watching.stdout.readline, "")
+        assert any(f"{first} PENDING bot: refunds:create (gate large-refund)" in line for line in lines)
+        second = pending(desk.post(session.token, 98, note="watch"))
+        assert any(f"{second} PENDING" in line for line in lines)
+        desk.deny(second, "no")
+        assert any(f"{second} DENIED" in line for line in lines)
+    finally:
+        watching.kill()
+        watching.wait(30)
 
 
 def test_a_session_that_waits_is_not_flooded_and_its_requests_are_bounded(desk: Desk) -> None:
