@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
+from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import psycopg
@@ -25,6 +26,11 @@ mounts:
     kind: postgres
     url: ${CRM_URL}
     resources: {items: {table: public.items, key: id, labels: {email: confidential, secret: restricted}}}
+  billing:
+    kind: http
+    url: http://127.0.0.1:PORT/v2
+    routes:
+      POST /refunds: {action: refunds:create, body: {customer_id: integer, amount: number, note: string}}
   shop:
     kind: sql
     engine: sqlite
@@ -39,10 +45,13 @@ roles:
       - {allow: items:read, reason: looks, fields: [id, owner, note, email], rows: {owner: 1}}
       - {allow: items:update:note, reason: edits, through: queue, limits: {batch: 30}}
       - {allow: items:delete, reason: removes, through: queue}
+      - {allow: refunds:create, reason: small refunds, args: any}
       - {allow: customers:read, reason: addresses people, fields: [customer_id, name]}
 agents:
   desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support]}
   idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
+gates:
+  large-refund: {on: refunds:create, args: {body.amount: {over: 50}}, approvers: [finance], message: over fifty}
 tasks:
   look: {agents: [desk-bot], users: {groups: [support]}}
 """
@@ -157,6 +166,8 @@ class World:
     issuer: str
     gateway: RunningGateway
     database: Database
+    reached: Path
+    """What reached the API behind the gateway, a line a request."""
 
     @property
     def base(self) -> str:
@@ -187,6 +198,18 @@ class World:
         found = re.search(r"apr_[0-9A-Z]{26}", f"{error.value.diag.message_primary} {error.value.diag.message_hint}")
         assert found is not None, str(error.value)
         return found[0]
+
+    def refund(self, session: Credentials, amount: float, note: str) -> tuple[int, str]:
+        """Have an agent ask for a refund; return the status and the body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=60)
+        body = json.dumps({"customer_id": 501, "amount": amount, "note": note})
+        headers = {"Authorization": f"Bearer {session.token}", "Content-Type": "application/json"}
+        headers["Bailiwick-Reason"] = f"the customer is <b>{note}</b>"
+        connection.request("POST", "/billing/refunds", body, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
 
     def query(self, token: str, sql: str) -> str:
         """Have an agent ask the shop, and return what it is told."""
