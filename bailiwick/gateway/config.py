@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast
@@ -117,6 +117,8 @@ class GatewayConfig:
     limits: Ceilings
     local_approvers: bool = True
     """Whether who may open the admin socket may decide on any approval."""
+    limit_store: str = field(default="", repr=False)
+    """URL of the Redis that counts limits; empty: this process does."""
 
     @property
     def state_file(self) -> Path:
@@ -283,6 +285,7 @@ def _build(
             count("limits.parsers"),
         ),
         local_approvers=text("approvals.local") == "true",
+        limit_store=text("limits.store"),
     )
 
 

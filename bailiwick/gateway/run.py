@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,13 @@ from bailiwick.gateway.approval_desk import ApprovalDesk
 from bailiwick.gateway.approval_notices import approval_notice
 from bailiwick.gateway.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig, policy_folder
+from bailiwick.gateway.counting import Counting
 from bailiwick.gateway.desk import Answer, Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
-from bailiwick.gateway.limit_file import LimitFile
-from bailiwick.gateway.limit_memory import MemoryStore
 from bailiwick.gateway.modifying import call_modifier
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.notice_desk import noticing
@@ -142,9 +140,8 @@ class Running:
         self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
-        self._limit_file = limit_file = LimitFile(stores.state)
-        self._counting = MemoryStore(_microseconds, limit_file.changed, limit_file.gone)
-        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway, self._counting)
+        self._counting = Counting(stores.state, config.limit_store)
+        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway, self._counting.store)
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
@@ -165,7 +162,7 @@ class Running:
         detail = {"version": bailiwick.__version__, "environment": self.config.environment}
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
-        await self._limit_file.load(self._counting, _microseconds())
+        await self._counting.start()
         await self.sessions.start()
         await self.gateway.approvals.start()
         await self.gateway.elevations.start()
@@ -211,7 +208,7 @@ class Running:
         await self.gateway.elevations.stop()
         await self.gateway.approvals.stop()
         await self.sessions.stop()
-        await self._limit_file.stop()
+        await self._counting.stop()
         await self.notices.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
@@ -245,10 +242,6 @@ class Running:
         self.sessions.reload(ready.force)
         for front in self.fronts:
             front.install(ready)
-
-
-def _microseconds() -> int:
-    return time.time_ns() // 1000
 
 
 def _watch_ended(task: asyncio.Task[None]) -> None:

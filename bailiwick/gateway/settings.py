@@ -151,6 +151,7 @@ keys: Mapping[str, Key] = {
     "limits.statement_time": Key(parse_duration, "60s", "time that one statement may run"),
     "limits.result": Key(parse_size, "1GiB", "longest result of one statement"),
     "limits.statement": Key(parse_size, "64KiB", "longest SQL text"),
+    "limits.store": Key(str, "", "`redis://…` where several gateways count limits together; empty: each for itself"),
     "limits.parsers": Key(parse_count, "2", "processes at most that read agents' SQL; the first is always there"),
 }
 

@@ -4,20 +4,68 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from itertools import count
+from pathlib import Path
 
 import pytest
+import redis.asyncio as redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
-from bailiwick.model.budget import Want
+from bailiwick.gateway.limit_redis import RedisStore
+from bailiwick.model.budget import Used, Want
+from tests.limits.conftest import RedisServer
 from tests.limits.limit_rig import SECOND, Clock, Counter, budget
+from tests.support.postgres import free_port
+
+pytestmark = pytest.mark.xdist_group("redis")
 
 
-@pytest.fixture(params=["memory"])
-async def counter() -> AsyncGenerator[Counter]:
+_runs = count()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def counter(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncGenerator[Counter]:
     clock = Clock()
-    yield Counter(MemoryStore(clock), clock)  # noqa: PT022  # other stores have something to tear down
+    if request.param == "memory":
+        yield Counter(MemoryStore(clock), clock)
+        return
+    store = RedisStore(redis_server.url, clock, f"tests{next(_runs)}:")
+    await store.start()
+    yield Counter(store, clock)
+    await store.stop()
+
+
+async def test_a_gateway_that_is_gone_has_nothing_in_flight(redis_server: RedisServer) -> None:
+    clock, prefix = Clock(), f"tests{next(_runs)}:"
+    gone, other = (RedisStore(redis_server.url, clock, prefix) for _ in range(2))
+    limit = budget("concurrent", 1)
+    counters = [Counter(gone, clock), Counter(other, clock)]
+    await counters[0].take(Want(limit, hold=1))
+    await counters[1].full(Want(limit, hold=1))
+    async with redis.from_url(redis_server.url) as client:
+        assert await client.delete(f"{prefix}alive:{gone.instance}") == 1  # as if it had not been heard of for long
+    await counters[1].take(Want(limit, hold=1))
+    await gone.stop()
+    await other.stop()
+
+
+async def test_without_redis_nothing_is_let_through_and_with_it_everything_goes_on(tmp_path: Path) -> None:
+    server = RedisServer(free_port(), tmp_path)
+    server.start()
+    clock = Clock()
+    store = RedisStore(server.url, clock, "lost:")
+    counter, limit = Counter(store, clock), budget("rows", 10, 60)
+    before = await counter.take(Want(limit))
+    server.stop()
+    assert await counter.ask(Want(limit)) is None
+    store.settle(before, Used(rows=7), counter.crossed.extend)
+    server.start()
+    assert isinstance(await counter.ask(Want(limit)), Reserved)
+    assert await counter.used(limit) == 7
+    await store.stop()
+    server.stop()
 
 
 async def test_all_are_charged_together_or_none(counter: Counter) -> None:
