@@ -53,8 +53,13 @@ roles:
       - {allow: billing:refund, reason: tests, args: {customer_id: $customer_id, amount: {max: 500}, currency: EUR}}
       - {allow: notes:create, reason: tests, args: any}
       - {allow: transfers:send, reason: tests, args: any}
+  frugal:
+    grants:
+      - {allow: refunds:create, reason: tests, args: any, limits: {actions: 2/h}}
 agents:
   bot: {owner: team, purpose: tests, roles: [support]}
+  miser: {owner: team, purpose: tests, roles: [frugal]}
+  scrooge: {owner: team, purpose: tests, roles: [frugal]}
 tasks:
   work: {agents: [bot], context: {customer_id: integer}}
 gates:

@@ -323,6 +323,17 @@ def test_the_command_line_lists_approves_denies_and_modifies(desk: Desk) -> None
     assert desk.refunds("cli") == [44]
 
 
+def test_holding_is_an_action_and_asking_again_for_the_same_is_none(desk: Desk) -> None:
+    miser, scrooge = (desk.gateway.open_session(each) for each in ("miser", "scrooge"))
+    assert [desk.post(scrooge.token, 5, note="twin").status for _ in range(3)] == [201, 201, 429]
+    held = pending(desk.post(miser.token, 99, note="counted"))
+    assert pending(desk.post(miser.token, 99, note="counted")) == held
+    assert desk.post(miser.token, 5, note="counted").status == 201
+    refused = desk.post(miser.token, 98, note="counted")
+    assert (refused.status, refused.code) == (429, "limit_exceeded")
+    assert desk.refunds("counted") == [5]
+
+
 def test_watch_tells_of_what_begins_to_wait_and_of_how_it_ended(desk: Desk) -> None:
     session = desk.session()
     first = pending(desk.post(session.token, 97, note="watch"))
