@@ -21,9 +21,10 @@ _TOKENS = re.compile(
 )
 _MOST = 64
 """Literals of one text; a long list of values is analysed as it is."""
-_STRING, _NUMBER = "\x01", "\x02"
+_STRING, NUMBER = "\x01", "\x02"
+"""Marks in a shape."""
 _ADJACENT = re.compile(r"\x01\s*\x01")
-_MARK = re.compile(f"[{_STRING}{_NUMBER}]")
+_MARK = re.compile(f"[{_STRING}{NUMBER}]")
 _STAND_IN = re.compile(r"'bw\$literal\$(\d+)'|1008(\d{5})(?!\d)")
 """Without a look at what stands before, which would make the search several times slower."""
 
@@ -49,7 +50,7 @@ def cut(sql: str) -> Cut | None:
         if kind == "name":
             return match.group()
         literals.append(match.group())
-        return _STRING if kind == "string" else _NUMBER
+        return _STRING if kind == "string" else NUMBER
 
     shape = _TOKENS.sub(mark, sql)
     if not literals or len(literals) > _MOST or "'" in shape or shape.count('"') % 2 or _ADJACENT.search(shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import count
 from unittest.mock import patch
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bailiwick.gateway.enforce import LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, kept
+from bailiwick.sql.literals import cut
 from bailiwick.sql.plan import Drop, Plan
 from tests.mounts.playbook import (
     BOUND,
@@ -43,7 +45,8 @@ def planner(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] 
     if word in ("SET", "DEALLOCATE"):
         act = Drop(cursors=False, statements=True) if word == "DEALLOCATE" else None
         return (Plan("SESSION", text, returns=False, tag=word, statement=text, act=act),)
-    statement = re.sub(r"\d+", "$1", text)
+    number = count(1)
+    statement = re.sub(r"\d+", lambda _: f"${next(number)}", text)
     shaped = statement if statement != text and "$" not in text else ""
     return (Plan("READ", text, tag="SELECT", first=1 + text.count("$"), statement=statement, shaped=shaped),)
 
@@ -217,6 +220,24 @@ def test_queries_that_differ_in_an_integer_are_one_statement() -> None:
     sent = play.client(query("SELECT d 4"))
     assert kinds(sent) == "BDES"
     assert b"SELECT d 4 in 0" in play.server(server.answer(sent))
+
+
+BITS = st.text(st.sampled_from("019aZ_.$'\"- \n\u0661"), max_size=11)
+
+
+@settings(max_examples=300, deadline=None)
+@given(BITS, BITS)
+def test_a_text_is_of_a_shape_just_when_it_is_cut_to_it(one: str, other: str) -> None:
+    play, _ = running(*[query(f"SELECT d {number} = (7)") for number in range(3)])
+    shaped = play.frontend._translator._shaped  # pyright: ignore[reportPrivateUsage]  # what is found without a cut
+    text = f"SELECT d {one} = ({other})"
+    found, cut_anew = shaped.find(text.encode()), cut(text)
+    if cut_anew is None or cut_anew.shape != "SELECT d \x02 = (\x02)":
+        assert found is None
+    else:
+        sized = (codec.pack_int32(len(each)) + each.encode() for each in cut_anew.literals)
+        assert found is not None
+        assert found[1] == b"".join(sized)
 
 
 def test_a_changed_setting_has_everything_parsed_anew() -> None:

@@ -46,6 +46,16 @@ class BindStep(Step):
         self.portal = portal
 
 
+class KeptStep(Step):
+    """PARSE of the client's unnamed statement, under the name by which the gateway keeps it."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, prepared: Prepared, kept: bytes) -> None:
+        super().__init__(PARSE, prepared)
+        self.kept = kept
+
+
 class PoisonStep(Step):
     """POISON: and what the client is told in place of the server's complaint."""
 

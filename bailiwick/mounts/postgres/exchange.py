@@ -13,7 +13,17 @@ from typing import Final
 
 from bailiwick.errors import ProtocolError
 from bailiwick.mounts.postgres import codec
-from bailiwick.mounts.postgres.batch import CLOSE, DESCRIBE_PORTAL, PARSE, SYNC, Batch, BindStep, Execution, Step
+from bailiwick.mounts.postgres.batch import (
+    CLOSE,
+    DESCRIBE_PORTAL,
+    PARSE,
+    SYNC,
+    Batch,
+    BindStep,
+    Execution,
+    KeptStep,
+    Step,
+)
 from bailiwick.mounts.postgres.codec import error_fields, int32_at, skip_rows
 from bailiwick.mounts.postgres.kept import opening
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared
@@ -94,7 +104,7 @@ class Exchange:
         prepared, quiet, kept = self.prepared, self.quiet, self.opening.kept
         if self.opening.made:
             batch.add(b"", Step(CLOSE, name=b"S" + kept, quiet=True))
-            batch.add(b"", Step(PARSE, prepared, kept, quiet=True))
+            batch.add(b"", Step(PARSE, prepared, kept, quiet=True) if quiet else KeptStep(prepared, kept))
         elif self.parsed and not kept:
             batch.add(b"", Step(PARSE, prepared, quiet=quiet))
         portal = Portal(prepared)
@@ -218,6 +228,15 @@ def outdated(data: bytes, exchange: Exchange) -> bool | None:
     if error_fields(data[:after]).get("C") not in _OUTDATED:
         return False
     return True if data[after:] == _REFUSED else None if _REFUSED.startswith(data[after:]) else False
+
+
+def answers_parse(data: bytes, exchange: Exchange) -> bool:
+    """Whether the client's Parse, of what is kept, has to be answered now: the server had none, and would not have
+    failed at it."""
+    opened = exchange.opening
+    if exchange.quiet or not exchange.parsed or not opened.kept or opened.made:
+        return False
+    return data[:1] != b"E" or error_fields(data).get("C") != "25P02"
 
 
 def answered(data: bytes, exchange: Exchange, most: int) -> Answer | None:

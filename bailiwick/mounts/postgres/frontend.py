@@ -38,7 +38,7 @@ from bailiwick.mounts.postgres.batch import (
 from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.edge import Edge
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, ends_session, own_error
-from bailiwick.mounts.postgres.exchange import PARSED, Exchange, answered, asked, asked_in_text, outdated
+from bailiwick.mounts.postgres.exchange import PARSED, Exchange, answered, answers_parse, asked, asked_in_text, outdated
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.prepared import Misuse
 from bailiwick.mounts.postgres.records import Records
@@ -643,7 +643,6 @@ class Frontend:
         self._exchange = None
         replies = self._replies
         names, opening = self._translator.names, exchange.opening
-        parsed = exchange.parsed and not exchange.quiet
         answer = answered(data, exchange, min(HELD, replies.ceiling))
         if answer is None:
             refused = outdated(data, exchange)
@@ -656,7 +655,7 @@ class Frontend:
                 return True
             if opening.kept and data[:1] == b"E":
                 names.kept.drop(exchange.prepared.parse_unnamed())
-            if parsed and opening.kept:
+            if answers_parse(data, exchange):
                 names.parsed(exchange.prepared, opening.kept)
                 replies.hold(PARSED)
             self._batch = exchange.batch()
@@ -667,7 +666,7 @@ class Frontend:
             replies.steps.extend(self._batch.segments[0].steps)
             return False
         self._underway.over(self)
-        if parsed:
+        if exchange.parsed and not exchange.quiet:
             names.parsed(exchange.prepared, opening.kept)
         names.ran(exchange.prepared, answer.idle, quiet=exchange.quiet)
         if opening.made:

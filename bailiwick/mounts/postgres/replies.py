@@ -25,6 +25,7 @@ from bailiwick.mounts.postgres.batch import (
     Batch,
     BindStep,
     Execution,
+    KeptStep,
     PoisonStep,
     Step,
 )
@@ -424,7 +425,7 @@ class Replies:
         if step.prepared is not None and step.name:
             self.names.statements[step.name] = step.prepared
         elif step.prepared is not None:
-            self.names.parsed(step.prepared, b"")
+            self.names.parsed(step.prepared, step.kept if isinstance(step, KeptStep) else b"")
         return None
 
     def _bound(self, _: bytes) -> bytes | None:

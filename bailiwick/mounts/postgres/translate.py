@@ -256,7 +256,7 @@ class Translator:
         """Take a Close."""
         kind, name = codec.read_named(raw)
         if name in kept.NAMES:
-            self.names.kept.changed()  # it closes what is not its own
+            raw = _CLOSE_NOTHING  # what is kept is not the client's
         self.batch.add(raw, Step(CLOSE, name=bytes((kind,)) + name))
 
     # --- for exchanges ---
@@ -277,8 +277,8 @@ class Translator:
         found = self._shaped.find(text) if self._cache_scope == self._live.scope.id else None
         if found is None:
             return None
-        like, prepared, literals = found
-        return None if prepared.purpose != self.purpose else (prepared, self.values(like) + literals)
+        like, literals = found
+        return None if like.prepared.purpose != self.purpose else (like.prepared, self.values(like.first) + literals)
 
     def learn_shape(self, prepared: Prepared) -> None:
         """Keep a plain read that was a Query for others of its shape."""
@@ -574,6 +574,7 @@ _NOT_ALONE = Denial(
     allowed="one statement alone",
     remedy="send its statements one by one",
 )
+_CLOSE_NOTHING = codec.message(b"C", b"Sbailiwick nothing\0")
 _CLOSE_OWN = codec.message(b"C", b"S" + told.OWN + b"\0")
 _TYPE_NOT_ALLOWED = Denial(
     "function_not_allowed",
