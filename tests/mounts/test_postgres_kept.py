@@ -89,6 +89,8 @@ class Server:
 
     def _parse(self, raw: bytes) -> bytes:
         name, text, _ = codec.read_parse(raw)
+        if not name:
+            self.statements.pop(name, None)
         self._check(text.decode())
         if text.startswith(b"bailiwick denied"):
             raise KeyError("42601")

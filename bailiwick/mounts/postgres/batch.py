@@ -51,8 +51,8 @@ class KeptStep(Step):
 
     __slots__ = ("kept",)
 
-    def __init__(self, prepared: Prepared, kept: bytes) -> None:
-        super().__init__(PARSE, prepared)
+    def __init__(self, prepared: Prepared, kept: bytes, quiet: bool) -> None:
+        super().__init__(PARSE, prepared, quiet=quiet)
         self.kept = kept
 
 

@@ -104,7 +104,7 @@ class Exchange:
         prepared, quiet, kept = self.prepared, self.quiet, self.opening.kept
         if self.opening.made:
             batch.add(b"", Step(CLOSE, name=b"S" + kept, quiet=True))
-            batch.add(b"", Step(PARSE, prepared, kept, quiet=True) if quiet else KeptStep(prepared, kept))
+            batch.add(b"", KeptStep(prepared, kept, quiet))
         elif self.parsed and not kept:
             batch.add(b"", Step(PARSE, prepared, quiet=quiet))
         portal = Portal(prepared)
@@ -231,10 +231,10 @@ def outdated(data: bytes, exchange: Exchange) -> bool | None:
 
 
 def answers_parse(data: bytes, exchange: Exchange) -> bool:
-    """Whether the client's Parse, of what is kept, has to be answered now: the server had none, and would not have
-    failed at it."""
+    """Whether the client's Parse (or that of its Query) of what is kept has to be answered now: the server had none,
+    and would not have failed at it."""
     opened = exchange.opening
-    if exchange.quiet or not exchange.parsed or not opened.kept or opened.made:
+    if not opened.kept or opened.made:
         return False
     return data[:1] != b"E" or error_fields(data).get("C") != "25P02"
 

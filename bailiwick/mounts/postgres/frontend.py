@@ -39,6 +39,7 @@ from bailiwick.mounts.postgres.codec import MAX_MESSAGE, MAX_SMALL, int32_at
 from bailiwick.mounts.postgres.edge import Edge
 from bailiwick.mounts.postgres.errors import OUT_OF_SCOPE, denied, ends_session, own_error
 from bailiwick.mounts.postgres.exchange import PARSED, Exchange, answered, answers_parse, asked, asked_in_text, outdated
+from bailiwick.mounts.postgres.kept import NOTHING
 from bailiwick.mounts.postgres.metered import Metered
 from bailiwick.mounts.postgres.prepared import Misuse
 from bailiwick.mounts.postgres.records import Records
@@ -632,7 +633,7 @@ class Frontend:
         self._exchange = exchange
         self._phase = "RUNNING"
         if exchange.opening.made:
-            self._translator.names.statements.pop(b"", None)  # the server may know it by the name that is reused
+            self._translator.names.unnamed = NOTHING  # a Parse drops it, even one that fails
         exchange.begun = self._seconds()
         self._underway.began(self)
         self._edge.send_server(exchange.sent)
@@ -655,9 +656,13 @@ class Frontend:
                 return True
             if opening.kept and data[:1] == b"E":
                 names.kept.drop(exchange.prepared.parse_unnamed())
-            if answers_parse(data, exchange):
+            if answers_parse(data, exchange) and exchange.quiet:
+                names.statements.pop(b"", None)
+            elif answers_parse(data, exchange):
                 names.parsed(exchange.prepared, opening.kept)
                 replies.hold(PARSED)
+            elif opening.kept and not opening.made:
+                names.unnamed = NOTHING  # as in `_begin`
             self._batch = exchange.batch()
             self._end = codec.SYNC
             self._next = 1

@@ -17,6 +17,8 @@ MOST: Final = 64
 _PREFIX: Final = b"bailiwick kept "
 NAMES: Final = tuple(_PREFIX + b"%d" % number for number in range(MOST))
 """Of the statements; no client may use them."""
+NOTHING: Final = b"bailiwick nothing"
+"""A name that no statement has."""
 
 
 class Kept:

@@ -18,7 +18,7 @@ from bailiwick.sql.plan import Bound, Declare, Drop, Fetch, Plan, Prepare, Run
 
 MOST = 1000
 """Cursors that a connection may have at a time, and statements that it may PREPARE."""
-OWN_NAMES = frozenset({told.OWN, counted.OWN, approved.OWN, b"bailiwick nothing", *kept.NAMES})
+OWN_NAMES = frozenset({told.OWN, counted.OWN, approved.OWN, kept.NOTHING, *kept.NAMES})
 """Of statements and portals of the gateway's own; no client may use them."""
 _ASKED_ANEW = "\0"
 """A purpose that no agent can claim: with it, every execution of a statement passes `executing`."""

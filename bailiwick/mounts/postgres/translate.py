@@ -574,7 +574,7 @@ _NOT_ALONE = Denial(
     allowed="one statement alone",
     remedy="send its statements one by one",
 )
-_CLOSE_NOTHING = codec.message(b"C", b"Sbailiwick nothing\0")
+_CLOSE_NOTHING = codec.message(b"C", b"S" + kept.NOTHING + b"\0")
 _CLOSE_OWN = codec.message(b"C", b"S" + told.OWN + b"\0")
 _TYPE_NOT_ALLOWED = Denial(
     "function_not_allowed",
