@@ -1,11 +1,11 @@
-"""`bailiwick policy`: check and lint a policy, print its JSON Schema, compare two policies."""
+"""`bailiwick policy`: check and lint a policy, print its JSON Schema, compare two policies, promote a changed one."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -205,7 +205,6 @@ def diff(context: typer.Context, as_json: AsJson = False) -> None:
 
 def _diff_elsewhere(client: AdminClient, context: typer.Context, *, as_json: bool) -> None:
     import json
-    from typing import cast
 
     from bailiwick.gateway.files import read_lock, read_policy
 
@@ -231,6 +230,57 @@ def _diff_elsewhere(client: AdminClient, context: typer.Context, *, as_json: boo
             typer.echo("nothing becomes possible or impossible")
     if found["widened"]:
         raise typer.Exit(1)
+
+
+Served = Annotated[Path, typer.Option("--policy", help="The policy that the gateway serves.")]
+Settings = Annotated[Path | None, typer.Option("--config", help="Default: gateway.yaml beside the policy.")]
+
+
+@app.command()
+def pending(as_json: AsJson = False, policy: Served = Path("policy.yaml"), config: Settings = None) -> None:
+    """Show the changed policy that waits at the gateway to be promoted, in the words of `diff`."""
+    found = _waiting(policy, config)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(found, indent=2))
+    elif found is None:
+        typer.echo("no policy waits to be promoted")
+    else:
+        _say_pending(found)
+
+
+@app.command()
+def promote(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    policy: Served = Path("policy.yaml"),
+    config: Settings = None,
+) -> None:
+    """Put the policy in force that waits at the gateway: exactly the one that is shown."""
+    from bailiwick.cli.suspensions import client
+
+    found = _waiting(policy, config)
+    if found is None:
+        typer.echo("no policy waits to be promoted")
+        raise typer.Exit(1)
+    _say_pending(found)
+    if not yes and not typer.confirm("put this in force?"):
+        raise typer.Exit(1)
+    client(policy, config).ask("policy.promote", {"pending": found["id"]})
+    typer.echo("promoted")
+
+
+def _waiting(policy: Path, config: Path | None) -> Mapping[str, Json] | None:
+    from bailiwick.cli.suspensions import client
+
+    return cast("Mapping[str, Json] | None", client(policy, config).ask("policy.pending", {})["pending"])
+
+
+def _say_pending(found: Mapping[str, Json]) -> None:
+    for change in cast("list[str]", found["changes"]):
+        typer.echo(change)
+    authors = ", ".join(cast("list[str]", found["authors"])) or "nobody knows whom"
+    typer.echo(f"changed by {authors}; waits since {found['since']}; {str(found['id'])[:12]}")
 
 
 def _valid(path: Path) -> tuple[Policy, Lock | None]:

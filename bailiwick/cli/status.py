@@ -29,4 +29,6 @@ def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPat
         address = place.get("url") or f"{place['host']}:{place['port']}"
         typer.echo(f"{name + ':':<13} {address}")
     typer.echo(f"{'sessions:':<13} {found['sessions']} open, {found['connections']} connections")
+    if found["pending"]:
+        typer.echo("a changed policy waits to be promoted: `bailiwick policy pending`")
     show_suspensions(cast("list[Json]", found["suspensions"]), as_json=False, nothing="nothing is suspended")

@@ -71,6 +71,7 @@ _opening = (
     Field("mounts", "texts", "the mounts it is for"),
 )
 _why = (Field("reason", "text", "why; not told to agents", needed=True),)
+_promoting = (Field("pending", "text", "the id of what was looked at", needed=True),)
 _past = (Field("all", "flag", "also those that are over"),)
 _elevating = (
     Field("elevation", "text", "its name in the policy", needed=True),
@@ -135,6 +136,8 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/agents/*/resume", "administrator", "Let an agent go on", "agent.resume", "agent"),
     Operation("POST", "/mounts/*/close", "administrator", "Close a mount at once", "mount.close", "mount", _why),
     Operation("POST", "/mounts/*/open", "administrator", "Open a mount again", "mount.open", "mount"),
+    Operation("GET", "/policy/pending", "auditor", "The policy that waits to be promoted", "policy.pending"),
+    Operation("POST", "/policy/promote", "administrator", "Put it in force", "policy.promote", fields=_promoting),
     Operation("GET", "/elevations", "viewer", "Elevations that wait or are in force", "elevation.list", fields=_past),
     Operation(
         "POST", "/elevations", "opener", "Ask for an elevation", "elevation.request", fields=_elevating, own="ask"

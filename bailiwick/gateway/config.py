@@ -119,6 +119,8 @@ class GatewayConfig:
     """Whether who may open the admin socket may decide on any approval."""
     limit_store: str = field(default="", repr=False)
     """URL of the Redis that counts limits; empty: this process does."""
+    four_eyes: bool = False
+    """Whether a policy is promoted by somebody else than who changed it."""
 
     @property
     def state_file(self) -> Path:
@@ -286,6 +288,7 @@ def _build(
         ),
         local_approvers=text("approvals.local") == "true",
         limit_store=text("limits.store"),
+        four_eyes=text("promotion.four_eyes") == "true",
     )
 
 

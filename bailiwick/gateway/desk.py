@@ -115,6 +115,7 @@ class Desk:
             "connections": sum(each.connections for each in live),
             "fronts": self._addresses(),
             "suspensions": [suspension_told(each) for each in self.sessions.suspensions.list()],
+            "pending": None if self.reloader.promotion.pending is None else self.reloader.promotion.pending.id,
         }
 
     async def _reload(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:

@@ -84,6 +84,15 @@ def server_secrets(mount: McpMount, environ: Mapping[str, str], base: Path) -> S
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A policy as it was written: no secret stands in it."""
+
+    files: Mapping[str, str]
+    """Name → text."""
+    lock: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A policy that can be put in force, and everything that its mounts need."""
 
@@ -96,6 +105,8 @@ class Ready:
     """Mount of kind `mcp` → what its server is started or called with."""
     apis: Mapping[str, ApiSecrets] = field(default_factory=dict[str, "ApiSecrets"])
     """Mount of kind `http` → where its API is, and with which credential."""
+    written: Written = Written({}, None)
+    """The texts that it was made from."""
 
 
 def fingerprint(path: Path) -> str:
@@ -105,15 +116,23 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def read_force(path: Path) -> tuple[Policy, Lock]:
-    """Read a policy and its lock. Raises PolicyRefusedError for what is wrong or not enforced yet, PolicyError."""
-    loaded = load(read_policy(path))
+def read_written(path: Path) -> Written:
+    """Read the texts of a policy and its lock. Raises PolicyError."""
+    return Written(read_policy(path), read_lock(path))
+
+
+def read_force(path: Path, written: Written | None = None) -> tuple[Policy, Lock]:
+    """Read a policy and its lock, from these texts if some are given.
+
+    Raises PolicyRefusedError for what is wrong or not enforced yet, PolicyError."""
+    written = written or read_written(path)
+    loaded = load(written.files)
     if loaded.policy is None:
         raise PolicyRefusedError([problem for problem in loaded.problems if problem.severity == "error"])
     not_yet = unsupported(loaded.policy)
     if not_yet:
         raise PolicyRefusedError(not_yet)
-    text = read_lock(path)
+    text = written.lock
     if text is None and not (loaded.policy.mounts or loaded.policy.mcp or loaded.policy.http):
         return loaded.policy, Lock({})  # functions are accepted by standing in the policy
     if text is None:
@@ -141,9 +160,14 @@ async def check_own_sql(policy: Policy, mount: Mount, url: Secret) -> tuple[Prob
     )
 
 
-async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: ReadCatalogue) -> Ready:
-    """Return the policy at `path`, ready. Raises PolicyError, ConfigError (secrets) or BackendError."""
-    policy, lock = await asyncio.to_thread(read_force, path)  # a large policy takes its time
+async def make_ready(
+    path: Path, environ: Mapping[str, str], read_catalogue: ReadCatalogue, written: Written | None = None
+) -> Ready:
+    """Return the policy at `path`, or the one that was `written` there, ready.
+
+    Raises PolicyError, ConfigError (secrets) or BackendError."""
+    texts = written or await asyncio.to_thread(read_written, path)
+    policy, lock = await asyncio.to_thread(read_force, path, texts)  # a large policy takes its time
     base = policy_folder(path)
     urls = {name: place_of(mount, environ, base) for name, mount in policy.mounts.items()}
     catalogues = {
@@ -160,4 +184,4 @@ async def make_ready(path: Path, environ: Mapping[str, str], read_catalogue: Rea
     }
     servers = {name: server_secrets(mount, environ, base) for name, mount in policy.mcp.items()}
     apis = {name: api_secrets(mount, environ, base) for name, mount in policy.http.items()}
-    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis)
+    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis, written=texts)

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.ready import PolicyRefusedError, Ready, fingerprint
+from bailiwick.gateway.promotion import Promotion
+from bailiwick.gateway.ready import PolicyRefusedError, Ready, Written, fingerprint
 from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.model.approval import Reviewer
+from bailiwick.policy.diff import Change
 
 _log = logging.getLogger("bailiwick.policy")
 _poll_seconds = 0.5
+_FILES = "its files"
 
 
 class Reloader:
     """Watches the policy's files. A change counts once two looks in a row have seen the same text."""
 
     def __init__(
-        self, path: Path, prepare: Callable[[], Awaitable[Ready]], install: Callable[[Ready], None], recorder: Recorder
+        self,
+        path: Path,
+        prepare: Callable[[Written | None], Awaitable[Ready]],
+        install: Callable[[Ready], None],
+        recorder: Recorder,
+        promotion: Promotion,
+        in_force: Callable[[], Ready],
     ) -> None:
+        """`prepare` makes the policy ready that stands in its files, or the one that is given."""
+        self.promotion = promotion
+        self._in_force = in_force
         self._path = path
         self._prepare = prepare
         self._install = install
@@ -34,22 +47,31 @@ class Reloader:
         """Reload soon, changed or not: for SIGHUP."""
         self._asked.set()
 
-    async def reload(self, by: str = "its files") -> BailiwickError | None:
+    async def reload(self, by: str = _FILES) -> BailiwickError | None:
         """Reload now, for somebody. Return why the new policy was refused, or None when it is in force."""
         async with self._busy:
             self._tried = await asyncio.to_thread(_look, self._path)
             try:
-                ready = await self._prepare()
+                ready = await self._prepare(None)
             except BailiwickError as error:
                 await self._refused(error)
                 return error
-            policy = ready.force.policy
-            await self._recorder.keep(
-                self._recorder.make(Fact("policy.loaded", policy=policy.version, detail={"by": by}))
-            )
-            self._install(ready)
-            _log.info("policy loaded: %s", policy.version)
+            if await self.promotion.admits(ready, self._in_force(), "" if by == _FILES else by):
+                await self._loaded(ready, by)
             return None
+
+    async def promote(self, identity: str, by: Reviewer) -> Sequence[Change]:
+        """Put the policy in force that waits for it; return what that changes. Raises BailiwickError."""
+        async with self._busy:
+            ready, changes = await self.promotion.promote(identity, by, self._prepare)
+            await self._loaded(ready, by.name)
+            return changes
+
+    async def _loaded(self, ready: Ready, by: str) -> None:
+        policy = ready.force.policy
+        await self._recorder.keep(self._recorder.make(Fact("policy.loaded", policy=policy.version, detail={"by": by})))
+        self._install(ready)
+        _log.info("policy loaded: %s", policy.version)
 
     async def watch(self) -> None:
         """Reload what changes, until cancelled."""

@@ -34,7 +34,9 @@ from bailiwick.gateway.notice_sending import sender_of
 from bailiwick.gateway.notice_store import Outbox
 from bailiwick.gateway.notices import Notices, Way
 from bailiwick.gateway.opening import Opener
-from bailiwick.gateway.ready import Ready, make_ready
+from bailiwick.gateway.promotion import Promotion, Rules, at_start
+from bailiwick.gateway.promotion_desk import promoting
+from bailiwick.gateway.ready import Ready, Written, make_ready
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
@@ -127,8 +129,10 @@ class Running:
         stores: Stores,
         keys: Keys,
         ready: Ready,
-        ways: Sequence[Way] = (),
+        ways: Sequence[Way],
+        promotion: Promotion,
     ) -> None:
+        self.promotion = promotion
         self.path = path
         self.config = config
         self.ready = ready
@@ -168,13 +172,14 @@ class Running:
         await self.gateway.elevations.start()
         await self.notices.start()
 
-        async def prepare() -> Ready:
-            ready = await make_ready(self.path, environ, read_catalogue)
+        async def prepare(written: Written | None) -> Ready:
+            ready = await make_ready(self.path, environ, read_catalogue, written)
             for front in self.fronts:
                 front.check(ready)
             return ready
 
-        self.reloader = Reloader(self.path, prepare, self._install, recorder)
+        self.promotion.told_by(self.notices.tell)
+        self.reloader = Reloader(self.path, prepare, self._install, recorder, self.promotion, lambda: self.ready)
         for front in fronts:
             await front.start(self.gateway, self.keys, self.ready)
             self.fronts = (*self.fronts, front)
@@ -183,6 +188,7 @@ class Running:
         more = {do: answer for front in fronts if isinstance(front, Answering) for do, answer in front.answers.items()}
         more |= self.approval_desk.answers()
         more |= noticing(self.notices)
+        more |= promoting(self.reloader)
         more |= self.elevation_desk.answers()
         budgets = self.gateway.limits.told
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets)
@@ -271,7 +277,10 @@ async def running(
         state = await open_state(config.state_file)
         try:
             stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway)
-            gateway = Running(path, config, stores, keys, ready, ways)
+            rules = Rules(config.environment == "production", config.four_eyes)
+            promotion = Promotion(state, stores.recorder, utc_now, rules)
+            ready = await at_start(promotion, ready, lambda written: make_ready(path, environ, read_catalogue, written))
+            gateway = Running(path, config, stores, keys, ready, ways, promotion)
             try:
                 await gateway.start(environ, fronts)
                 yield gateway

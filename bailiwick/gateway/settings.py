@@ -143,6 +143,7 @@ keys: Mapping[str, Key] = {
     "http.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
     "http.tls_key": Key(str, "", "PEM private key of the certificate"),
     "approvals.local": Key(parse_truth, "true", "whether who may open the admin socket may decide on any approval"),
+    "promotion.four_eyes": Key(parse_truth, "false", "whether a policy is promoted by others than who changed it"),
     "sessions.default_ttl": Key(parse_duration, "30m", "lifetime of a session that asks for none"),
     "sessions.max_ttl": Key(parse_duration, "12h", "longest lifetime that anybody gets"),
     "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),

@@ -46,6 +46,8 @@ RecordKind = Literal[
     "elevation.ended",
     "policy.loaded",
     "policy.refused",
+    "policy.pending",
+    "policy.promoted",
     "gateway.started",
     "gateway.stopped",
 ]
