@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import queue
 import ssl
 import threading
 from collections.abc import Generator
@@ -41,6 +42,10 @@ class Served:
     sessions: int = 0
     rests: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """Id of an event → what comes after it."""
+    says: queue.Queue[Json] | None = None
+    """What it says outside of answers; None: it offers no such stream."""
+    answers: list[Json] = field(default_factory=list[Json])
+    """To what it asked."""
 
 
 def _said(value: Json) -> dict[str, Json]:
@@ -61,11 +66,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Give the rest of a stream, and offer no other."""
         self.served.strays += self.path != "/mcp"
+        if self.served.says is not None and "Last-Event-ID" not in self.headers:
+            self._say(self.served.says)
+            return
         rest = self.served.rests.pop(self.headers.get("Last-Event-ID", ""), b"")
         if rest and self.headers.get("Authorization") == CREDENTIAL:
             self._reply(200, rest, "text/event-stream")
         else:
             self._reply(405, b"")
+
+    def _say(self, says: queue.Queue[Json]) -> None:
+        """Offer a stream of its own, and end it with `None`."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        while (message := says.get()) is not None:
+            self.wfile.write(b"data: " + json.dumps(message).encode() + b"\n\n")
+            self.wfile.flush()
 
     def do_POST(self) -> None:
         """Take one message."""
@@ -76,6 +95,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._reply(401, b"who are you? CANARY40", "text/plain")
             return
         message = cast("dict[str, Json]", json.loads(body))
+        if "id" in message and "method" not in message:
+            self.served.answers.append(message)
         if "id" not in message or "method" not in message:
             self._reply(202, b"")
             return

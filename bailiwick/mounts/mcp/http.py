@@ -32,6 +32,8 @@ _most_questions = 16
 _posting_time = 10.0
 _OK = 200
 _longest_id = 1024
+_longest_said = 1024 * 1024
+"""Bytes of one message outside of answers."""
 _shortest_pause, _first_pause, _longest_pause = 0.05, 1.0, 30.0
 """Seconds before the rest of a stream is asked for."""
 _plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -52,6 +54,7 @@ class HttpUpstream:
         self._guard = guard
         self._next = 0
         self._asked: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
         self._client = HttpClient(address.origin)
 
     async def request(
@@ -130,11 +133,32 @@ class HttpUpstream:
     async def notify(self, method: str, params: Mapping[str, Json]) -> None:
         """Send a notification; see `Upstream`."""
         await self._post({"jsonrpc": "2.0", "method": method, "params": params})
+        if method == "notifications/initialized" and self.modern is None:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        """Hear what a server of the legacy revisions says outside of answers, if it offers that. Of it counts that its
+        lists have changed; what it asks there belongs to no call, and is refused."""
+        heard = _Heard(0, _longest_said, None)
+        while self.alive:
+            known = {"Last-Event-ID": heard.last} if heard.last else {}
+            headers = {**self._headers, "Accept": "text/event-stream", **known}
+            try:
+                with closing(await self._client.send("GET", self._target, headers.items())) as answer:
+                    if answer.status != _OK or _type(answer) != "text/event-stream":
+                        return
+                    async for data in _events(answer, heard):
+                        self._take(data, 0, None)
+            except HttpError:
+                pass  # it may be there again later
+            except UpstreamError:
+                return  # what is no message, too long or a secret: it is not listened to any more
+            await asyncio.sleep(max(heard.pause, _first_pause))
 
     async def close(self) -> None:
         """End the server's session and the connections."""
         self.alive = False
-        for task in self._asked:
+        for task in (*self._asked, *([] if self._listening is None else [self._listening])):
             task.cancel()
         if "Mcp-Session-Id" in self._headers:
             with contextlib.suppress(HttpError, TimeoutError):
