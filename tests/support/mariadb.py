@@ -117,16 +117,18 @@ def _prepared(folder: Path) -> list[str]:
     assert found is not None
     data = folder / "data"
     (data / "mysql").mkdir(parents=True)
+    (folder / "tmp").mkdir()
     command = [
         found,
         "--no-defaults",
         f"--datadir={data}",
+        f"--tmpdir={folder / 'tmp'}",  # a server that starts removes the temporary tables of others from a common one
         "--innodb-log-file-size=8M",
         "--innodb-buffer-pool-size=16M",
     ]
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
-        for each in (folder, data, data / "mysql"):
+        for each in (folder, folder / "tmp", data, data / "mysql"):
             os.chown(each, nobody.pw_uid, nobody.pw_gid)
         command.append("--user=nobody")
     script = "use mysql;\n" + "".join((SCRIPTS / name).read_text() for name in _SYSTEM)
