@@ -224,7 +224,7 @@ def test_closing_a_mount_stops_its_call_in_flight_and_leaves_the_others(desk: De
     answers: list[Answer] = []
     caller = threading.Thread(target=lambda: answers.append(client.call("misbehave", how="sleep")))
     caller.start()
-    while len(desk.calls) == before:
+    while len(desk.calls) == before and caller.is_alive():
         time.sleep(0.02)
     desk.gateway.admin.ask("mount.close", {"mount": "desk", "reason": "CANARY-reason"})
     try:
@@ -256,7 +256,7 @@ def test_closing_a_mount_stops_a_statement_in_flight(desk: Desk) -> None:
     before, answers = worked(), list[Answer]()
     caller = threading.Thread(target=lambda: answers.append(client.call("query", sql=endless, mount="shop")))
     caller.start()
-    while worked() < before + 50:  # half a second of the processor
+    while worked() < before + 50 and caller.is_alive():  # half a second of the processor
         time.sleep(0.02)
     desk.gateway.admin.ask("mount.close", {"mount": "shop", "reason": "tests"})
     try:
