@@ -322,13 +322,19 @@ def test_a_database_that_differs_is_not_served(postgres: Server, monkeypatch: py
     database.drop()
 
 
-def test_a_write_through_the_queue_is_previewed_as_the_session(both: Both) -> None:
-    with both.session() as connection, pytest.raises(psycopg.errors.LockNotAvailable) as caught:
-        connection.execute("UPDATE notes SET body = 'likes coffee'")
-    assert "code queued" in str(caught.value)
-    change = str(caught.value).split("change `")[1].split("`")[0]
-    told = str(both.gateway.admin.ask("change.show", {"change": change})["change"])
-    assert "likes tea" in told
-    assert "likes coffee" in told
-    assert leaks(told) == []
-    assert both.database.rows("SELECT count(*) FROM notes WHERE body = 'likes coffee'") == [(0,)]
+def test_a_write_through_the_queue_is_previewed_and_run_as_the_session(both: Both) -> None:
+    sql = "UPDATE notes SET body = 'likes coffee'"
+    ask = both.gateway.admin.ask
+    with both.session() as connection:
+        with pytest.raises(psycopg.errors.LockNotAvailable) as caught:
+            connection.execute(sql)
+        assert "code queued" in str(caught.value)
+        approval = str(caught.value).split("held as `")[1].split("`")[0]
+        told = cast("dict[str, object]", ask("approval.show", {"approval": approval})["approval"])
+        assert "likes tea" in str(told)
+        assert "likes coffee" in str(told)
+        assert leaks(str(told)) == []
+        assert both.database.rows("SELECT count(*) FROM notes WHERE body = 'likes coffee'") == [(0,)]
+        ask("approval.approve", {"approval": approval, "digest": str(told["digest"])})
+        assert connection.execute(sql).rowcount == told["rows"]
+        both.database.script("UPDATE notes SET body = 'likes tea' WHERE body = 'likes coffee'")
