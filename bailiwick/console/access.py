@@ -186,6 +186,7 @@ _told: Mapping[str, str] = {
     "modify": "The changed request waits for approval.",
     "delegate": "It was handed over.",
     "ask": "Your question is with the agent.",
+    "promoted": "The policy is in force.",
     "reloaded": "The policy was read anew.",
 }
 """What is said after an action; what stands in the query only chooses from it."""

@@ -56,8 +56,6 @@ class Query:
 
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
 _RECORDS = "(SELECT seq, body FROM main.records UNION ALL SELECT seq, body FROM temp.late_records)"
-_FACTS = "(SELECT * FROM main.facts UNION ALL SELECT * FROM temp.late_facts)"
-_ACCESSES = "(SELECT * FROM main.accesses UNION ALL SELECT * FROM temp.late_accesses)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +87,21 @@ class LedgerReader:
 
     def query(self, query: Query) -> list[Stored]:
         """Return the records that match, oldest first; of more than `limit` the newest."""
-        where, values = _conditions(query)
-        statement = (
-            f"SELECT r.seq, r.body FROM {_FACTS} f JOIN {_RECORDS} r ON r.seq = f.seq"  # noqa: S608 -- constants; values are bound
-            f" WHERE {' AND '.join(where)} ORDER BY f.seq DESC LIMIT ?"
-        )
         with self._with_the_tail():
-            rows = self._rows(statement, (*values, query.limit))
+            rows = self._matching("temp.late_", query, query.limit)  # all of them are newer than those of the file
+            if len(rows) < query.limit:
+                rows += self._matching("main.", query, query.limit - len(rows))
         return [Stored(cast(int, seq), _bytes(body)) for seq, body in reversed(rows)]
+
+    def _matching(self, where: str, query: Query, limit: int) -> list[tuple[object, ...]]:
+        """Return the records of the file or of the tail that match, the newest first.
+
+        Each by itself: over both together SQLite would read and sort everything before the first record.
+        """
+        conditions, values = _conditions(query, where)
+        found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
+        statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq DESC LIMIT ?"  # noqa: S608 -- constants; values are bound
+        return self._rows(statement, (*values, limit))
 
     def at(self, seq: int) -> Stored | None:
         """Return the record of that sequence number."""
@@ -219,7 +224,7 @@ class LedgerReader:
         return _string(rows[0][0]) if rows else ""
 
 
-def _conditions(query: Query) -> tuple[list[str], list[object]]:
+def _conditions(query: Query, tables: str) -> tuple[list[str], list[object]]:
     where = ["f.seq > ?", "f.seq < ?"]
     values: list[object] = [query.after, query.before]
     for name in _EQUAL:
@@ -234,11 +239,11 @@ def _conditions(query: Query) -> tuple[list[str], list[object]]:
         where.append("f.at < ?")
         values.append(moment(query.until))
     if query.action:
-        where.append(f"f.seq IN (SELECT seq FROM {_ACCESSES} WHERE action = ?)")  # noqa: S608 -- a constant
+        where.append(f"f.seq IN (SELECT seq FROM {tables}accesses WHERE action = ?)")  # noqa: S608 -- a constant
         values.append(query.action)
     if query.resource:
         # `;` follows `:` in ASCII, so this range is every action of the resource, and an index serves it.
-        where.append(f"f.seq IN (SELECT seq FROM {_ACCESSES} WHERE action >= ? AND action < ?)")  # noqa: S608 -- a constant
+        where.append(f"f.seq IN (SELECT seq FROM {tables}accesses WHERE action >= ? AND action < ?)")  # noqa: S608 -- a constant
         values += (query.resource + ":", query.resource + ";")
     return where, values
 

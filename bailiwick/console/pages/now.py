@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from bailiwick.console.access import ROOT, Visit
 from bailiwick.console.figures import bars
@@ -10,8 +12,14 @@ from bailiwick.console.parts import Parts
 from bailiwick.console.records import all_shown
 from bailiwick.control.web import Reply, Routes
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored
+from bailiwick.gateway.live import Live
+from bailiwick.gateway.wire import Json
 
 _listed = 8
+_looked_into = 40
+_budgets_every = timedelta(seconds=5)
+_tight = 80
+"""Percent of a budget from which it is shown."""
 
 
 class Now:
@@ -19,6 +27,8 @@ class Now:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._full: Sequence[Mapping[str, Json]] = ()
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
 
     def routes(self) -> Routes:
         """Return who answers which path."""
@@ -52,12 +62,28 @@ class Now:
             "hour": hour,
             "day": day,
             "a_minute": round(sum(sum(each.values()) for each in recent) / 5),
+            "tight": await self._tight(live),
             "alive": len(live),
             "connections": sum(each.connections for each in live),
             "sessions": live[:_listed],
             "refused": all_shown(refused, visit.clearance),
             "policy": parts.sessions.force.policy.version,
         }
+
+    async def _tight(self, live: Sequence[Live]) -> Sequence[Mapping[str, Json]]:
+        """Return the budgets that are close to full, of the sessions that were used last; looked at now and then."""
+        now, desk = self._parts.clock(), self._parts.desk()
+        if now - self._looked_at < _budgets_every or desk is None:
+            return self._full
+        self._looked_at = now
+        found: dict[str, Mapping[str, Json]] = {}
+        for each in live[:_looked_into]:
+            for budget in cast("Sequence[Mapping[str, Json]]", await desk.budgets(each)):
+                percent = budget["percent"]
+                if isinstance(percent, int) and percent >= _tight:
+                    found[str(budget["name"])] = budget
+        self._full = sorted(found.values(), key=lambda budget: -cast("int", budget["percent"]))[:_listed]
+        return self._full
 
 
 def _refused(reader: LedgerReader) -> list[Stored]:

@@ -34,6 +34,7 @@ class PolicyPages:
         return {
             f"{ROOT}/policy": {"GET": doors.page(self._page, *_ROLES)},
             f"{ROOT}/policy/*": {"GET": doors.page(self._version, *_ROLES)},
+            f"{ROOT}/policy/promote": {"POST": doors.act("policy.promote", self._promote)},
             f"{ROOT}/policy/reload": {"POST": doors.act("policy.reload", self._reload)},
         }
 
@@ -50,6 +51,7 @@ class PolicyPages:
             "policy": policy,
             "files": {} if current is None else current.files,
             "since": next((each.text("at") for each in reversed(_of_now(events, policy.version))), ""),
+            "pending": await self._pending(visit),
             "problems": _problems(last) if refused and last is not None else [],
             "findings": self._linted[1],
             "events": events,
@@ -69,6 +71,17 @@ class PolicyPages:
             "in_force": new.version == self._policies.policy.version,
         }
         return self._parts.doors.show(visit, "policy_version.html", values)
+
+    async def _pending(self, visit: Visit) -> Json:
+        """Return the policy that waits to be promoted, None when there is none."""
+        desk = self._parts.desk()
+        if desk is None or "policy.pending" not in desk.more:
+            return None
+        return (await self._parts.ask(visit, "policy.pending"))["pending"]
+
+    async def _promote(self, visit: Visit, given: Mapping[str, str]) -> Reply:
+        await self._parts.ask(visit, "policy.promote", {"pending": given.get("pending", "")})
+        return moved(f"{ROOT}/policy?told=promoted")
 
     async def _reload(self, visit: Visit, given: Mapping[str, str]) -> Reply:
         del given

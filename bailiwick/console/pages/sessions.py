@@ -62,6 +62,7 @@ class SessionPages:
         values = {
             "session": session,
             "words": found["words"],
+            "budgets": found.get("budgets", []),
             "suspended": self._suspended(identity),
             "records": seen[:50] if visit.login.has("auditor") else [],
             "line": _line(seen, session, self._parts.clock()),
