@@ -45,6 +45,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	.venv/bin/python bench/http.py
 	.venv/bin/python bench/limits.py
 	.venv/bin/python bench/start.py
+	.venv/bin/python bench/console.py
 
 lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the pins forward
 	@scripts/setup dev

@@ -32,7 +32,7 @@ class Counting:
         self._stopped = False
         self._running: asyncio.Task[None] | None = None
 
-    async def counted(self, patience: float = 0.1) -> bool:
+    async def counted(self, patience: float = 0.05) -> bool:
         """Count what is new, for so many seconds at most; return whether everything is counted."""
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(asyncio.to_thread(self._count))
