@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
 import shutil
 import socket
 import subprocess
@@ -158,7 +157,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="document to write the figures into")
     given = parser.parse_args()
     report = Report()
-    report.say(f"{machine()}, Python {platform.python_version()}")
+    report.say(machine())
     in_memory(2000)
     spent = in_memory(20_000 if given.quick else 200_000)
     told(report, "four limits reserved and settled in memory", spent, 10)
