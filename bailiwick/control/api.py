@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,9 +26,28 @@ from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.model.approval import Reviewer
 
-Kind = Literal["flag", "text", "texts", "named", "claims", "number", "count", "object"]
+Kind = Literal[
+    "flag",
+    "text",
+    "texts",
+    "named",
+    "claims",
+    "number",
+    "count",
+    "object",
+    "file",
+    "files",
+    "words",
+    "moment",
+    "decision",
+]
 ROOT = "/api/v1"
 _most_records = 1000
+_most_values = 50
+_longest_text = 4096
+_longest_words = 2000
+_longest_query = 500
+_longest_file = 192 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +90,7 @@ _opening = (
     Field("ttl", "text", "how long at most, e.g. 30m"),
     Field("mounts", "texts", "the mounts it is for"),
 )
-_why = (Field("reason", "text", "why; not told to agents", needed=True),)
+_why = (Field("reason", "words", "why; not told to agents", needed=True),)
 _promoting = (Field("pending", "text", "the id of what was looked at", needed=True),)
 _past = (Field("all", "flag", "also those that are over"),)
 _elevating = (
@@ -84,12 +104,11 @@ _revoking = (Field("reason", "text", "why"),)
 _channel = (Field("channel", "text", "through this one alone"),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
-    *(Field(name, "text", f"records with this {name}") for name in ("action", "decision", "code", "kind")),
+    *(Field(name, "text", f"records with this {name}") for name in ("action", "code", "kind")),
+    Field("decision", "decision", "records with this decision"),
     Field("refers", "text", "records that belong to this one"),
-    *(
-        Field(name, "text", f"{words}, as RFC 3339 has it")
-        for name, words in (("since", "from then"), ("until", "before"))
-    ),
+    Field("since", "moment", "from then on, as RFC 3339 has it"),
+    Field("until", "moment", "before then, as RFC 3339 has it"),
     *(Field(name, "count", f"only those {name} this sequence number") for name in ("after", "before")),
     Field("limit", "number", "at most so many, the newest"),
 )
@@ -99,12 +118,12 @@ _approvals = (
 )
 _seen = (Field("seen", "count", "the number that the last answer had"),)
 _digest = Field("digest", "text", "of the request that was looked at", needed=True)
-_text = Field("text", "text", "what to say about it")
+_text = Field("text", "words", "what to say about it")
 _approving = (_digest, _text)
-_denying = (Field("reason", "text", "why; the agent reads it", needed=True),)
+_denying = (Field("reason", "words", "why; the agent reads it", needed=True),)
 _changing = (_digest, Field("set", "object", "argument → its new value", needed=True), _text)
 _handing = (Field("groups", "texts", "who decides instead", needed=True), _text)
-_asking = (Field("text", "text", "what the agent or its person is to answer", needed=True),)
+_asking = (Field("text", "words", "what the agent or its person is to answer", needed=True),)
 _asked = (
     Field("asked", "text", "a statement, an action, a tool, or a request (`GET /mount/path`)", needed=True),
     *_opening[:4],
@@ -114,8 +133,8 @@ _asked = (
 )
 _matrix = tuple(Field(name, "text", f"only this {name}") for name in ("agent", "task", "resource"))
 _policy = (
-    Field("files", "named", "name of each file → its text", needed=True),
-    Field("lock", "text", "the text of bailiwick.lock"),
+    Field("files", "files", "name of each file → its text", needed=True),
+    Field("lock", "file", "the text of bailiwick.lock"),
 )
 _notes = (Field("checkpoints", "texts", "checkpoints that were kept elsewhere"),)
 operations: tuple[Operation, ...] = (
@@ -306,9 +325,46 @@ def _given(operation: Operation, asked: Asked) -> dict[str, WireJson] | Reply:
     unknown = [name for name in found if name not in known]
     if unknown:
         return problem(400, "protocol", "a field is not known", ", ".join(known) or "there is none")
+    missing = [name for name, field in known.items() if field.needed and found.get(name) is None]
+    wrong = missing or [name for name, value in found.items() if not _fits(known[name], value)]
+    if wrong:
+        return problem(400, "protocol", f"`{wrong[0]}` is missing, or of another kind", known[wrong[0]].says)
     if operation.of:
         found[operation.of] = asked.part
     return found
+
+
+def _fits(field: Field, value: WireJson) -> bool:
+    """Return whether a value is of a field's kind, as it is described."""
+    match field.kind:
+        case "flag":
+            return isinstance(value, bool)
+        case "number" | "count":
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case "texts":
+            return isinstance(value, list) and len(value) <= _most_values and all(map(_is_text, value))
+        case "object":
+            return isinstance(value, dict) and len(value) <= _most_values
+        case "named" | "claims" | "files":
+            if not isinstance(value, dict) or len(value) > _most_values:
+                return False
+            longest = _longest_file if field.kind == "files" else _longest_text
+            many = field.kind == "claims"
+            return all(
+                _is_text(each, longest, least=0)
+                or (many and isinstance(each, list) and all(_is_text(one, least=0) for one in each))
+                for each in value.values()
+            )
+        case "words":
+            return _is_text(value, _longest_words) and bool(str(value).strip())
+        case "moment" | "decision":
+            return isinstance(value, str) and re.fullmatch(str(_schemas[field.kind]["pattern"]), value) is not None
+        case "text" | "file":
+            return _is_text(value, _longest_file if field.kind == "file" else _longest_text)
+
+
+def _is_text(value: WireJson, longest: int = _longest_text, least: int = 1) -> bool:
+    return isinstance(value, str) and least <= len(value) <= longest and "\0" not in value
 
 
 def _from_query(field: Field, text: str) -> WireJson:
@@ -319,21 +375,40 @@ def _from_query(field: Field, text: str) -> WireJson:
         return int(text) if fine else None
     if field.kind == "count":
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
-    return text if 0 < len(text) <= 500 and "\0" not in text else None
+    return text if 0 < len(text) <= _longest_query and _fits(field, text) else None
 
 
+_no_zero: Json = "^[^\\u0000]*$"
+_some_text: Json = {"type": "string", "minLength": 1, "maxLength": _longest_text, "pattern": _no_zero}
+_value: Json = {"type": "string", "maxLength": _longest_text, "pattern": _no_zero}
+_file: Json = {"type": "string", "maxLength": _longest_file, "pattern": _no_zero}
+_moment_shape: Json = (
+    "^(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-9]|3[01])"
+    "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$"
+)
 _schemas: Mapping[Kind, Mapping[str, Json]] = {
     "flag": {"type": "boolean"},
-    "text": {"type": "string"},
-    "texts": {"type": "array", "items": {"type": "string"}},
-    "named": {"type": "object", "additionalProperties": {"type": "string"}},
+    "text": _some_text,
+    "texts": {"type": "array", "items": _some_text, "maxItems": _most_values},
+    "named": {"type": "object", "additionalProperties": _value, "maxProperties": _most_values},
     "claims": {
         "type": "object",
-        "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "additionalProperties": {"anyOf": [_value, {"type": "array", "items": _value}]},
+        "maxProperties": _most_values,
     },
     "number": {"type": "integer", "minimum": 1, "maximum": _most_records},
-    "count": {"type": "integer", "minimum": 0},
-    "object": {"type": "object"},
+    "count": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    "object": {"type": "object", "maxProperties": _most_values},
+    "words": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": _longest_words,
+        "pattern": "^[^\\u0000]*[A-Za-z0-9][^\\u0000]*$",
+    },
+    "moment": {"type": "string", "pattern": _moment_shape},
+    "decision": {"type": "string", "pattern": "^(allow|deny|hold)$"},
+    "file": {**_file, "minLength": 1},
+    "files": {"type": "object", "additionalProperties": _file, "minProperties": 1, "maxProperties": _most_values},
 }
 
 
@@ -357,14 +432,18 @@ def description(url: str) -> Mapping[str, Json]:
 def _described(operation: Operation) -> Json:
     parameters: list[Json] = []
     if operation.of:
-        text: Json = {"type": "string", "minLength": 1}
+        text: Json = {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_.-]+$"}
         parameters.append({"name": operation.of, "in": "path", "required": True, "schema": text})
     errors: Sequence[tuple[str, str]] = (
         ("400", "what was asked for is wrong, or refused"),
         ("401", "no token that counts"),
         ("403", f"without the role {operation.role}"),
         ("404", "there is no such thing"),
+        ("405", "another method"),
+        ("409", "as things stand it cannot be done"),
+        ("413", "the body is too long"),
         ("415", "the body is not JSON"),
+        ("502", "somebody else does not answer"),
         ("503", "not at the moment"),
     )
     told: dict[str, Json] = {"200": {"description": "done", "content": {"application/json": {"schema": {}}}}}
@@ -373,10 +452,11 @@ def _described(operation: Operation) -> Json:
     found: dict[str, Json] = {"summary": operation.says, "operationId": _name(operation), "responses": told}
     if operation.method == "GET":
         for field in operation.fields:
-            schema = _schemas[field.kind]
+            schema = {**_schemas[field.kind], **({"maxLength": _longest_query} if field.kind == "text" else {})}
             parameters.append({"name": field.name, "in": "query", "description": field.says, "schema": schema})
     elif operation.fields:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _object(operation)}}}
+        needed = any(field.needed for field in operation.fields)
+        found["requestBody"] = {"required": needed, "content": {"application/json": {"schema": _object(operation)}}}
     return {**found, "parameters": parameters} if parameters else found
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import cast
 
 from bailiwick.control.explaining import Question, explained
-from bailiwick.errors import ConfigError, ProtocolError
+from bailiwick.errors import ConfigError, PolicyError, ProtocolError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.run import Running
 from bailiwick.gateway.wire import Fields, Json
@@ -103,10 +103,10 @@ def _known(policy: Policy, names: Mapping[str, str | None]) -> None:
     }
     for what, name in names.items():
         if name is not None and name not in known[what]:
-            raise ProtocolError(f"the policy has no {what} `{name[:100]}`")
+            raise PolicyError(f"the policy has no {what} `{name[:100]}`")
     agent, task = names["agent"], names["task"]
     if agent is not None and task is not None and agent not in policy.tasks[task].agents:
-        raise ProtocolError(f"task `{task}` is not one of agent `{agent}`", remedy="name another agent or task")
+        raise PolicyError(f"task `{task}` is not one of agent `{agent}`", remedy="name another agent or task")
 
 
 def _sent(fields: Fields) -> tuple[dict[str, str], str | None]:

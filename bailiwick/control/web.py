@@ -133,7 +133,7 @@ class Application:
             return await handler(asked)
         except BailiwickError as error:
             _log.info("refused %s %s: %s", method, path, error.code)
-            status = _statuses.get(error.code, 400)
+            status = _statuses.get(error.code, 409)
             return problem(status, error.code, error.message, error.remedy)
 
     def _route(self, path: str) -> tuple[Mapping[str, Handler] | None, str]:
@@ -151,9 +151,10 @@ class Application:
 
 
 _statuses = {
+    "protocol": 400,
     "backend": 502,
     "ledger": 503,
-    "config": 503,
+    "config": 409,
     "approval_not_yours": 403,
     "reauthentication_needed": 403,
     "approval_unknown": 404,
@@ -161,6 +162,7 @@ _statuses = {
     "approval_closed": 409,
     "approval_expired": 409,
 }
+"""By the code of an error. What was asked well, and cannot be done as things stand, is a conflict."""
 
 
 def json_object(asked: Asked) -> dict[str, Json] | None:

@@ -62,7 +62,7 @@ def test_session_is_opened_shown_and_revoked_as_on_the_command_line(world: World
     assert post(world, f"/api/v1/sessions/{session['id']}/revoke", {}, admin)[0] == 200
     assert call(world.mcp, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}', str(opened["token"]))[0] == 401
     status, headers, refused = post(world, "/api/v1/sessions", {**asked, "groups": ["sales"]}, admin)
-    assert (status, refused["code"]) == (400, "action_not_granted")
+    assert (status, refused["code"]) == (409, "action_not_granted")
     assert headers["content-type"] == "application/problem+json"
 
 
@@ -89,7 +89,7 @@ def test_ledger_is_asked_shown_and_proven(world: World) -> None:
         ("/api/v1/ledger/records?limit=0", 400),
         ("/api/v1/ledger/records?limit=99999", 400),
         ("/api/v1/ledger/records?decision=maybe", 400),
-        ("/api/v1/sessions/ses_nobody", 400),
+        ("/api/v1/sessions/ses_nobody", 409),
         ("/api/v1/%73tatus", 404),
         ("/api/v1/nothing", 404),
         ("/api/v1", 404),
