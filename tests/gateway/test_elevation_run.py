@@ -201,7 +201,7 @@ def test_agent_asks_for_nothing_else(
 ) -> None:
     body = {"elevation": "escalation", "duration": "1h", "reason": "x", **changes}
     status, _, told = api(gateway, session.token, "/elevations", body)
-    assert (status, told["code"]) == (400, code)
+    assert (status, told["code"]) == (400 if code == "protocol" else 409, code)
     assert api(gateway, session.token, "/elevations")[0] == 403
     assert api(gateway, session.token, "/elevations/apr_x/revoke", {})[0] == 403
     assert api(gateway, "x", "/elevations", body)[0] == 401
