@@ -22,8 +22,7 @@ from bailiwick.model.budget import MILLION, Budget, Crossing, Full, Level, Used,
 
 _log = logging.getLogger("bailiwick.limits")
 PREFIX = "bailiwick:{limits}:"
-_PATIENCE = 1.0
-"""Seconds in which Redis has to answer."""
+PATIENCE = 1.0
 _BEAT = 10.0
 _ALIVE = 30
 """Seconds after which a gateway that is not heard of has nothing in flight."""
@@ -53,8 +52,11 @@ class RedisReserved(Reserved):
 class RedisStore:
     """`start` before, `stop` after. Methods are for the event loop's thread."""
 
-    def __init__(self, url: str, clock: Callable[[], int] | None = None, prefix: str = PREFIX) -> None:
-        """`clock`: microseconds; None: the clock of Redis, which is one for all gateways. Raises ConfigError."""
+    def __init__(
+        self, url: str, clock: Callable[[], int] | None = None, prefix: str = PREFIX, patience: float = PATIENCE
+    ) -> None:
+        """`clock`: microseconds; None: the clock of Redis, which is one for all gateways. `patience`: seconds in which
+        Redis has to answer. Raises ConfigError."""
         if find_spec("redis") is None:
             raise ConfigError("the package `redis` is not installed", remedy="pip install 'bailiwick[redis]'")
         from redis.asyncio import BlockingConnectionPool, Redis  # an extra, which most installations do without
@@ -63,9 +65,9 @@ class RedisStore:
             pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # its types are partial
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=_PATIENCE,
-                socket_timeout=_PATIENCE,
-                socket_connect_timeout=_PATIENCE,
+                timeout=patience,
+                socket_timeout=patience,
+                socket_connect_timeout=patience,
             )
         except ValueError:
             raise ConfigError("`limits.store` is no URL of Redis", remedy="write `redis://HOST:PORT/0`") from None

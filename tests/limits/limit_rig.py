@@ -43,7 +43,7 @@ class Counter:
         """Reserve."""
         found: asyncio.Future[Reserved | Full | None] = asyncio.get_running_loop().create_future()
         self.store.reserve(wants, found.set_result)
-        answer = await asyncio.wait_for(found, 30)
+        answer = await asyncio.wait_for(found, 90)
         if isinstance(answer, Reserved):
             self.crossed += answer.crossed
         return answer

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("redis")
 
 
 _runs = count()
+PATIENT = 30.0
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -31,7 +32,7 @@ async def counter(request: pytest.FixtureRequest, redis_server: RedisServer) -> 
     if request.param == "memory":
         yield Counter(MemoryStore(clock), clock)
         return
-    store = RedisStore(redis_server.url, clock, f"tests{next(_runs)}:")
+    store = RedisStore(redis_server.url, clock, f"tests{next(_runs)}:", PATIENT)
     await store.start()
     yield Counter(store, clock)
     await store.stop()
@@ -39,7 +40,7 @@ async def counter(request: pytest.FixtureRequest, redis_server: RedisServer) -> 
 
 async def test_a_gateway_that_is_gone_has_nothing_in_flight(redis_server: RedisServer) -> None:
     clock, prefix = Clock(), f"tests{next(_runs)}:"
-    gone, other = (RedisStore(redis_server.url, clock, prefix) for _ in range(2))
+    gone, other = (RedisStore(redis_server.url, clock, prefix, PATIENT) for _ in range(2))
     limit = budget("concurrent", 1)
     counters = [Counter(gone, clock), Counter(other, clock)]
     await counters[0].take(Want(limit, hold=1))
@@ -55,7 +56,7 @@ async def test_without_redis_nothing_is_let_through_and_with_it_everything_goes_
     server = RedisServer(free_port(), tmp_path)
     server.start()
     clock = Clock()
-    store = RedisStore(server.url, clock, "lost:")
+    store = RedisStore(server.url, clock, "lost:", PATIENT)
     counter, limit = Counter(store, clock), budget("rows", 10, 60)
     before = await counter.take(Want(limit))
     server.stop()
