@@ -68,7 +68,7 @@ class Console:
             **static_files.routes(),
             **LoginPages(doors, oidc, self._links).routes(),
             **Now(parts).routes(),
-            **ApprovalPages(parts, oidc).routes(),
+            **ApprovalPages(parts, oidc, running.approval_desk.modifiers).routes(),
             **SessionPages(parts).routes(),
             **StopPages(parts).routes(),
             **MatrixPages(parts, policies).routes(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from typing import cast
 from urllib.parse import quote
@@ -24,8 +24,10 @@ Told = Mapping[str, Json]
 class ApprovalPages:
     """The queue, and one request."""
 
-    def __init__(self, parts: Parts, oidc: Oidc) -> None:
+    def __init__(self, parts: Parts, oidc: Oidc, modifiable: Container[str]) -> None:
+        """`modifiable`: the kinds of requests that people can change before they approve them."""
         self._parts = parts
+        self._modifiable = modifiable
         self._oidc = oidc
 
     def routes(self) -> Routes:
@@ -78,6 +80,7 @@ class ApprovalPages:
             "review": seen,
             "error": error,
             "again": self._again(visit, found),
+            "modifiable": str(found["kind"]) in self._modifiable,
             "decides": bool(found["yours"]) and visit.login.has("approver"),
         }
         return self._parts.doors.show(visit, "approval.html", values, 200 if error is None else 409)
