@@ -84,7 +84,7 @@ def _pem(document: str) -> Key | None:
 
 def _jwk(given: Mapping[str, object]) -> Key | None:
     """Return the key that a JWK is; None for secrets, private keys, and keys for other uses."""
-    if given.get("kty") not in ("RSA", "EC", "OKP") or "d" in given or given.get("use", "sig") != "sig":
+    if given.get("kty") not in ("RSA", "EC", "OKP") or "d" in given or not _verifies(given):
         return None
     kid, alg = given.get("kid"), given.get("alg")
     try:
@@ -93,6 +93,12 @@ def _jwk(given: Mapping[str, object]) -> Key | None:
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     return Key(made, kid if isinstance(kid, str) else None, alg if isinstance(alg, str) else None)
+
+
+def _verifies(given: Mapping[str, object]) -> bool:
+    """Return whether a JWK is for verifying, as far as it says what it is for (RFC 7517, 4.2 and 4.3)."""
+    allowed = given.get("key_ops", ["verify"])
+    return given.get("use", "sig") == "sig" and isinstance(allowed, list) and "verify" in cast("list[object]", allowed)
 
 
 def header_of(token: str) -> Mapping[str, object] | None:

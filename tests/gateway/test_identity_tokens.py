@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote_plus
@@ -264,6 +264,28 @@ async def test_weak_and_private_keys_of_an_issuer_are_no_keys(desk: Desk) -> Non
         {**desk.provider.ec.as_dict(private=False), "use": "enc"},
     )
     refused(await desk.exchange(desk.id_token()), "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("marks", "counts"),
+    [
+        ({"key_ops": ["verify"]}, True),
+        ({"key_ops": ["encrypt", "verify"], "use": "sig"}, True),
+        ({"key_ops": ["encrypt"]}, False),
+        ({"key_ops": ["sign", "wrapKey"], "use": "sig"}, False),
+        ({"key_ops": []}, False),
+        ({"key_ops": "verify"}, False),
+        ({"key_ops": None}, False),
+        ({"key_ops": ["verify"], "use": "enc"}, False),
+    ],
+)
+async def test_a_key_for_another_operation_is_no_key(desk: Desk, marks: Mapping[str, object], counts: bool) -> None:
+    desk.provider.publish({**desk.provider.rsa.as_dict(private=False), **marks})
+    told = await desk.exchange(desk.id_token())
+    if counts:
+        assert told[0] == 200, told
+    else:
+        refused(told, "invalid_request")
 
 
 # Delegation
