@@ -105,6 +105,8 @@ class Approvals:
         """Session → its approvals that wait for people, or for their run."""
         self._changed = asyncio.Event()
         self._sweeping: asyncio.Task[None] | None = None
+        self._putting: set[asyncio.Task[None]] = set()
+        """Approvals that are being stored and recorded."""
 
     async def start(self) -> None:
         """Take up those that wait. What was running when the gateway stopped has failed: nobody knows how it ended."""
@@ -120,6 +122,7 @@ class Approvals:
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
+        await asyncio.gather(*self._putting, return_exceptions=True)
 
     async def hold(
         self, live: Live, call: Call, subject: Subject, terms: Terms, run: DryRunner | None, making: Making
@@ -152,14 +155,9 @@ class Approvals:
             if ended is not None:
                 return await self._refused(live, call, ended, making)
             approval = self._made(live, call, subject, terms, previewed)
-            await self.store.insert(approval)
-            try:
-                held = await self._held(live, call, approval, making)
-            except LedgerError:
-                await self.store.remove(approval.id)
-                raise
-            self._tell(approval)
-            return held
+            record = self._holding(live, call, approval, making)
+            await self._put(approval, record)
+            return Held(approval, record.id)
 
     async def _denied(self, live: Live, subject: Subject) -> Denial | None:
         """Return the denial that the same request got a moment ago, if it did: asking again changes nothing."""
@@ -170,13 +168,35 @@ class Approvals:
 
     async def open(self, approval: Approval) -> None:
         """Keep an approval that is no call's, such as an elevation. Raises LedgerError and ConfigError."""
+        record = self._told.moved("approval.held", approval, approval.steps[-1])
+        await self._put(approval, record)
+
+    async def _put(self, approval: Approval, record: Record) -> None:
+        """Store an approval and have the record of its holding durable, also when whoever waits for it is cancelled.
+
+        INVARIANT: an approval is never stored without that record."""
+        task = asyncio.get_running_loop().create_task(self._put_whole(approval, record))
+        self._putting.add(task)
+        task.add_done_callback(self._put_down)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})  # an equal request finds it
+            raise
+
+    async def _put_whole(self, approval: Approval, record: Record) -> None:
         await self.store.insert(approval)
         try:
-            await self._recorder.keep(self._told.moved("approval.held", approval, approval.steps[-1]))
+            await self._recorder.keep(record)
         except LedgerError:
             await self.store.remove(approval.id)
             raise
         self._tell(approval)
+
+    def _put_down(self, task: asyncio.Task[None]) -> None:
+        self._putting.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), BailiwickError):
+            _log.error("an approval could not be kept: %s", error.message)
 
     def new_id(self) -> str:
         """Return the id of a new approval."""
@@ -385,12 +405,16 @@ class Approvals:
         )
 
     async def _held(self, live: Live, call: Call, approval: Approval, making: Making) -> Held:
+        record = self._holding(live, call, approval, making)
+        await self._recorder.keep(record)
+        return Held(approval, record.id)
+
+    def _holding(self, live: Live, call: Call, approval: Approval, making: Making) -> Record:
+        """Return the record of a call that is held."""
         denial = held(approval)
         record = making("call", live, call, Outcome(denial.code, approval.previewed.rows), "")
         detail: dict[str, JsonValue] = {"approval": approval.id, "digest": approval.subject.digest}
-        record = record._replace(code=denial.code, message=denial.message, detail={**record.detail, **detail})
-        await self._recorder.keep(record)
-        return Held(approval, record.id)
+        return record._replace(code=denial.code, message=denial.message, detail={**record.detail, **detail})
 
     async def _refused(self, live: Live, call: Call, denial: Denial, making: Making) -> Told:
         record = making("call", live, call, Outcome(denial.code), "")

@@ -19,6 +19,7 @@ from bailiwick.gateway.approvals import Approvals
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval, Need, Reviewer, Step, Subject, Terms
 from bailiwick.model.decision import Denial
+from bailiwick.model.record import Record
 
 HOUR = timedelta(hours=1)
 FAY = Reviewer("fay@corp", frozenset({"finance"}))
@@ -86,6 +87,40 @@ async def test_what_cannot_be_recorded_is_not_held(rig: Rig) -> None:
         await held(rig, live)
     rig.ledger.broken = False
     assert await rig.gateway.approvals.list(everything=True) == []
+
+
+@pytest.mark.parametrize("moment", ["storing", "recording"])
+async def test_whoever_holds_and_is_cancelled_leaves_no_approval_without_its_record(rig: Rig, moment: str) -> None:
+    live = (await rig.opened()).live
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    approvals, recorder = rig.gateway.approvals, rig.sessions.recorder
+    store, keep = approvals.store.insert, recorder.keep
+
+    async def slow_store(approval: Approval) -> None:
+        await store(approval)
+        reached.set()
+        await go_on.wait()
+
+    async def slow_keep(record: Record) -> None:
+        reached.set()
+        await go_on.wait()
+        await keep(record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if moment == "storing":
+            patch.setattr(approvals.store, "insert", slow_store)
+        else:
+            patch.setattr(recorder, "keep", slow_keep)
+        holding = asyncio.create_task(held(rig, live))
+        await reached.wait()
+        holding.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await holding
+    found = await approvals.list(everything=True)
+    told = [record.detail["approval"] for record in rig.ledger.records if record.kind == "approval.held"]
+    assert [each.id for each in found] == told
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("late", [False, True])
