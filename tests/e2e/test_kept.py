@@ -62,6 +62,15 @@ def test_a_setting_holds_for_what_was_asked_before(desk: Desk) -> None:
         assert wire.extended(text).rows == [("2026-01-01 00:00:00",)]
 
 
+@pytest.mark.parametrize("literal", ["'now'", "E'N\\x6fW'", "$$ now $$", "'{now}'::timestamptz[])[1]"])
+def test_a_time_in_a_literal_is_that_of_each_execution(desk: Desk, literal: str) -> None:
+    opened = "(" * literal.count(")")
+    text = f"SELECT {opened}{literal}::timestamptz = now() AS same FROM tickets WHERE ticket_id = 501"
+    with connected(desk) as wire:
+        for _ in range(4):
+            assert wire.extended(text).rows == wire.simple(text).rows == [("t",)]
+
+
 def test_what_agents_discard_and_name_does_not_touch_what_is_kept(desk: Desk) -> None:
     text = "SELECT status FROM tickets WHERE ticket_id = 501"
     with connected(desk) as wire:

@@ -209,7 +209,7 @@ def _opened(prepared: Prepared, translator: Translator) -> Opening:
     name = kept.name(parse)
     if name is not None:
         return Opening(b"", b"", name)
-    if not prepared.repeated or not kept.may:
+    if not prepared.repeated or not kept.may or prepared.momentary:
         prepared.repeated = True
         return Opening(parse, PARSED)
     name, sent = kept.make(parse)

@@ -4,7 +4,8 @@ A text that comes again and again, as a Parse of the unnamed statement or as a Q
 then it is only bound. What is kept stands for exactly one Parse message, so it never runs anything else than that
 would have. Names are used over and over, closed before each use, so that the server never holds more than `MOST`.
 
-INVARIANT: nothing is kept beyond a change of the session's settings at the server, under which it was parsed.
+INVARIANT: nothing is kept beyond a change of the session's settings at the server, under which it was parsed;
+nor is anything kept whose Parse reads the time (`Prepared.momentary`).
 """
 
 from __future__ import annotations

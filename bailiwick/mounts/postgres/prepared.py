@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
@@ -17,6 +18,8 @@ from bailiwick.sql.types import parameter_allowed
 
 NO_TYPES = b"\0\0"
 _TEXT, _BINARY = b"\0\0", b"\0\1"
+_MOMENTS = re.compile(r"(?:'|\$\D)[^']*(?:now|today|tomorrow|yesterday|\\)", re.IGNORECASE)
+"""Words that are times in a string; a backslash could hide one. Found behind a string as well: that only costs time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Prepared:
     """One statement: the agent's text, its plan, the decision on it, and what has been computed from them."""
 
     __slots__ = (
+        "_momentary",
         "_reads",
         "asked",
         "call",
@@ -71,6 +75,7 @@ class Prepared:
         reads = plan.kind == "READ" and plan.cacheable and not plan.locks
         self._reads = reads and not (plan.copy or plan.checked or plan.groupings or self.sets)
         self.sql = plan.sql.encode()
+        self._momentary: bool | None = None
         self.unnamed = b""
         """Its Parse as the unnamed statement, once it was needed."""
         self.types = b"".join(pack_int32(type_oid(bound.type)) for bound in plan.bound)
@@ -88,6 +93,13 @@ class Prepared:
         on as they come."""
         free = self.ceilings is None and not self.call.budgets
         return self._reads and free and type(self.call.decision) is not Hold
+
+    @property
+    def momentary(self) -> bool:
+        """Whether a literal may stand for a time that the server reads at its Parse (`'now'::timestamptz`)."""
+        if self._momentary is None:
+            self._momentary = _MOMENTS.search(self.plan.sql) is not None
+        return self._momentary
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
