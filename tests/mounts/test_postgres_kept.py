@@ -264,6 +264,25 @@ def test_what_the_server_refuses_to_run_as_it_was_is_parsed_anew(cut: int) -> No
     assert [each[0] for each in play.ledger.outcomes()].count("call") == 4
 
 
+def test_what_cannot_be_parsed_anew_is_not_kept_any_more() -> None:
+    said, ready = unnamed("SELECT a"), codec.message(b"Z", b"I")
+    play, _ = running(said, said, said)
+    play.client(said)
+    play.server(failed("0A000") + ready)
+    assert kinds(play.to_server()) == "CPBDES"
+    assert error_of(play.server(CLOSED + failed("42703") + ready))["C"] == "42703"
+    assert "P" in kinds(play.client(said))
+
+
+def test_a_message_that_is_cut_elsewhere_is_not_the_one_before() -> None:
+    text, types = b"SELECT f $1", b"\0\1\0\0\x08\x9d"  # a regclass, which may not be declared
+    rest = bind_values(b"", b"1") + EXECUTE + codec.SYNC
+    play, server = running()
+    assert kinds(play.server(server.answer(play.client(codec.parse(b"", text, types) + rest)))) == "EZ"
+    sent = play.client(codec.message(b"P", b"\0" + types[4:] + text + b"\0" + types[:4]) + rest)
+    assert types not in sent
+
+
 def test_a_name_that_is_used_again_stands_for_what_it_was_used_for_last() -> None:
     one, other = unnamed("SELECT a"), unnamed("SELECT b")
     with patch.object(kept, "MOST", 1):
@@ -299,6 +318,14 @@ def test_a_client_cannot_close_what_is_kept_within_its_transaction() -> None:
     said = unnamed("SELECT a")
     play, server = running(said, said, said, query("BEGIN"), AGAIN[4])
     assert b"SELECT a in 0" in play.server(server.answer(play.client(said)))
+
+
+def test_a_portal_may_have_a_name_that_is_kept() -> None:
+    play, server = running(codec.parse(b"", b"SELECT a") + codec.SYNC)
+    bound = codec.bind(kept.NAMES[0], b"")
+    sent = play.client(bound + codec.message(b"C", b"P" + kept.NAMES[0] + b"\0") + codec.SYNC)
+    assert [body for kind, body in messages(sent) if kind == "C"] == [b"P" + kept.NAMES[0] + b"\0"]
+    play.server(server.answer(sent))
 
 
 def test_the_server_never_holds_more_than_a_bounded_number() -> None:

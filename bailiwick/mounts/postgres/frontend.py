@@ -651,6 +651,8 @@ class Frontend:
                 self._exchange = exchange
                 exchange.early = data
                 if refused:
+                    names.kept.drop(exchange.prepared.parse_unnamed())  # its Parse may fail now
+                    names.unnamed = NOTHING  # as in `_begin`
                     exchange.anew()
                     self._edge.send_server(exchange.sent)
                 return True

@@ -255,7 +255,7 @@ class Translator:
     def close(self, raw: bytes) -> None:
         """Take a Close."""
         kind, name = codec.read_named(raw)
-        if name in kept.NAMES:
+        if kind == 0x53 and name in kept.NAMES:
             raw = _CLOSE_NOTHING  # what is kept is not the client's
         self.batch.add(raw, Step(CLOSE, name=bytes((kind,)) + name))
 
@@ -266,6 +266,8 @@ class Translator:
         what it was prepared with before."""
         found = self._cache.get(text if types == NO_TYPES else types + text)
         if found is None or len(found) != 1 or self._cache_scope != self._live.scope.id:
+            return None
+        if types != found[0].declared:  # the same bytes, but cut elsewhere
             return None
         if types != NO_TYPES and not found[0].repeated and not found[0].may_declare(types):
             return None
