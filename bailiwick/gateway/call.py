@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bailiwick.model.budget import Budget
-from bailiwick.model.decision import Decision, Request
+from bailiwick.model.decision import Allow, Decision, Request
 from bailiwick.model.record import JsonValue
 
 
@@ -23,6 +23,11 @@ class Call:
     """Further facts for the ledger; never a value of a row."""
     budgets: tuple[Budget, ...] = ()
     """What each of its executions is charged to, where that is worked out with the decision."""
+
+
+def granting(call: Call) -> tuple[str, ...]:
+    """Return the grants by which a call is allowed; none when it is not."""
+    return call.decision.grants if isinstance(call.decision, Allow) else ()
 
 
 class Outcome(NamedTuple):

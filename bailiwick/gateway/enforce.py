@@ -25,7 +25,7 @@ from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.elevations import Elevations
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
-from bailiwick.gateway.live import EXPIRED, Live, Terms
+from bailiwick.gateway.live import EXPIRED, LAPSED, Live, Terms
 from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.quarantine import Quarantines
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -68,6 +68,11 @@ class LiveSession(Protocol):
         or None and count as activity.
 
         Cheap (no I/O): to be called for every statement."""
+        ...
+
+    def withheld(self, mount: str, grants: Sequence[str]) -> Denial | None:
+        """Return why what was decided by these grants may not take effect any more (stopped, an elevation ended), or
+        None. Says why an intent did not become durable."""
         ...
 
 
@@ -369,8 +374,17 @@ class Gateway:
         """Record an intent; see `Enforcer`. What is not allowed, or was stopped meanwhile, never becomes durable."""
         known = self._live(live)
         decision = call.decision
-        allowed = isinstance(decision, Allow) and not known.has_lapsed(decision.grants)
-        if not allowed or known.stopped(call.mount) is not None:
+        withheld = known.withheld(call.mount, decision.grants) if isinstance(decision, Allow) else None
+        if withheld is LAPSED:
+            lapsed = replace(call, decision=Deny(LAPSED))
+            loop = asyncio.get_running_loop()
+
+            def kept(_: bool) -> None:
+                loop.call_soon(durable, False)
+
+            self._record("call", live, lapsed, _NOTHING_YET, kept, "")
+            return ""
+        if not isinstance(decision, Allow) or withheld is not None:
             asyncio.get_running_loop().call_soon(durable, False)
             return ""
         known.started()

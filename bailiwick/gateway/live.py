@@ -56,6 +56,12 @@ OUT_OF_HOURS = Denial(
     "out_of_hours", "this agent works at other hours", remedy="the session can be used again within the agent's hours"
 )
 
+LAPSED = Denial(
+    "elevation_ended",
+    "the elevation that this was granted by has ended, so it was not done",
+    remedy="ask for the elevation again",
+)
+
 
 class Watch(Protocol):
     """Something that runs on a mount."""
@@ -252,6 +258,10 @@ class Live:
         self.lapse(self._clock())
         known = self.scope.grants
         return any(each not in known and _of_whom(each) in self.lent for each in grants)
+
+    def withheld(self, mount: str, grants: Sequence[str]) -> Denial | None:
+        """Return why what was decided by these grants may not take effect on a mount any more."""
+        return self.stopped(mount) or (LAPSED if self.has_lapsed(grants) else None)
 
     def elevations_of(self, grants: Sequence[str]) -> list[str]:
         """Return the ids of the elevations by which it has, or had, some of these grants."""

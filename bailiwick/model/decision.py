@@ -51,6 +51,7 @@ DenialCode = Literal[
     "everything_suspended",
     "elevation_unknown",
     "elevation_too_long",
+    "elevation_ended",
     "agent_mismatch",
     "context_missing",
     "ledger_unavailable",

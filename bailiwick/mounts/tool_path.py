@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from bailiwick.decide.budgets import cost_of, estimate
 from bailiwick.decide.calls import Refused
-from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.call import Call, Outcome, granting
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval
@@ -180,11 +180,10 @@ class ToolPath:
         if intends:
             intent = await self._intended(call)
             if not intent:
-                return Done(denial=self._live.stopped(call.mount) or NO_LEDGER)
+                return Done(denial=self._live.withheld(call.mount, granting(call)) or NO_LEDGER)
         began = time.monotonic()
         self._live.started()
         failure = "internal_error"
-        unrecorded: Done[Shown] = Done(denial=NO_LEDGER)
         interrupt = Interrupt(call.mount)
         self._live.watch(interrupt)
         account.executed = True
@@ -192,6 +191,7 @@ class ToolPath:
             done = await execute()
             if done.rest is not None:
                 intent = intent or await self._intended(call)
+                unrecorded: Done[Shown] = Done(denial=self._live.withheld(call.mount, granting(call)) or NO_LEDGER)
                 done = await done.rest() if intent else unrecorded
             account.items, account.size, account.told = done.items, done.size, done.cost
             failure = ""

@@ -21,7 +21,7 @@ from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.elevations import Elevations
 from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.live import LAPSED, Live
 from bailiwick.gateway.opening import Opened
 from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.wire import Fields
@@ -29,6 +29,7 @@ from bailiwick.model.approval import Approval, Reviewer
 from bailiwick.model.decision import Access, Allow, Denial, Request
 from bailiwick.model.elevation import Elevation
 from bailiwick.model.session import User
+from bailiwick.mounts.tool_path import Done, ToolPath
 
 document = (
     text.replace(", hours: Mon-Fri 07:00-19:00 Europe/Berlin", "")
@@ -401,7 +402,30 @@ async def test_intent_decided_before_the_end_has_no_effect_after_it(desk: Desk) 
     assert await intended("all-tickets")
     desk.rig.clock.now += HOUR
     assert not await intended(own, "all-tickets")
+    told = desk.rig.ledger.records[-1]
+    assert (told.kind, told.decision, told.code, told.grants) == ("call", "deny", "elevation_ended", ())
+    assert live.withheld("crm", (own, "all-tickets")) is LAPSED
     assert await intended(own)
+    assert live.withheld("crm", (own,)) is None
+
+
+async def test_agent_is_told_that_the_elevation_has_ended_and_not_that_the_ledger_fails(desk: Desk) -> None:
+    live = await desk.rig.connected(await desk.rig.opened(), [])
+    await desk.granted(live)
+    call = Call("crm", "close", Request("crm", (Access("tickets", "update"),)), Allow(("all-tickets",)))
+    done = 0
+
+    async def execute() -> Done[str]:
+        nonlocal done
+        done += 1
+        return Done("closed")
+
+    path = ToolPath(desk.rig.gateway, live)
+    assert (await path.run(call, execute, intends=True)).denial is None
+    desk.rig.clock.now += HOUR
+    late = await path.run(call, execute, intends=True)
+    assert late.denial is LAPSED
+    assert done == 1
 
 
 async def test_suspended_session_is_granted_nothing_until_it_goes_on(desk: Desk) -> None:

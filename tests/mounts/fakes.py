@@ -48,7 +48,11 @@ class Live:
     session: Session = field(default_factory=a_session)
     scope: Scope = field(default_factory=lambda: Scope("scope-1", "bot", {}))
     denial: Denial | None = None
+    lapsed: Denial | None = None
     asked: int = 0
+
+    def withheld(self, mount: str, grants: Sequence[str]) -> Denial | None:
+        return self.lapsed
 
     def blocked(self, mount: str = "") -> Denial | None:
         del mount
@@ -144,6 +148,9 @@ class Ledger:
             done(Reserved((), 0, ()) if self.left >= 0 else USED_UP)
 
     def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
+        if live.withheld(call.mount, ()) is not None:
+            self.waiting.append(durable)
+            return ""
         return self._write("intent", call, None, durable)
 
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.live import LAPSED
 from bailiwick.model.decision import Denial, Deny, Hold
 from bailiwick.model.session import User
 from bailiwick.model.value import Ref
@@ -529,6 +530,18 @@ def test_without_a_durable_intent_nothing_is_executed() -> None:
     play.durable(False)
     assert play.to_server() == b""
     assert error_of(play.to_client())["C"] == "58030"
+    assert play.edge.closed
+
+
+def test_of_an_intent_that_came_too_late_the_client_is_told_what_is_true() -> None:
+    play = Playbook(instant=False)
+    play.live.lapsed = LAPSED
+    play.client(select(text=b"INSERT INTO t VALUES (1)"), codec.SYNC)
+    play.durable(False)
+    assert play.to_server() == b""
+    told = error_of(play.to_client())
+    assert (told["C"], told["M"]) == ("42501", LAPSED.message)
+    assert "elevation_ended" in told["D"]
     assert play.edge.closed
 
 

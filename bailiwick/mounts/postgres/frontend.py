@@ -404,9 +404,7 @@ class Frontend:
 
     def _advance(self) -> bool:
         if self._records.failed:
-            self._give_up(
-                own_error("58030", "the ledger cannot be written, so nothing may be done", fatal=True), "58030"
-            )
+            self._give_up_unrecorded()
             return False
         phase = self._phase
         if phase == "GATHERING":
@@ -872,6 +870,14 @@ class Frontend:
         if on != self._reading_server:
             self._reading_server = on
             self._edge.read_server(on)
+
+    def _give_up_unrecorded(self) -> None:
+        """End the connection of what may not be done, or cannot be recorded."""
+        withheld = self._records.withheld
+        if withheld is not None:
+            self._give_up(denied(withheld, "", fatal=True), withheld.code)
+            return
+        self._give_up(own_error("58030", "the ledger cannot be written, so nothing may be done", fatal=True), "58030")
 
     def _give_up(self, error: bytes, code: str = "08006") -> None:
         """End the connection: nothing of what is held leaves; what is under way is settled as far as known."""

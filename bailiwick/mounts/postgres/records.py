@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bailiwick.gateway.call import granting
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
@@ -14,7 +15,7 @@ from bailiwick.sql.groupings import Cells, Grouping
 class Records:
     """Counts the records under way. `changed` is called when the last of them became durable, or one cannot be."""
 
-    __slots__ = ("_changed", "_enforcer", "_live", "failed", "last", "outstanding")
+    __slots__ = ("_changed", "_enforcer", "_live", "failed", "last", "outstanding", "withheld")
 
     def __init__(self, enforcer: Enforcer, live: LiveSession, changed: Callable[[], None]) -> None:
         self._enforcer = enforcer
@@ -25,6 +26,8 @@ class Records:
         """Id of the last call or intent."""
         self.failed = False
         """INVARIANT: once true, nothing is executed and nothing is released any more."""
+        self.withheld: Denial | None = None
+        """Why an intent was refused, when it was not for the ledger."""
 
     def call(self, call: Call, outcome: Outcome) -> str:
         """Record a whole call; return the record's id."""
@@ -44,6 +47,8 @@ class Records:
         """Record an intent; return its id."""
         self.outstanding += 1
         self.last = self._enforcer.intend(self._live, call, self._durable)
+        if not self.last and self.withheld is None:
+            self.withheld = self._live.withheld(call.mount, granting(call))
         return self.last
 
     def settle(self, intent: str, call: Call, outcome: Outcome) -> None:

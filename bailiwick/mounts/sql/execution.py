@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bailiwick.decide.limits import LimitCode, exceeded
-from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.call import Call, Outcome, granting
 from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
 from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
@@ -86,7 +86,8 @@ class Execution:
     async def _written(self, run: Callable[[], Awaitable[Ran]], begun: list[Answer]) -> Answer:
         intent, durable = await recorded(lambda told: self.gateway.intend(self.live, self.call, told))
         if not durable:
-            return Denied(self.live.blocked(self.call.mount) or NO_LEDGER)
+            mount, grants = self.call.mount, granting(self.call)
+            return Denied(self.live.blocked(mount) or self.live.withheld(mount, grants) or NO_LEDGER)
         began = time.perf_counter()
         answer: Answer = Denied(_STOPPED)
         begun.append(answer)
