@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -44,6 +44,8 @@ class Elevations:
 
     def __init__(self, sessions: Sessions, approvals: Approvals) -> None:
         self.store = ElevationStore(sessions.state)
+        self.listeners: list[Callable[[], None]] = []
+        """Called on the event loop when what sessions may do is another because of an elevation; never raise."""
         self._sessions = sessions
         self._approvals = approvals
         self._asked: dict[str, deque[datetime]] = {}
@@ -203,7 +205,7 @@ class Elevations:
             await self.store.end(elevation.id, "interrupted")
             return
         self._sessions.elevated.add(elevation)
-        self._sessions.refit_all()
+        self._refit()
 
     def _drawn(self, approval: Approval, live: Live | None) -> Elevation | str:
         """Return the elevation that was approved, from now on; or why it cannot be any more."""
@@ -255,7 +257,7 @@ class Elevations:
     async def _end(self, elevation: Elevation, how: str, by: str, reason: str = "") -> None:
         elevated = self._sessions.elevated
         elevated.drop(elevation.id)
-        self._sessions.refit_all()
+        self._refit()
         try:
             await self._record("elevation.ended", elevation, by=by, how=how, why=reason)
             await self.store.end(elevation.id, how)
@@ -263,6 +265,11 @@ class Elevations:
             elevated.retry(elevation, how)  # in force it is not; its end is stored later
             raise
         elevated.forget(elevation.id)
+
+    def _refit(self) -> None:
+        self._sessions.refit_all()
+        for each in self.listeners:
+            each()
 
     async def _record(self, kind: str, elevation: Elevation, *, by: str, how: str = "", why: str = "") -> None:
         recorder = self._sessions.recorder

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +19,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp_types import TextContent
 
+from bailiwick.decide.approvals import Approve
+from bailiwick.model.approval import Approval, Reviewer
 from bailiwick.mounts.mcp.clients import Listener
 from tests.support.mcp_here import Here, here
 
@@ -38,6 +41,12 @@ async def put_in_force(found: Here, change: Callable[[str], str]) -> None:
 def other(text: str) -> str:
     assert NARROWER in text
     return text.replace(NARROWER, WIDER)
+
+
+def elevating(text: str) -> str:
+    role = f"  refunding:\n    grants:\n      - {WIDER}\n"
+    rule = "elevations:\n  refunding: {role: refunding, for: [tester], max: 1h, approvers: [leads]}\n"
+    return text.replace("agents:\n", f"{role}agents:\n", 1) + rule
 
 
 @asynccontextmanager
@@ -95,6 +104,30 @@ async def test_connected_clients_meet_the_new_policy_at_once_and_are_told(
                 event = await asyncio.wait_for(anext(heard), 60)
                 assert event == ToolsListChanged() != PromptsListChanged()
         assert await names(client) == THEN
+
+
+async def test_whoever_listens_is_told_when_an_elevation_begins_and_when_it_ends(
+    listeners: asyncio.Queue[Listener],
+) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    async with here() as found, connected(found, "legacy", told) as client:
+        await asyncio.wait_for(listeners.get(), 60)
+        await put_in_force(found, elevating)
+        assert await asyncio.wait_for(told.get(), 60) == "notifications/tools/list_changed"
+        before = await names(client)
+        assert "refund" not in before
+        (live,) = found.gateway.sessions.registry
+        gateway = found.gateway.gateway
+        asked = await gateway.elevations.ask(live, "refunding", timedelta(minutes=10), "a complaint")
+        assert isinstance(asked, Approval)
+        by = Reviewer("local:ann", means="local")
+        await gateway.approvals.decide(asked.id, Approve(by, asked.subject.digest))
+        assert await asyncio.wait_for(told.get(), 60) == "notifications/tools/list_changed"
+        assert await names(client) == before | {"refund"}
+        await gateway.elevations.revoke(asked.id, "local:ann", "done")
+        assert await asyncio.wait_for(told.get(), 60) == "notifications/tools/list_changed"
+        assert await names(client) == before
+        assert told.empty()
 
 
 async def test_a_reload_that_changes_nothing_of_a_session_tells_it_nothing(listeners: asyncio.Queue[Listener]) -> None:

@@ -64,6 +64,7 @@ class McpFront:
         elevations = ElevationDesk(gateway.elevations)
         built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations)
         self._clients = Clients(gateway, self._servers, built_in, terms)
+        gateway.elevations.listeners.append(self._clients.tools_changed)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))
 
