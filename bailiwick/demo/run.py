@@ -162,7 +162,7 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
             courier = await asyncio.to_thread(Courier, gateway.path, opened.token)
             for number, step in enumerate(steps, 1):
                 if step.approved:
-                    await _approve(gateway, session.id)
+                    await _approve(gateway, session.id, "call" if step.tool else "statement")
                 if step.function:
                     outcome = await courier.perform(step)
                 elif step.mount or step.tool:
@@ -177,12 +177,13 @@ async def _script(gateway: Gateway, watcher: Watcher) -> int:
     return expected
 
 
-async def _approve(gateway: Gateway, session: str) -> None:
-    """Approve, as a reviewer at the admin socket, the call of a session that waits."""
+async def _approve(gateway: Gateway, session: str, kind: str) -> None:
+    """Approve, as a reviewer at the admin socket, the call or statement of a session that was held last."""
     by = Reviewer("local:reviewer", means="local", authenticated_at=datetime.now(UTC))
     for each in await gateway.gateway.approvals.list(everything=False):
-        if each.requester.session == session and each.state == "PENDING" and each.subject.kind == "call":
-            await gateway.gateway.approvals.decide(each.id, Approve(by, each.subject.digest, "a fair apology"))
+        if each.requester.session == session and each.state == "PENDING" and each.subject.kind == kind:
+            await gateway.gateway.approvals.decide(each.id, Approve(by, each.subject.digest, "agreed"))
+            return  # the newest comes first
 
 
 async def _open(gateway: Gateway) -> Opened:

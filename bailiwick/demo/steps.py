@@ -508,6 +508,15 @@ _writing = (
         (TICKET,),
     ),
     Step(
+        "deletes it again, once a person has agreed",
+        "DELETE FROM messages WHERE ticket_id = $1",
+        Done("DELETE 3"),
+        "ALLOWED",
+        "the very statement that was approved, and that once",
+        (TICKET,),
+        approved=True,
+    ),
+    Step(
         "goes on after its session was revoked",
         "SELECT subject FROM tickets",
         Cut(),
