@@ -74,5 +74,5 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     console = Console()
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
     served = McpFront(config, [postgres.questions, databases], lambda: control.url)
-    fronts = [postgres, databases, served, PythonFront(config), HttpFront(config), control]
+    fronts = [postgres, databases, served, PythonFront(config), HttpFront(config, lambda: control.url), control]
     await run_until_told(policy, config, os.environ, fronts, started)

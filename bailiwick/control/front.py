@@ -15,7 +15,7 @@ from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth, Parts
 from bailiwick.control.policies import policy_answers
 from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
-from bailiwick.gateway.config import GatewayConfig, policy_folder
+from bailiwick.gateway.config import GatewayConfig, WebListener, policy_folder
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
@@ -145,15 +145,24 @@ class ControlFront:
             await self._listening.stop()
 
     def _places(self, running: Running) -> Mapping[str, Sequence[str]]:
-        """Return where agents' clients connect by MCP, by every name that it has, and the mounts that they reach."""
-        address = running.addresses().get("mcp")
-        if address is None:
-            return {}
-        listener, reached = self._config.mcp, _reached(running)
-        scheme = "http" if listener.tls_cert is None else "https"
-        names = dict.fromkeys((address[0], "localhost", *listener.hosts))
-        urls = [f"{scheme}://{f'[{name}]' if ':' in name else name}:{address[1]}/mcp" for name in names]
-        return dict.fromkeys([each for each in (self._config.mcp_url, *urls) if each], reached)
+        """Return where agents' clients connect by MCP and HTTP, by every name that it has, and the mounts behind it."""
+        policy, addresses = running.sessions.force.policy, running.addresses()
+        tools = [f"{root}/mcp" for root in _roots(self._config.mcp, addresses.get("mcp"))]
+        found: dict[str, Sequence[str]] = {}
+        if tools:
+            found |= dict.fromkeys([each for each in (self._config.mcp_url, *tools) if each], _reached(running))
+        for root in _roots(self._config.http, addresses.get("http")):
+            found |= {f"{root}/{mount}": (mount,) for mount in policy.http}
+        return found
+
+
+def _roots(listener: WebListener, address: tuple[str, int] | None) -> Sequence[str]:
+    """Return the URLs of a listener by all of its names; none when it does not listen."""
+    if address is None:
+        return ()
+    scheme = "http" if listener.tls_cert is None else "https"
+    names = dict.fromkeys((address[0], "localhost", *listener.hosts))
+    return [f"{scheme}://{f'[{name}]' if ':' in name else name}:{address[1]}" for name in names]
 
 
 def _reached(running: Running) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
 from bailiwick.mounts.http.envelope import Fault, Head, largest_body, largest_upload, read_head
 from bailiwick.mounts.http.exchange import STREAMED
 from bailiwick.mounts.http.requests import BROKEN, Posted, Routed
+from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.http.stream import reply
 from bailiwick.mounts.http.waiting import asked_for
 from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, read_body
@@ -21,9 +22,10 @@ from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, r
 class Endpoint:
     """The ASGI application."""
 
-    def __init__(self, clients: Clients, checks: Checks) -> None:
+    def __init__(self, clients: Clients, checks: Checks, signpost: Signpost) -> None:
         self._clients = clients
         self._checks = checks
+        self._signpost = signpost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. What nobody foresaw is answered too, and on record."""
@@ -37,21 +39,24 @@ class Endpoint:
     async def _served(self, scope: Scope, receive: Receive, send: _Line) -> None:
         head = read_head(scope, self._checks)
         if isinstance(head, Fault):
-            await reply(send, _fault(head))
+            found = self._signpost.metadata(scope) if head.status == 401 else None
+            await reply(send, found or self._signpost.lead(scope, _fault(head)))
             return
         client = self._clients.known(head.token)
         if client is None:
             peer = cast("tuple[str, int] | None", scope.get("client"))
             found = await self._clients.admit(head.token, "" if peer is None else f"{peer[0]}:{peer[1]}")
             if isinstance(found, Denial):
-                await reply(send, problem(found))
+                await reply(send, self._signpost.lead(scope, problem(found)))
                 return
             client = found
         send.client = client
-        await self._worked(client, head, receive, send)
+        shown = await self._worked(client, head, receive, send)
+        if shown is not None:
+            await reply(send, self._signpost.lead(scope, shown))
 
-    async def _worked(self, client: Client, head: Head, receive: Receive, send: Send) -> None:
-        """Do what a request asks; cut, it says so, or breaks off."""
+    async def _worked(self, client: Client, head: Head, receive: Receive, send: Send) -> Shown | None:
+        """Do what a request asks; return what is still to be said. Cut, it says so, or breaks off."""
         task = cast("asyncio.Task[object]", asyncio.current_task())
         sent = _Sent(send)
         client.used = time.monotonic()
@@ -63,7 +68,7 @@ class Endpoint:
                 if not sent.gone:
                     raise
                 task.uncancel()
-                return
+                return None
             task.uncancel()
             shown = BROKEN if sent.started else problem(client.ended)
         finally:
@@ -72,8 +77,8 @@ class Endpoint:
             sent.over()
         if shown is STREAMED:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif shown is not BROKEN:  # what is, ends without its end: the client sees that something is missing
-            await reply(send, shown)
+            return None
+        return None if shown is BROKEN else shown  # what is, ends without its end: its client sees that there is more
 
     async def _shown(self, client: Client, head: Head, receive: Receive, sent: _Sent) -> Shown:
         requests = client.requests

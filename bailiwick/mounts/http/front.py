@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig
@@ -14,7 +15,9 @@ from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.asgi import Endpoint
 from bailiwick.mounts.http.clients import Clients
 from bailiwick.mounts.http.exchange import Terms
+from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.listening import Listening, checks_of
+from bailiwick.mounts.mcp.discovery import Discovery
 
 _sweep_seconds = 15.0
 
@@ -24,8 +27,10 @@ class HttpFront:
 
     name = "http"
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, authority: Callable[[], str] = lambda: "") -> None:
+        """`authority`: where tokens are to be had, empty when nowhere."""
         self._config = config
+        self._authority = authority
         self._apis = Apis()
         self._clients: Clients | None = None
         self._listening = Listening("http", config.http, config)
@@ -53,7 +58,8 @@ class HttpFront:
         )
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)
-        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http)))
+        signpost = Signpost(Discovery(self._authority, "", secure=self._config.http.tls_cert is not None))
+        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http), signpost))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))
 
     def check(self, ready: Ready) -> None:
