@@ -283,6 +283,42 @@ def test_a_message_that_is_cut_elsewhere_is_not_the_one_before() -> None:
     assert types not in sent
 
 
+@pytest.mark.parametrize(
+    "said", [unnamed("SELECT a"), query("SELECT a"), query("SELECT d 7")], ids=["parse", "query", "shape"]
+)
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_what_lapses_is_taken_away_before_a_statement_is_taken(said: bytes, pipelined: bool) -> None:
+    ended = False
+
+    def plan(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
+        over = live.scope.id == "scope-2"
+        return (Denial("resource_unknown", "it is over"),) if over else planner(text, live, mount, declared)
+
+    play, server = Playbook(plan), Server()
+    for _ in range(3):
+        play.server(server.answer(play.client(said)))
+    blocked = type(play.live).blocked
+
+    def lapsing(live: object, mount: str = "") -> Denial | None:
+        assert live is play.live
+        if ended:
+            play.live.reload("scope-2")
+        return blocked(play.live, mount)
+
+    with patch.object(type(play.live), "blocked", lapsing):
+        sent = play.client(said)
+        if pipelined:
+            play.client(said)
+            ended = True
+            play.server(server.answer(sent))
+            sent = play.to_server()
+        else:
+            play.server(server.answer(sent))
+            ended = True
+            sent = play.client(said)
+        assert "it is over" in error_of(play.server(server.answer(sent)))["M"]
+
+
 def test_a_name_that_is_used_again_stands_for_what_it_was_used_for_last() -> None:
     one, other = unnamed("SELECT a"), unnamed("SELECT b")
     with patch.object(kept, "MOST", 1):

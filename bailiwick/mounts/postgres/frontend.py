@@ -243,6 +243,7 @@ class Frontend:
             data = bytes(self._ahead)
             self._ahead.clear()
         if not (self._busy or self._skipping or self._translator.batch.steps or self._replies.held):
+            self._live.blocked()  # takes away what has lapsed, before anything is decided; `_begin` hears what it says
             exchange = attempt("a message", asked, data, self._translator)
             if isinstance(exchange, Exchange) and self._begin(exchange):
                 return
@@ -433,6 +434,7 @@ class Frontend:
         if not data:
             self._pass_on()
             return False
+        self._live.blocked()  # as in `client_data`; `_dispatch` hears what it says
         unplanned = None
         pos, end = 0, len(data)
         takes, translator = self._takes, self._translator
