@@ -11,15 +11,13 @@ from collections.abc import Collection
 
 from postgast.pg_query_pb2 import Node
 
-from bailiwick.model.matcher import Anything, Equal
-from bailiwick.model.scope import RowFilter
 from bailiwick.model.value import Operand, Ref
 from bailiwick.sql.checks import FAILS
 from bailiwick.sql.comparing import base_type
 from bailiwick.sql.parser import expression as parsed
+from bailiwick.sql.pinned import Pins, pins_of
 from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.scoped import ScopedRelation
-from bailiwick.sql.written import Pins
 
 _EXACT = frozenset(
     {
@@ -53,22 +51,10 @@ def pins(target: ScopedRelation, key: Collection[str]) -> Pins | None:
     tenant = table.resource.tenant
     of_tenant: Pins = () if tenant is None else ((tenant, Ref(("tenant",))),)
     for grant in table.scope.reads:
-        found = _of_filter(grant.filter)
+        found = pins_of(grant.filter)
         if found is not None and all(_pinnable(table, name, key) for name, _ in (*of_tenant, *found)):
             return (*of_tenant, *found)
     return None
-
-
-def _of_filter(rows: RowFilter) -> Pins | None:
-    if rows.sql is not None:
-        return None
-    found: list[tuple[str, Operand]] = []
-    for name, matcher in rows.conditions:
-        if isinstance(matcher, Equal):
-            found.append((name, matcher.operand))
-        elif not isinstance(matcher, Anything):
-            return None
-    return tuple(found)
 
 
 def _pinnable(target: ScopedRelation, name: str, key: Collection[str]) -> bool:

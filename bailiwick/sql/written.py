@@ -10,8 +10,8 @@ from postgast.pg_query_pb2 import Node, RangeVar
 
 from bailiwick.model.decision import Access
 from bailiwick.model.scope import RowFilter, WriteGrant
-from bailiwick.model.value import Operand
 from bailiwick.sql.environment import Fact, Level, Source, Use, Walk, refuse
+from bailiwick.sql.pinned import Pins
 from bailiwick.sql.predicates import columns_of
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.sources import schema_of
@@ -23,8 +23,6 @@ _TAGS = {
     "delete_stmt": "DELETE",
     "merge_stmt": "MERGE",
 }
-Pins = tuple[tuple[str, Operand], ...]
-"""Columns of a key, with the value that the scope wants there."""
 PG17, PG18 = 170000, 180000
 
 

@@ -14,9 +14,7 @@ from typing import NoReturn
 
 from sqlglot import exp
 
-from bailiwick.model.matcher import Anything, Equal
-from bailiwick.model.scope import RowFilter
-from bailiwick.model.value import Operand, Ref
+from bailiwick.model.value import Ref
 from bailiwick.sql.engines.composing import Composed, inserted, once, rows_of, updated
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.environment import Level, Source, Walk
@@ -27,9 +25,9 @@ from bailiwick.sql.engines.refusal import refuse
 from bailiwick.sql.engines.scoped import INNER, Scoped
 from bailiwick.sql.engines.tree import Node, argument, child, children, piece_of
 from bailiwick.sql.engines.writes import Conflict, Write, act, fields_of, opened, settings, tenant_of
+from bailiwick.sql.pinned import Pins, pins_of
 
 _BY_COLUMNS = "ON CONFLICT (columns of the key) DO NOTHING, or DO UPDATE"
-Pins = tuple[tuple[str, Operand], ...]
 
 
 def on_conflict(clause: Node, found: Write, level: Level, walk: Walk) -> None:
@@ -88,22 +86,10 @@ def _pins(target: Scoped, key: Collection[str], walk: Walk) -> Pins | None:
     tenant = target.resource.tenant
     of_tenant: Pins = () if tenant is None else ((tenant, Ref(("tenant",))),)
     for grant in target.scope.reads:
-        found = _of_filter(grant.filter)
+        found = pins_of(grant.filter)
         if found is not None and all(_pinnable(target, name, key, walk) for name, _ in (*of_tenant, *found)):
             return (*of_tenant, *found)
     return None
-
-
-def _of_filter(rows: RowFilter) -> Pins | None:
-    if rows.sql is not None:
-        return None
-    found: list[tuple[str, Operand]] = []
-    for name, matcher in rows.conditions:
-        if isinstance(matcher, Equal):
-            found.append((name, matcher.operand))
-        elif not isinstance(matcher, Anything):
-            return None
-    return tuple(found)
 
 
 def _pinnable(target: Scoped, name: str, key: Collection[str], walk: Walk) -> bool:
