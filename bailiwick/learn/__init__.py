@@ -1,0 +1,1 @@
+"""Records → draft: what was really used, and the smallest policy that covers it."""

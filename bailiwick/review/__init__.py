@@ -1,0 +1,1 @@
+"""Looking back: use of grants, drift of backends, the ledger replayed against another policy."""
