@@ -43,6 +43,12 @@ class LedgerError(BailiwickError):
     code = "ledger"
 
 
+class ObservationError(BailiwickError):
+    """An observation, or the log that it is taken from, is at fault."""
+
+    code = "observation"
+
+
 class ProtocolError(BailiwickError):
     """The peer of a wire protocol broke it."""
 
