@@ -40,6 +40,8 @@ RecordKind = Literal[
     "console.action",
     "console.refused",
     "notice.failed",
+    "sink.refused",
+    "finding",
     "limit.warned",
     "elevation.refused",
     "elevation.granted",
