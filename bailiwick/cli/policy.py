@@ -61,11 +61,24 @@ def check(
             from bailiwick.policy.surroundings import check_surroundings
 
             problems = (*problems, *check_surroundings(loaded.policy, around))
+        problems = (*problems, *_observed(loaded.policy, path))
     _print_problems(problems, as_json=as_json)
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(1)
     if loaded.policy is not None and not as_json:
         typer.echo(_counts(loaded.policy))
+
+
+def _observed(policy: Policy, path: Path) -> tuple[Problem, ...]:
+    """Return what the policy may not do because it is not for staging. Settings are read only where they matter."""
+    if not policy.observe and all(agent.observe is None for agent in policy.agents.values()):
+        return ()
+    import os
+
+    from bailiwick.gateway.config import load_config
+    from bailiwick.policy.observed import staging_only
+
+    return () if load_config(path, os.environ).observing else staging_only(policy)
 
 
 def _parsed(text: str | None) -> Lock | None:

@@ -45,7 +45,8 @@ def within(policy: Policy, child: Scope, parent: Scope) -> Scope:
         if name in parent.tools and (found := _tool(each, parent.tools[name], grants, alike=alike)) is not None
     }
     identity = digest("within", child.id, parent.id)
-    return Scope(identity, child.agent, resources, grants, child.task, child.passed, tools)
+    watched = child.observed | parent.observed
+    return Scope(identity, child.agent, resources, grants, child.task, child.passed, tools, watched)
 
 
 def without_aggregates(scope: Scope) -> Scope:

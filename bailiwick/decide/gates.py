@@ -36,6 +36,12 @@ def held_by(policy: Policy, ground: Ground, reads: Sequence[ReadGrant], deletes:
     return held
 
 
+def open_fields(policy: Policy, ground: Ground) -> frozenset[str]:
+    """Return the restricted fields that the policy lets be read in clear, for a stated reason."""
+    closed = (name for name in ground.columns if ground.restricted(name))
+    return frozenset(name for name in closed if _loosened(policy, "restricted", ground, "read", name))
+
+
 _BETWEEN = ", "
 
 

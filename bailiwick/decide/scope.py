@@ -11,8 +11,9 @@ from typing import Literal
 
 from bailiwick.decide.canonical import digest
 from bailiwick.decide.delegation import within, without_aggregates
-from bailiwick.decide.gates import held_by
+from bailiwick.decide.gates import held_by, open_fields
 from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
+from bailiwick.decide.observing import Observing, is_observing
 from bailiwick.decide.roles import grants_of, lent_roles
 from bailiwick.decide.subtract import Subtraction, subtract_rows, subtraction
 from bailiwick.decide.tools import tool_scopes
@@ -71,26 +72,30 @@ def scope_where(
     taking_part: dict[str, Grant] = {}
     passed: list[str] = []
     tools: dict[str, ToolScope] = {}
+    observing = Observing.of(policy, agent_name)
     if agent is not None and narrowings is not None:
         own = grants_of(policy, agent.roles)
         lent = lent_roles(policy, agent_name, elevated)
         every = grants_of(policy, (*agent.roles, *lent)) if lent else own
         grants = _Index(every)
         native = _Index(own) if lent else grants
-        tools = tool_scopes(policy, lock, every, narrowings)
-        calling = {each.grant for tool in tools.values() for each in (*tool.allows, *tool.denies)}
-        taking_part |= {grant.id: grant for grant in every if grant.id in calling}
+        tools, calling = tool_scopes(policy, lock, every, narrowings, observing)
+        taking_part |= calling
         for mount in policy.mounts.values():
             if asked is not None and mount.enforce == "both":
                 continue  # its compiled roles know nothing of what an opener asks for
+            here = (*narrowings, *observing.boundaries(mount.name))
+            observed = observing.on(mount.name) and mount.enforce != "both"  # its compiled roles know nothing of it
             for resource in mount.resources.values():
                 ground = ground_of(mount, resource, lock)
-                narrow = [each.get(resource.name) for each in narrowings]
+                narrow = [each.get(resource.name) for each in here]
                 if ground is None or any(each is None for each in narrow):
                     continue
                 known = native if mount.enforce == "both" else grants
                 applying = [grant for grant in known.of(resource.name) if holds(grant, resource)]
                 passed += [f"{grant.id}@{resource.name}" for grant in applying if grant.when is not None]
+                if observed:
+                    applying.append(observing.table(ground, open_fields(policy, ground)))
                 found = _build(policy, ground, applying, [each for each in narrow if each is not None])
                 if found is not None and found.aggregate is not None and asked and asked[resource.name].rows:
                     found = None  # two sessions that leave out different rows would tell of the rows between
@@ -99,7 +104,8 @@ def scope_where(
                     resources[resource.name] = found
     parts = (policy.version, lock, agent_name, task, sorted(passed), asked)
     identity = digest(*parts, sorted(elevated)) if elevated else digest(*parts)
-    return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)), tools)
+    watched = frozenset(name for name in policy.every_mount if observing.on(name))
+    return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)), tools, watched)
 
 
 class _Index:
@@ -280,7 +286,7 @@ def _candidates(
         if where is None:
             continue
         named = named_fields(grant)
-        if verb == "delete" and named is not None:
+        if verb == "delete" and named is not None and not is_observing(grant):
             continue  # a row is deleted whole: a grant of some fields does not reach that
         names = ground.plain() if named is None else ground.expand(named)
         left = tuple(name for name in names if name in within.fields and name not in gone.fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bailiwick.decide.ground import covers
+from bailiwick.decide.observing import Observing, is_observing
 from bailiwick.model.http import ToolMount
 from bailiwick.model.label import Level, level_of, levels
 from bailiwick.model.lock import Lock
@@ -19,16 +20,28 @@ _open_levels: tuple[Level, ...] = levels[: levels.index("confidential")]
 
 
 def tool_scopes(
-    policy: Policy, lock: Lock, grants: Sequence[Grant], narrowings: Sequence[Mapping[str, Narrowing]]
-) -> dict[str, ToolScope]:
-    """Return the tools, by the names that agents see, in the order of the policy."""
+    policy: Policy,
+    lock: Lock,
+    grants: Sequence[Grant],
+    narrowings: Sequence[Mapping[str, Narrowing]],
+    observing: Observing,
+) -> tuple[dict[str, ToolScope], dict[str, Grant]]:
+    """Return the tools, by the names that agents see, in the order of the policy; and their grants, by id."""
     found: dict[str, ToolScope] = {}
+    known = {grant.id: grant for grant in grants}
     for mount in policy.tool_mounts.values():
+        left = (*narrowings, *observing.boundaries(mount.name))
         for tool in mount.offered:
-            scope = _scope(policy, lock, mount, tool, grants) if _left(tool, narrowings) else None
+            given, resource = grants, mount.resources.get(tool.action.resource)
+            if observing.on(mount.name) and resource is not None:
+                watched = observing.calls(resource, loosened=_loosened(policy, "restricted", tool))
+                given = (*grants, watched)
+                known[watched.id] = watched
+            scope = _scope(policy, lock, mount, tool, given) if _left(tool, left) else None
             if scope is not None:
                 found[mount.shown(tool)] = scope
-    return found
+    calling = {each.grant for tool in found.values() for each in (*tool.allows, *tool.denies)}
+    return found, {name: grant for name, grant in known.items() if name in calling}
 
 
 def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
@@ -71,6 +84,8 @@ def _is_total(grant: Grant) -> bool:
 
 
 def _allowed(grant: Grant, resource: ToolResource) -> CallGrant:
+    if is_observing(grant):
+        return CallGrant(grant.id, grant.args or {}, masks=grant.mask)
     fields, hidden = grant.fields, frozenset[str]()
     if fields is None:
         closed = frozenset(path for path in resource.labels if path != "*" and not _is_open(resource.labels[path]))

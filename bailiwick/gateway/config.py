@@ -119,6 +119,8 @@ class GatewayConfig:
     """Whether who may open the admin socket may decide on any approval."""
     limit_store: str = field(default="", repr=False)
     """URL of the Redis that counts limits; empty: this process does."""
+    observing: bool = False
+    """Whether policies may observe: the file itself says `environment: staging`, and no variable says otherwise."""
     four_eyes: bool = False
     """Whether a policy is promoted by somebody else than who changed it."""
 
@@ -162,8 +164,11 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
             channels.update(read_channels(path, root))
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
+    written, _ = texts.get("environment", ("", ""))
     texts.update(_from_environment(environ))
-    return _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
+    made = _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
+    # INVARIANT: no variable alone switches it on; whoever sets one may not be who answers for the file
+    return replace(made, observing=written == "staging" and made.environment == "staging")
 
 
 def _root(path: Path) -> yaml.Node | None:

@@ -27,6 +27,7 @@ from bailiwick.model.tool import McpMount
 from bailiwick.policy.effective import unsupported
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import parse_lock
+from bailiwick.policy.observed import staging_only
 from bailiwick.policy.own_sql import statements
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.validate import check_against_lock
@@ -161,13 +162,23 @@ async def check_own_sql(policy: Policy, mount: Mount, url: Secret) -> tuple[Prob
 
 
 async def make_ready(
-    path: Path, environ: Mapping[str, str], read_catalogue: ReadCatalogue, written: Written | None = None
+    path: Path,
+    environ: Mapping[str, str],
+    read_catalogue: ReadCatalogue,
+    written: Written | None = None,
+    *,
+    observing: bool = False,
 ) -> Ready:
     """Return the policy at `path`, or the one that was `written` there, ready.
+
+    `observing`: whether it may observe (`GatewayConfig.observing`).
 
     Raises PolicyError, ConfigError (secrets) or BackendError."""
     texts = written or await asyncio.to_thread(read_written, path)
     policy, lock = await asyncio.to_thread(read_force, path, texts)  # a large policy takes its time
+    watching = () if observing else staging_only(policy)
+    if watching:
+        raise PolicyRefusedError(watching)
     base = policy_folder(path)
     urls = {name: place_of(mount, environ, base) for name, mount in policy.mounts.items()}
     catalogues = {

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -173,7 +173,8 @@ class Running:
         await self.notices.start()
 
         async def prepare(written: Written | None) -> Ready:
-            ready = await make_ready(self.path, environ, read_catalogue, written)
+            may = self.config.observing
+            ready = await make_ready(self.path, environ, read_catalogue, written, observing=may)
             for front in self.fronts:
                 front.check(ready)
             return ready
@@ -264,7 +265,11 @@ async def running(
 
     Raises before anything listens: PolicyError, ConfigError, BackendError, LedgerError.
     """
-    ready = await make_ready(path, environ, read_catalogue)
+
+    def prepare(written: Written | None = None) -> Coroutine[None, None, Ready]:
+        return make_ready(path, environ, read_catalogue, written, observing=config.observing)
+
+    ready = await prepare()
     base = policy_folder(path)
     ways = [Way(each, sender_of(each, environ, base)) for each in config.notify.values()]
     make_data_dir(config.data_dir)
@@ -279,7 +284,7 @@ async def running(
             stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway)
             rules = Rules(config.environment == "production", config.four_eyes)
             promotion = Promotion(state, stores.recorder, utc_now, rules)
-            ready = await at_start(promotion, ready, lambda written: make_ready(path, environ, read_catalogue, written))
+            ready = await at_start(promotion, ready, prepare)
             gateway = Running(path, config, stores, keys, ready, ways, promotion)
             try:
                 await gateway.start(environ, fronts)

@@ -184,6 +184,15 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
+class Observe:
+    """Everything that was accepted is let through, and what was really used is recorded. Only in staging."""
+
+    boundary: Mapping[str, Narrowing] | None = None
+    """What is reached at most, like a task's `only`; None: all that was accepted."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     name: str
     owner: str
@@ -192,6 +201,8 @@ class Agent:
     session: SessionRules = SessionRules()
     limits: tuple[Limit, ...] = ()
     quarantine: Quarantine | None = None
+    observe: Observe | None = None
+    """It is observed on every mount."""
     position: Position = NOWHERE
 
 
@@ -325,6 +336,8 @@ class Policy:
     """The mounts of kind `http`, likewise."""
     approvers: Mapping[str, ApproverGroup] = field(default_factory=dict[str, ApproverGroup])
     """Groups of reviewers; a name that is not in it means the issuer's group of that name."""
+    observe: Mapping[str, Observe] = field(default_factory=dict[str, Observe])
+    """Mount of any kind → every agent is observed there."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""

@@ -155,3 +155,5 @@ class Scope:
     asked for): they are its shape."""
     tools: Mapping[str, ToolScope] = field(default_factory=dict[str, ToolScope])
     """By the name under which the agent sees the tool; of prompts and documents see `McpMount.shown`."""
+    observed: frozenset[str] = frozenset()
+    """Mounts on which the session is observed: what it uses there is recorded."""

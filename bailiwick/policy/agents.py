@@ -6,16 +6,30 @@ import re
 from typing import Literal
 
 from bailiwick.model.action import data_verbs
-from bailiwick.model.policy import Agent, ContextRule, Narrowing, Quarantine, SessionRules, Task, Users
+from bailiwick.model.policy import Agent, ContextRule, Narrowing, Observe, Quarantine, SessionRules, Task, Users
 from bailiwick.model.value import ValueType
 from bailiwick.policy.document import Block, Entry, Leaf, Node
-from bailiwick.policy.expect import Name, block, choice, column, columns, count, listed, names, required, several, text
+from bailiwick.policy.expect import (
+    Name,
+    block,
+    choice,
+    column,
+    columns,
+    count,
+    flag,
+    listed,
+    names,
+    required,
+    several,
+    text,
+)
 from bailiwick.policy.matchers import matchers
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import duration, hours, limit, limits
 
-agent_keys = ("owner", "purpose", "roles", "session", "limits", "quarantine")
+agent_keys = ("owner", "purpose", "roles", "session", "limits", "quarantine", "observe")
+observe_keys = ("boundary",)
 session_keys = ("ttl", "idle", "actions", "cost", "hours", "concurrent")
 quarantine_keys = ("denials", "suspend")
 _SUSPENDED: dict[str, Literal["session", "agent"]] = {"session": "session", "agent": "agent"}
@@ -43,7 +57,7 @@ def agent(reading: Reading, entry: Entry) -> Agent | None:
         return None
     owner, purpose = required(report, found, "owner", what), required(report, found, "purpose", what)
     roles, session, own = required(report, found, "roles", what), found.get("session"), found.get("limits")
-    quarantine = found.get("quarantine")
+    quarantine, observed = found.get("quarantine"), found.get("observe")
     if roles:
         reading.roles.extend(listed(roles.value))
     return Agent(
@@ -54,8 +68,21 @@ def agent(reading: Reading, entry: Entry) -> Agent | None:
         session=_session(report, session.value, f"`session` of {what}") if session else SessionRules(),
         limits=limits(report, own.value, f"`limits` of {what}") if own else (),
         quarantine=_quarantine(report, quarantine.value, f"`quarantine` of {what}") if quarantine else None,
+        observe=observe(reading, observed, what) if observed else None,
         position=entry.position,
     )
+
+
+def observe(reading: Reading, entry: Entry, what: str) -> Observe | None:
+    """Return the observe mode of an agent or a mount: `true`, or what it is bounded by. `false`: there is none."""
+    if isinstance(entry.value, Leaf):
+        on = flag(reading.report, entry.value, f"`observe` of {what}")
+        return Observe(position=entry.position) if on else None
+    found = block(reading.report, entry.value, f"`observe` of {what}", observe_keys)
+    given = required(reading.report, found, "boundary", f"`observe` of {what}") if found else None
+    if given is None:
+        return Observe({}, entry.position)  # what it may reach could not be read: nothing
+    return Observe(narrowings(reading, given.value, f"`boundary` of {what}", "boundary"), entry.position)
 
 
 def _quarantine(report: Report, node: Node, what: str) -> Quarantine | None:
@@ -195,18 +222,18 @@ def _check_derivation(report: Report, found: Block, rules: dict[str, ContextRule
             report.error(entry.position, "context_cycle", message, "one value must be brought by the opener")
 
 
-def narrowings(reading: Reading, node: Node, what: str) -> dict[str, Narrowing]:
-    """Return what `only` leaves of each resource that it names."""
+def narrowings(reading: Reading, node: Node, what: str, key: str = "only") -> dict[str, Narrowing]:
+    """Return what `only`, or another such `key`, leaves of each resource that it names."""
     found = block(reading.report, node, what)
     read: dict[str, Narrowing] = {}
     for entry in found.entries.values() if found else ():
         reading.resources.append(Name(entry.key, entry.position))
-        read[entry.key] = _narrowing(reading, entry)
+        read[entry.key] = _narrowing(reading, entry, key)
     return read
 
 
-def _narrowing(reading: Reading, entry: Entry) -> Narrowing:
-    report, what = reading.report, f"{quoted(entry.key)} in `only`"
+def _narrowing(reading: Reading, entry: Entry, key: str) -> Narrowing:
+    report, what = reading.report, f"{quoted(entry.key)} in `{key}`"
     found = block(report, entry.value, what, narrowing_keys)
     if found is None:
         return Narrowing()

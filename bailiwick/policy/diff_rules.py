@@ -26,6 +26,7 @@ from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
 from bailiwick.policy.limits_in_words import limit_changes, quarantine_in_words, quarantine_widens
+from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.types import references
 from bailiwick.policy.words import duration_in_words, limit_in_words, listed
@@ -62,6 +63,7 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
             yield from _agent_limits(old.agents[name], agent)
+    yield from _observing(old, new)
     yield from _role_limits(old, new)
     for name, task in new.tasks.items():
         if name in old.tasks:
@@ -70,6 +72,15 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     yield from _content("gate", _gates(old), _gates(new))
     yield from _content("flow", _flows(old), _flows(new))
     yield from _approvers(old, new)
+
+
+def _observing(old: Policy, new: Policy) -> Iterator[Note]:
+    """Yield which agents and mounts are observed, and are not any more; what each agent may do is compared anyway."""
+    before, after = observed_in_words(old), observed_in_words(new)
+    for widens, mine, other in ((True, after, before), (False, before, after)):
+        for said in mine:
+            if said not in other:
+                yield Note(widens, f"{'now' if widens else 'no longer'}: {said}")
 
 
 def _mount(old: Mount, new: Mount) -> Iterator[Note]:

@@ -91,6 +91,7 @@ def load(files: Mapping[str, str]) -> Loaded:
         functions,
         apis,
         approvers,
+        reading.observed,
     )
     check_currencies(reading.report, policy)
     problems = reading.report.sorted()

@@ -11,6 +11,7 @@ from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.policy.limits_in_words import agent_limits_in_words, mount_limits_in_words
+from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.tool_words import tool_in_words
 from bailiwick.policy.words import (
@@ -76,7 +77,7 @@ def matrix(
         most = possible(policy, known, each, task, (elevated or {}).get(each, ()))
         cells += [_cell(policy, most, name, known, complete=lock is not None) for name in names]
         cells += [_tool_cell(policy, most, name) for name in acted_on]
-    notes = () if lock is not None else (NO_LOCK,)
+    notes = (*observed_in_words(policy), *(() if lock is not None else (NO_LOCK,)))
     return Matrix(task, tuple(agents), (*names, *acted_on), tuple(cells), notes)
 
 

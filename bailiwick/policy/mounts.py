@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Literal
 
 from bailiwick.model.http import ToolMount
 from bailiwick.model.policy import Mount, Resource
+from bailiwick.policy.agents import observe
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import (
     block,
@@ -37,11 +39,37 @@ _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
 def mount(reading: Reading, entry: Entry) -> Mount | ToolMount | None:
-    """Return one mount, or None when its kind is not supported or it is not usable."""
-    report, what = reading.report, f"mount {quoted(entry.key)}"
-    found = block(report, entry.value, what)
+    """Return one mount, or None when its kind is not supported or it is not usable.
+
+    Whether it is observed is noted in the reading, for mounts of all kinds."""
+    found = block(reading.report, entry.value, f"mount {quoted(entry.key)}")
     if found is None:
         return None
+    given = found.get("observe")
+    rest = {key: each for key, each in found.entries.items() if key != "observe"}
+    made = _mount(reading, entry, found if given is None else replace(found, entries=rest))
+    if given is not None:
+        _observed(reading, entry, given, made)
+    return made
+
+
+def _observed(reading: Reading, entry: Entry, given: Entry, made: Mount | ToolMount | None) -> None:
+    report, what = reading.report, f"mount {quoted(entry.key)}"
+    mode = observe(reading, given, what)
+    if mode is None or made is None:
+        return
+    reading.observed[entry.key] = mode
+    for name in mode.boundary or ():
+        if name not in made.resources:
+            message = f"`boundary` of {what} names {quoted(name)}, which is no resource of it"
+            report.error(given.position, "unknown_resource", message, near(name, made.resources))
+    if isinstance(made, Mount) and made.enforce == "both":
+        message = f"`observe` of {what}: inside PostgreSQL nothing is let through"
+        report.error(given.position, "misplaced_key", message, "use `enforce: rewrite` while it is observed")
+
+
+def _mount(reading: Reading, entry: Entry, found: Block) -> Mount | ToolMount | None:
+    report, what = reading.report, f"mount {quoted(entry.key)}"
     kind = required(report, found, "kind", what)
     if not _kind_is_supported(report, kind, what):
         reading.foreign |= _foreign(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bailiwick.model.action import Action
-from bailiwick.model.policy import Resource
+from bailiwick.model.policy import Observe, Resource
 from bailiwick.model.position import Position
 from bailiwick.model.tool import ToolResource
 from bailiwick.model.value import Ref
@@ -56,6 +56,8 @@ class Reading:
     """Resources that tools act on."""
     tool_verbs: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
     """Resource that tools act on → the verbs of those tools."""
+    observed: dict[str, Observe] = field(default_factory=dict[str, Observe])
+    """Mount → its observe mode."""
     task: str | None = None
     """The task that is being read."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from bailiwick.decide.observing import OBSERVE
 from bailiwick.model.action import data_verbs
 from bailiwick.model.policy import Grant, Mount, Role, Task
 from bailiwick.policy.expect import Name
@@ -141,6 +142,9 @@ def _check_ids(report: Report, roles: Mapping[str, Role]) -> None:
     seen: dict[str, Grant] = {}
     for role in roles.values():
         for grant in role.grants:
+            if grant.id.startswith(OBSERVE):
+                message = f"the grant {quoted(grant.id)} is called as one of observe mode"
+                report.error(grant.position, "bad_name", message, f"begin its `id` otherwise than with `{OBSERVE}`")
             first = seen.setdefault(grant.id, grant)
             if first is not grant:
                 message = f"the grant {quoted(grant.id)} stands twice; first in line {first.position.line}"

@@ -6,6 +6,7 @@ It says what can be said about one file without knowing the others; `load` is th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from bailiwick.model.action import data_verbs
 from bailiwick.model.label import levels
@@ -223,11 +224,18 @@ def _mounts() -> dict[str, object]:
         "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
         "required": ["kind"],
     }
+    kinds = [postgres, *engines, mcp_mount(), python_mount(), http_mount()]
     return {
-        "mount": {"anyOf": [postgres, *engines, mcp_mount(), python_mount(), http_mount(), later]},
+        "mount": {"anyOf": [*map(_observable, kinds), later]},
         "resource": resource,
         **tool_schemas(),
     }
+
+
+def _observable(mount: dict[str, object]) -> dict[str, object]:
+    """Return the schema of a mount that may be observed."""
+    properties = cast("dict[str, object]", mount["properties"])
+    return {**mount, "properties": {**properties, "observe": _ref("observe", "Every agent is observed there.")}}
 
 
 def _roles() -> dict[str, object]:
@@ -358,12 +366,22 @@ def _agents() -> dict[str, object]:
                 "denials",
                 description="Suspends by itself what is denied again and again.",
             ),
+            "observe": _ref("observe", "It is observed on every mount."),
         },
         "owner",
         "purpose",
         "roles",
     )
-    return {"agent": agent, "task": task}
+    boundary: Schema = {
+        "type": "object",
+        "additionalProperties": narrowing,
+        "description": "What is reached at most: resource to what is left of it, `{}` for all.",
+    }
+    observe = {
+        "anyOf": [{"type": "boolean"}, _object({"boundary": boundary}, "boundary")],
+        "description": "In staging only: everything that was accepted is let through, and what was used is recorded.",
+    }
+    return {"agent": agent, "task": task, "observe": observe}
 
 
 def _gates() -> Schema:

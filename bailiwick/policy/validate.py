@@ -8,7 +8,7 @@ from bailiwick.decide.calls import accepted_properties, is_below
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
-from bailiwick.model.policy import ContextRule, Grant, Policy, Resource, Task
+from bailiwick.model.policy import ContextRule, Grant, Narrowing, Observe, Policy, Resource, Task
 from bailiwick.model.tool import EVERY_ARGUMENT, McpMount, Tool
 from bailiwick.model.value import Ref
 from bailiwick.policy.locked_tools import locked_route
@@ -39,6 +39,10 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
             check.grant(grant, ("roles", role.name, "grants", str(index)))
     for task in policy.tasks.values():
         check.task(task)
+    for agent in policy.agents.values():
+        check.boundary(agent.observe, ("agents", agent.name, "observe", "boundary"))
+    for name, observe in policy.observe.items():
+        check.boundary(observe, ("mounts", name, "observe", "boundary"))
     return check.report.sorted()
 
 
@@ -204,15 +208,22 @@ class _Check:
         for name, rule in task.context.items():
             if rule.source is not None:
                 self._derived(task, name, rule, ("tasks", task.name, "context", name))
-        for name, narrowing in (task.only or {}).items():
-            path = ("tasks", task.name, "only", name)
+        self._narrowings(task.only or {}, ("tasks", task.name, "only"), (task,))
+        self._tenant(task)
+
+    def boundary(self, observe: Observe | None, path: Path) -> None:
+        """Check what observe mode is bounded by."""
+        self._narrowings((observe.boundary if observe is not None else None) or {}, path, ())
+
+    def _narrowings(self, found: Mapping[str, Narrowing], above: Path, tasks: Iterable[Task]) -> None:
+        for name, narrowing in found.items():
+            path = (*above, name)
             table, resource = self.tables.get(name), self.policy.resource(name)
             if table is None or resource is None:
                 continue
-            self._matchers(table, narrowing.rows, (*path, "rows"), (task,))
+            self._matchers(table, narrowing.rows, (*path, "rows"), tasks)
             for field in narrowing.fields or ():
                 self._column(table, field, (*path, "fields"), resource.groups)
-        self._tenant(task)
 
     def _derived(self, task: Task, name: str, rule: ContextRule, path: Path) -> None:
         table = self.tables.get(rule.source or "")
