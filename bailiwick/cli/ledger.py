@@ -86,6 +86,9 @@ def tail(
 
 @app.command()
 def query(
+    wanted: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="E.g. 'decision:deny resource:billing rows>100'; see --help.")
+    ] = "",
     ledger: LedgerPath = _DEFAULT,
     agent: Annotated[str, typer.Option(help="Agent.")] = "",
     user: Annotated[str, typer.Option(help="Person for whom it was done.")] = "",
@@ -101,10 +104,15 @@ def query(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Find records; all conditions must hold."""
+    """Find records; all conditions must hold.
+
+    A filter has tests like `agent:support-*`, `code!=session`, `rows>=1000`, `at>=2h`, `detail.peer:10.*`, a list
+    (`kind:login,logout`), words that stand anywhere, and `or`, `not` and parentheses.
+    """
     from bailiwick.gateway.ledger_reader import Query
 
-    wanted = Query(
+    asked = Query(
+        filter=wanted,
         agent=agent,
         user=user,
         session=session,
@@ -119,7 +127,7 @@ def query(
         limit=limit,
     )
     with _reading(ledger) as reader:
-        _print(reader.query(wanted), as_json=as_json)
+        _print(reader.query(asked), as_json=as_json)
 
 
 @app.command()

@@ -73,12 +73,17 @@ def shown(stored: Stored, clearance: Level) -> Shown:
     document = read(stored.body)
     if document is None:
         return Shown(stored.seq, {"seq": stored.seq, "kind": "unreadable"})
+    members = seen(document, clearance)
+    return Shown(stored.seq, document, body=stored.body) if members is document else Shown(stored.seq, members, True)
+
+
+def seen(document: Mapping[str, JsonValue], clearance: Level) -> Mapping[str, JsonValue]:
+    """Return the members of a record as somebody of a clearance sees them; itself, where nothing is hidden."""
     found = document.get("labels")
     labels = frozenset(str(each) for each in found) if isinstance(found, list) else frozenset[str]()
     if levels.index(level_of(labels)) <= levels.index(clearance):
-        return Shown(stored.seq, document, body=stored.body)
-    members = {name: (HIDDEN if name in _may_carry else value) for name, value in document.items()}
-    return Shown(stored.seq, members, hidden=True)
+        return document
+    return {name: (HIDDEN if name in _may_carry else value) for name, value in document.items()}
 
 
 def all_shown(found: Sequence[Stored], clearance: Level) -> list[Shown]:

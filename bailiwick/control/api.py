@@ -20,7 +20,7 @@ from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.identity import Role
 from bailiwick.gateway.ledger_check import verified
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger_reader import Query, check_filter, open_reader
 from bailiwick.gateway.moments import read_moment, utc_now
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
@@ -107,6 +107,7 @@ _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("action", "code", "kind")),
     Field("decision", "decision", "records with this decision"),
     Field("refers", "text", "records that belong to this one"),
+    Field("filter", "text", "what else they meet, e.g. `rows>100 and not code:session`"),
     Field("since", "moment", "from then on, as RFC 3339 has it"),
     Field("until", "moment", "before then, as RFC 3339 has it"),
     *(Field(name, "count", f"only those {name} this sequence number") for name in ("after", "before")),
@@ -276,6 +277,7 @@ def _query(given: Mapping[str, WireJson]) -> Query:
     decision = texts.get("decision", "")
     if decision not in ("", "allow", "deny", "hold"):
         raise ProtocolError("`decision` is none of allow, deny, hold")
+    check_filter(texts.get("filter", ""))
     return Query(
         agent=texts.get("agent", ""),
         user=texts.get("user", ""),
@@ -287,6 +289,7 @@ def _query(given: Mapping[str, WireJson]) -> Query:
         code=texts.get("code", ""),
         kind=texts.get("kind", ""),
         refers=texts.get("refers", ""),
+        filter=texts.get("filter", ""),
         since=_moment(texts.get("since")),
         until=_moment(texts.get("until")),
         after=cast("int", given.get("after", -1)),

@@ -13,7 +13,7 @@ from bailiwick.gateway.ledger_reader import Query, Stored
 from bailiwick.gateway.wire import Json
 
 _most = 1000
-_TEXTS = ("agent", "user", "session", "task", "resource", "action", "decision", "code", "kind", "refers")
+_TEXTS = ("agent", "user", "session", "task", "resource", "action", "decision", "code", "kind", "refers", "filter")
 
 
 def _operation(path: str) -> Operation:

@@ -7,24 +7,27 @@ index only finds them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from bailiwick.errors import LedgerError
+from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway.ledger_journal import read_areas
 from bailiwick.gateway.ledger_schema import APPLICATION_ID, select_accesses, select_facts
 from bailiwick.gateway.ledger_store import read_subtrees
+from bailiwick.gateway.moments import read_moment, utc_now
 from bailiwick.ledger.checkpoint import Checkpoint, Proof, parse_checkpoint
-from bailiwick.ledger.encode import moment
-from bailiwick.ledger.facts import Facts
+from bailiwick.ledger.encode import moment, read
+from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
+from bailiwick.ledger.filter import All, Filter, condition, meets, parse
 from bailiwick.ledger.frame import Tail, follow
 from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Frontier, Subtree, frontier_of, inclusion_proof
 from bailiwick.ledger.verify import Evidence
+from bailiwick.model.record import JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,16 @@ class Query:
     """Only records with a higher sequence number."""
     before: int = 2**62
     """Only records with a lower sequence number."""
+    filter: str = ""
+    """What else they meet, in the language of `ledger.filter`."""
+    seen: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]] | None = None
+    """How whoever searches sees a record; what is hidden from them is not searched either."""
     limit: int = 100
     """At most so many, the newest ones."""
 
 
+_AT_ONCE = 2_000
+"""Records that are read at once where a filter has to look into them."""
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
 _RECORDS = "(SELECT seq, body FROM main.records UNION ALL SELECT seq, body FROM temp.late_records)"
 
@@ -86,19 +95,39 @@ class LedgerReader:
         return self._text("SELECT origin FROM log")
 
     def query(self, query: Query) -> list[Stored]:
-        """Return the records that match, oldest first; of more than `limit` the newest."""
+        """Return the records that match, oldest first; of more than `limit` the newest.
+
+        Raises LedgerError for a filter that is not understood.
+        """
+        wanted = _parsed(query.filter)
         with self._with_the_tail():
-            rows = self._matching("temp.late_", query, query.limit)  # all of them are newer than those of the file
+            rows = self._filtered("temp.late_", query, wanted, query.limit)  # newer than all those of the file
             if len(rows) < query.limit:
-                rows += self._matching("main.", query, query.limit - len(rows))
+                rows += self._filtered("main.", query, wanted, query.limit - len(rows))
         return [Stored(cast(int, seq), _bytes(body)) for seq, body in reversed(rows)]
 
-    def _matching(self, where: str, query: Query, limit: int) -> list[tuple[object, ...]]:
+    def _filtered(self, where: str, query: Query, wanted: Filter, limit: int) -> list[tuple[object, ...]]:
+        """Return the records that match and meet the filter, the newest first."""
+        if wanted == All(()):
+            return self._matching(where, query, wanted, limit)
+        found: list[tuple[object, ...]] = []
+        while True:
+            rows = self._matching(where, query, wanted, _AT_ONCE)
+            found += [row for row in rows if _meets(wanted, query, _bytes(row[1]))]
+            if len(rows) < _AT_ONCE or len(found) >= limit:
+                return found[:limit]
+            query = replace(query, before=cast(int, rows[-1][0]))
+
+    def _matching(self, where: str, query: Query, wanted: Filter, limit: int) -> list[tuple[object, ...]]:
         """Return the records of the file or of the tail that match, the newest first.
 
         Each by itself: over both together SQLite would read and sort everything before the first record.
         """
         conditions, values = _conditions(query, where)
+        narrowed = condition(wanted, where)
+        if narrowed is not None:
+            conditions.append(narrowed.text)
+            values += narrowed.values
         found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
         statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq DESC LIMIT ?"  # noqa: S608 -- constants; values are bound
         return self._rows(statement, (*values, limit))
@@ -232,6 +261,10 @@ def _conditions(query: Query, tables: str) -> tuple[list[str], list[object]]:
         if value:
             where.append(f'f."{name}" = ?')
             values.append(value)
+    if query.kind not in ("", "call", "intent", "outcome"):
+        where.append(f"f.{RARE}")
+    if query.decision not in ("", "allow"):
+        where.append(f"f.{UNUSUAL}")
     if query.since is not None:
         where.append("f.at >= ?")
         values.append(moment(query.since))
@@ -246,6 +279,24 @@ def _conditions(query: Query, tables: str) -> tuple[list[str], list[object]]:
         where.append(f"f.seq IN (SELECT seq FROM {tables}accesses WHERE action >= ? AND action < ?)")  # noqa: S608 -- a constant
         values += (query.resource + ":", query.resource + ";")
     return where, values
+
+
+def _parsed(text: str) -> Filter:
+    now = utc_now()
+    return parse(text, lambda moment: read_moment(moment, now))
+
+
+def check_filter(text: str) -> None:
+    """Return if a filter is understood. Raises ConfigError, for whoever sent it, if not."""
+    try:
+        _parsed(text)
+    except LedgerError as error:
+        raise ConfigError(error.message, remedy=error.remedy) from None
+
+
+def _meets(wanted: Filter, query: Query, body: bytes) -> bool:
+    document = read(body)
+    return document is not None and meets(wanted, document if query.seen is None else query.seen(document))
 
 
 def open_reader(path: Path) -> LedgerReader:

@@ -6,11 +6,11 @@ over it. All are written together in one transaction, with what the journal gath
 
 from __future__ import annotations
 
-from bailiwick.ledger.facts import Facts
+from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
 
 APPLICATION_ID = 0x42414C45
 """Marks the file as a ledger (`BALE`)."""
-FORMAT = 4
+FORMAT = 5
 
 SCHEMA = f"""
 CREATE TABLE log (
@@ -52,6 +52,9 @@ CREATE INDEX facts_by_agent ON facts (agent);
 CREATE INDEX facts_by_user ON facts ("user");
 CREATE INDEX facts_by_session ON facts (session);
 CREATE INDEX facts_by_task ON facts (task);
+CREATE INDEX facts_by_mount ON facts (mount);
+CREATE INDEX facts_by_kind ON facts (kind) WHERE {RARE};
+CREATE INDEX facts_by_decision ON facts (decision) WHERE {UNUSUAL};
 CREATE INDEX facts_by_code ON facts (code) WHERE code <> '';
 CREATE INDEX facts_by_refers ON facts (refers) WHERE refers <> '';
 """

@@ -7,6 +7,11 @@ from typing import NamedTuple
 
 from bailiwick.model.record import JsonValue
 
+RARE = "kind NOT IN ('call', 'intent', 'outcome')"
+UNUSUAL = "decision NOT IN ('', 'allow')"
+"""Of which records there is an index by kind, or by decision: every page of a ledger has some of the others. A query
+has to say the same in these words for SQLite to use it."""
+
 
 class Facts(NamedTuple):
     """The searchable members of a record; empty where it has none."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from console_world import World
 
-from bailiwick.console.records import HIDDEN, shown
+from bailiwick.console.records import HIDDEN, seen, shown
 from bailiwick.gateway.ledger_reader import Query, Stored, open_reader
+from tests.gateway.ledger_rig import new_store, record
 
 pytestmark = pytest.mark.xdist_group("console")
 
@@ -81,6 +85,30 @@ def test_what_is_above_somebodys_clearance_is_hidden_and_not_exported() -> None:
     assert not shown(Stored(8, b'{"kind":"call"}'), "internal").hidden
     assert shown(Stored(8, b'{"kind":"call"}'), "public").hidden  # without a label it is internal
     assert shown(Stored(9, b"\xff"), "restricted").members["kind"] == "unreadable"
+
+
+def test_what_is_hidden_from_somebody_is_not_found_by_them_either(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "ledger.db")
+    one = record(1, statement="SELECT 'canary'")
+    store.append([one._replace(labels=("confidential",)), record(2, statement="SELECT 'canary'")])
+    store.close()
+    reader = open_reader(tmp_path / "ledger.db")
+    try:
+        for text in ("canary", "statement:*canary*", "not statement:hidden*"):
+            asked = Query(filter=text)
+            assert [each.seq for each in reader.query(asked)] == [0, 1]
+            low = replace(asked, seen=partial(seen, clearance="internal"))
+            assert [each.seq for each in reader.query(low)] == [1]
+    finally:
+        reader.close()
+
+
+def test_the_search_takes_a_filter(world: World) -> None:
+    browser = world.browser("eve")
+    page = browser.once(f"/console/ledger?{urlencode({'filter': 'kind:gateway.started seq:0'})}")
+    assert '/console/ledger/0"' in page.text
+    assert '/console/ledger/1"' not in page.text
+    assert browser.once("/console/ledger?filter=agnet:x").status == 400
 
 
 def test_session_says_its_scope_and_now_counts_its_calls(world: World) -> None:

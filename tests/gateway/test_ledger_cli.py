@@ -72,6 +72,21 @@ def test_query_narrows_by_every_option(path: Path) -> None:
     assert seqs("--agent", "nobody") == []
 
 
+def test_query_takes_a_filter_beside_options(path: Path) -> None:
+    def seqs(*options: str) -> list[object]:
+        return [line["seq"] for line in lines(ledger(path, "query", "--json", *options))]
+
+    assert seqs("agent:writer") == [30, 31]
+    assert seqs("decision:deny seq>9") == [19, 29]
+    assert seqs("statement:*28 or refers:rec_intent") == [28, 31]
+    assert seqs("user:user1 and not session:ses_4", "--limit", "2") == [22, 28]
+    assert seqs("rows>=1", "--session", "ses_4") == [4, 11, 18, 25]
+    assert seqs("nobody") == []
+    refused = ledger(path, "query", "agnet:x").exception
+    assert isinstance(refused, LedgerError)
+    assert "`agnet` is not a member of records" in refused.message
+
+
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--decision", "maybe"), ("--limit", "0")])
 def test_query_refuses_what_it_does_not_understand(path: Path, options: tuple[str, str]) -> None:
     assert ledger(path, "query", *options).exit_code == 2

@@ -89,6 +89,8 @@ def test_ledger_is_asked_shown_and_proven(world: World) -> None:
         ("/api/v1/ledger/records?limit=0", 400),
         ("/api/v1/ledger/records?limit=99999", 400),
         ("/api/v1/ledger/records?decision=maybe", 400),
+        ("/api/v1/ledger/records?filter=agnet:x", 409),
+        ("/api/v1/ledger/records?filter=agent:x%20or%20rows%3E1", 200),
         ("/api/v1/sessions/ses_nobody", 409),
         ("/api/v1/%73tatus", 404),
         ("/api/v1/nothing", 404),

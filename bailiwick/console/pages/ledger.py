@@ -8,21 +8,22 @@ import io
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlencode
 
 from bailiwick.console.access import ROOT, Visit
 from bailiwick.console.parts import Parts
-from bailiwick.console.records import Shown, all_shown, shown
+from bailiwick.console.records import Shown, all_shown, seen, shown
 from bailiwick.control.web import Reply, Routes
-from bailiwick.errors import LedgerError, ProtocolError
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored
+from bailiwick.errors import ConfigError, LedgerError, ProtocolError
+from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter
 from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.ledger.checkpoint import Signer, open_checkpoint
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
 _page_size = 50
 _exported_at_once = 1000
-texts = ("agent", "user", "session", "task", "resource", "action", "decision", "code", "kind", "refers", "id")
+texts = ("agent", "user", "session", "task", "resource", "action", "decision", "code", "kind", "refers", "id", "filter")
 _columns = ("seq", "at", "id", "kind", "agent", "user", "session", "task", "mount", "actions", "decision", "code")
 _also = ("message", "statement", "rows", "grants", "policy", "refers", "labels")
 
@@ -55,7 +56,7 @@ class LedgerPages:
         }
 
     async def _search(self, visit: Visit) -> Reply:
-        query = query_of(visit.query, self._parts.clock, _page_size + 1)
+        query = _as_seen(query_of(visit.query, self._parts.clock, _page_size + 1), visit)
         found = await self._parts.read(lambda reader: reader.query(query))
         records = all_shown(found, visit.clearance)
         more = len(records) > _page_size
@@ -103,7 +104,7 @@ class LedgerPages:
         return Proven(proof.text(), holds, 0 if head is None else head.size)
 
     async def _export(self, visit: Visit, given: Mapping[str, str]) -> Reply:
-        query = query_of(given, self._parts.clock, _exported_at_once)
+        query = _as_seen(query_of(given, self._parts.clock, _exported_at_once), visit)
         as_csv = given.get("form") == "csv"
 
         async def parts() -> AsyncGenerator[bytes]:
@@ -131,6 +132,10 @@ def query_of(given: Mapping[str, str], clock: Clock, limit: int) -> Query:
     long = [name for name in (*texts, "since", "until") if len(given.get(name, "")) > 500]
     if long:
         raise ProtocolError(f"`{long[0]}` is too long")
+    try:
+        check_filter(given.get("filter", ""))
+    except ConfigError as error:
+        raise ProtocolError(error.message, remedy=error.remedy) from None
     before = given.get("before", "")
     found = Query(
         id=given.get("id", ""),
@@ -144,6 +149,7 @@ def query_of(given: Mapping[str, str], clock: Clock, limit: int) -> Query:
         refers=given.get("refers", ""),
         resource=given.get("resource", ""),
         action=given.get("action", ""),
+        filter=given.get("filter", ""),
         limit=limit,
     )
     try:
@@ -157,6 +163,11 @@ def query_of(given: Mapping[str, str], clock: Clock, limit: int) -> Query:
         raise ProtocolError(
             "a time is not understood", remedy="write `2026-11-22T08:00:00Z`, `2026-11-22` or `2h`"
         ) from None
+
+
+def _as_seen(query: Query, visit: Visit) -> Query:
+    """What is hidden from somebody is not found by them either."""
+    return replace(query, seen=partial(seen, clearance=visit.clearance))
 
 
 def _related(reader: LedgerReader, record: Shown) -> list[Stored]:
