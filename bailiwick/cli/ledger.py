@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli import ledger_keeping
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bailiwick.ledger.checkpoint import VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger_keeping.app)
 
 _POLL = 0.3
 
@@ -25,9 +27,11 @@ LedgerPath = Annotated[
     Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
 ]
 Key = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
-        "--key", metavar="KEY", help="Verifier key, or a file with it. Default: `ledger.vkey` beside the file."
+        "--key",
+        metavar="KEY",
+        help="Verifier key, or a file with some; may be repeated. Default: `ledger.vkey` beside the file.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -160,7 +164,10 @@ def verify(
         list[Path] | None,
         typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that was kept elsewhere. May be repeated."),
     ] = None,
-    key: Key = "",
+    at: Annotated[
+        str, typer.Argument(metavar="PLACE", help="An export or an archive (folder, `s3://…`). Default: --ledger.")
+    ] = "",
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from the stored bytes; exit 1 if anything is not as it was signed."""
@@ -170,7 +177,7 @@ def verify(
 
     notes = [_read(path) for path in checkpoint or []]
     elsewhere = _elsewhere()
-    told = _verified(ledger, key, notes) if elsewhere is None else elsewhere.verified(notes)
+    told = _verified(at or str(ledger), key, notes) if at or elsewhere is None else elsewhere.verified(notes)
     verifier = told["key"]
     if as_json:
         typer.echo(
@@ -185,22 +192,34 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verified(ledger: Path, key: str, notes: Sequence[str]) -> Mapping[str, object]:
-    from bailiwick.gateway.ledger_check import report_told, signer_of
+def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str]) -> Mapping[str, object]:
+    from bailiwick.gateway.ledger_bundle import verified_bundle
+    from bailiwick.gateway.ledger_check import report_told, signers_of
     from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.gateway.places import Place
     from bailiwick.ledger.verify import verify as verify_evidence
 
-    verifier = _key(key, ledger)
+    ledger = Path(place)
+    if "://" in place or ledger.is_dir():
+        beside = ledger / "ledger.vkey"
+        verifiers = keys_of(key or ([str(beside)] if beside.is_file() else None), ledger)
+        report = verified_bundle(Place(place), verifiers, notes)
+        return {"key": str(verifiers[0]), **report_told(report)}
+    verifiers = keys_of(key, ledger)
     with closing(open_reader(ledger)) as reader:
-        report = verify_evidence(reader.begin_evidence(), verifier, notes, signer_of(ledger, verifier))
-    return {"key": str(verifier), **report_told(report)}
+        report = verify_evidence(reader.begin_evidence(), verifiers, notes, signers_of(ledger, verifiers))
+    return {"key": str(verifiers[0]), **report_told(report)}
 
 
 @app.command()
 def prove(
-    record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")],
+    record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")] = "",
     ledger: LedgerPath = _DEFAULT,
-    key: Key = "",
+    key: Key = None,
+    since: Annotated[
+        int | None,
+        typer.Option("--from", metavar="SIZE", min=0, help="Instead: that the ledger of so many records only grew."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the proof that a record is in the ledger, as a C2SP tlog-proof; it needs no ledger to be checked."""
@@ -211,17 +230,24 @@ def prove(
     from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
     elsewhere = _elsewhere()
+    if (since is None) == (not record):
+        raise typer.BadParameter("name a record, or a size with --from")
+    if since is not None and elsewhere is None:
+        _prove_growth(ledger, since, as_json=as_json)
+        return
     if elsewhere is not None:
+        if since is not None:
+            raise typer.BadParameter("--from asks the ledger here; run it beside the gateway")
         text = elsewhere.proof(record)
         typer.echo(json.dumps({"proof": text}) if as_json else text, nl=as_json)
         return
     from bailiwick.gateway.ledger_reader import open_reader
 
-    verifier = _key(key, ledger)
+    verifiers = keys_of(key, ledger)
     with closing(open_reader(ledger)) as reader:
         stored = _find(reader, record)
         proof = reader.prove(stored.seq)
-    head = open_checkpoint(proof.note, verifier)
+    head = open_checkpoint(proof.note, *verifiers)
     leaf = leaf_hash(stored.body)
     if head is None or not verify_inclusion(leaf, stored.seq, head.size, proof.path, head.root):
         raise LedgerError(f"record `{record}` is not what was signed", remedy="run `bailiwick ledger verify`")
@@ -235,10 +261,24 @@ def prove(
         "leaf": leaf.hex(),
         "path": [node.hex() for node in proof.path],
         "checkpoint": proof.note,
-        "key": str(verifier),
+        "key": str(verifiers[0]),
         "record": base64.b64encode(stored.body).decode(),
     }
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _prove_growth(ledger: Path, size: int, *, as_json: bool) -> None:
+    import json
+
+    from bailiwick.gateway.ledger_reader import open_reader
+
+    with closing(open_reader(ledger)) as reader:
+        proof = reader.prove_growth(size)
+    if as_json:
+        path = [node.hex() for node in proof.path]
+        typer.echo(json.dumps({"old": proof.old, "path": path, "checkpoint": proof.note}, indent=2))
+    else:
+        typer.echo(proof.text(), nl=False)
 
 
 @app.command()
@@ -249,9 +289,10 @@ def checkpoint(ledger: LedgerPath = _DEFAULT) -> None:
 
 
 @app.command()
-def key(ledger: LedgerPath = _DEFAULT, key: Key = "") -> None:
-    """Print the verifier key, to be kept elsewhere for `verify --key`."""
-    typer.echo(str(_key(key, ledger)))
+def key(ledger: LedgerPath = _DEFAULT, key: Key = None) -> None:
+    """Print the verifier keys, the newest first, to be kept elsewhere for `verify --key`."""
+    for each in keys_of(key, ledger):
+        typer.echo(str(each))
 
 
 def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None:
@@ -275,18 +316,19 @@ def _find(reader: LedgerReader | RemoteLedger, name: str) -> Stored:
     return found
 
 
-def _key(text: str, ledger: Path) -> VerifierKey:
-    """Return the verifier key given as itself or as a file's name, or that beside the ledger."""
-    from bailiwick.ledger.checkpoint import parse_verifier_key
+def keys_of(given: Sequence[str] | None, ledger: Path) -> tuple[VerifierKey, ...]:
+    """Return the verifier keys given as themselves or as files' names, or those beside the ledger."""
+    from bailiwick.ledger.checkpoint import parse_verifier_keys
 
-    path = ledger.with_name("ledger.vkey")
-    found = parse_verifier_key(text) if text else None
-    if found is None:
-        path = Path(text) if text else path
-        found = parse_verifier_key(_read(path))
-    if found is None:
-        raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
-    return found
+    found: list[VerifierKey] = []
+    for text in given or [str(ledger.with_name("ledger.vkey"))]:
+        keys = parse_verifier_keys(text) or parse_verifier_keys(_read(Path(text)))
+        if not keys:
+            raise LedgerError(f"`{text}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
+        found += keys
+    if len({key.name for key in found}) > 1:
+        raise LedgerError("the keys are those of different ledgers", remedy="give the keys of one")
+    return tuple(found)
 
 
 def _read(path: Path) -> str:

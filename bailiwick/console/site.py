@@ -31,7 +31,6 @@ from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.login_store import LoginStore
 from bailiwick.gateway.policy_archive import PolicyArchive
 from bailiwick.gateway.wire import Fields, Json
-from bailiwick.ledger.checkpoint import Signer
 from bailiwick.model.approval import Reviewer
 
 
@@ -62,7 +61,7 @@ class Console:
         self._parts = parts
         archive = PolicyArchive(config.data_dir / "policies")
         self._policies = policies = Policies(running.path, archive, running.sessions, clock)
-        ledger = LedgerPages(parts, lambda origin: Signer(origin, running.keys.signing))
+        ledger = LedgerPages(parts, running.stores.custody.verifiers)
         self.install()
         return {
             **static_files.routes(),

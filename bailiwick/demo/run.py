@@ -233,8 +233,8 @@ def _checked(gateway: Gateway) -> tuple[Report, bool]:
     """Verify the ledger, and look whether anything leaked into it."""
     reader = open_reader(gateway.config.ledger_file)
     try:
-        signer = Signer(reader.origin(), gateway.keys.signing)
+        signers = [Signer(reader.origin(), key) for key in gateway.stores.custody.keys.signing]
         clean = not any(CANARY.encode() in stored.body for stored in reader.query(Query(limit=100_000)))
-        return verify(reader.begin_evidence(), signer.verifier, signer=signer), clean
+        return verify(reader.begin_evidence(), gateway.stores.custody.verifiers(), signer=signers), clean
     finally:
         reader.close()

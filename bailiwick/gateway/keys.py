@@ -94,10 +94,16 @@ def _new_signing_key() -> bytes:
 
 def _load(path: Path, new: Callable[[], bytes]) -> bytes:
     """Return the content of an owner-only file; made with `new` when it does not exist."""
+    found = read_owned(path)
+    return _create(path, new()) if found is None else found
+
+
+def read_owned(path: Path) -> bytes | None:
+    """Return the content of an owner-only file, None when it does not exist. Raises ConfigError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return _create(path, new())
+        return None
     except OSError as error:
         raise ConfigError(f"the key `{path}` cannot be read: {error.strerror}", remedy="check its owner") from None
     with os.fdopen(handle, "rb") as file:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.keys import read_signing_key
+from bailiwick.gateway.ledger_keys import read_ledger_keys
 from bailiwick.gateway.ledger_reader import LedgerReader
-from bailiwick.ledger.checkpoint import Signer, VerifierKey, parse_verifier_key
+from bailiwick.ledger.checkpoint import Signer, VerifierKey, parse_verifier_keys
 from bailiwick.ledger.report import Report
 from bailiwick.ledger.verify import verify
 
@@ -17,20 +17,20 @@ def verified(reader: LedgerReader, ledger: Path, notes: Sequence[str]) -> dict[s
     """Return what was found, as JSON, with the key that it was checked by. Raises LedgerError."""
     path = ledger.with_name("ledger.vkey")
     try:
-        key = parse_verifier_key(path.read_text(encoding="utf-8"))
+        keys = parse_verifier_keys(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        key = None
-    if key is None:
+        keys = ()
+    if not keys:
         raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
-    report = verify(reader.begin_evidence(), key, list(notes), signer_of(ledger, key))
-    return {"key": str(key), **report_told(report)}
+    report = verify(reader.begin_evidence(), keys, list(notes), signers_of(ledger, keys))
+    return {"key": str(keys[0]), **report_told(report)}
 
 
-def signer_of(ledger: Path, verifier: VerifierKey) -> Signer | None:
-    """Return the signer whose key is beside the ledger, as it is on the gateway's own machine; else None."""
-    key = read_signing_key(ledger.parent)
-    signer = None if key is None else Signer(verifier.name, key)
-    return signer if signer is not None and signer.verifier == verifier else None
+def signers_of(ledger: Path, verifiers: Sequence[VerifierKey]) -> tuple[Signer, ...]:
+    """Return the signers whose keys are beside the ledger, as on the gateway's own machine, if they are trusted."""
+    keys = read_ledger_keys(ledger.parent)
+    found = () if keys is None else tuple(Signer(verifiers[0].name, key) for key in keys.signing)
+    return found if any(signer.verifier in verifiers for signer in found) else ()
 
 
 def report_told(report: Report) -> dict[str, object]:

@@ -19,13 +19,14 @@ from bailiwick.gateway.ledger_journal import read_areas
 from bailiwick.gateway.ledger_schema import APPLICATION_ID, select_accesses, select_facts
 from bailiwick.gateway.ledger_store import read_subtrees
 from bailiwick.gateway.moments import read_moment, utc_now
-from bailiwick.ledger.checkpoint import Checkpoint, Proof, parse_checkpoint
+from bailiwick.ledger.checkpoint import Checkpoint, Consistency, Proof, parse_checkpoint
 from bailiwick.ledger.encode import moment, read
 from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
 from bailiwick.ledger.filter import All, Filter, condition, meets, parse
 from bailiwick.ledger.frame import Tail, follow
 from bailiwick.ledger.leaves import Row
-from bailiwick.ledger.merkle import Frontier, Subtree, frontier_of, inclusion_proof
+from bailiwick.ledger.merkle import Frontier, Subtree, consistency_proof, frontier_of, inclusion_proof
+from bailiwick.ledger.own import OWN_KINDS
 from bailiwick.ledger.verify import Evidence
 from bailiwick.model.record import JsonValue
 
@@ -168,6 +169,39 @@ class LedgerReader:
         finally:
             self._connection.execute("ROLLBACK")
 
+    def prove_growth(self, old: int) -> Consistency:
+        """Return the proof that the ledger of `old` records is the beginning of that of the signed head."""
+        self._connection.execute("BEGIN")
+        try:
+            note, head = self.checkpoint(), self._signed()
+            if head is None or not 0 <= old <= head.size:
+                raise LedgerError(f"the signed head is not for {old} records or more", remedy="give a smaller size")
+            path = consistency_proof(old, head.size, self._subtrees) if old else ()
+            return Consistency(old, path, note)
+        except LookupError as error:
+            raise LedgerError(f"no proof: {error}", remedy="run `bailiwick ledger verify`") from error
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def at_one_moment(self) -> Generator[None]:
+        """Read the file within it as it is at its beginning."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        """Return the kept checkpoints: size and note."""
+        rows = self._rows("SELECT size, note FROM checkpoints ORDER BY size")
+        return [(cast(int, size), _string(note)) for size, note in rows]
+
+    def leaves(self, first: int, end: int) -> list[tuple[int, bytes, bytes]]:
+        """Return the file's records from one number to before another: number, hash and bytes (empty: pruned)."""
+        rows = self._rows("SELECT seq, hash, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq", (first, end))
+        return [(cast(int, seq), _bytes(digest), _bytes(body)) for seq, digest, body in rows]
+
     def begin_evidence(self) -> Evidence:
         """Return all that verification needs, as it was at one moment; read its rows before closing the reader."""
         areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
@@ -183,11 +217,14 @@ class LedgerReader:
             ],
             head=self.checkpoint(),
             tail=self._tail(areas),
-            retained=[
-                (cast(int, size), _string(note))
-                for size, note in self._rows("SELECT size, note FROM checkpoints ORDER BY size")
-            ],
+            retained=self.checkpoints(),
+            own=self._own(),
         )
+
+    def _own(self) -> list[bytes]:
+        kinds = ", ".join("?" * len(OWN_KINDS))
+        statement = f"SELECT body FROM records JOIN facts USING (seq) WHERE kind IN ({kinds}) ORDER BY seq"  # noqa: S608 -- placeholders
+        return [_bytes(row[0]) for row in self._rows(statement, OWN_KINDS)]
 
     def _tail(self, areas: Sequence[bytes]) -> Tail:
         """Return what the journal holds beyond the file; nothing where the file is not whole."""

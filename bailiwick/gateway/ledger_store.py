@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_journal import Journal, journal_of
 from bailiwick.gateway.ledger_schema import APPLICATION_ID, FORMAT, SCHEMA, TRIGGERS, select_accesses, select_facts
-from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint
+from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint, sign_by
 from bailiwick.ledger.encode import Stamped, encode, moment
 from bailiwick.ledger.frame import Tail, follow, frame_bytes
 from bailiwick.ledger.merkle import Frontier, Subtree, extend, frontier_of, leaf_hash
@@ -56,7 +56,8 @@ class LedgerStore:
         self._journal = journal
         self._now = now
         self._inode = os.stat(path).st_ino
-        self._signer: Signer | None = None
+        self._signers: tuple[Signer, ...] = ()
+        """The newest key's first: it vouches. All sign."""
         self._turning = threading.Lock()
         """Held while what is not yet in the file is added to, or taken."""
         self._frontier = Frontier()
@@ -87,6 +88,25 @@ class LedgerStore:
         """Sign the newest state and return the note, to be kept elsewhere."""
         self.drain()
         return self._head()
+
+    def change_keys(self, keys: Sequence[Ed25519PrivateKey]) -> None:
+        """Sign with these keys from now on, the first of which also vouches; keep a checkpoint by them at once."""
+        self.drain()
+        name = self._signing().name
+        with self._turning:
+            self._signers = tuple(Signer(name, key) for key in keys)
+        self.resign()
+
+    def resign(self) -> None:
+        """Sign the head anew, with the keys that sign now, and keep it as a checkpoint."""
+        with self._turning:
+            self._signed = -1
+        self.drain(retain=True)
+
+    @property
+    def origin(self) -> str:
+        """The name of the log."""
+        return self._signing().name
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to no more than so many pages of 4 KiB; draining beyond fails like on a full disk."""
@@ -221,16 +241,16 @@ class LedgerStore:
         finally:
             os.close(self._lock)
 
-    def prepare(self, key: Ed25519PrivateKey, origin: str) -> None:
+    def prepare(self, keys: Sequence[Ed25519PrivateKey], origin: str) -> None:
         """Create the tables of a new file, or check an existing one against its signed head. By `open_store`."""
         if not self._one("PRAGMA application_id") and not self._one("SELECT count(*) FROM sqlite_master"):
-            self._create(Signer(origin, key))
+            self._create(Signer(origin, keys[0]))
         if self._one("PRAGMA application_id") != APPLICATION_ID or self._one("PRAGMA user_version") != FORMAT:
             raise LedgerError(f"`{self._path}` is not a ledger of this version", remedy="name another file")
         stored = self._connection.execute("SELECT origin FROM log").fetchone()
         if stored is None:
             raise self._mismatch("its name is missing")
-        self._signer = Signer(str(stored[0]), key)
+        self._signers = tuple(Signer(str(stored[0]), key) for key in keys)
         self._recover()
 
     def _create(self, signer: Signer) -> None:
@@ -248,7 +268,7 @@ class LedgerStore:
 
         LedgerError unless the one is what the head was signed for, and the other vouched for.
         """
-        head = open_checkpoint(self._head(), self._signing().verifier)
+        head = open_checkpoint(self._head(), *(signer.verifier for signer in self._signers))
         if head is None:
             raise self._mismatch("its head was not signed with this gateway's key")
         last = self._one("SELECT coalesce(max(seq), -1) FROM records")
@@ -276,7 +296,8 @@ class LedgerStore:
             raise self._mismatch(f"{span(*tail.missing)}: neither in it nor in its journal")
         if tail.changed is not None:
             raise self._mismatch(f"{span(*tail.changed)}: changed in its journal")
-        if tail.bodies and not self._signing().vouched(tail.size, tail.frontier.root(), tail.code):
+        root = tail.frontier.root()
+        if tail.bodies and not any(each.vouched(tail.size, root, tail.code) for each in self._signers):
             raise self._mismatch("what its journal holds was not written by this gateway")
         return tail
 
@@ -297,20 +318,20 @@ class LedgerStore:
         return "" if row is None else str(row[0])
 
     def _signing(self) -> Signer:
-        if self._signer is None:
+        if not self._signers:
             raise LedgerError("the ledger is not open")
-        return self._signer
+        return self._signers[0]
 
     def _sign(self, frontier: Frontier) -> str:
-        signer = self._signing()
-        return signer.sign(Checkpoint(signer.name, frontier.size, frontier.root()).text())
+        return sign_by(Checkpoint(self._signing().name, frontier.size, frontier.root()).text(), self._signers)
 
 
 def open_store(
-    path: Path, key: Ed25519PrivateKey, *, origin: str = "", now: Callable[[], datetime] = _utc_now
+    path: Path, *keys: Ed25519PrivateKey, origin: str = "", now: Callable[[], datetime] = _utc_now
 ) -> LedgerStore:
     """Open or create the ledger for writing. LedgerError if another process has it, or if it does not match its head.
 
+    All `keys` sign, and one of them must have signed its head: more than one while an older is being replaced.
     `origin` names a new ledger in its checkpoints (no spaces, no `+`); by default a random name.
     """
     origin = origin or f"bailiwick/{os.urandom(8).hex()}"
@@ -324,7 +345,7 @@ def open_store(
             connection.execute(f"PRAGMA {pragma}")
         journal = Journal(journal_of(path))
         store = LedgerStore(path, lock, connection, journal, now)
-        store.prepare(key, origin)
+        store.prepare(keys, origin)
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise LedgerError(f"the ledger `{path}` cannot be opened: {error}", remedy=_remedy(error)) from error

@@ -13,6 +13,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_store import RETAIN_AFTER, LedgerStore
@@ -22,6 +24,7 @@ from bailiwick.model.record import Record
 Durable = Callable[[bool], None]
 Entry = tuple[Record | Stamped, Durable]
 Append = Callable[[Sequence[Record | Stamped]], bool]
+Result = TypeVar("Result")
 MAX_PENDING = 8_192
 MAX_BATCH = 128
 """Records that share a commit."""
@@ -53,6 +56,8 @@ class LedgerWriter:
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._fresh: list[Entry] = []
         """Appended in this turn of the loop."""
+        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """What else the thread is to do with the store, between two commits."""
         self._left: list[Entry] = []
         """The thread's own: handed over, but beyond the batch before."""
         self._using = threading.Lock()
@@ -136,6 +141,27 @@ class LedgerWriter:
                 self._nudged = True
                 self._loop.call_later(DRAIN_AFTER, self._wake)
 
+    async def run(self, work: Callable[[LedgerStore], Result]) -> Result:
+        """Have the thread do something with the store between two commits; it should be brief. Raises LedgerError."""
+        done: Future[Result] = Future()
+
+        def errand() -> None:
+            try:
+                done.set_result(work(self._store))
+            except LedgerError as error:
+                done.set_exception(error)
+
+        if self._closed or self._ended:
+            raise LedgerError("the ledger is closed", remedy="start the gateway")
+        self._errands.put(errand)
+        self._wake()
+        return await asyncio.wrap_future(done)
+
+    def _run_errands(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._errands.get_nowait()()
+
     def _wake(self) -> None:
         self._queue.put([])
 
@@ -157,9 +183,11 @@ class LedgerWriter:
                 batch = []
                 if due:
                     self._drain()
+                self._run_errands()
             if batch:
                 self._commit(batch)
                 batch = []
+            self._run_errands()
         finally:  # also if something unforeseen ends the thread: nobody may wait for ever
             self._ended = True
             self._refuse(batch)

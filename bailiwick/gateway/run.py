@@ -24,7 +24,9 @@ from bailiwick.gateway.counting import Counting
 from bailiwick.gateway.desk import Answer, Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.keys import Keys, load_keys, make_data_dir, write_public
+from bailiwick.gateway.keys import Keys, load_keys, make_data_dir
+from bailiwick.gateway.ledger_desk import Keeping
+from bailiwick.gateway.ledger_keys import Custody, load_ledger_keys, publish
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
 from bailiwick.gateway.modifying import call_modifier
@@ -117,6 +119,7 @@ class Stores:
     ledger: LedgerWriter
     recorder: Recorder
     underway: Underway
+    custody: Custody
 
 
 class Running:
@@ -154,6 +157,7 @@ class Running:
         self.gateway.tell = self.notices.tell
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
+        self.keeping = Keeping(stores.custody, stores.recorder, utc_now)
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
         """Who answers those who run it; there is one once it has started."""
@@ -166,6 +170,7 @@ class Running:
         detail = {"version": bailiwick.__version__, "environment": self.config.environment}
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
+        await self.keeping.start()
         await self._counting.start()
         await self.sessions.start()
         await self.gateway.approvals.start()
@@ -191,6 +196,7 @@ class Running:
         more |= noticing(self.notices)
         more |= promoting(self.reloader)
         more |= self.elevation_desk.answers()
+        more |= self.keeping.answers()
         budgets = self.gateway.limits.told
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
@@ -217,6 +223,7 @@ class Running:
         await self.sessions.stop()
         await self._counting.stop()
         await self.notices.stop()
+        await self.keeping.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
 
@@ -274,14 +281,16 @@ async def running(
     ways = [Way(each, sender_of(each, environ, base)) for each in config.notify.values()]
     make_data_dir(config.data_dir)
     keys = load_keys(config.data_dir)
-    store = open_store(config.ledger_file, keys.signing)
-    write_public(config.data_dir / "ledger.vkey", store.verifier_key + "\n")
+    ledger_keys = load_ledger_keys(config.data_dir, keys.signing)
+    store = open_store(config.ledger_file, *ledger_keys.signing)
+    publish(config.data_dir, ledger_keys, store.origin)
     underway = Underway()
     ledger = LedgerWriter(store, asyncio.get_running_loop(), expects=underway.expects)
+    custody = Custody(config.data_dir, ledger_keys, ledger, store.origin)
     try:
         state = await open_state(config.state_file)
         try:
-            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway)
+            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway, custody)
             rules = Rules(config.environment == "production", config.four_eyes)
             promotion = Promotion(state, stores.recorder, utc_now, rules)
             ready = await at_start(promotion, ready, prepare)

@@ -66,8 +66,11 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """Return the signed note over a text, which must end with a newline."""
-        signature = self._id + self._key.sign(text.encode())
-        return f"{text}\n{_SIGNATURE_LINE}{self.name} {_encode(signature)}\n"
+        return sign_by(text, (self,))
+
+    def line(self, text: str) -> str:
+        """Return the signature line over a text."""
+        return f"{_SIGNATURE_LINE}{self.name} {_encode(self._id + self._key.sign(text.encode()))}\n"
 
     def vouch(self, size: int, root: bytes) -> bytes:
         """Return a code (32 bytes) that only the holder of the key can make: the tree had this root at this size.
@@ -80,6 +83,11 @@ class Signer:
     def vouched(self, size: int, root: bytes, code: bytes) -> bool:
         """Tell whether `vouch` made the code for these."""
         return hmac.compare_digest(self.vouch(size, root), code)
+
+
+def sign_by(text: str, signers: Sequence[Signer]) -> str:
+    """Return the note over a text with the signature of each; whoever knows one of the keys can open it."""
+    return f"{text}\n" + "".join(signer.line(text) for signer in signers)
 
 
 def is_key_name(name: str) -> bool:
@@ -98,8 +106,17 @@ def parse_verifier_key(text: str) -> VerifierKey | None:
     return verifier if verifier.id().hex() == digest else None
 
 
-def open_note(note: str, key: VerifierKey) -> str | None:
-    """Return the text of a signed note if this key signed it, else None. Signatures by other keys are ignored."""
+def parse_verifier_keys(text: str) -> tuple[VerifierKey, ...]:
+    """Read verifier keys, one a line; empty unless every line is one and all have one name."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    found = tuple(key for line in lines if (key := parse_verifier_key(line)) is not None)
+    return found if len(found) == len(lines) and len({key.name for key in found}) == 1 else ()
+
+
+def open_note(note: str, *keys: VerifierKey) -> str | None:
+    """Return the text of a signed note if one of these keys signed it, and none of them falsely; else None.
+
+    Signatures by other keys are ignored."""
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n") or _has_controls(note):
         return None
@@ -110,10 +127,11 @@ def open_note(note: str, key: VerifierKey) -> str | None:
         blob = _decode(encoded)
         if not line.startswith(_SIGNATURE_LINE) or not is_key_name(name) or blob is None or len(blob) < 5:
             return None
-        if name == key.name and blob[:4] == key.id():
-            if not _verifies(key, blob[4:], text):
-                return None
-            signed = True
+        for key in keys:
+            if name == key.name and blob[:4] == key.id():
+                if not _verifies(key, blob[4:], text):
+                    return None
+                signed = True
     return text if signed else None
 
 
@@ -133,11 +151,40 @@ def parse_checkpoint(text: str) -> Checkpoint | None:
     return Checkpoint(origin, int(size), root, tuple(lines[3:]))
 
 
-def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint | None:
-    """Return the checkpoint of a signed note, if this key signed it and it is about the log the key is named for."""
-    text = open_note(note, key)
+def open_checkpoint(note: str, *keys: VerifierKey) -> Checkpoint | None:
+    """Return the checkpoint of a signed note, if one of these keys signed it and it is about the log they name."""
+    text = open_note(note, *keys)
     checkpoint = parse_checkpoint(text) if text is not None else None
-    return checkpoint if checkpoint is not None and checkpoint.origin == key.name else None
+    return checkpoint if checkpoint is not None and all(checkpoint.origin == key.name for key in keys) else None
+
+
+def told_by(note: str) -> Checkpoint | None:
+    """Return what a note says of a log, whoever signed it: to be compared, not to be believed."""
+    return parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """That a log of `old` records is the beginning of the one that the checkpoint is for."""
+
+    old: int
+    path: tuple[bytes, ...]
+    note: str
+
+    def text(self) -> str:
+        """Return it in the form in which C2SP tlog-witness submits a checkpoint to a witness."""
+        return "".join(f"{line}\n" for line in (f"old {self.old}", *map(_encode, self.path))) + "\n" + self.note
+
+
+def parse_consistency(text: str) -> Consistency | None:
+    """Read what `Consistency.text` wrote; None for anything else."""
+    head, separator, note = text.partition("\n\n")
+    first, *lines = head.split("\n")
+    old = first.removeprefix("old ")
+    path = [_decode(line) for line in lines]
+    nodes = tuple(node for node in path if node is not None and len(node) == 32)
+    fine = separator and first.startswith("old ") and old.isascii() and old.isdigit() and len(old) < 20
+    return Consistency(int(old), nodes, note) if fine and len(nodes) == len(path) < 64 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,10 @@ class Leaves:
     """(row, record) where another row holds the same record."""
     beyond: list[int] = field(default_factory=list[int])
     """Rows after the last record that was signed."""
+    emptied: list[int] = field(default_factory=list[int])
+    """Rows without content, which no record says was pruned."""
+    pruned: int = 0
+    """Rows without content that was pruned."""
 
     def __post_init__(self) -> None:
         self.computed = bytearray(self.limit * HASH)
@@ -83,16 +87,39 @@ class Leaves:
         return ranges(seq for seq in range(self.limit) if not self.present[seq])
 
 
-def place(rows: Iterable[Row], limit: int, indexed: int) -> Leaves:
-    """Check each row by itself and put its hashes in place. `indexed`: records below it must be in the index."""
+def place(rows: Iterable[Row], limit: int, indexed: int, pruned: Iterable[tuple[int, int]] = ()) -> Leaves:
+    """Check each row by itself and put its hashes in place.
+
+    `indexed`: records below it must be in the index. `pruned`: records (first, last) that may be hashes only.
+    """
     leaves = Leaves(limit)
+    bare = bytearray(limit)
+    for first, last in pruned:
+        bare[first : last + 1] = b"\1" * (min(last + 1, limit) - min(first, limit))
     for row in rows:
         leaves.rows += 1
-        _place(leaves, row, indexed)
+        if not row.body and 0 <= row.seq < limit and bare[row.seq]:
+            _place_pruned(leaves, row)
+        else:
+            _place(leaves, row, indexed)
     return leaves
 
 
+def _place_pruned(leaves: Leaves, row: Row) -> None:
+    """A row of which the hash is left: whether it is right the tree tells."""
+    leaves.pruned += 1
+    if row.facts is not None or row.actions:
+        leaves.misindexed.append(row.seq)
+    if leaves.present[row.seq]:
+        leaves.doubled.append((row.seq, row.seq))
+        return
+    leaves.present[row.seq] = 1
+    leaves.computed[row.seq * HASH : (row.seq + 1) * HASH] = row.hash if len(row.hash) == HASH else bytes(HASH)
+
+
 def _place(leaves: Leaves, row: Row, indexed: int) -> None:
+    if not row.body and 0 <= row.seq < leaves.limit:
+        leaves.emptied.append(row.seq)
     digest = leaf_hash(row.body)
     document = read(row.body)
     claimed = None if document is None else document.get("seq")
@@ -127,9 +154,14 @@ def _misindexed(row: Row, document: Mapping[str, JsonValue], indexed: int) -> bo
 def findings_of(leaves: Leaves) -> list[Finding]:
     """Return what the rows by themselves show."""
     found: list[Finding] = []
-    for first, last in ranges(sorted(leaves.changed)):
+    for first, last in ranges(leaves.emptied):
+        text = f"{span(first, last)}: the content was removed, and no record of the ledger says that it was pruned"
+        found.append(Finding("removed", text, first, last))
+    for first, last in ranges(sorted(set(leaves.changed) - set(leaves.emptied))):
         found.append(Finding("changed", f"{span(first, last)}: the bytes do not give the stored hash", first, last))
-    for first, last in ranges(seq for seq in leaves.unreadable if seq not in leaves.given):
+    for first, last in ranges(
+        seq for seq in leaves.unreadable if seq not in leaves.given and seq not in leaves.emptied
+    ):
         found.append(Finding("changed", f"{span(first, last)}: the bytes are not a record", first, last))
     for first, last, shift in _shifts(leaves.moved):
         text = f"{_rows(first, last)} in place of {span(first, last)} in fact {_be(first, last)}"

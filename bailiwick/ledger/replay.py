@@ -63,9 +63,11 @@ class _Reading:
 class Replay:
     """One run over the tree."""
 
-    def __init__(self, leaves: Leaves, tiles: Mapping[int, bytes], anchors: Sequence[Anchor]) -> None:
+    def __init__(self, leaves: Leaves, tiles: Mapping[int, bytes] | None, anchors: Sequence[Anchor]) -> None:
         self._leaves = leaves
-        self._tiles = tiles
+        self._tiles: Mapping[int, bytes] = tiles or {}
+        self._tiled = tiles is not None
+        """Whether roots of tiles are stored with the records at all."""
         self._anchors = sorted(anchors, key=lambda anchor: (anchor.size, anchor.external))
         self._missing = leaves.missing()
         self._present = next((first for first, last in self._missing if last == leaves.limit - 1), leaves.limit)
@@ -124,7 +126,7 @@ class Replay:
             self._part()
         leafwise = (self._by_bytes, self._by_hashes, self._by_rivals) if self._apart else (self._by_bytes,)
         roots = [reading.tile() for reading in leafwise]
-        if stored is None and not overlaps(self._missing, first, last):
+        if stored is None and self._tiled and not overlaps(self._missing, first, last):
             text = f"{span(first, last)}: the stored hash over them (subtree root) is missing"
             self._findings.append(Finding("index", text, first, last))
         elif stored is not None and stored not in roots:
@@ -202,6 +204,8 @@ class Replay:
         first = max(known, default=0)
         whose = "the checkpoint held elsewhere" if anchor.external else "a checkpoint in the ledger"
         text = f"{span(first, anchor.size - 1)}: {whose} for {anchor.size} records was signed for another history"
+        if anchor.external:
+            text += "; this ledger forked from it, or was written anew with a stolen key"
         self._findings.append(Finding("forked", text, first, anchor.size - 1))
 
 

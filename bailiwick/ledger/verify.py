@@ -13,8 +13,9 @@ from itertools import chain
 
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint
 from bailiwick.ledger.frame import Tail
-from bailiwick.ledger.leaves import Row, findings_of, place
-from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, subtree_root
+from bailiwick.ledger.leaves import HASH, Leaves, Row, findings_of, place
+from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, leaf_hash, subtree_root
+from bailiwick.ledger.own import KeyChange, Pruning, own_records, succession
 from bailiwick.ledger.replay import Anchor, Replay
 from bailiwick.ledger.report import Finding, Report, span
 
@@ -28,33 +29,48 @@ class Evidence:
     """How many rows there are."""
     indexed: int
     """Records below it must be in the search index."""
-    subtrees: Sequence[Subtree]
+    subtrees: Sequence[Subtree] | None
+    """Stored roots; None where none are stored, as in an export."""
     head: str
     """The signed head, a note."""
     tail: Tail
     """What the journal holds beyond the rows, which is vouched for until it is signed (`Signer.vouch`)."""
     retained: Sequence[tuple[int, str]]
     """Kept checkpoints: the size in whose place each stands, and the note."""
+    own: Sequence[bytes] = ()
+    """The records about the ledger itself (`own.OWN_KINDS`), as far as the index knows them."""
 
 
-def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = (), signer: Signer | None = None) -> Report:
+def verify(
+    evidence: Evidence,
+    key: VerifierKey | Sequence[VerifierKey],
+    external: Sequence[str] = (),
+    signer: Signer | Sequence[Signer] = (),
+) -> Report:
     """Check everything, also against checkpoints (signed notes) that were held elsewhere.
 
-    Only with the `signer` can the records of the last milliseconds be checked, which are not signed yet.
+    `key` is what is trusted; keys that took over from it, or that it took over from, are known from the records of
+    their change. Only with the `signer` can the records of the last milliseconds be checked, which are not signed yet.
     """
     findings: list[Finding] = []
-    head = open_checkpoint(evidence.head, key)
+    given = (key,) if isinstance(key, VerifierKey) else tuple(key)
+    changes, prunings = own_records(evidence.own)
+    keys, believed = succession(given, [*(note for _, note in evidence.retained), evidence.head], changes)
+    head = open_checkpoint(evidence.head, *keys)
     if head is None:
         findings.append(Finding("checkpoint", "the ledger's signed head is not a checkpoint signed with this key"))
-    anchors = _own_anchors(evidence, head, key, findings) + _external_anchors(external, head, key, findings)
-    tail = _tail_anchor(evidence.tail, head, signer, findings)
+    anchors = _own_anchors(evidence, head, keys, findings) + _external_anchors(external, head, keys, findings)
+    tail = _tail_anchor(evidence.tail, head, (signer,) if isinstance(signer, Signer) else signer, findings)
     anchors += tail
     limit = max((anchor.size for anchor in anchors), default=evidence.count)
-    leaves = place(chain(evidence.rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed)
+    pruned = [span for each in prunings for span in each.ranges]
+    leaves = place(chain(evidence.rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
     findings += findings_of(leaves)
+    findings += _unfounded([*believed, *(each for each in prunings if leaves.pruned)], leaves)
     findings += _gone(leaves.missing(), limit)
-    subtrees = [*evidence.subtrees, *(evidence.tail.subtrees if tail else ())]
-    tiles = {subtree.index: subtree.root for subtree in subtrees if subtree.level == TILE_HEIGHT}
+    stored = evidence.subtrees
+    subtrees = [] if stored is None else [*stored, *(evidence.tail.subtrees if tail else ())]
+    tiles = None if stored is None else {subtree.index: subtree.root for subtree in subtrees if subtree.level == TILE_HEIGHT}
     if anchors:
         findings += Replay(leaves, tiles, anchors).run()
         findings += _check_subtrees(subtrees, limit)
@@ -68,11 +84,11 @@ def verify(evidence: Evidence, key: VerifierKey, external: Sequence[str] = (), s
 
 
 def _own_anchors(
-    evidence: Evidence, head: Checkpoint | None, key: VerifierKey, findings: list[Finding]
+    evidence: Evidence, head: Checkpoint | None, keys: Sequence[VerifierKey], findings: list[Finding]
 ) -> list[Anchor]:
     anchors: list[Anchor] = []
     for size, note in evidence.retained:
-        checkpoint = open_checkpoint(note, key)
+        checkpoint = open_checkpoint(note, *keys)
         if checkpoint is None or checkpoint.size != size:
             text = f"the checkpoint kept for {size} records is not one signed with this key"
             findings.append(Finding("checkpoint", text))
@@ -87,7 +103,21 @@ def _own_anchors(
     return anchors
 
 
-def _tail_anchor(tail: Tail, head: Checkpoint | None, signer: Signer | None, findings: list[Finding]) -> list[Anchor]:
+def _unfounded(relied: Sequence[KeyChange | Pruning], leaves: Leaves) -> list[Finding]:
+    """Return the records that were relied on and that the ledger does not hold as they were read."""
+    found: list[Finding] = []
+    for each in relied:
+        at = each.seq * HASH
+        if bytes(leaves.computed[at : at + HASH]) != leaf_hash(each.body):
+            what = "the change of a key" if isinstance(each, KeyChange) else "pruning"
+            text = f"{span(each.seq, each.seq)}: what it says of {what} is not what the ledger holds there"
+            found.append(Finding("changed", text, each.seq, each.seq))
+    return found
+
+
+def _tail_anchor(
+    tail: Tail, head: Checkpoint | None, signers: Sequence[Signer], findings: list[Finding]
+) -> list[Anchor]:
     """Return the anchor of what the journal holds, if it holds something and that is vouched for."""
     if tail.missing is not None:
         text = f"{span(*tail.missing)}: removed; the journal goes on behind them"
@@ -98,11 +128,11 @@ def _tail_anchor(tail: Tail, head: Checkpoint | None, signer: Signer | None, fin
     if head is None or not tail.bodies:
         return []
     root, first, last = tail.frontier.root(), tail.first, tail.size - 1
-    if signer is None:
+    if not signers:
         text = f"{span(first, last)}: not signed yet; a running gateway signs in a moment, another when it is started"
         findings.append(Finding("unprovable", text, first, last))
         return []
-    if not signer.vouched(tail.size, root, tail.code):
+    if not any(signer.vouched(tail.size, root, tail.code) for signer in signers):
         text = f"{span(first, last)}: in the journal, and not written by the holder of this key"
         findings.append(Finding("checkpoint", text, first, last))
         return []
@@ -114,11 +144,11 @@ def _rows_of(tail: Tail) -> Iterable[Row]:
 
 
 def _external_anchors(
-    notes: Sequence[str], head: Checkpoint | None, key: VerifierKey, findings: list[Finding]
+    notes: Sequence[str], head: Checkpoint | None, keys: Sequence[VerifierKey], findings: list[Finding]
 ) -> list[Anchor]:
     anchors: list[Anchor] = []
     for number, note in enumerate(notes, 1):
-        checkpoint = open_checkpoint(note, key)
+        checkpoint = open_checkpoint(note, *keys)
         if checkpoint is None:
             text = f"checkpoint {number} of those held elsewhere was not signed with this ledger's key"
             findings.append(Finding("checkpoint", text))

@@ -50,6 +50,13 @@ RecordKind = Literal[
     "policy.refused",
     "policy.pending",
     "policy.promoted",
+    "ledger.key",
+    "ledger.pruned",
+    "ledger.held",
+    "ledger.released",
+    "ledger.archived",
+    "ledger.restored",
+    "ledger.erased",
     "gateway.started",
     "gateway.stopped",
 ]

@@ -175,3 +175,44 @@ def test_tile_is_refused_off_its_boundary() -> None:
 def test_no_proof_for_a_leaf_outside(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="no leaf"):
         inclusion_proof(index, size, StoredTree(some_leaves(3)).subtrees)
+
+
+_A, _B, _C, _D, _E, _F, _G, _H = (
+    bytes.fromhex(each)
+    for each in (
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+    )
+)
+_EMPTY_LEAF = bytes.fromhex("6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d")
+
+
+def _published(size: int) -> tuple[list[bytes], Frontier]:
+    leaves = [leaf_hash(bytes.fromhex(each)) for each in INPUTS]
+    return leaves, extend(Frontier(), leaves[:size])[0]
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "path"),
+    [(0, 1, ()), (0, 8, (_A, _B, _C)), (5, 8, (_D, _E, _F)), (2, 3, (_G,)), (1, 5, (_EMPTY_LEAF, _B, _D))],
+)
+def test_published_inclusion_proofs(index: int, size: int, path: tuple[bytes, ...]) -> None:
+    """The vectors of the reference implementation of Certificate Transparency (RFC 6962, RFC 9162)."""
+    leaves, tree = _published(size)
+    assert inclusion_proof(index, size, StoredTree(leaves).subtrees) == path
+    assert verify_inclusion(leaves[index], index, size, path, tree.root())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"), [(1, 1, ()), (1, 8, (_A, _B, _C)), (6, 8, (_H, _E, _F)), (2, 5, (_B, _D))]
+)
+def test_published_consistency_proofs(old: int, new: int, path: tuple[bytes, ...]) -> None:
+    leaves, tree = _published(new)
+    assert consistency_proof(old, new, StoredTree(leaves).subtrees) == path
+    assert verify_consistency(old, new, _published(old)[1].root(), tree.root(), path)

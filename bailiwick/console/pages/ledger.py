@@ -18,7 +18,7 @@ from bailiwick.control.web import Reply, Routes
 from bailiwick.errors import ConfigError, LedgerError, ProtocolError
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter
 from bailiwick.gateway.moments import Clock, read_moment
-from bailiwick.ledger.checkpoint import Signer, open_checkpoint
+from bailiwick.ledger.checkpoint import VerifierKey, open_checkpoint
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
 _page_size = 50
@@ -42,9 +42,9 @@ class Proven:
 class LedgerPages:
     """The search, and one record."""
 
-    def __init__(self, parts: Parts, signer: Callable[[str], Signer]) -> None:
+    def __init__(self, parts: Parts, verifiers: Callable[[], Sequence[VerifierKey]]) -> None:
         self._parts = parts
-        self._signer = signer
+        self._verifiers = verifiers
 
     def routes(self) -> Routes:
         """Return who answers which path."""
@@ -98,7 +98,7 @@ class LedgerPages:
             proof = reader.prove(stored.seq)
         except LedgerError:
             return Proven("", False, 0)  # it is in the journal still: the signed head follows within a moment
-        head = open_checkpoint(proof.note, self._signer(reader.origin()).verifier)
+        head = open_checkpoint(proof.note, *self._verifiers())
         leaf = leaf_hash(stored.body)
         holds = head is not None and verify_inclusion(leaf, stored.seq, head.size, proof.path, head.root)
         return Proven(proof.text(), holds, 0 if head is None else head.size)

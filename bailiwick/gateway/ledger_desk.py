@@ -1,0 +1,71 @@
+"""What the desk answers about the keeping of the ledger, and what is due by itself: ending the overlap of keys."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bailiwick.errors import BailiwickError, LedgerError
+from bailiwick.gateway.desk import Answer
+from bailiwick.gateway.ledger_keys import OVERLAP, Custody
+from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.settings import parse_duration
+from bailiwick.gateway.wire import Fields, Json
+from bailiwick.model.approval import Reviewer
+
+_log = logging.getLogger("bailiwick.ledger")
+_every = 60.0
+"""Seconds between two looks at what is due."""
+
+
+class Keeping:
+    """Keeps the ledger of the running gateway."""
+
+    def __init__(self, custody: Custody, recorder: Recorder, clock: Clock) -> None:
+        self._custody = custody
+        self._recorder = recorder
+        self._clock = clock
+        self._tending: asyncio.Task[None] | None = None
+
+    def answers(self) -> Mapping[str, Answer]:
+        """Return the requests about the ledger."""
+        return {"ledger.rotate_key": self._rotate}
+
+    async def start(self) -> None:
+        """Do what is due, from now on again and again."""
+        await self._tend()
+        self._tending = asyncio.create_task(self._tend_on())
+
+    async def stop(self) -> None:
+        """End that."""
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+
+    async def _tend_on(self) -> None:
+        while True:
+            await asyncio.sleep(_every)
+            await self._tend()
+
+    async def _tend(self) -> None:
+        try:
+            if await self._custody.retire(self._recorder, self._clock()):
+                _log.info("the ledger's old key was destroyed: its overlap has ended")
+        except LedgerError as error:
+            _log.error("the ledger's old key could not be destroyed: %s", error.message)
+
+    async def _rotate(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        told = fields.maybe_text("overlap")
+        fields.done()
+        try:
+            overlap = OVERLAP if told is None else parse_duration(told)
+        except BailiwickError as error:
+            raise LedgerError(f"overlap: {error.message}", remedy=error.remedy) from None
+        if overlap < timedelta(0):
+            raise LedgerError("the overlap is below zero", remedy="give a span, e.g. `7d`")
+        key = await self._custody.rotate(self._recorder, self._clock(), by.name, overlap)
+        until = self._custody.keys.until
+        return {"key": str(key), "until": None if until is None else until.isoformat(timespec="seconds")}
