@@ -70,7 +70,11 @@ def verify(
     findings += _gone(leaves.missing(), limit)
     stored = evidence.subtrees
     subtrees = [] if stored is None else [*stored, *(evidence.tail.subtrees if tail else ())]
-    tiles = None if stored is None else {subtree.index: subtree.root for subtree in subtrees if subtree.level == TILE_HEIGHT}
+    tiles = (
+        None
+        if stored is None
+        else {subtree.index: subtree.root for subtree in subtrees if subtree.level == TILE_HEIGHT}
+    )
     if anchors:
         findings += Replay(leaves, tiles, anchors).run()
         findings += _check_subtrees(subtrees, limit)
