@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailiwick.cli import ledger_keeping
+from bailiwick.cli import ledger_export, ledger_keeping
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(ledger_keeping.app)
+app.add_typer(ledger_export.app)
 
 _POLL = 0.3
 

@@ -60,6 +60,8 @@ class Query:
     """How whoever searches sees a record; what is hidden from them is not searched either."""
     limit: int = 100
     """At most so many, the newest ones."""
+    oldest: bool = False
+    """The oldest ones instead."""
 
 
 _AT_ONCE = 2_000
@@ -101,14 +103,26 @@ class LedgerReader:
         Raises LedgerError for a filter that is not understood.
         """
         wanted = _parsed(query.filter)
+        rows: list[tuple[object, ...]] = []
+        # The tail is newer than all that is in the file.
+        order = ("main.", "temp.late_") if query.oldest else ("temp.late_", "main.")
         with self._with_the_tail():
-            rows = self._filtered("temp.late_", query, wanted, query.limit)  # newer than all those of the file
-            if len(rows) < query.limit:
-                rows += self._filtered("main.", query, wanted, query.limit - len(rows))
-        return [Stored(cast(int, seq), _bytes(body)) for seq, body in reversed(rows)]
+            for where in order:
+                if len(rows) < query.limit:
+                    rows += self._filtered(where, query, wanted, query.limit - len(rows))
+        return [Stored(cast(int, seq), _bytes(body)) for seq, body in (rows if query.oldest else reversed(rows))]
+
+    def each(self, query: Query, at_once: int = 5_000) -> Iterator[Stored]:
+        """Yield the records that match, oldest first and whatever the limit, read so many at once."""
+        while True:
+            found = self.query(replace(query, oldest=True, limit=at_once))
+            yield from found
+            if len(found) < at_once:
+                return
+            query = replace(query, after=found[-1].seq)
 
     def _filtered(self, where: str, query: Query, wanted: Filter, limit: int) -> list[tuple[object, ...]]:
-        """Return the records that match and meet the filter, the newest first."""
+        """Return the records that match and meet the filter, those first that are wanted first."""
         if wanted == All(()):
             return self._matching(where, query, wanted, limit)
         found: list[tuple[object, ...]] = []
@@ -117,10 +131,11 @@ class LedgerReader:
             found += [row for row in rows if _meets(wanted, query, _bytes(row[1]))]
             if len(rows) < _AT_ONCE or len(found) >= limit:
                 return found[:limit]
-            query = replace(query, before=cast(int, rows[-1][0]))
+            last = cast(int, rows[-1][0])
+            query = replace(query, after=last) if query.oldest else replace(query, before=last)
 
     def _matching(self, where: str, query: Query, wanted: Filter, limit: int) -> list[tuple[object, ...]]:
-        """Return the records of the file or of the tail that match, the newest first.
+        """Return the records of the file or of the tail that match, those first that are wanted first.
 
         Each by itself: over both together SQLite would read and sort everything before the first record.
         """
@@ -130,7 +145,8 @@ class LedgerReader:
             conditions.append(narrowed.text)
             values += narrowed.values
         found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
-        statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq DESC LIMIT ?"  # noqa: S608 -- constants; values are bound
+        order = "" if query.oldest else "DESC"
+        statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq {order} LIMIT ?"  # noqa: S608 -- constants; values are bound
         return self._rows(statement, (*values, limit))
 
     def at(self, seq: int) -> Stored | None:

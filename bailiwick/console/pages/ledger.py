@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from bailiwick.console.parts import Parts
 from bailiwick.console.records import Shown, all_shown, seen, shown
 from bailiwick.control.web import Reply, Routes
 from bailiwick.errors import ConfigError, LedgerError, ProtocolError
+from bailiwick.gateway.ledger_exports import CSV, cell, csv_lines
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter
 from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.ledger.checkpoint import VerifierKey, open_checkpoint
@@ -24,8 +23,6 @@ from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 _page_size = 50
 _exported_at_once = 1000
 texts = ("agent", "user", "session", "task", "resource", "action", "decision", "code", "kind", "refers", "id", "filter")
-_columns = ("seq", "at", "id", "kind", "agent", "user", "session", "task", "mount", "actions", "decision", "code")
-_also = ("message", "statement", "rows", "grants", "policy", "refers", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class LedgerPages:
 
         async def parts() -> AsyncGenerator[bytes]:
             if as_csv:
-                yield _lines([[*_columns, *_also]])
+                yield csv_lines([CSV]).encode()
             before = query.before
             while True:
                 asked = replace(query, before=before)
@@ -182,15 +179,4 @@ def _as_lines(records: Sequence[Shown]) -> bytes:
 
 
 def _as_csv(records: Sequence[Shown]) -> bytes:
-    return _lines([[_cell(each.text(name)) for name in (*_columns, *_also)] for each in records])
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> bytes:
-    made = io.StringIO()
-    csv.writer(made, lineterminator="\n").writerows(rows)
-    return made.getvalue().encode()
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet takes such a beginning for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return csv_lines([cell(each.members, name) for name in CSV] for each in records).encode()
