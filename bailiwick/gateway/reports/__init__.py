@@ -1,0 +1,1 @@
+"""Reports for people, as values: `page` writes them as one file of HTML, `charts` draws."""
