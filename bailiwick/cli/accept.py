@@ -87,7 +87,7 @@ def _missing(policy: Policy, live: Lock) -> list[str]:
     """Return in words the resources whose table the database does not have, and the tools that no server has."""
     tools = [
         f"{mount.name}: {tool.kind} {tool.name} is not one of the server's"
-        for mount in (*policy.mcp.values(), *policy.http.values())
+        for mount in (*policy.mcp.values(), *policy.http.values(), *policy.email.values())
         for tool in mount.offered
         if tool.key not in live.tools.get(mount.name, {})
     ]

@@ -93,7 +93,7 @@ def _here(question: Question, path: Path, *, connect: bool) -> Sequence[Mapping[
     from bailiwick.model.lock import Lock
 
     policy, lock = read(path)
-    if lock is None and not (policy.mounts or policy.mcp or policy.http):
+    if lock is None and not (policy.mounts or policy.mcp or policy.http or policy.email):
         lock = Lock({})  # functions are accepted by standing in the policy
     if lock is None:
         raise PolicyError("there is no bailiwick.lock beside the policy", remedy=f"run `bailiwick accept {path}`")

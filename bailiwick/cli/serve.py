@@ -56,6 +56,7 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     from bailiwick.control.front import ControlFront
     from bailiwick.gateway.admin import local_name
     from bailiwick.gateway.run import run_until_told
+    from bailiwick.mounts.email.front import EmailFront
     from bailiwick.mounts.http.front import HttpFront
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
@@ -73,6 +74,8 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
 
     console = Console()
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
-    served = McpFront(config, [postgres.questions, databases], lambda: control.url)
-    fronts = [postgres, databases, served, PythonFront(config), HttpFront(config, lambda: control.url), control]
+    mail = EmailFront(config)
+    served = McpFront(config, [postgres.questions, databases], lambda: control.url, {"email": mail.mails})
+    web = HttpFront(config, lambda: control.url)
+    fronts = [postgres, databases, mail, served, PythonFront(config), web, control]
     await run_until_told(policy, config, os.environ, fronts, started)

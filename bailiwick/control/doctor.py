@@ -86,6 +86,7 @@ def _secret_files(policy: Policy, base: Path) -> Iterator[Path]:
     refs: list[SecretRef] = [mount.url for mount in policy.mounts.values()]
     for server in policy.mcp.values():
         refs += [*server.env.values(), *server.headers.values(), *([server.url] if server.url is not None else [])]
+    refs += [mail.smtp for mail in policy.email.values()]
     for api in policy.http.values():
         refs += [api.url, *(api.credential.values.values() if api.credential is not None else ())]
     yield from dict.fromkeys(base / ref.text.removeprefix("file:") for ref in refs if ref.text.startswith("file:"))

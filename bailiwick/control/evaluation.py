@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bailiwick.control.web import Json
-from bailiwick.decide.calls import Admitted, Asking, Held, decide_call
+from bailiwick.decide.asking import Asking
+from bailiwick.decide.calls import Admitted, Held, decide_call
 from bailiwick.decide.decide import decide
 from bailiwick.decide.scope import session_values
 from bailiwick.match.evaluate import Resolve, all_of, holds

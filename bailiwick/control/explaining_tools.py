@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
-from bailiwick.decide.calls import Asking, Held, Refused, decide_call, unknown
+from bailiwick.decide.asking import Asking
+from bailiwick.decide.calls import Held, Refused, decide_call, unknown
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import PolicyError
 from bailiwick.match.routes import Router, path_fault

@@ -5,45 +5,26 @@ Pure. Arguments are closed: one grant must name every one of them; one that must
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
-from functools import lru_cache
 from typing import cast
 
+from bailiwick.decide.asking import Arguments, Asking, UnclearError, accepted_properties, as_json, matcher_of, resolved
 from bailiwick.decide.budgets import charging_of
 from bailiwick.decide.denials import quoted
 from bailiwick.decide.limits import ceilings
 from bailiwick.decide.results import View
 from bailiwick.errors import PolicyError
 from bailiwick.match.condition import CelInput, compile_condition
-from bailiwick.match.evaluate import Resolve, all_of
+from bailiwick.match.evaluate import all_of
 from bailiwick.match.paths import holds_of_argument
 from bailiwick.match.uris import is_template, values_in
 from bailiwick.model.decision import Allow, Denial, Deny, Hold
 from bailiwick.model.matcher import Equal, Matcher
-from bailiwick.model.policy import Policy
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
-from bailiwick.model.session import Claim
 from bailiwick.model.tool import EVERY_ARGUMENT, Kind, keyed
-from bailiwick.model.value import Operand, Ref
 
-Arguments = Mapping[str, object]
 _most_listed = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Who calls, and when."""
-
-    policy: Policy
-    scope: Scope
-    resolve: Resolve
-    session: Mapping[str, CelInput]
-    """What conditions see as `session`."""
-    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +74,18 @@ def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool"
     if closed is not None or fixed is None:
         return Refused(tool, Deny(closed or _unreachable))
     admitting: list[tuple[CallGrant, dict[str, object]]] = []
+    unclear, meant = cast("Denial | None", None), False
     for grant in tool.allows:
-        completed = _completed(asking, tool, grant, given)
+        try:
+            completed = _completed(asking, tool, grant, given)
+        except UnclearError as error:
+            unclear = unclear or replace(error.denial, action=_action(tool))
+            continue
+        meant = True
         if completed is not None and _when(asking, tool, grant, completed) is True:
             admitting.append((grant, {**completed, **fixed}))
     if not admitting:
-        return Refused(tool, Deny(_not_admitted(asking, tool, given)))
+        return Refused(tool, Deny((None if meant else unclear) or _not_admitted(asking, tool, given)))
     arguments = admitting[0][1]
     if any(other != arguments for _, other in admitting[1:]):
         message = f"several grants admit this call of {quoted(name)}, with different values for what it leaves out"
@@ -157,11 +144,16 @@ def _less_denies(asking: Asking, tool: ToolScope, arguments: Arguments, grants: 
 
 def _fires(asking: Asking, tool: ToolScope, gate: str, arguments: Arguments) -> bool:
     """Return whether a gate that holds a tool holds this call: it does unless it is known not to."""
-    matched = all_of(
-        holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now)
-        for name, matcher in tool.bounds.get(gate, {}).items()
-        if name != EVERY_ARGUMENT
-    )
+    bounds = tool.bounds.get(gate, {}).items()
+    named = ((name, matcher) for name, matcher in bounds if name != EVERY_ARGUMENT)
+    if tool.tool.own is not None:
+        from bailiwick.decide.own import met
+
+        matched = all_of(met(asking, name, matcher, arguments) for name, matcher in named)
+    else:
+        matched = all_of(
+            holds_of_argument(matcher, arguments.get(name), asking.resolve, asking.now) for name, matcher in named
+        )
     return matched is not False
 
 
@@ -170,7 +162,8 @@ def allowance(asking: Asking, tool: ToolScope, grants: Iterable[CallGrant]) -> A
     ids = tuple(grant.grant for grant in grants)
     mount = asking.policy.tool_mounts.get(tool.mount)
     known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
-    bounds = ceilings(known, () if mount is None else mount.limits, "read")
+    verb = "read" if tool.tool.own is None else tool.tool.action.verb
+    bounds = ceilings(known, () if mount is None else mount.limits, verb)
     budgets = charging_of(asking.policy, asking.scope).of(ids, tool.mount, "read")
     return Allow(ids, frozenset[str]().union(*tool.resource.labels.values()), bounds, budgets)
 
@@ -190,22 +183,12 @@ def _closed(tool: ToolScope, given: Arguments) -> Denial | None:
     return None
 
 
-@lru_cache(maxsize=4096)
-def accepted_properties(definition: str) -> Mapping[str, object]:
-    """Return the properties of the input schema of an accepted tool: no other argument is ever sent."""
-    found = cast("object", json.loads(definition))
-    schema = cast("dict[str, object]", found).get("inputSchema") if isinstance(found, dict) else None
-    properties = cast("dict[str, object]", schema).get("properties") if isinstance(schema, dict) else None
-    return cast("dict[str, object]", properties) if isinstance(properties, dict) else {}
-
-
-def matcher_of(grant: CallGrant, name: str) -> Matcher | None:
-    """Return what a grant says of an argument, None when it does not admit it."""
-    return grant.args.get(name, grant.args.get(EVERY_ARGUMENT))
-
-
 def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> dict[str, object] | None:
     """Return the arguments that the grant admits, with what it fixes filled in; None when it does not admit them."""
+    if tool.tool.own is not None:
+        from bailiwick.decide.own import completed_own  # brings Jinja, which few policies need
+
+        return completed_own(asking, tool, grant, given)
     found = dict(given)
     properties = accepted_properties(tool.locked.definition)
     for name, matcher in grant.args.items():
@@ -216,7 +199,7 @@ def _completed(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argumen
         if name not in properties and _is_needed(tool, name):
             return None  # it is about other routes or fields: this one would be left without its condition
         if isinstance(matcher, Equal):
-            value = as_json(_resolved(matcher.operand, asking.resolve), _each_of(tool, properties.get(name)))
+            value = as_json(resolved(matcher.operand, asking.resolve), _each_of(tool, properties.get(name)))
             if value is None:
                 return None
             value = value if _each_of(tool, properties.get(name)) is properties.get(name) else [value]
@@ -281,30 +264,11 @@ def _fixed(asking: Asking, tool: ToolScope) -> dict[str, object] | None:
     properties = accepted_properties(tool.locked.definition)
     found: dict[str, object] = {}
     for name, operand in tool.tool.fixed.items():
-        value = as_json(_resolved(operand, asking.resolve), properties.get(name))
+        value = as_json(resolved(operand, asking.resolve), properties.get(name))
         if value is None:
             return None
         found[name] = value
     return found
-
-
-def as_json(value: Claim | None, schema: object = None) -> object:
-    """Return a value as JSON has it; as text where the schema takes only that. None: there is none."""
-    if value is None or isinstance(value, tuple):
-        return None
-    wants_text = isinstance(schema, dict) and cast("dict[str, object]", schema).get("type") == "string"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        whole = value == value.to_integral_value() and abs(value.adjusted()) < 20
-        return str(value) if wants_text else int(value) if whole else float(value)
-    if wants_text and not isinstance(value, str):
-        return ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return value
-
-
-def _resolved(operand: Operand, resolve: Resolve) -> Claim | None:
-    return resolve(operand) if isinstance(operand, Ref) else operand
 
 
 def _when(asking: Asking, tool: ToolScope, grant: CallGrant, arguments: Arguments) -> bool | None:
@@ -333,6 +297,12 @@ def _nested(arguments: Arguments) -> Arguments:
 
 def _applies(asking: Asking, tool: ToolScope, deny: CallGrant, arguments: Arguments) -> bool:
     """Return whether a deny concerns the call: it does unless it is known not to."""
+    if tool.tool.own is not None:
+        from bailiwick.decide.own import met
+
+        named = ((name, matcher) for name, matcher in deny.args.items() if name != EVERY_ARGUMENT)
+        matched = all_of(met(asking, name, matcher, arguments) for name, matcher in named)
+        return matched is not False and _when(asking, tool, deny, arguments) is not False
     matched = all_of(
         not _is_elsewhere(tool, name, arguments) and _holds(asking, tool, matcher, name, arguments)
         for name, matcher in deny.args.items()
@@ -366,6 +336,11 @@ def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:
 
 
 def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> Iterable[str]:
+    if tool.tool.own is not None:
+        from bailiwick.decide.own import against_own
+
+        yield from against_own(asking, tool, grant, given)
+        return
     for name in dict.fromkeys((*given, *grant.args)):
         if name in tool.tool.fixed or name == EVERY_ARGUMENT or _is_elsewhere(tool, name, given):
             continue
@@ -375,7 +350,7 @@ def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments
         if matcher is None:
             yield name
         elif isinstance(matcher, Equal):
-            value = as_json(_resolved(matcher.operand, asking.resolve))
+            value = as_json(resolved(matcher.operand, asking.resolve))
             if value is None or (name in given and given[name] not in (value, [value])):
                 yield name
         elif _holds(asking, tool, matcher, name, given) is not True:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bailiwick.decide.calls import Admitted, Asking, Refused, allowance, matcher_of, unknown
+from bailiwick.decide.asking import Asking, matcher_of
+from bailiwick.decide.calls import Admitted, Refused, allowance, unknown
 from bailiwick.decide.denials import quoted
 from bailiwick.decide.results import View
 from bailiwick.match.paths import holds_of_argument

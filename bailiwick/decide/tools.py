@@ -12,6 +12,7 @@ from bailiwick.decide.observing import Observing, is_observing
 from bailiwick.model.http import ToolMount
 from bailiwick.model.label import Level, level_of, levels
 from bailiwick.model.lock import Lock
+from bailiwick.model.matcher import Bound, Matcher
 from bailiwick.model.policy import Grant, Narrowing, Policy
 from bailiwick.model.scope import CallGrant, ToolScope
 from bailiwick.model.tool import PythonMount, Tool, ToolResource
@@ -68,7 +69,11 @@ def _scope(policy: Policy, lock: Lock, mount: ToolMount, tool: Tool, grants: Seq
         return None
     against = tuple(_denied(grant) for grant in denies)
     held = tuple(dict.fromkeys(_held(policy, tool, resource, allows)))
-    bounds = {name: policy.gates[name].args for name in held if name in policy.gates and policy.gates[name].args}
+    bounds: dict[str, Mapping[str, Matcher]] = {
+        name: policy.gates[name].args for name in held if name in policy.gates and policy.gates[name].args
+    }
+    if tool.own == "email" and "external" in held:
+        bounds["external"] = {"external": Bound(over=0)}  # who is within the organisation is not outside of it
     return ToolScope(mount.name, tool, resource, locked, allows, against, held, bounds)
 
 

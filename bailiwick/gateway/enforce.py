@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 from bailiwick.decide.approvals import terms_of
+from bailiwick.decide.asking import Arguments, Asking
 from bailiwick.decide.budgets import budget_in_words
-from bailiwick.decide.calls import Arguments, Asking, Decided, Refused, decide_call, decide_document
+from bailiwick.decide.calls import Decided, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError

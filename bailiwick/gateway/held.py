@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import cast
 
-from bailiwick.decide.calls import Admitted, Arguments
+from bailiwick.decide.asking import Arguments
+from bailiwick.decide.calls import Admitted
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.wire import Json
 from bailiwick.model.approval import Subject

@@ -106,6 +106,8 @@ class Ready:
     """Mount of kind `mcp` → what its server is started or called with."""
     apis: Mapping[str, ApiSecrets] = field(default_factory=dict[str, "ApiSecrets"])
     """Mount of kind `http` → where its API is, and with which credential."""
+    mails: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
+    """Mount of kind `email` → where its server is, and as whom the gateway sends."""
     written: Written = Written({}, None)
     """The texts that it was made from."""
 
@@ -134,7 +136,7 @@ def read_force(path: Path, written: Written | None = None) -> tuple[Policy, Lock
     if not_yet:
         raise PolicyRefusedError(not_yet)
     text = written.lock
-    if text is None and not (loaded.policy.mounts or loaded.policy.mcp or loaded.policy.http):
+    if text is None and not _needs_lock(loaded.policy):
         return loaded.policy, Lock({})  # functions are accepted by standing in the policy
     if text is None:
         raise PolicyError(
@@ -146,6 +148,10 @@ def read_force(path: Path, written: Written | None = None) -> tuple[Policy, Lock
     if disagreements:
         raise PolicyRefusedError(disagreements)
     return loaded.policy, lock
+
+
+def _needs_lock(policy: Policy) -> bool:
+    return bool(policy.mounts or policy.mcp or policy.http or policy.email)
 
 
 async def check_own_sql(policy: Policy, mount: Mount, url: Secret) -> tuple[Problem, ...]:
@@ -195,4 +201,5 @@ async def make_ready(
     }
     servers = {name: server_secrets(mount, environ, base) for name, mount in policy.mcp.items()}
     apis = {name: api_secrets(mount, environ, base) for name, mount in policy.http.items()}
-    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis, written=texts)
+    mails = {name: resolve(mount.smtp, environ, base) for name, mount in policy.email.items()}
+    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis, mails, texts)

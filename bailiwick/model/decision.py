@@ -57,6 +57,8 @@ DenialCode = Literal[
     "ledger_unavailable",
     "backend_unavailable",
     "tool_changed",
+    "message_not_delivered",
+    "message_unknown",
     "result_withheld",
     "protocol_violation",
     "internal_error",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bailiwick.model.email import EmailMount
 from bailiwick.model.policy import Limit, SecretRef
 from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.tool import McpMount, PythonMount, Tool, ToolResource
@@ -73,5 +74,5 @@ class HttpMount:
         return f"{tool.kind}:{method} /{self.name}{path}"
 
 
-ToolMount = McpMount | PythonMount | HttpMount
-"""A mount whose resources are acted on by tools, functions or routes."""
+ToolMount = McpMount | PythonMount | HttpMount | EmailMount
+"""A mount whose resources are acted on by tools, functions, routes, or what the gateway itself does."""

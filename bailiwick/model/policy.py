@@ -18,6 +18,7 @@ from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.value import ValueType
 
 if TYPE_CHECKING:
+    from bailiwick.model.email import EmailMount
     from bailiwick.model.http import HttpMount, ToolMount
     from bailiwick.model.tool import (
         McpMount,
@@ -338,6 +339,8 @@ class Policy:
     """Groups of reviewers; a name that is not in it means the issuer's group of that name."""
     observe: Mapping[str, Observe] = field(default_factory=dict[str, Observe])
     """Mount of any kind → every agent is observed there."""
+    email: Mapping[str, EmailMount] = field(default_factory=dict[str, "EmailMount"])
+    """The mounts of kind `email`, likewise."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""
@@ -356,7 +359,7 @@ class Policy:
     @property
     def tool_mounts(self) -> Mapping[str, ToolMount]:
         """Return the mounts whose resources are acted on by tools, functions or routes."""
-        return {**self.mcp, **self.python, **self.http}
+        return {**self.mcp, **self.python, **self.http, **self.email}
 
     @property
     def every_mount(self) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ Kind = Literal["tool", "prompt", "document", "route", "field"]
 """What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing).
 
 Of an API it is a route, or a field that its GraphQL begins with."""
+Own = Literal["email", "files"]
+"""Kinds of mounts whose tools are the gateway's own: no server says what they are."""
 Relayed = Literal["logging", "sampling", "elicitation", "roots"]
 relayed: tuple[Relayed, ...] = ("logging", "sampling", "elicitation", "roots")
 """What of a server's own messages may be relayed to the agent's client, if the policy says so."""
@@ -51,6 +53,8 @@ class Tool:
     kind: Kind = "tool"
     route: Route | None = None
     """Of a route of a mount of kind `http`."""
+    own: Own | None = None
+    """What the gateway itself does, of a mount of that kind: each value of an argument that is a list must match."""
     position: Position = NOWHERE
 
     @property

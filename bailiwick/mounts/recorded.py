@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from bailiwick.decide.calls import matcher_of
+from bailiwick.decide.asking import matcher_of
 from bailiwick.match.masks import Digest
 from bailiwick.model.matcher import Bound, Equal, Every, Matcher, OneOf
 from bailiwick.model.scope import CallGrant, ToolScope

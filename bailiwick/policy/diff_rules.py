@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
+from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount, ToolMount
 from bailiwick.model.policy import (
     Agent,
@@ -59,6 +60,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, api in new.http.items():
         if name in old.http:
             yield from _api(old.http[name], api)
+    for name, mail in new.email.items():
+        if name in old.email:
+            yield from _mail(old.email[name], mail)
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
@@ -132,6 +136,18 @@ def _api(old: HttpMount, new: HttpMount) -> Iterator[Note]:
     for widens, mine, other in ((True, new, old), (False, old, new)):
         for network in sorted(set(mine.networks) - set(other.networks)):
             yield Note(widens, f"{'now' if widens else 'no longer'}: mount {new.name} may be in network {network}")
+    yield from _tools(old, new)
+
+
+def _mail(old: EmailMount, new: EmailMount) -> Iterator[Note]:
+    """Yield what changed about where a mount sends, as whom, and who counts as of the organisation."""
+    if (old.smtp, old.authority) != (new.smtp, new.authority):
+        yield Note(True, f"mount {new.name} points elsewhere: {new.smtp.text}", certain=False)
+    if (old.sender, old.sender_name) != (new.sender, new.sender_name):
+        yield Note(True, f"mount {new.name} sends as {new.sender}", certain=False)
+    for widens, mine, other in ((True, new, old), (False, old, new)):
+        for domain in sorted(set(mine.internal) - set(other.internal)):
+            yield Note(widens, f"{'now' if widens else 'no longer'}: {domain} is internal to mount {new.name}")
     yield from _tools(old, new)
 
 

@@ -162,7 +162,7 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
         id=(text(report, given.value, "`id`") or "") if given else "",
         reason=(text(report, reason.value, "`reason`") or "") if reason else "",
         when=_condition(report, when.value, grant.action, reading) if when else None,
-        limits=_grant_limits(report, bounds, grant, reading.tool_resources) if bounds else (),
+        limits=_grant_limits(report, bounds, grant, reading.tool_resources, reading.batched) if bounds else (),
         through=(choice(report, through.value, "`through`", paths) or "direct") if through else "direct",
         preview=(choice(report, preview.value, "`preview`", previews) or "rows") if preview else "rows",
         aggregate=smallest,
@@ -171,12 +171,14 @@ def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:
     )
 
 
-def _grant_limits(report: Report, entry: Entry, grant: Grant, tools: Collection[str]) -> tuple[Limit, ...]:
+def _grant_limits(
+    report: Report, entry: Entry, grant: Grant, tools: Collection[str], batched: Collection[str]
+) -> tuple[Limit, ...]:
     found = limits(report, entry.value, "`limits`", grant_limits)
     verb = grant.action.verb
     if grant.action.resource in tools:
         for item in found:
-            if item.name == "batch":
+            if item.name == "batch" and grant.action.resource not in batched:
                 message = "`batch` counts rows that are written; it has no meaning for tools"
                 report.error(entry.position, "misplaced_key", message, "remove it")
         return found

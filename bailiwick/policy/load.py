@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.position import Position
@@ -62,7 +63,8 @@ def load(files: Mapping[str, str]) -> Loaded:
     servers = {name: each for name, each in every.items() if isinstance(each, McpMount)}
     functions = {name: each for name, each in every.items() if isinstance(each, PythonMount)}
     apis = {name: each for name, each in every.items() if isinstance(each, HttpMount)}
-    check_tool_names(reading, {**servers, **functions, **apis})
+    mails = {name: each for name, each in every.items() if isinstance(each, EmailMount)}
+    check_tool_names(reading, {**servers, **functions, **apis, **mails})
     roles = _section(reading, named["roles"], "role", role)
     agents = _section(reading, named["agents"], "agent", agent)
     tasks = _section(reading, named["tasks"], "task", task)
@@ -92,6 +94,7 @@ def load(files: Mapping[str, str]) -> Loaded:
         apis,
         approvers,
         reading.observed,
+        mails,
     )
     check_currencies(reading.report, policy)
     problems = reading.report.sorted()

@@ -19,7 +19,7 @@ from bailiwick.policy.problem import Report, quoted
 
 pinned = (
     *("title", "description", "inputSchema", "outputSchema", "annotations", "execution"),
-    *("named", "arguments", "mimeType", "types"),
+    *("named", "arguments", "mimeType", "types", "templates"),
 )
 """What of the definition of a tool, prompt or document an agent or its model acts upon.
 

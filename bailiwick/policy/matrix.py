@@ -10,6 +10,7 @@ from bailiwick.model.http import ToolMount
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
+from bailiwick.policy.email_words import verb_in_words
 from bailiwick.policy.limits_in_words import agent_limits_in_words, mount_limits_in_words
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.possible import Possible, lock_of_names, possible
@@ -102,7 +103,7 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
         words += mount_limits_in_words(mount.limits if mount else (), "call")
         words += agent_limits_in_words(policy, most.agent)
         words += [f"its server relays {kind}: {reason}" for kind, reason in _relayed(policy, mount)]
-    verbs = tuple(dict.fromkeys(each.tool.action.verb for each in tools.values()))
+    verbs = tuple(dict.fromkeys(verb_in_words(each) for each in tools.values()))
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
 
 

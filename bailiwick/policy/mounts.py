@@ -10,6 +10,7 @@ from bailiwick.model.http import ToolMount
 from bailiwick.model.policy import Mount, Resource
 from bailiwick.policy.agents import observe
 from bailiwick.policy.document import Block, Entry, Leaf, Node
+from bailiwick.policy.email import email_mount
 from bailiwick.policy.expect import (
     block,
     choice,
@@ -33,8 +34,8 @@ from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-kinds = ("postgres", "sql", "mcp", "python", "http")
-later_kinds = ("files", "email")
+kinds = ("postgres", "sql", "mcp", "python", "http", "email")
+later_kinds = ("files",)
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
@@ -80,6 +81,8 @@ def _mount(reading: Reading, entry: Entry, found: Block) -> Mount | ToolMount | 
         return python_mount(reading, entry, found)
     if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "http":
         return http_mount(reading, entry, found)
+    if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "email":
+        return email_mount(reading, entry, found)
     if _is_sql(kind):
         return sql_mount(reading, entry, found, _resources(reading, found, entry.key, default_schema(found)))
     block(report, found, what, mount_keys)

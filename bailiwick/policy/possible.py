@@ -91,14 +91,21 @@ def tools_of_names(*policies: Policy) -> dict[str, dict[str, LockedTool]]:
     grants = [grant for policy in policies for role in policy.roles.values() for grant in role.grants]
     named: dict[str, object] = {name: {} for grant in grants for name in grant.args or ()}
     schema = {"inputSchema": {"properties": named}}
-    return {
-        mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
-        for mount in policies[0].mcp.values()
-    } | {
-        name: locked_routes(mount)
-        | {tool.key: locked_tool(tool.key, schema) for tool in mount.offered if tool.kind == "field"}
-        for name, mount in policies[0].http.items()
-    }
+    return (
+        {
+            mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
+            for mount in policies[0].mcp.values()
+        }
+        | {
+            name: locked_routes(mount)
+            | {tool.key: locked_tool(tool.key, schema) for tool in mount.offered if tool.kind == "field"}
+            for name, mount in policies[0].http.items()
+        }
+        | {
+            mount.name: {tool.key: locked_tool(tool.key, schema) for tool in mount.offered}
+            for mount in policies[0].email.values()
+        }
+    )
 
 
 def _named_everywhere(resource: Resource, policies: Iterable[Policy]) -> tuple[str, ...]:

@@ -54,6 +54,8 @@ class Reading:
     known: dict[str, Resource] = field(default_factory=dict[str, Resource])
     tool_resources: dict[str, ToolResource] = field(default_factory=dict[str, ToolResource])
     """Resources that tools act on."""
+    batched: set[str] = field(default_factory=set[str])
+    """Resources that tools act on where `batch` has a meaning: what one call reaches can be counted before it."""
     tool_verbs: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
     """Resource that tools act on → the verbs of those tools."""
     observed: dict[str, Observe] = field(default_factory=dict[str, Observe])

@@ -14,6 +14,7 @@ from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
 from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import built_in_gates, most_approvals
+from bailiwick.policy.schema_own import email_mount
 from bailiwick.policy.schema_tools import http_mount, mcp_mount, python_mount, tool_schemas
 from bailiwick.policy.sql_mounts import file_engines, url_engines
 from bailiwick.policy.values import call_limits, data_limits, grant_limits, limit_names, once_limits
@@ -224,7 +225,7 @@ def _mounts() -> dict[str, object]:
         "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
         "required": ["kind"],
     }
-    kinds = [postgres, *engines, mcp_mount(), python_mount(), http_mount()]
+    kinds = [postgres, *engines, mcp_mount(), python_mount(), http_mount(), email_mount()]
     return {
         "mount": {"anyOf": [*map(_observable, kinds), later]},
         "resource": resource,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bailiwick.decide.calls import matcher_of
+from bailiwick.decide.asking import matcher_of
 from bailiwick.match.evaluate import all_of, any_of
 from bailiwick.match.implies import implies
 from bailiwick.model.matcher import Anything, Matcher

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from bailiwick.decide.calls import accepted_properties, is_below
+from bailiwick.decide.asking import accepted_properties
+from bailiwick.decide.calls import is_below
+from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
@@ -30,6 +32,9 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
         for route in api.offered:
             check.tool(api, route)
             check.route(api, route)
+    for mail in policy.email.values():
+        for tool in mail.offered:
+            check.tool(mail, tool)
     for functions in policy.python.values():
         for function in functions.tools.values():
             names = frozenset(function.parameters or ())
@@ -97,7 +102,7 @@ class _Check:
             self._error(path, "unknown_field", message, near(name, known))
         return column
 
-    def tool(self, server: McpMount | HttpMount, tool: Tool) -> None:
+    def tool(self, server: McpMount | HttpMount | EmailMount, tool: Tool) -> None:
         """Check that a tool was accepted, and that it has the arguments that are fixed."""
         path = ("mounts", server.name, *(("graphql",) if tool.kind == "field" else ()), f"{tool.kind}s", tool.name)
         accepted = self.lock.tools.get(server.name, {})
@@ -107,6 +112,10 @@ class _Check:
             self._error(path, "unknown_tool", message, near(tool.key, accepted) or "run `bailiwick accept`")
             return
         properties = accepted_properties(locked.definition)
+        if tool.own is not None:
+            from bailiwick.decide.own import facts_of  # brings Jinja, which few policies need
+
+            properties = {**properties, **dict.fromkeys(facts_of(locked.definition))}
         self.arguments.setdefault(tool.action.resource, []).append((tool, frozenset(properties)))
         for name in tool.fixed:
             if name not in properties:

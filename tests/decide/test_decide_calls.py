@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bailiwick.decide.calls import Admitted, Asking, Held, Refused, decide_call
+from bailiwick.decide.asking import Asking
+from bailiwick.decide.calls import Admitted, Held, Refused, decide_call
 from bailiwick.decide.scope import effective_scope
 from bailiwick.model.lock import Lock
 from bailiwick.model.session import Session, User

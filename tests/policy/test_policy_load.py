@@ -24,12 +24,8 @@ def loaded(text: str) -> Policy:
     return result.policy
 
 
-def test_the_design_s_example_has_no_problem_but_the_kinds_that_are_not_supported_yet() -> None:
-    result = load({"policy.yaml": DESIGN})
-    assert [(str(p.position), p.message) for p in result.problems] == [
-        ("policy.yaml:26:11", "kind `email` is not supported yet"),
-    ]
-    assert result.policy is None
+def test_the_design_s_example_has_no_problem() -> None:
+    assert loaded(DESIGN).email["mail"].templates == "templates/"
 
 
 def test_a_policy_of_postgres_mounts_loads_without_problems() -> None:

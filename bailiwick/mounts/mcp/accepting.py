@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.ready import server_secrets
+from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Policy
 from bailiwick.model.tool import LockedTool, McpMount
@@ -22,7 +23,15 @@ async def live_tools(policy: Policy, environ: Mapping[str, str], base: Path) -> 
         name: await _asked(mount, environ, base, lambda upstream, mount=mount: offered(upstream, mount))
         for name, mount in policy.mcp.items()
     }
-    return servers | {name: await _of_api(mount, environ, base) for name, mount in policy.http.items()}
+    apis = {name: await _of_api(mount, environ, base) for name, mount in policy.http.items()}
+    return servers | apis | {name: _of_mail(mount, base) for name, mount in policy.email.items()}
+
+
+def _of_mail(mount: EmailMount, base: Path) -> dict[str, LockedTool]:
+    """Return what a mount sends: its templates."""
+    from bailiwick.mounts.email.accepting import live_templates  # brings Jinja, which few policies need
+
+    return live_templates(mount, base)
 
 
 async def _of_api(mount: HttpMount, environ: Mapping[str, str], base: Path) -> dict[str, LockedTool]:

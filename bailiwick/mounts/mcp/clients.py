@@ -214,7 +214,16 @@ class Client:
         session = self.live.session
         own = self._clients.built_in.listed(self.live)
         blocked = self._clients.servers.blocked()
-        return [*own, *listed(self.live.tools, lambda ref: session.value(ref.path), blocked)]
+        found = listed(self.live.tools, lambda ref: session.value(ref.path), blocked)
+        return [*own, *(self._described(each) for each in found)]
+
+    def _described(self, definition: dict[str, Json]) -> dict[str, Json]:
+        """Return the definition of a tool; of what the gateway itself does, in words for this session alone."""
+        tool = self.live.tools.tools.get(str(definition["name"]))
+        doing = None if tool is None or tool.tool.own is None else self._clients.terms.own.get(tool.tool.own)
+        if tool is None or doing is None:
+            return definition
+        return {**definition, "description": doing.described(self.live, tool)}
 
     def _over(self, task: asyncio.Task[dict[str, Json]]) -> None:
         self._running.discard(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from bailiwick.decide.calls import Admitted
@@ -17,6 +17,7 @@ from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny, Hold, Request
+from bailiwick.model.tool import Own
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json, write
 from bailiwick.mounts.mcp.relay import Answered, Audience, Relay, refusal
@@ -24,6 +25,7 @@ from bailiwick.mounts.mcp.replies import data_in
 from bailiwick.mounts.mcp.rounds import ask, mirrored
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
+from bailiwick.mounts.offered import Doing, Doings, Order
 from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, request_of
 
@@ -38,6 +40,8 @@ class Terms:
     longest_time: float
     """Seconds."""
     digest: Digest
+    own: Doings = field(default_factory=dict[Own, Doing])
+    """What the gateway itself does, by the kind of its mounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ class Errands:
     async def run(self, errand: Errand, audience: Audience) -> Told:
         """Do what was admitted; the audience hears what of the server's words the policy lets pass meanwhile."""
         tool = errand.admitted.tool
+        if tool.tool.own is not None:
+            return await self._own(errand, tool.tool.own)
         relay = Relay(audience, self.connections.relayed(tool.mount), whole=errand.admitted.view.whole)
         request = request_of(tool, errand.purpose)
         try:
@@ -121,6 +127,20 @@ class Errands:
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
         return done.shown
+
+    async def _own(self, errand: Errand, kind: Own) -> Told:
+        """Have the gateway itself do it."""
+        doing = self._terms.own.get(kind)
+        if doing is None:
+            denial = Denial("backend_unavailable", "this gateway does not serve mounts of that kind")
+            return await self.refuse(errand.statement, request_of(errand.admitted.tool, errand.purpose), Deny(denial))
+        order = Order(errand.admitted, errand.statement, errand.purpose, errand.approval)
+        done = await doing.run(self.path, self._live, order)
+        if done.denial is not None or done.shown is None:
+            return NotDone(done.denial or NO_LEDGER, done.record)
+        told = {**done.shown}
+        text = write(told).decode()
+        return {"content": [{"type": "text", "text": text}], "structuredContent": told, "isError": False}
 
     async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> Done[Result | ServerError]:
         admitted = errand.admitted

@@ -19,6 +19,7 @@ from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.mcp.errands import Terms
 from bailiwick.mounts.mcp.servers import Servers
+from bailiwick.mounts.offered import Doings
 
 _sweep_seconds = 15.0
 
@@ -30,9 +31,14 @@ class McpFront:
     name = "mcp"
 
     def __init__(
-        self, config: GatewayConfig, databases: Sequence[Databases], authority: Callable[[], str] = lambda: ""
+        self,
+        config: GatewayConfig,
+        databases: Sequence[Databases],
+        authority: Callable[[], str] = lambda: "",
+        own: Doings | None = None,
     ) -> None:
-        """`authority`: where tokens are to be had, empty when nowhere."""
+        """`authority`: where tokens are to be had, empty when nowhere. `own`: what the gateway itself does."""
+        self._own: Doings = own or {}
         self._config = config
         self._authority = authority
         self._databases = databases
@@ -60,7 +66,7 @@ class McpFront:
             return
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
-        terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask))
+        terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask), self._own)
         elevations = ElevationDesk(gateway.elevations)
         built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations)
         self._clients = Clients(gateway, self._servers, built_in, terms)
@@ -74,7 +80,7 @@ class McpFront:
     def check(self, ready: Ready) -> None:
         """Raise ConfigError for a policy that `install` could not take."""
         if _needed(ready) and self._listening.address is None:
-            message = "the policy has its first mounts of kind `mcp` or `sql`, and the gateway does not listen for MCP"
+            message = "the policy has its first mounts that are reached by MCP, and the gateway does not listen for it"
             raise ConfigError(message, remedy="start the gateway anew")
 
     def install(self, ready: Ready) -> None:
@@ -106,4 +112,4 @@ class McpFront:
 def _needed(ready: Ready) -> bool:
     """Return whether something is reached by MCP alone: tools, or the databases that `query` asks."""
     policy = ready.force.policy
-    return bool(policy.mcp) or any(mount.kind == "sql" for mount in policy.mounts.values())
+    return bool(policy.mcp or policy.email) or any(mount.kind == "sql" for mount in policy.mounts.values())

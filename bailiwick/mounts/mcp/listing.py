@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import cast
 
-from bailiwick.decide.calls import as_json, matcher_of
+from bailiwick.decide.asking import as_json, matcher_of
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.uris import is_template
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, OneOf, Prefix
@@ -113,11 +113,11 @@ def narrowed(tool: ToolScope, resolve: Resolve) -> dict[str, Json] | None:
     )
     shown: dict[str, Json] = {}
     for name, property_ in known.items():
-        ways = [matcher_of(grant, name) for grant in tool.allows]
+        ways = [_way(tool, grant, name) for grant in tool.allows]
         admitted = [way for way in ways if way is not None]
         if name in tool.tool.fixed or not admitted or all(isinstance(way, Equal) for way in ways):
             continue  # not its to give: filled in, or refused
-        shown[name] = _property(_without_headers(property_), admitted, resolve)
+        shown[name] = _of_values(tool, _without_headers(property_), admitted, resolve)
     filled = {name for grant in tool.allows for name, way in grant.args.items() if isinstance(way, Equal)}
     if any(name not in shown and name not in filled and name not in tool.tool.fixed for name in required):
         return None
@@ -127,6 +127,22 @@ def narrowed(tool: ToolScope, resolve: Resolve) -> dict[str, Json] | None:
     asked = [name for name in shown if _is_required(name, name in required, tool.allows)]
     found.pop("required", None)
     return {**found, "required": asked} if asked else found
+
+
+def _way(tool: ToolScope, grant: CallGrant, name: str) -> Matcher | None:
+    """Return what a grant says of an argument; the variables of templates come with the `template` that it names."""
+    found = matcher_of(grant, name)
+    if found is None and tool.tool.own == "email" and name == "variables" and matcher_of(grant, "template") is not None:
+        return Anything()
+    return found
+
+
+def _of_values(tool: ToolScope, schema: Json, ways: list[Matcher], resolve: Resolve) -> Json:
+    """Return the schema of an argument; of a list of the gateway's own tools what is said is said of each value."""
+    found = cast("dict[str, Json]", schema) if isinstance(schema, dict) else {}
+    if tool.tool.own is None or "items" not in found:
+        return _property(schema, ways, resolve)
+    return {**found, "items": _property(cast("Json", found["items"]), ways, resolve)}
 
 
 _compositions = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")

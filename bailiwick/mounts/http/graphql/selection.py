@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from graphql import GraphQLID, GraphQLNamedType, GraphQLSchema, is_leaf_type
 
-from bailiwick.decide.calls import Admitted, as_json, is_below
+from bailiwick.decide.asking import as_json
+from bailiwick.decide.calls import Admitted, is_below
 from bailiwick.decide.results import View
 from bailiwick.match.evaluate import Resolve
 from bailiwick.model.decision import Denial
