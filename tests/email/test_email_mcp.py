@@ -9,7 +9,8 @@ import pytest
 from tests.email.conftest import Desk
 
 pytestmark = pytest.mark.xdist_group("email")
-INVOICE = {"template": "invoice", "variables": {"number": "R-1", "name": "Ann <b>", "lines": ["one", "two"]}}
+VALUES: dict[str, object] = {"number": "R-1", "name": "Ann <b>", "lines": ["one", "two"]}
+INVOICE: dict[str, object] = {"template": "invoice", "variables": VALUES}
 
 
 def test_a_template_is_filled_in_and_goes_to_the_customer_of_the_session(desk: Desk) -> None:
@@ -47,13 +48,13 @@ def test_the_tool_tells_of_the_templates_of_the_session_and_of_no_other(desk: De
         ({"template": "invoice", "variables": {"number": "R-1"}}, "missing"),
         ({"template": "plain", "variables": {"number": "R-1"}}, "does not have"),
         ({**INVOICE, "subject": "x"}, "leave one of them out"),
-        ({"template": "invoice", "variables": {**INVOICE["variables"], "number": "x" * 21}}, "more than 20"),  # type: ignore[dict-item]
-        ({"template": "invoice", "variables": {**INVOICE["variables"], "lines": ["x"] * 6}}, "more than 5"),  # type: ignore[dict-item]
-        ({"template": "invoice", "variables": {**INVOICE["variables"], "note": "see http://evil.example"}}, "links"),  # type: ignore[dict-item]
+        ({"template": "invoice", "variables": {**VALUES, "number": "x" * 21}}, "more than 20"),
+        ({"template": "invoice", "variables": {**VALUES, "lines": ["x"] * 6}}, "more than 5"),
+        ({"template": "invoice", "variables": {**VALUES, "note": "see http://evil.example"}}, "links"),
         (
-            {"template": "invoice", "variables": {**INVOICE["variables"], "number": "R\r\nBcc: e@v.example"}},
+            {"template": "invoice", "variables": {**VALUES, "number": "R\r\nBcc: e@v.example"}},
             "seen",
-        ),  # type: ignore[dict-item]
+        ),
         ({**INVOICE, "external": 0}, "external"),
         ({**INVOICE, "message": {"subject": "x"}}, "message"),
     ],

@@ -31,7 +31,7 @@ class Got:
     @property
     def message(self) -> EmailMessage:
         """Return it, parsed."""
-        return cast("EmailMessage", email.message_from_bytes(self.data, policy=default))
+        return email.message_from_bytes(self.data, policy=default)
 
     def text(self, kind: str = "plain") -> str:
         """Return the text of its plain or HTML part."""

@@ -139,10 +139,10 @@ def _way(tool: ToolScope, grant: CallGrant, name: str) -> Matcher | None:
 
 def _of_values(tool: ToolScope, schema: Json, ways: list[Matcher], resolve: Resolve) -> Json:
     """Return the schema of an argument; of a list of the gateway's own tools what is said is said of each value."""
-    found = cast("dict[str, Json]", schema) if isinstance(schema, dict) else {}
-    if tool.tool.own is None or "items" not in found:
+    if tool.tool.own is None or not isinstance(schema, dict) or "items" not in schema:
         return _property(schema, ways, resolve)
-    return {**found, "items": _property(cast("Json", found["items"]), ways, resolve)}
+    found = cast("dict[str, Json]", schema)
+    return {**found, "items": _property(found["items"], ways, resolve)}
 
 
 _compositions = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")
