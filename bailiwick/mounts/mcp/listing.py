@@ -139,9 +139,9 @@ def _way(tool: ToolScope, grant: CallGrant, name: str) -> Matcher | None:
 
 def _of_values(tool: ToolScope, schema: Json, ways: list[Matcher], resolve: Resolve) -> Json:
     """Return the schema of an argument; of a list of the gateway's own tools what is said is said of each value."""
-    if tool.tool.own is None or not isinstance(schema, dict) or "items" not in schema:
-        return _property(schema, ways, resolve)
-    found = cast("dict[str, Json]", schema)
+    found = cast("dict[str, Json]", schema) if isinstance(schema, dict) else None
+    if tool.tool.own is None or found is None or "items" not in found:
+        return _property(cast("Json", schema), ways, resolve)
     return {**found, "items": _property(found["items"], ways, resolve)}
 
 
