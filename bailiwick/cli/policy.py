@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from bailiwick.cli import policy_plan
 from bailiwick.cli.quick import QuickCommand, QuickGroup
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ def _diff_elsewhere(client: AdminClient, context: typer.Context, *, as_json: boo
     if found["widened"]:
         raise typer.Exit(1)
 
+
+app.command()(policy_plan.plan)
 
 Served = Annotated[Path, typer.Option("--policy", help="The policy that the gateway serves.")]
 Settings = Annotated[Path | None, typer.Option("--config", help="Default: gateway.yaml beside the policy.")]

@@ -106,6 +106,8 @@ class Opener:
             "asked": [] if session.asked is None else [*sorted(session.asked)],
             "parent": parent or "",
         }
+        passed = self._sessions.force.table(session).scope.passed
+        detail["passed"] = [*passed]
         policy = self._sessions.force.policy.version
         await recorder.keep(recorder.make(Fact("session.opened", policy=policy, detail=detail), session))
         stored = StoredSession(

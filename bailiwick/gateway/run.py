@@ -36,6 +36,7 @@ from bailiwick.gateway.notice_sending import sender_of
 from bailiwick.gateway.notice_store import Outbox
 from bailiwick.gateway.notices import Notices, Way
 from bailiwick.gateway.opening import Opener
+from bailiwick.gateway.policy_archive import Archived, PolicyArchive
 from bailiwick.gateway.promotion import Promotion, Rules, at_start
 from bailiwick.gateway.promotion_desk import promoting
 from bailiwick.gateway.ready import Ready, Written, make_ready
@@ -158,6 +159,7 @@ class Running:
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
         self.keeping = Keeping(stores.custody, stores.recorder, utc_now)
+        self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
         """Who answers those who run it; there is one once it has started."""
@@ -171,6 +173,7 @@ class Running:
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
         await self.keeping.start()
+        self._keep(self.ready)
         await self._counting.start()
         await self.sessions.start()
         await self.gateway.approvals.start()
@@ -250,9 +253,17 @@ class Running:
         """Return the URL that links for people begin with; empty without an API."""
         return str(self._places().get("api", {}).get("url", ""))
 
+    def _keep(self, ready: Ready) -> None:
+        """Keep a policy as it is written, for those who ask later what was in force."""
+        written = ready.written
+        if written.files:
+            named = {Path(name).name: text for name, text in written.files.items()}
+            self.archive.keep(Archived(ready.force.policy.version, utc_now(), named, written.lock))
+
     def _install(self, ready: Ready) -> None:
         """Put a policy in force everywhere, in one turn of the event loop."""
         self.ready = ready
+        self._keep(ready)
         self.sessions.reload(ready.force)
         for front in self.fronts:
             front.install(ready)

@@ -1,0 +1,120 @@
+"""`bailiwick policy plan`: what another policy would have changed for the requests of the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.model.record import JsonValue
+    from bailiwick.review.side import Side
+
+
+def plan(
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The policy that is planned, a file or a folder.")],
+    since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `30d` for 30 days ago.")] = "",
+    ledger: Annotated[
+        Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
+    ] = Path(".bailiwick/ledger.db"),
+    before: Annotated[
+        Path | None,
+        typer.Option("--before", metavar="PATH", help="The policy of then, where the gateway's folder lacks it."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="What cannot be told counts as refused.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Replay the ledger's requests against NEW, and say what would have been denied, held, masked, narrowed or allowed.
+
+    Exit code 0 when nothing would be refused that was not, 2 when something would. Nothing is executed or changed.
+    """
+    import gc
+    import json
+
+    from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.review.plan import gather, planned_as_json
+    from bailiwick.review.plan import plan as plan_of
+    from bailiwick.review.plan_words import in_words
+
+    side = side_at(new)
+    reader = open_reader(ledger)
+    gc.freeze()
+    gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
+    try:
+        gathered = gather(reader, _start(reader, since), lambda session: _opening(reader, session))
+    finally:
+        gc.enable()
+        reader.close()
+    known = kept_sides(ledger.parent / "policies", [side, *([] if before is None else [side_at(before)])])
+    otherwise = None if before is None else side_at(before)
+    found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
+    if as_json:
+        typer.echo(json.dumps(planned_as_json(found), indent=2, ensure_ascii=False))
+    else:
+        for line in in_words(found):
+            typer.echo(line)
+    if found.refused or (strict and found.counts.get("unknown", 0)):
+        raise typer.Exit(2)
+
+
+def _start(reader: LedgerReader, since: str) -> int:
+    from datetime import UTC, datetime
+
+    from bailiwick.errors import LedgerError
+    from bailiwick.gateway.moments import read_moment
+
+    if not since:
+        return 0
+    try:
+        return reader.first_since(read_moment(since, datetime.now(UTC)))
+    except ValueError:
+        raise LedgerError(f"`{since}` is no moment", remedy="write `30d`, or `2026-01-31T12:00:00Z`") from None
+
+
+def _opening(reader: LedgerReader, session: str) -> dict[str, JsonValue] | None:
+    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.ledger.encode import read
+
+    found = reader.query(Query(kind="session.opened", session=session, limit=1))
+    return read(found[0].body) if found else None
+
+
+def side_at(path: Path) -> Side:
+    """Return the policy of a file or folder with the lock beside it, else the one here. Raises PolicyError."""
+    from bailiwick.gateway.files import lock_name, read_lock, read_policy
+    from bailiwick.gateway.ready import Written, read_force
+    from bailiwick.review.side import Side
+
+    here = Path(lock_name)
+    lock = read_lock(path)
+    if lock is None and here.is_file():
+        lock = here.read_text(encoding="utf-8")
+    files = {Path(name).name: text for name, text in read_policy(path).items()}
+    return Side(*read_force(path, Written(files, lock)))
+
+
+def kept_sides(folder: Path, known: list[Side]) -> Callable[[str], Side | None]:
+    """Return what finds a policy that was in force by its version: in the archive, or among those that are known."""
+    from bailiwick.errors import BailiwickError
+    from bailiwick.gateway.policy_archive import PolicyArchive
+    from bailiwick.gateway.ready import Written, read_force
+    from bailiwick.review.side import Side
+
+    archive, found = PolicyArchive(folder), dict[str, Side | None]()
+
+    def find(version: str) -> Side | None:
+        if version not in found:
+            kept = archive.find(version)
+            try:
+                side = None if kept is None else Side(*read_force(folder, Written(kept.files, kept.lock)))
+            except BailiwickError:
+                side = None
+            alike = (each for each in known if each.policy.version == version)
+            found[version] = side if side is not None and side.policy.version == version else next(alike, None)
+        return found[version]
+
+    return find
