@@ -40,7 +40,8 @@ from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.notice import Notice
-from bailiwick.model.record import Record
+from bailiwick.model.observation_record import OBSERVED
+from bailiwick.model.record import JsonValue, Record
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
 from bailiwick.model.tool import Kind
@@ -618,6 +619,11 @@ class Gateway:
         """Return a record that lacks its id and its moment."""
         facts = self._facts_of(call)
         who, used = live.identity, live.elevations_of(facts.grants)
+        detail: Mapping[str, JsonValue] = call.detail or {}
+        if used:
+            detail = {**detail, "elevation": [*used]}
+        if call.mount in live.scope.observed:
+            detail = {**detail, OBSERVED: True}
         return Record(
             id="",
             kind=kind,
@@ -642,7 +648,7 @@ class Gateway:
             rows=outcome.rows,
             bytes=outcome.bytes,
             duration_us=outcome.duration_us,
-            detail=call.detail or {} if not used else {**(call.detail or {}), "elevation": [*used]},
+            detail=detail,
         )
 
     def _facts_of(self, call: Call) -> _Facts:

@@ -35,7 +35,7 @@ from bailiwick.sql.parser import (
     scan,
 )
 from bailiwick.sql.parser import expression as parsed
-from bailiwick.sql.plan import Plan, with_sql
+from bailiwick.sql.plan import Plan, Prepare, with_sql
 from bailiwick.sql.predicates import RelationText
 from bailiwick.sql.preview import DryRun, RowsQuery, dry_run, rows_query
 from bailiwick.sql.queries import query
@@ -45,6 +45,8 @@ from bailiwick.sql.shapes import Shapes, Shared, cut_for_shape
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.trees import become, copied
 from bailiwick.sql.types import own_types
+from bailiwick.sql.usage import Known
+from bailiwick.sql.usage_walk import used_by
 from bailiwick.sql.written import Write
 
 _SIMPLE = {
@@ -103,6 +105,8 @@ class Rewriter:
         self._by_value = False
         """Whether the last statements' literals were looked at."""
         self._system_forms: dict[str, bytes] = {}
+        self._observed = _known(self._relations, self._aggregates) if mount in scope.observed else None
+        """Where the session is observed: the tables that it may name."""
 
     def _make_visible(self, mount: str, longest: int) -> Visible:
         found: list[VisibleRelation] = []
@@ -127,7 +131,7 @@ class Rewriter:
         such a statement is denied. `declared`: oids of the types that the client declares its first parameters with.
         """
         types = tuple(declared_name(oid, self._catalogue) for oid in declared)
-        found = None if any(declared) else cut_for_shape(sql)
+        found = None if any(declared) or self._observed is not None else cut_for_shape(sql)
         if found is not None:
             if not self._shapes.knows(found):
                 self._shapes.keep(found, self._shared(found))
@@ -140,7 +144,7 @@ class Rewriter:
 
     def shared(self, sql: str) -> Shared | None:
         """Return what a text that was rewritten shares with those that differ from it in their literals only."""
-        found = cut_for_shape(sql)
+        found = cut_for_shape(sql) if self._observed is None else None  # what is observed has its literals
         return None if found is None else self._shapes.shared(found)
 
     def dry_run(self, plan: Plan) -> DryRun:
@@ -196,8 +200,21 @@ class Rewriter:
         statement = normalized(text.decode("utf-8", "replace"))
         again = copied(raw.stmt) if text.count(b"$") > 1 else Node()
         self._torn = frozenset()
+        used = None if self._observed is None else used_by(raw.stmt, self._observed, self._visible.search_path)
+        found = self._planned_twice(raw.stmt, again, statement, inline, types)
+        if self._observed is None or isinstance(found, Denial):
+            return found
+        uses = used or ()
+        if isinstance(found.act, Prepare):  # it is used when it is executed
+            return replace(found, used=(), act=replace(found.act, plan=replace(found.act.plan, used=uses)))
+        return replace(found, used=uses)
+
+    def _planned_twice(
+        self, node: Node, again: Node, statement: str, inline: Inline | None, types: tuple[str, ...]
+    ) -> Plan | Denial:
+        """Plan a statement, and a copy of it once more where its parameters turn out to have several types."""
         try:
-            plan = self._plan(raw.stmt, statement, inline, types)
+            plan = self._plan(node, statement, inline, types)
             if not self._torn:
                 return plan
             # The server takes the type of a parameter from one of its places, and we do not know which.
@@ -383,6 +400,18 @@ class Rewriter:
         if use is not None and isinstance(use.relation, ScopedRelation):
             text = RelationText(use.relation.relation, use.alias, parameters, direct=False)
             become(replacement.node, parsed(use.relation.field(text, replacement.column)))
+
+
+def _known(*relations: Mapping[tuple[str, str], ScopedRelation]) -> dict[tuple[str, str], Known]:
+    """Return the tables that a statement may name, for what is observed of it."""
+    found: dict[tuple[str, str], Known] = {}
+    for place, scoped in (item for each in relations for item in each.items()):
+        relation = scoped.relation
+        keys = (scoped.resource.key, relation.key, *(relation.uniques or ()))
+        types = {column.name: column.type for column in relation.columns}
+        known = tuple(dict.fromkeys(key for key in keys if key))
+        found[place] = Known(scoped.resource.name, tuple(scoped.columns), known, types)
+    return found
 
 
 _NEXT: dict[DenialCode, str] = {

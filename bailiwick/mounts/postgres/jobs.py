@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bailiwick.model.decision import Access, Denial
+from bailiwick.model.observation import Link
 from bailiwick.model.scope import Scope
 from bailiwick.model.value import Ref
-from bailiwick.sql import groupings, plan
+from bailiwick.sql import groupings, plan, usage
 from bailiwick.sql.literals import Form
 from bailiwick.sql.plan import Bound, Plan
 from bailiwick.sql.preview import DryRun, RowsQuery
@@ -122,6 +123,12 @@ _KINDS: Mapping[tuple[str, str], type] = {
         plan.Fetch,
         plan.Prepare,
         plan.Run,
+        usage.Parameter,
+        usage.UsedCondition,
+        usage.UsedSet,
+        usage.UsedTable,
+        usage.Written,
+        Link,
     )
 }
 

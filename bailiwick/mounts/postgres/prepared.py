@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
@@ -17,6 +18,8 @@ from bailiwick.sql.plan import Fetch, Plan
 from bailiwick.sql.types import parameter_allowed
 
 NO_TYPES = b"\0\0"
+Values = Mapping[int, Callable[[str], object]]
+"""Number of a parameter → its value, as a column of that type would read it."""
 _TEXT, _BINARY = b"\0\0", b"\0\1"
 _MOMENTS = re.compile(r"(?:'|\$\D)[^']*(?:now|today|tomorrow|yesterday|\\)", re.IGNORECASE)
 """Words that are times in a string; a backslash could hide one. Found behind a string as well: that only costs time."""
@@ -73,7 +76,7 @@ class Prepared:
         self.sets = plan.kind == "SESSION" or isinstance(plan.act, Fetch) or "set_config" in plan.sql
         """Whether it may change a setting at the server, or drop statements there."""
         reads = plan.kind == "READ" and plan.cacheable and not plan.locks
-        self._reads = reads and not (plan.copy or plan.checked or plan.groupings or self.sets)
+        self._reads = reads and not (plan.copy or plan.checked or plan.groupings or self.sets or plan.used is not None)
         self.sql = plan.sql.encode()
         self._momentary: bool | None = None
         self.unnamed = b""
@@ -207,13 +210,15 @@ class Prepared:
 class Portal:
     """A bound statement. `passed` is how the check of a checked write reads when it holds."""
 
-    __slots__ = ("account", "passed", "prepared")
+    __slots__ = ("account", "given", "passed", "prepared")
 
     def __init__(self, prepared: Prepared, passed: bytes = b"t") -> None:
         self.prepared = prepared
         self.passed = passed
         self.account: Account | None = None
         """What is kept of it when its statement is bounded."""
+        self.given: Values = {}
+        """Where the session is observed: the agent's parameters."""
 
 
 class Account:

@@ -39,14 +39,14 @@ def given_values(prepared: Prepared, raw: bytes, pos: int, types: bytes) -> Valu
     numbers = given_numbers(prepared)
     formats, count, own, _ = codec.read_bind_tail(raw, pos)
     found: dict[int, str | None] = {}
-    for number, value in enumerate(_each(own, count), 1):
+    for number, value in enumerate(each_value(own, count), 1):
         if number not in numbers:
             continue
         form = formats[:2] if len(formats) == 2 else formats[2 * number - 2 : 2 * number]
         oid = int32_at(types, 4 * number - 2)[0] if 4 * number + 2 <= len(types) else 0
         kinds = {part.type for each in prepared.plan.groupings for part in each.given if part.number == number}
         try:
-            text = None if value is None else value.decode() if form != b"\0\1" else _binary(value, oid, kinds)
+            text = None if value is None else value.decode() if form != b"\0\1" else binary_text(value, oid, kinds)
         except (UnicodeDecodeError, ValueError, OverflowError):
             return None
         if text is None and value is not None:
@@ -101,7 +101,7 @@ def without_given(prepared: Prepared, raw: bytes, pos: int, portal: bytes) -> by
     formats, count, own, results = codec.read_bind_tail(raw, pos)
     values = [
         NULL_VALUE if value is None or number in numbers else pack_int32(len(value)) + value
-        for number, value in enumerate(_each(own, count), 1)
+        for number, value in enumerate(each_value(own, count), 1)
     ]
     tail = (pack_int16(len(formats) // 2), formats, pack_int16(count), *values, pack_int16(len(results) // 2), results)
     return codec.bind(portal, OWN, b"".join(tail))
@@ -112,7 +112,8 @@ def refused(call: Call) -> Call:
     return Call(call.mount, call.statement, call.request, Deny(TOO_CLOSE), call.detail)
 
 
-def _each(own: bytes, count: int) -> list[bytes | None]:
+def each_value(own: bytes, count: int) -> list[bytes | None]:
+    """Return values as they stand in a Bind, one by one."""
     values: list[bytes | None] = []
     at = 0
     for _ in range(count):
@@ -133,7 +134,7 @@ def _literal(given: Given, values: Values) -> str | None:
     return literal(value, given.type, enum="." in given.type)
 
 
-def _binary(value: bytes, oid: int, kinds: set[str]) -> str | None:
+def binary_text(value: bytes, oid: int, kinds: set[str]) -> str | None:
     """Return a value in binary format as text, None for a type that is not known here."""
     kind = _oids.get(oid) if oid else next(iter(kinds)) if len(kinds) == 1 else None
     if kind in ("text", "character varying", "character") or oid in _PLAIN_TEXT - {0}:

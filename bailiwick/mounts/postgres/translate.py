@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
+from bailiwick.gateway.observing import Observers
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.mounts.postgres import codec, kept, named, told
 from bailiwick.mounts.postgres.batch import (
@@ -28,6 +29,7 @@ from bailiwick.mounts.postgres.errors import denied, own_error
 from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
+from bailiwick.mounts.postgres.observed import bound, digest_of, observed_call
 from bailiwick.mounts.postgres.prepared import (
     NO_TYPES,
     Account,
@@ -95,6 +97,7 @@ class Translator:
         "_kin",
         "_live",
         "_mount",
+        "_observers",
         "_pads",
         "_planner",
         "_records",
@@ -121,6 +124,7 @@ class Translator:
         self._enforcer = enforcer
         self._records = records
         self._pads = pads
+        self._observers = Observers(digest_of(pads))
         self._clock = clock
         self._cache: dict[bytes, list[Prepared]] = {}
         self._cache_scope = ""
@@ -201,6 +205,8 @@ class Translator:
         portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
         if prepared.bounded:
             portal.account = Account(sent)
+        if prepared.plan.used:
+            portal.given = bound(raw, pos, prepared.declared)
         self.names.fresh_portals[name] = portal
         self.batch.add(sent, BindStep(prepared, portal, name))
 
@@ -526,12 +532,17 @@ class Translator:
         if prepared.bounded:
             self._add_bounded(sent, prepared, portal)
             return
-        self.batch.add_execute(sent, Execution(prepared, portal.passed), prepared)
+        execution = Execution(prepared, portal.passed)
+        if prepared.plan.used:
+            execution.call = observed_call(prepared, portal, self._live, self._observers)
+        self.batch.add_execute(sent, execution, prepared)
 
     def _add_bounded(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.ceilings is not None:
             counted = prepared.cursor or portal if isinstance(prepared, Part) else portal
             sent, step = metered(sent, prepared, counted, prepared.ceilings)
+            if prepared.plan.used:
+                step.call = observed_call(prepared, portal, self._live, self._observers)
             around = partial(surround, write=step) if prepared.plan.inner else None
             self.batch.add_metered(sent, step, segment_of(step), around)
         elif portal.account is not None and prepared.parsed:
