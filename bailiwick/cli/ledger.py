@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailiwick.cli import ledger_export, ledger_keeping
+from bailiwick.cli import ledger_export, ledger_keeping, ledger_report
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(ledger_keeping.app)
 app.add_typer(ledger_export.app)
+app.add_typer(ledger_report.report_app, name="report")
 
 _POLL = 0.3
 

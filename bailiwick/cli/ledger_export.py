@@ -66,14 +66,14 @@ def export(
             raise typer.BadParameter("a Parquet file needs `--out FILE`")
         from bailiwick.gateway.ledger_tables import Tables
 
-        with _reading(ledger) as reader, Tables() as tables, _progress() as went:
+        with ledger_reader(ledger) as reader, Tables() as tables, _progress() as went:
             taken = tables.take(reader.each(query), went)
             tables.write_parquet(out)
         typer.echo(f"{taken} records in `{out}`", err=True)
         return
     from bailiwick.gateway.ledger_exports import lines
 
-    with _reading(ledger) as reader, _opened(out) as file:
+    with ledger_reader(ledger) as reader, _opened(out) as file:
         for line in lines(form.value, reader.each(query), reader.origin()):
             file.write(line)
 
@@ -100,7 +100,7 @@ def ask_sql(
     from bailiwick.gateway.ledger_tables import Tables
 
     query = _query(wanted, since, until)
-    with _reading(ledger) as reader, Tables() as tables:
+    with ledger_reader(ledger) as reader, Tables() as tables:
         with _progress() as went:
             tables.take(reader.each(query), went)
         for pattern in archive or []:
@@ -115,10 +115,11 @@ def ask_sql(
 def _query(wanted: str, since: str, until: str) -> Query:
     from bailiwick.gateway.ledger_reader import Query
 
-    return Query(filter=wanted, since=_moment(since), until=_moment(until))
+    return Query(filter=wanted, since=read_time(since), until=read_time(until))
 
 
-def _moment(text: str) -> datetime | None:
+def read_time(text: str) -> datetime | None:
+    """Read a moment as people write it; None for an empty text."""
     from bailiwick.gateway.moments import read_moment
 
     try:
@@ -128,7 +129,8 @@ def _moment(text: str) -> datetime | None:
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[LedgerReader]:
+def ledger_reader(path: Path) -> Generator[LedgerReader]:
+    """Open the ledger's file; ConfigError when a gateway elsewhere was named, which this cannot ask."""
     from bailiwick.cli.asking import remote
     from bailiwick.gateway.ledger_reader import open_reader
 
@@ -151,6 +153,12 @@ def _opened(out: Path | None) -> Generator[IO[bytes]]:
         raise ConfigError(f"cannot write `{out}`: {reason}", remedy="name another file") from error
     with file:
         yield file
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file. Raises ConfigError."""
+    with _opened(path) as file:
+        file.write(text.encode())
 
 
 @contextmanager

@@ -149,6 +149,15 @@ class LedgerReader:
         statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq {order} LIMIT ?"  # noqa: S608 -- constants; values are bound
         return self._rows(statement, (*values, limit))
 
+    @contextmanager
+    def asking(self) -> Generator[Callable[[str, Sequence[object]], Iterator[tuple[object, ...]]]]:
+        """Read at one moment, by statements over `main.` and `temp.late_` `facts`, `accesses` and `records`.
+
+        Texts are told as bytes. For figures; whatever is shown of records comes from their bytes.
+        """
+        with self._with_the_tail():
+            yield self._each_row
+
     def at(self, seq: int) -> Stored | None:
         """Return the record of that sequence number."""
         with self._with_the_tail():
@@ -298,6 +307,12 @@ class LedgerReader:
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         try:
             return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
+
+    def _each_row(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
+        try:
+            yield from self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise _unreadable(self._path, error) from error
 

@@ -153,3 +153,40 @@ def test_what_is_no_record_is_left_out() -> None:
         assert tables.take([Stored(0, encode(record(0), 0)), Stored(1, b"\xff{")], seen.append) == 1
         assert seen == [1]
         assert cast("int", tables.ask("SELECT count(*) FROM records").rows[0][0]) == 1
+
+
+def test_violations_are_added_up_with_the_newest_example(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "violations.html"
+    shown = ledger(path, "report", "violations", "--month", "2026-11", "--json", "--html", str(out)).stdout
+    found = json.loads(shown)
+    assert (found["total"], found["before"]) == (4, 0)
+    assert found["agents"] == [{"name": "support-bot", "count": 4}]
+    assert found["resources"] == [{"name": "tickets", "count": 4}]
+    assert found["persons"] == [
+        {"name": "user0", "count": 2},
+        {"name": "user1", "count": 1},
+        {"name": "user2", "count": 1},
+    ]
+    assert [day for day in found["days"] if day["count"]] == [{"name": "2026-11-22", "count": 4}]
+    assert found["causes"][0] == {
+        "agent": "support-bot",
+        "action": "tickets:read",
+        "code": "action_not_granted",
+        "count": 4,
+        "example": "rec_00000000000000000000000039",
+        "message": "",
+    }
+    assert "support-bot" in out.read_text()
+    table = ledger(path, "report", "violations", "--month", "2026-11").stdout
+    assert "4 denials from 2026-11-01" in table
+    assert "action_not_granted" in table
+
+
+def test_violations_of_a_period_are_compared_with_the_one_before(path: Path) -> None:
+    period = ("--since", "2026-11-22T08:00:20Z", "--until", "2026-11-22T08:00:40Z", "--json")
+    found = json.loads(ledger(path, "report", "violations", *period).stdout)
+    assert (found["total"], found["before"]) == (2, 2)
+    nobody = json.loads(ledger(path, "report", "violations", *period, "--agent", "writer").stdout)
+    assert (nobody["total"], nobody["causes"]) == (0, [])
+    assert ledger(path, "report", "violations", "--month", "2026-13").exit_code == 2
+    assert ledger(path, "report", "violations", "--since", "2026-12-01", "--until", "2026-11-01").exit_code == 2
