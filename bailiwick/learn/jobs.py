@@ -1,7 +1,7 @@
 """Tasks: jobs that an agent's sessions fall into, by what is done together.
 
 Two deeds belong together where one is done in at least three in ten of the sessions that do the other. What three in
-four of all sessions do joins nothing: it is in every job. The connected parts are the jobs, if each has sessions enough.
+four of all sessions do joins nothing: it is in every job. The connected parts are jobs, if each has sessions enough.
 """
 
 from __future__ import annotations
