@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(ledger_keeping.app)
 app.add_typer(ledger_export.app)
+app.add_typer(ledger_report.app)
 app.add_typer(ledger_report.report_app, name="report")
 
 _POLL = 0.3

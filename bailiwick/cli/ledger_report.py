@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +13,11 @@ import typer
 from bailiwick.cli.ledger_export import LedgerPath, Since, Until, ledger_reader, read_time, write_file
 
 if TYPE_CHECKING:
+    from bailiwick.ledger.story import Story
     from bailiwick.ledger.violations import Violations
+    from bailiwick.model.record import JsonValue
 
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 report_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _DEFAULT = Path(".bailiwick/ledger.db")
 _MOST = 10
@@ -125,3 +128,72 @@ def _spark(counts: Sequence[int]) -> str:
     """Return a line of small columns."""
     most = max(counts, default=0) or 1
     return "".join(" ▁▂▃▄▅▆▇█"[-(-count * 8 // most)] for count in counts)
+
+
+@app.command()
+def story(
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="The id of a session.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ledger: LedgerPath = _DEFAULT,
+) -> None:
+    """Tell one session in plain words: who opened it, what it did, what it was refused, who decided, how it ended."""
+    from bailiwick.errors import LedgerError
+    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.ledger.encode import read
+    from bailiwick.ledger.story import tell
+
+    with ledger_reader(ledger) as reader:
+        found = [read(each.body) or {} for each in reader.each(Query(session=session))]
+        children = reader.query(Query(filter=f'kind:session.opened detail.parent:"{_quoted(session)}"', limit=1000))
+    if not found:
+        raise LedgerError(f"there is no session `{session}`", remedy="find one with `bailiwick ledger query`")
+    told = tell(found)
+    below = [read(each.body) or {} for each in children]
+    if as_json:
+        steps = [
+            {"at": each.at, "text": each.text, "tone": each.tone, "times": each.times, "records": each.records}
+            for each in told.steps
+        ]
+        document = {"title": told.title, "steps": steps, "ending": told.ending, "delegated": [_name(b) for b in below]}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    _tell(told)
+    for each in below:
+        typer.echo(f"It delegated to {each.get('agent', '?')} in {_name(each)}.")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _name(document: Mapping[str, JsonValue]) -> str:
+    return str(document.get("session", ""))
+
+
+def _tell(told: Story) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bailiwick.cli.ledger_view import plain
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(Text(plain(told.title), style="bold"))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    day = ""
+    for each in told.steps:
+        if each.at[:10] != day:
+            day = each.at[:10]
+            table.add_row(Text(day, style="bold"), "")
+        times = f" ({each.times} times)" if each.times > 1 else ""
+        table.add_row(each.at[11:19], Text(plain(each.text) + times, style=_COLOURS.get(each.tone, "")))
+    console.print(table)
+    for sentence in told.ending:
+        console.print(Text(plain(sentence)))
+
+
+_COLOURS = {"denied": "red", "held": "yellow", "changed": "green", "people": "cyan"}

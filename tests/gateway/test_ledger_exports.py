@@ -190,3 +190,23 @@ def test_violations_of_a_period_are_compared_with_the_one_before(path: Path) -> 
     assert (nobody["total"], nobody["causes"]) == (0, [])
     assert ledger(path, "report", "violations", "--month", "2026-13").exit_code == 2
     assert ledger(path, "report", "violations", "--since", "2026-12-01", "--until", "2026-11-01").exit_code == 2
+
+
+def test_a_session_is_told_in_plain_words_with_those_it_delegated_to(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "ledger.db")
+    opened = Record(
+        id="rec_p", kind="session.opened", at=START, agent="lead", session="ses_a", detail={"opener": "ann"}
+    )
+    child = opened._replace(id="rec_c", agent="sub", session="ses_b", detail={"opener": "lead", "parent": "ses_a"})
+    store.append([opened, child])
+    store.close()
+    shown = ledger(tmp_path / "ledger.db", "story", "ses_a").stdout
+    assert "ses_a: lead for nobody in particular" in shown
+    assert "ann opened the session" in shown
+    assert "It delegated to sub in ses_b." in shown
+    told = json.loads(ledger(tmp_path / "ledger.db", "story", "ses_b", "--json").stdout)
+    assert told["steps"][0]["text"] == "lead opened the session within ses_a"
+    assert told["delegated"] == []
+    missing = ledger(tmp_path / "ledger.db", "story", 'ses_"x').exception
+    assert isinstance(missing, LedgerError)
+    assert missing.message.startswith("there is no session")
