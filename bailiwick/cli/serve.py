@@ -57,6 +57,7 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     from bailiwick.gateway.admin import local_name
     from bailiwick.gateway.run import run_until_told
     from bailiwick.mounts.email.front import EmailFront
+    from bailiwick.mounts.files.front import FilesFront
     from bailiwick.mounts.http.front import HttpFront
     from bailiwick.mounts.mcp.front import McpFront
     from bailiwick.mounts.postgres.front import PostgresFront
@@ -75,7 +76,9 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     console = Console()
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
     mail = EmailFront(config)
-    served = McpFront(config, [postgres.questions, databases], lambda: control.url, {"email": mail.mails})
+    files = FilesFront(config)
+    asked = [postgres.questions, databases]
+    served = McpFront(config, asked, lambda: control.url, {"email": mail.mails}, [files.tools])
     web = HttpFront(config, lambda: control.url)
-    fronts = [postgres, databases, mail, served, PythonFront(config), web, control]
+    fronts = [postgres, databases, mail, files, served, PythonFront(config), web, control]
     await run_until_told(policy, config, os.environ, fronts, started)

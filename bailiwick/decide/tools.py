@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from bailiwick.decide.files import RESTRICTED, of_files, shows_restricted
 from bailiwick.decide.ground import covers
 from bailiwick.decide.observing import Observing, is_observing
+from bailiwick.model.files import FilesMount
 from bailiwick.model.http import ToolMount
 from bailiwick.model.label import Level, level_of, levels
 from bailiwick.model.lock import Lock
 from bailiwick.model.matcher import Bound, Matcher
 from bailiwick.model.policy import Grant, Narrowing, Policy
 from bailiwick.model.scope import CallGrant, ToolScope
-from bailiwick.model.tool import PythonMount, Tool, ToolResource
+from bailiwick.model.tool import LockedTool, PythonMount, Tool, ToolResource
 
 _open_levels: tuple[Level, ...] = levels[: levels.index("confidential")]
 
@@ -45,6 +47,34 @@ def tool_scopes(
     return found, {name: grant for name, grant in known.items() if name in calling}
 
 
+def _file_scope(
+    policy: Policy,
+    mount: FilesMount,
+    tool: Tool,
+    resource: ToolResource,
+    locked: LockedTool,
+    allows: Sequence[CallGrant],
+    denies: Sequence[CallGrant],
+) -> ToolScope:
+    held = list(_held(policy, tool, resource, allows))
+    bounds = {name: policy.gates[name].args for name in held if name in policy.gates and policy.gates[name].args}
+    given = tuple(of_files(grant, denies=False) for grant in allows)
+    opens = tool.action.verb in ("read", "move") and any(shows_restricted(grant) for grant in given)
+    if opens and not _loosened(policy, "restricted", tool):
+        held.append("restricted")
+        bounds["restricted"] = RESTRICTED
+    return ToolScope(
+        mount.name,
+        tool,
+        resource,
+        locked,
+        given,
+        tuple(of_files(grant, denies=True) for grant in denies),
+        tuple(dict.fromkeys(held)),
+        bounds,
+    )
+
+
 def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
     """Return whether task and opener leave the tool's action. One that narrows rows or fields leaves nothing."""
     for each in narrowings:
@@ -57,7 +87,8 @@ def _left(tool: Tool, narrowings: Iterable[Mapping[str, Narrowing]]) -> bool:
 
 
 def _scope(policy: Policy, lock: Lock, mount: ToolMount, tool: Tool, grants: Sequence[Grant]) -> ToolScope | None:
-    accepted = mount.accepted if isinstance(mount, PythonMount) else lock.tools.get(mount.name, {})
+    own = isinstance(mount, PythonMount | FilesMount)
+    accepted = mount.accepted if own else lock.tools.get(mount.name, {})
     locked = accepted.get(tool.key)
     resource = mount.resources.get(tool.action.resource)
     if locked is None or resource is None:
@@ -68,6 +99,8 @@ def _scope(policy: Policy, lock: Lock, mount: ToolMount, tool: Tool, grants: Seq
     if not allows or any(_is_total(grant) for grant in denies):
         return None
     against = tuple(_denied(grant) for grant in denies)
+    if isinstance(mount, FilesMount):
+        return _file_scope(policy, mount, tool, resource, locked, allows, against)
     held = tuple(dict.fromkeys(_held(policy, tool, resource, allows)))
     bounds: dict[str, Mapping[str, Matcher]] = {
         name: policy.gates[name].args for name in held if name in policy.gates and policy.gates[name].args

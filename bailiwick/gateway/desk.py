@@ -141,7 +141,13 @@ class Desk:
         """Return what kind of mount each one is."""
         policy = self.sessions.force.policy
         kinds: dict[str, Json] = {name: mount.kind for name, mount in policy.mounts.items()}
-        known = (("mcp", policy.mcp), ("python", policy.python), ("http", policy.http), ("email", policy.email))
+        known = (
+            ("mcp", policy.mcp),
+            ("python", policy.python),
+            ("http", policy.http),
+            ("email", policy.email),
+            ("files", policy.files),
+        )
         for kind, mounts in known:
             kinds |= dict.fromkeys(mounts, kind)
         return kinds

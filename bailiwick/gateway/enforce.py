@@ -256,11 +256,19 @@ class Gateway:
         """Decide one of the fields that a GraphQL operation begins with; as `decide_call`."""
         return self._decide_call(live, live.routes, name, arguments, "field")
 
+    def decide_file(self, live: Live, name: str, arguments: Arguments) -> Decided:
+        """Decide what is done with a file, `MOUNT/RESOURCE:VERB`, by what is known of it; as `decide_call`."""
+        return self._decide_call(live, live.files, name, arguments, "file")
+
+    def asking(self, live: Live) -> Asking:
+        """Return who asks, and when, for questions about what may be decided of files."""
+        return self._asking(live, live.files)
+
     def decide_keyed(self, live: Live, key: str, arguments: Arguments) -> Decided:
         """Decide a call by the name that the scope has for it, whatever kind of mount it is of; as `decide_call`."""
-        for kind in ("prompt", "document", "route", "field"):
+        for kind in ("prompt", "document", "route", "field", "file"):
             if key.startswith(f"{kind}:"):
-                scope = live.routes if kind in ("route", "field") else live.tools
+                scope = live.files if kind == "file" else live.routes if kind in ("route", "field") else live.tools
                 return self._decide_call(live, scope, key.removeprefix(f"{kind}:"), arguments, kind)
         scope = live.functions if key in live.functions.tools else live.tools
         return self._decide_call(live, scope, key, arguments, "tool")

@@ -170,7 +170,7 @@ class Live:
         """Why it may do nothing for the time being; `gateway.suspensions` says so."""
         self.closed_mounts: Mapping[str, Denial] = {}
         """The mounts that are closed for everybody, and what is said of them. Of the registry, once it is in there."""
-        self._tools: tuple[Scope, Scope, Scope, Scope] | None = None
+        self._tools: tuple[Scope, Scope, Scope, Scope, Scope] | None = None
         self.parent = parent
         """The session that delegated to it."""
         self.children: set[Live] = set()
@@ -202,6 +202,11 @@ class Live:
     def routes(self) -> Scope:
         """The scope with the routes of just those mounts that the session was opened for."""
         return self._split()[3]
+
+    @property
+    def files(self) -> Scope:
+        """The scope with the files of just those mounts that the session was opened for."""
+        return self._split()[4]
 
     @property
     def policy(self) -> str:
@@ -357,15 +362,17 @@ class Live:
             asyncio.get_running_loop().call_soon(cut, why)
         return bool(cuts or watching)
 
-    def _split(self) -> tuple[Scope, Scope, Scope, Scope]:
+    def _split(self) -> tuple[Scope, Scope, Scope, Scope, Scope]:
         scope = self.terms.table.scope
         if self._tools is None or self._tools[0] is not scope:
             kept = {name: tool for name, tool in scope.tools.items() if tool.mount in self.mounts}
             functions = {name: tool for name, tool in kept.items() if tool.is_function}
+            files = {name: tool for name, tool in kept.items() if tool.tool.kind == "file"}
             routes = {name: tool for name, tool in kept.items() if tool.tool.kind in ("route", "field")}
-            tools = {name: tool for name, tool in kept.items() if name not in functions and name not in routes}
-            cut = [replace(scope, tools=each) for each in (tools, functions, routes)]
-            self._tools = (scope, cut[0], cut[1], cut[2])
+            apart = functions.keys() | routes.keys() | files.keys()
+            tools = {name: tool for name, tool in kept.items() if name not in apart}
+            cut = [replace(scope, tools=each) for each in (tools, functions, routes, files)]
+            self._tools = (scope, cut[0], cut[1], cut[2], cut[3])
         return self._tools
 
     def _out_of_hours(self, now: datetime) -> bool:

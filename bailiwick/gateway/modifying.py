@@ -12,7 +12,6 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.wire import Json
 from bailiwick.model.approval import Approval, Previewed, Reviewer, Subject
 from bailiwick.model.decision import Denial
-from bailiwick.model.tool import keyed
 
 
 def call_modifier(gateway: Gateway, sessions: Sessions) -> Modifier:
@@ -28,7 +27,7 @@ def call_modifier(gateway: Gateway, sessions: Sessions) -> Modifier:
             return blocked or _OVER
         name = approval.subject.text
         tool = live.scope.tools.get(name)
-        if tool is None or name.startswith(keyed("document", "")):
+        if tool is None or tool.tool.kind in ("document", "file"):
             return Denial("approval_changed", "nothing of this can be changed", remedy="approve or deny it")
         given = {**given_in(tool, approval.subject), **wanted}
         decided = gateway.decide_keyed(live, name, {key: value for key, value in given.items() if value is not None})

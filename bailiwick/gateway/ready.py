@@ -20,6 +20,7 @@ from bailiwick.gateway.introspect import refused_statements
 from bailiwick.gateway.native import Native, compiled, in_force
 from bailiwick.gateway.native import place_of as native_place
 from bailiwick.gateway.secrets import Secret, resolve
+from bailiwick.model.files import FilesMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
@@ -75,6 +76,21 @@ def api_secrets(mount: HttpMount, environ: Mapping[str, str], base: Path) -> Api
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FileSecrets:
+    """The resolved values of one mount of kind `files`: its folder, or URL, and what is shown there."""
+
+    url: Secret
+    credential: Mapping[str, Secret]
+
+
+def file_secrets(mount: FilesMount, environ: Mapping[str, str], base: Path) -> FileSecrets:
+    """Return where a mount's files are. Raises ConfigError."""
+    url = resolve(mount.url, environ, base)
+    place = Secret(str(base / url.reveal())) if mount.is_local else url
+    return FileSecrets(place, {name: resolve(value, environ, base) for name, value in mount.credential.items()})
+
+
 def server_secrets(mount: McpMount, environ: Mapping[str, str], base: Path) -> ServerSecrets:
     """Return what a mount's server is started or called with. Raises ConfigError."""
     return ServerSecrets(
@@ -108,6 +124,8 @@ class Ready:
     """Mount of kind `http` → where its API is, and with which credential."""
     mails: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
     """Mount of kind `email` → where its server is, and as whom the gateway sends."""
+    files: Mapping[str, FileSecrets] = field(default_factory=dict[str, "FileSecrets"])
+    """Mount of kind `files` → where its files are."""
     written: Written = Written({}, None)
     """The texts that it was made from."""
 
@@ -202,4 +220,5 @@ async def make_ready(
     servers = {name: server_secrets(mount, environ, base) for name, mount in policy.mcp.items()}
     apis = {name: api_secrets(mount, environ, base) for name, mount in policy.http.items()}
     mails = {name: resolve(mount.smtp, environ, base) for name, mount in policy.email.items()}
-    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis, mails, texts)
+    files = {name: file_secrets(mount, environ, base) for name, mount in policy.files.items()}
+    return Ready(Force(policy, lock), urls, catalogues, natives, servers, apis, mails, files, texts)

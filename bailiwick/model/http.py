@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bailiwick.model.email import EmailMount
+from bailiwick.model.files import FilesMount
 from bailiwick.model.policy import Limit, SecretRef
 from bailiwick.model.position import NOWHERE, Position
 from bailiwick.model.tool import McpMount, PythonMount, Tool, ToolResource
@@ -74,5 +75,5 @@ class HttpMount:
         return f"{tool.kind}:{method} /{self.name}{path}"
 
 
-ToolMount = McpMount | PythonMount | HttpMount | EmailMount
-"""A mount whose resources are acted on by tools, functions, routes, or what the gateway itself does."""
+ToolMount = McpMount | PythonMount | HttpMount | EmailMount | FilesMount
+"""A mount whose resources are acted on by tools, functions, routes, as files, or by what the gateway itself does."""

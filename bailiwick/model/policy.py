@@ -19,6 +19,7 @@ from bailiwick.model.value import ValueType
 
 if TYPE_CHECKING:
     from bailiwick.model.email import EmailMount
+    from bailiwick.model.files import FilesMount
     from bailiwick.model.http import HttpMount, ToolMount
     from bailiwick.model.tool import (
         McpMount,
@@ -341,6 +342,8 @@ class Policy:
     """Mount of any kind → every agent is observed there."""
     email: Mapping[str, EmailMount] = field(default_factory=dict[str, "EmailMount"])
     """The mounts of kind `email`, likewise."""
+    files: Mapping[str, FilesMount] = field(default_factory=dict[str, "FilesMount"])
+    """The mounts of kind `files`, as those of kind `mcp`."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""
@@ -358,8 +361,8 @@ class Policy:
 
     @property
     def tool_mounts(self) -> Mapping[str, ToolMount]:
-        """Return the mounts whose resources are acted on by tools, functions or routes."""
-        return {**self.mcp, **self.python, **self.http, **self.email}
+        """Return the mounts whose resources are acted on by tools, functions, routes, as files, or by the gateway."""
+        return {**self.mcp, **self.python, **self.http, **self.email, **self.files}
 
     @property
     def every_mount(self) -> tuple[str, ...]:

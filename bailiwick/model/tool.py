@@ -16,10 +16,10 @@ from bailiwick.model.value import Operand
 Effect = Literal["external", "irreversible", "access_control", "money"]
 effects: tuple[Effect, ...] = ("external", "irreversible", "access_control", "money")
 """What the policy says that a tool does; each has a built-in gate of its name."""
-Kind = Literal["tool", "prompt", "document", "route", "field"]
+Kind = Literal["tool", "prompt", "document", "route", "field", "file"]
 """What a server offers: a tool, a prompt, or a document (a *resource* in the words of MCP; ours are another thing).
 
-Of an API it is a route, or a field that its GraphQL begins with."""
+Of an API it is a route, or a field that its GraphQL begins with; of a mount of files, what is done with a file."""
 Own = Literal["email", "files"]
 """Kinds of mounts whose tools are the gateway's own: no server says what they are."""
 Relayed = Literal["logging", "sampling", "elicitation", "roots"]

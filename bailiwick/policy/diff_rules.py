@@ -9,6 +9,7 @@ from datetime import timedelta
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
 from bailiwick.model.email import EmailMount
+from bailiwick.model.files import FilesMount
 from bailiwick.model.http import HttpMount, ToolMount
 from bailiwick.model.policy import (
     Agent,
@@ -26,6 +27,7 @@ from bailiwick.model.policy import (
 from bailiwick.model.position import NOWHERE
 from bailiwick.model.tool import McpMount, PythonMount, Tool
 from bailiwick.policy.covers import session_rules_wider
+from bailiwick.policy.files_in_words import files_changes
 from bailiwick.policy.limits_in_words import limit_changes, quarantine_in_words, quarantine_widens
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.rules import built_in_gates
@@ -63,6 +65,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     for name, mail in new.email.items():
         if name in old.email:
             yield from _mail(old.email[name], mail)
+    for name, files in new.files.items():
+        if name in old.files:
+            yield from _files(old.files[name], files)
     for name, agent in new.agents.items():
         if name in old.agents:
             yield from _session(name, old.agents[name].session, agent.session)
@@ -149,6 +154,13 @@ def _mail(old: EmailMount, new: EmailMount) -> Iterator[Note]:
         for domain in sorted(set(mine.internal) - set(other.internal)):
             yield Note(widens, f"{'now' if widens else 'no longer'}: {domain} is internal to mount {new.name}")
     yield from _tools(old, new)
+
+
+def _files(old: FilesMount, new: FilesMount) -> Iterator[Note]:
+    """Yield what changed about where a mount's files are, which they are, and what is kept of them."""
+    for widens, certain, said in files_changes(old, new):
+        yield Note(widens, f"mount {new.name} {said}", certain=certain)
+    yield from _mount_limits(old, new)
 
 
 def _tools(old: ToolMount, new: ToolMount) -> Iterator[Note]:

@@ -8,11 +8,13 @@ from typing import Literal
 
 from bailiwick.errors import PolicyError
 from bailiwick.model.action import Action
+from bailiwick.model.mask import Mask
 from bailiwick.model.policy import DEFAULT_GROUPINGS, Grant, Limit, Preview, Role
 from bailiwick.model.position import Position
 from bailiwick.policy.canonical import digest
 from bailiwick.policy.document import Block, Entry, Listing, Node
 from bailiwick.policy.expect import block, choice, columns, count, flag, listed, names, required, text, wrong
+from bailiwick.policy.files import file_masks
 from bailiwick.policy.matchers import arguments, masks, matchers, sql
 from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import ActionUse, Reading
@@ -112,11 +114,15 @@ def _check_keys(reading: Reading, found: Block, effect: str, granted: Action) ->
     """Report keys that have no meaning beside this effect, resource or verb, and an allow without a reason."""
     report = reading.report
     of_tools, of_data = granted.resource in reading.tool_resources, granted.resource in reading.known
+    of_files = granted.resource in reading.file_resources
     if effect == "allow":
         required(report, found, "reason", f"the allow of {quoted(str(granted))}")
     for entry in found.entries.values():
         if effect == "deny" and entry.key in _ALLOW_ONLY:
             report.error(entry.position, "misplaced_key", f"`{entry.key}` has no meaning in a deny", "remove it")
+        elif of_files and _is_beside_files(entry.key, granted):
+            message = f"`{entry.key}` of {quoted(str(granted))} has no meaning for files"
+            report.error(entry.position, "misplaced_key", message, "use `args: {path: …}`, and `mask` of a `read`")
         elif (of_tools and entry.key in _OF_DATA) or (of_data and entry.key in _OF_TOOLS):
             message = f"`{entry.key}` has no meaning for {'tools' if of_tools else 'tables'}"
             hint = "use `args` and `items`" if of_tools else "use `rows`"
@@ -125,6 +131,11 @@ def _check_keys(reading: Reading, found: Block, effect: str, granted: Action) ->
             verbs = " and ".join(f"`{verb}`" for verb in _VERBS_OF[entry.key] if verb != "*")
             message = f"`{entry.key}` has no meaning for `{granted.verb}`, only for {verbs}"
             report.error(entry.position, "misplaced_key", message, "remove it")
+
+
+def _is_beside_files(key: str, granted: Action) -> bool:
+    """Return whether a key of a grant on files has no meaning."""
+    return key in ("fields", "items") or (key == "mask" and granted.verb not in ("read", "*"))
 
 
 def _body(reading: Reading, found: Block, effect: Literal["allow", "deny"], granted: Action, role_name: str) -> Grant:
@@ -140,12 +151,18 @@ def _body(reading: Reading, found: Block, effect: Literal["allow", "deny"], gran
         rows=matchers(reading, rows.value, "`rows`") if rows else {},
         sql=sql(reading, predicate, "`sql`", granted.resource) if predicate else None,
         fields=columns(report, fields.value, "`fields`") if fields else None,
-        mask=masks(reading, mask.value, granted.resource) if mask else {},
+        mask=_masks(reading, mask, granted) if mask else {},
         set=matchers(reading, written.value, "`set`") if written else {},
         args=arguments(reading, args.value, "`args`") if args else None,
         items=matchers(reading, items.value, "`items`") if items else {},
         position=found.position,
     )
+
+
+def _masks(reading: Reading, entry: Entry, granted: Action) -> dict[str, Mask]:
+    if granted.resource in reading.file_resources:
+        return file_masks(reading.report, entry.value)
+    return masks(reading, entry.value, granted.resource)
 
 
 def _with_rest(reading: Reading, found: Block, grant: Grant) -> Grant:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from bailiwick.model.email import EmailMount
+from bailiwick.model.files import FilesMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.position import Position
@@ -64,7 +65,8 @@ def load(files: Mapping[str, str]) -> Loaded:
     functions = {name: each for name, each in every.items() if isinstance(each, PythonMount)}
     apis = {name: each for name, each in every.items() if isinstance(each, HttpMount)}
     mails = {name: each for name, each in every.items() if isinstance(each, EmailMount)}
-    check_tool_names(reading, {**servers, **functions, **apis, **mails})
+    folders = {name: each for name, each in every.items() if isinstance(each, FilesMount)}
+    check_tool_names(reading, {**servers, **functions, **apis, **mails, **folders})
     roles = _section(reading, named["roles"], "role", role)
     agents = _section(reading, named["agents"], "agent", agent)
     tasks = _section(reading, named["tasks"], "task", task)
@@ -95,6 +97,7 @@ def load(files: Mapping[str, str]) -> Loaded:
         approvers,
         reading.observed,
         mails,
+        folders,
     )
     check_currencies(reading.report, policy)
     problems = reading.report.sorted()

@@ -104,7 +104,19 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
         words += agent_limits_in_words(policy, most.agent)
         words += [f"its server relays {kind}: {reason}" for kind, reason in _relayed(policy, mount)]
     verbs = tuple(dict.fromkeys(verb_in_words(each) for each in tools.values()))
+    if any(resource in files.resources for files in policy.files.values()):
+        verbs = file_verbs_in_words([each.tool.action.verb for each in tools.values()])
     return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
+
+
+def file_verbs_in_words(verbs: Sequence[str]) -> tuple[str, ...]:
+    """Return what may be done with files in few words: `read` with lists, `write` where both new and changed."""
+    has = set(verbs)
+    if "read" in has:
+        has.discard("list")
+    if {"create", "update"} <= has:
+        has = {"write", *has} - {"create", "update"}
+    return tuple(verb for verb in ("list", "read", "write", "create", "update", "delete", "move") if verb in has)
 
 
 def _relayed(policy: Policy, mount: ToolMount | None) -> Sequence[tuple[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bailiwick.match.uris import uri_problem
+from bailiwick.model.files import FILE_TOOLS, FilesMount
 from bailiwick.model.http import ToolMount
 from bailiwick.model.policy import SecretRef
 from bailiwick.model.tool import (
@@ -247,11 +248,12 @@ def _resource(report: Report, name: str, mount: str, entry: Entry | None) -> Too
 def check_tool_names(reading: Reading, mounts: Mapping[str, ToolMount]) -> None:
     """Report what agents would see under one name, or under a name of the gateway's own."""
     seen: dict[str, str] = {}
+    own = (*BUILT_IN, *(FILE_TOOLS if any(isinstance(each, FilesMount) for each in mounts.values()) else ()))
     for mount in mounts.values():
         for tool in mount.offered:
             shown = mount.shown(tool)
-            folded = shown if tool.kind in ("document", "route", "field") else shown.casefold()
-            if folded in BUILT_IN:
+            folded = shown if tool.kind in ("document", "route", "field", "file") else shown.casefold()
+            if folded in own:
                 message = f"tool {quoted(shown)} has the name of one of the gateway's own"
                 reading.report.error(tool.position, "duplicate_tool", message, "give the mount a `prefix`")
             other = seen.setdefault(folded, f"{mount.name}/{tool.key}")

@@ -22,6 +22,7 @@ from bailiwick.policy.expect import (
     several,
     text,
 )
+from bailiwick.policy.files import files_mount
 from bailiwick.policy.http import http_mount
 from bailiwick.policy.labels import labels
 from bailiwick.policy.mcp import mcp_mount
@@ -34,8 +35,7 @@ from bailiwick.sql.extension_lists import REVIEWED
 
 mount_keys = ("kind", "url", "resources", "sql", "functions", "extensions", "plaintext", "limits", "enforce")
 resource_keys = ("table", "key", "tenant", "labels", "groups")
-kinds = ("postgres", "sql", "mcp", "python", "http", "email")
-later_kinds = ("files",)
+kinds = ("postgres", "sql", "mcp", "python", "http", "email", "files")
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*")
 
 
@@ -83,6 +83,8 @@ def _mount(reading: Reading, entry: Entry, found: Block) -> Mount | ToolMount | 
         return http_mount(reading, entry, found)
     if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "email":
         return email_mount(reading, entry, found)
+    if kind is not None and isinstance(kind.value, Leaf) and kind.value.value == "files":
+        return files_mount(reading, entry, found)
     if _is_sql(kind):
         return sql_mount(reading, entry, found, _resources(reading, found, entry.key, default_schema(found)))
     block(report, found, what, mount_keys)
@@ -122,10 +124,7 @@ def _kind_is_supported(report: Report, kind: Entry | None, what: str) -> bool:
     found = text(report, kind.value, f"`kind` of {what}")
     if found is None or found in kinds:
         return True
-    if found in later_kinds:
-        report.error(kind.value.position, "unsupported_kind", f"kind {quoted(found)} is not supported yet")
-        return False
-    hint = near(found, (*kinds, *later_kinds)) or "did you mean `postgres`?"
+    hint = near(found, kinds) or "did you mean `postgres`?"
     report.error(kind.value.position, "unknown_kind", f"unknown kind {quoted(found)}", hint)
     return False
 

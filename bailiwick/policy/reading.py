@@ -60,6 +60,8 @@ class Reading:
     """Resource that tools act on → the verbs of those tools."""
     observed: dict[str, Observe] = field(default_factory=dict[str, Observe])
     """Mount → its observe mode."""
+    file_resources: set[str] = field(default_factory=set[str])
+    """Those of them that are files."""
     task: str | None = None
     """The task that is being read."""
 

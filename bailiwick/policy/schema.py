@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import cast
 
 from bailiwick.model.action import data_verbs
+from bailiwick.model.files import redactions
 from bailiwick.model.label import levels
 from bailiwick.model.mask import mask_names
 from bailiwick.model.value import type_names
-from bailiwick.policy.mounts import later_kinds
 from bailiwick.policy.rules import built_in_gates, most_approvals
 from bailiwick.policy.schema_own import email_mount
-from bailiwick.policy.schema_tools import http_mount, mcp_mount, python_mount, tool_schemas
+from bailiwick.policy.schema_tools import files_mount, http_mount, mcp_mount, python_mount, tool_schemas
 from bailiwick.policy.sql_mounts import file_engines, url_engines
 from bailiwick.policy.values import call_limits, data_limits, grant_limits, limit_names, once_limits
 from bailiwick.sql.extension_lists import REVIEWED
@@ -220,14 +220,9 @@ def _mounts() -> dict[str, object]:
             ("url", url_engines, _text("Where it is: `${ENV}`, `file:PATH`, or a URL without a password in it."), {}),
         )
     ]
-    later: Schema = {
-        "type": "object",
-        "properties": {"kind": _enum(later_kinds, "Not supported yet.")},
-        "required": ["kind"],
-    }
-    kinds = [postgres, *engines, mcp_mount(), python_mount(), http_mount(), email_mount()]
+    kinds = [postgres, *engines, mcp_mount(), python_mount(), http_mount(), email_mount(), files_mount()]
     return {
-        "mount": {"anyOf": [*map(_observable, kinds), later]},
+        "mount": {"anyOf": [*map(_observable, kinds)]},
         "resource": resource,
         **tool_schemas(),
     }
@@ -259,7 +254,13 @@ def _roles() -> dict[str, object]:
             "sql": _text("A predicate in the database's dialect, and-ed to `rows`."),
             "when": _text("A condition in CEL over `session` and `resource`."),
             "fields": _ref("fields", "Which fields. Omitted: the accepted columns labelled below confidential."),
-            "mask": {"type": "object", "additionalProperties": _ref("mask"), "description": "Fields shown masked."},
+            "mask": {
+                "anyOf": [
+                    {"type": "object", "additionalProperties": _ref("mask")},
+                    {"type": "array", "items": {"enum": list(redactions)}, "minItems": 1},
+                ],
+                "description": "Fields shown masked; of files, what is masked in their text.",
+            },
             "set": _ref("matchers", "What may be written: column to matcher."),
             "args": {
                 "description": "Arguments of a tool's call (`*`: every other one); none but these. `any`: all of them.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bailiwick.model.route import PartType, json_types, part_types, plain_types, several_types
 from bailiwick.model.tool import effects
+from bailiwick.policy.files import credential_keys as credential_parts
 from bailiwick.policy.http import credential_keys
 from bailiwick.policy.mcp import document_keys, prompt_keys
 
@@ -110,6 +111,45 @@ def http_mount() -> dict[str, object]:
         "limits": {"$ref": "#/$defs/call_limits", "description": "Ceilings on every request, and what all may use."},
     }
     return _object(properties, ["kind", "url"])
+
+
+def files_mount() -> dict[str, object]:
+    """Return the schema of one mount of kind `files`."""
+    patterns: dict[str, object] = {**_TEXTS, "description": "Patterns of the paths of its files, as in `kb/**`."}
+    labels: dict[str, object] = {
+        "type": "object",
+        "additionalProperties": _TEXTS,
+        "description": "Pattern of paths, as in `hr/**`, to labels.",
+    }
+    quota: dict[str, object] = {
+        "bytes": {"type": ["string", "integer"], "description": "As in `500 MB`."},
+        "files": {"type": "integer", "minimum": 1},
+    }
+    keeping: dict[str, object] = {
+        "keep": {"type": "integer", "minimum": 1, "description": "Versions of each file. Default 20."},
+        "for": {**_TEXT, "description": "How long, as in `90d`, which is the default."},
+    }
+    properties: dict[str, object] = {
+        "kind": {"const": "files", "description": "A folder, or a prefix of a bucket."},
+        "root": {**_TEXT, "description": "The folder, looked for beside the policy; `${ENV}` is read."},
+        "url": {**_TEXT, "description": "`s3://bucket/prefix`, in place of `root`."},
+        "credential": {
+            **_object(dict.fromkeys(credential_parts, _TEXT), []),
+            "description": "What the gateway shows the store; values may hold `${ENV}`, or be `file:PATH`.",
+        },
+        "resources": {
+            "type": "object",
+            "additionalProperties": _object({"paths": patterns}, ["paths"]),
+            "description": "Files by their paths. What is in no pattern does not exist for agents.",
+        },
+        "labels": labels,
+        "quota": {**_object(quota, []), "description": "What may lie in the mount, at most."},
+        "versions": {**_object(keeping, []), "description": "How long what was overwritten or deleted is kept."},
+        "hard_links": {"type": "boolean", "description": "Serve files with several names. Default false."},
+        "cross_mounts": {"type": "boolean", "description": "Serve other file systems mounted within. Default false."},
+        "limits": {"$ref": "#/$defs/call_limits", "description": "Ceilings on every call, and what all may use."},
+    }
+    return _object(properties, ["kind", "resources"])
 
 
 def _graphql() -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from bailiwick.model.lock import Lock
-from bailiwick.model.matcher import Anything
+from bailiwick.model.matcher import Anything, OneOf
 from bailiwick.model.policy import Grant
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.tool import EVERY_ARGUMENT
@@ -32,6 +32,8 @@ def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | Non
     """Return one line for each grant and deny of a tool, e.g. `calls refund with amount at most 500 …`."""
     known = grants or {}
     gate = _held(scope)
+    if scope.tool.kind == "file":
+        return _files_in_words(scope, known, gate)
     fixed = [f"{key} is always {operand_in_words(value)}" for key, value in scope.tool.fixed.items()]
     said = f"; {', '.join(fixed)}" if fixed else ""
     lines = [
@@ -39,6 +41,34 @@ def tool_in_words(name: str, scope: ToolScope, grants: Mapping[str, Grant] | Non
         for each in scope.allows
     ]
     return (*lines, *(_denied(name, each) for each in scope.denies))
+
+
+def _files_in_words(scope: ToolScope, known: Mapping[str, Grant], gate: str) -> tuple[str, ...]:
+    """Return one line for each grant and deny of a verb on files, e.g. `reads files below confidential`."""
+    verb = scope.tool.action.verb
+    told = "changes" if verb == "update" else f"{verb}s"
+    lines = [
+        f"{told} {_which(each)}{_redacted(each)}{terms_in_words(known.get(each.grant))}{gate}" for each in scope.allows
+    ]
+    return (*lines, *(f"never {verb}s {_which(each)}" for each in scope.denies))
+
+
+def _which(grant: CallGrant) -> str:
+    """Return which files a grant is about."""
+    named = {("path" if key == "folded" else key): each for key, each in grant.args.items() if key != EVERY_ARGUMENT}
+    level = named.get("level")
+    below = level == OneOf(("public", "internal"))
+    bounds = [
+        matcher_in_words(key, each)
+        for key, each in named.items()
+        if not isinstance(each, Anything) and not (below and key == "level")
+    ]
+    when = f" when `{' '.join(grant.when.split())}`" if grant.when is not None else ""
+    return ("files below confidential" if below else "files") + (f" with {listed(bounds)}" if bounds else "") + when
+
+
+def _redacted(grant: CallGrant) -> str:
+    return f"; {listed(sorted(grant.masks))} masked" if grant.masks else ""
 
 
 def _held(scope: ToolScope) -> str:
@@ -59,6 +89,7 @@ def _verb(name: str, scope: ToolScope) -> str:
         "document": f"reads {plain}",
         "route": f"calls {plain}",
         "field": f"asks for {plain}",
+        "file": f"has files {plain}",
     }[scope.tool.kind]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from bailiwick.decide.asking import accepted_properties
 from bailiwick.decide.calls import is_below
 from bailiwick.model.email import EmailMount
+from bailiwick.model.files import facts
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Matcher
@@ -39,6 +40,9 @@ def check_against_lock(policy: Policy, lock: Lock) -> tuple[Problem, ...]:
         for function in functions.tools.values():
             names = frozenset(function.parameters or ())
             check.arguments.setdefault(function.action.resource, []).append((function, names))
+    for files in policy.files.values():
+        for tool in files.offered:
+            check.arguments.setdefault(tool.action.resource, []).append((tool, frozenset(facts)))
     for role in policy.roles.values():
         for index, grant in enumerate(role.grants):
             check.grant(grant, ("roles", role.name, "grants", str(index)))

@@ -22,6 +22,7 @@ from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.elevating import NAME as REQUEST
 from bailiwick.mounts.mcp.elevating import definition, elevations_for, request_elevation
 from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.mcp.offered import Offered, OwnRun
 from bailiwick.mounts.mcp.permissions import permissions
 from bailiwick.mounts.mcp.replies import denied
 from bailiwick.mounts.sql import arrow
@@ -76,8 +77,10 @@ class BuiltIn:
         databases: Sequence[Databases],
         approvals: Approvals | None = None,
         elevations: ElevationDesk | None = None,
+        offered: Sequence[Offered] = (),
     ) -> None:
         self._lock = lock
+        self._offered = offered
         self._elevations = elevations
         self._databases = databases
         self._approvals = approvals
@@ -88,7 +91,12 @@ class BuiltIn:
         waits = [dict(status.DEFINITION)] if self._approvals is not None and status.can_wait(live) else []
         rules = [] if self._elevations is None else elevations_for(live)
         more = [definition(rules)] if rules else []
-        return [dict(_PERMISSIONS), *([_query(said)] if said else []), *waits, *more]
+        theirs = [each for offered in self._offered for each in offered.listed(live)]
+        return [dict(_PERMISSIONS), *([_query(said)] if said else []), *theirs, *waits, *more]
+
+    def offered(self, name: str, live: Live) -> OwnRun | None:
+        """Return what runs a tool that mounts offer, None when the session has none of that name."""
+        return next((run for each in self._offered if (run := each.named(name, live)) is not None), None)
 
     def named(self, name: str, live: Live) -> Run | None:
         """Return what runs the tool of that name, None when the session has none of it."""

@@ -24,6 +24,7 @@ from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
 from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
+from bailiwick.mounts.mcp.offered import OwnCall, OwnRun
 from bailiwick.mounts.mcp.relay import Audience
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
 from bailiwick.mounts.mcp.status import NAME
@@ -81,6 +82,9 @@ class Calls:
         own = self._built_in.named(asked.name, self._live)
         if own is not None:
             return await self._own(asked, own)
+        offered = self._built_in.offered(asked.name, self._live)
+        if offered is not None:
+            return await self._offered(asked, offered, audience)
         done = await self._decided(asked, audience, lambda found: ("tools/call", _sent(found), looked_at))
         return not_done(done) if isinstance(done, NotDone) else _result(done)
 
@@ -173,6 +177,15 @@ class Calls:
     async def _refused(self, asked: _Asked, refused: Refused) -> NotDone:
         statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._terms.digest))
         return await self._errands.refuse(statement, refused_request(refused, asked.purpose), refused.decision)
+
+    async def _offered(self, asked: _Asked, run: OwnRun, audience: Audience) -> Result:
+        """Answer with a tool that a mount offers; it decides and records by itself."""
+        patience = asked.wait if asked.wait is not None else _patience if audience.token is not None else 0.0
+        telling = asyncio.ensure_future(_tell_of_waiting(audience))
+        try:
+            return await run(OwnCall(asked.arguments, asked.purpose, patience))
+        finally:
+            telling.cancel()
 
     async def _own(self, asked: _Asked, run: Callable[[Mapping[str, Json]], Awaitable[Result]]) -> Result:
         """Answer with one of the gateway's own tools; what it does of mounts it records itself.

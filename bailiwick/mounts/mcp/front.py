@@ -18,6 +18,7 @@ from bailiwick.mounts.mcp.builtin import BuiltIn, Databases
 from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.mcp.errands import Terms
+from bailiwick.mounts.mcp.offered import Offered
 from bailiwick.mounts.mcp.servers import Servers
 from bailiwick.mounts.offered import Doings
 
@@ -36,12 +37,14 @@ class McpFront:
         databases: Sequence[Databases],
         authority: Callable[[], str] = lambda: "",
         own: Doings | None = None,
+        offered: Sequence[Offered] = (),
     ) -> None:
         """`authority`: where tokens are to be had, empty when nowhere. `own`: what the gateway itself does."""
         self._own: Doings = own or {}
         self._config = config
         self._authority = authority
         self._databases = databases
+        self._offered = offered
         self._ready: Ready | None = None
         self._clients: Clients | None = None
         self._servers: Servers | None = None
@@ -68,7 +71,9 @@ class McpFront:
         self._servers = Servers(ready, self._config.data_dir.parent)
         terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask), self._own)
         elevations = ElevationDesk(gateway.elevations)
-        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations)
+        built_in = BuiltIn(
+            lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations, self._offered
+        )
         self._clients = Clients(gateway, self._servers, built_in, terms)
         gateway.elevations.listeners.append(self._clients.tools_changed)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
@@ -112,4 +117,5 @@ class McpFront:
 def _needed(ready: Ready) -> bool:
     """Return whether something is reached by MCP alone: tools, or the databases that `query` asks."""
     policy = ready.force.policy
-    return bool(policy.mcp or policy.email) or any(mount.kind == "sql" for mount in policy.mounts.values())
+    served = policy.mcp or policy.email or policy.files
+    return bool(served) or any(mount.kind == "sql" for mount in policy.mounts.values())

@@ -1,0 +1,199 @@
+"""Masks in running text: numbers of payment cards, addresses of e-mail, keys and tokens of well-known forms. Pure.
+
+Text is taken apart into runs, between characters that are part of nothing that is looked for. A run is looked at by
+itself, so that it does not matter in which pieces a text comes. A run that is too long is masked as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from bailiwick.model.files import Redaction
+
+CARD, EMAIL, KEY, LONG = "[card]", "[email]", "[key]", "[too long to be looked at]"
+longest_run = 64 * 1024
+_BOUNDARY = re.compile(r"[^\w .%+\-@/=:~\"'\u00a0\u2010-\u2013]")
+_DIGITS = re.compile(r"\d(?:[ .\-\u00a0\u2010-\u2013]?\d)*")
+_GROUP = re.compile(r"\d+")
+_EMAIL = re.compile(r"(?<![\w.%+\-])[\w.%+\-]+@[\w\-]+(?:\.[\w\-]+)+")
+_QUOTED_EMAIL = re.compile(r'"[^"]{1,64}"@[\w\-]+(?:\.[\w\-]+)+')
+_JWT = re.compile(r"(?<![\w\-.])[\w\-]+(?:\.[\w\-]*){2,}")
+_KEYS = re.compile(
+    r"(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA)[A-Z0-9]{16,}"
+    r"|(?i:aws)_?(?i:secret)_?(?i:access)?_?(?i:key)[\"']? ?[=:] ?[\"']?[A-Za-z0-9/+=]{40,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_\-]{20,}"
+    r"|xox[abeoprs]-[A-Za-z0-9\-]{10,}|xapp-[A-Za-z0-9\-]{10,}"
+    r"|AIza[A-Za-z0-9_\-]{35,}|ya29\.[A-Za-z0-9_\-]{20,}"
+    r"|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{20,}"
+    r"|npm_[A-Za-z0-9]{36,}|pypi-[A-Za-z0-9_\-]{16,}|hf_[A-Za-z0-9]{30,}|SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}"
+)
+_PEM = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_END = re.compile(r"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+
+
+class Redactor:
+    """Takes a text in pieces; gives back what may be shown of it so far, and with `end` the rest."""
+
+    def __init__(self, kinds: Iterable[Redaction]) -> None:
+        self._kinds = frozenset(kinds)
+        self._pending = ""
+        self._skipping = False
+        """Whether the run that is being read was too long, and is masked already."""
+        self._in_key = False
+        """Whether a private key has begun, and not ended."""
+        self.found = 0
+        """How much was masked."""
+
+    def feed(self, text: str) -> str:
+        """Return what of the text so far may be shown."""
+        if not self._kinds:
+            return text
+        whole = self._pending + text
+        cut = 0
+        for boundary in _BOUNDARY.finditer(whole, max(0, len(self._pending) - 1)):
+            cut = boundary.end()
+        shown = self._runs(whole[:cut]) if cut else ""
+        self._pending = whole[cut:]
+        if len(self._pending) > longest_run:
+            shown += self._too_long()
+            self._pending = ""
+        return shown
+
+    def end(self) -> str:
+        """Return the rest."""
+        pending, self._pending = self._pending, ""
+        return self._run(pending) if pending else ""
+
+    def _runs(self, text: str) -> str:
+        """Return runs and the boundaries between them as they are shown; the last character is a boundary."""
+        shown: list[str] = []
+        at = 0
+        for boundary in _BOUNDARY.finditer(text):
+            run = text[at : boundary.start()]
+            if run or self._skipping:
+                shown.append(self._run(run))
+            if not self._in_key:
+                shown.append(boundary[0])
+            self._skipping = False
+            at = boundary.end()
+        return "".join(shown)
+
+    def _run(self, run: str) -> str:
+        if self._skipping:
+            self._skipping = False
+            return ""
+        if len(run) > longest_run:
+            shown = self._too_long()
+            self._skipping = False
+            return shown
+        shown = ""
+        if "keys" in self._kinds:
+            run, shown = self._private_keys(run)
+        return shown + self._plain(run) if run else shown
+
+    def _too_long(self) -> str:
+        if self._skipping:
+            return ""
+        self._skipping = True
+        if self._in_key:
+            return ""
+        self.found += 1
+        return LONG
+
+    def _private_keys(self, run: str) -> tuple[str, str]:
+        """Return what of a run is no private key, and what is shown of what stands before it."""
+        shown = ""
+        while run:
+            if self._in_key:
+                ended = _PEM_END.search(run)
+                if ended is None:
+                    return "", shown
+                self._in_key, run = False, run[ended.end() :]
+            begun = _PEM.search(run)
+            if begun is None:
+                return run, shown
+            shown += self._plain(run[: begun.start()]) + KEY
+            self.found += 1
+            self._in_key, run = True, run[begun.end() :]
+        return "", shown
+
+    def _plain(self, run: str) -> str:
+        if "keys" in self._kinds:
+            run = self._counted(*_KEYS.subn(KEY, run))
+            if "eyJ" in run:
+                run = _JWT.sub(self._token, run)
+        if "email" in self._kinds and "@" in run:
+            run = self._counted(*_QUOTED_EMAIL.subn(EMAIL, run))
+            run = self._counted(*_EMAIL.subn(EMAIL, run))
+        return _DIGITS.sub(self._cards, run) if "cards" in self._kinds else run
+
+    def _counted(self, text: str, found: int) -> str:
+        self.found += found
+        return text
+
+    def _token(self, match: re.Match[str]) -> str:
+        text = match[0]
+        place = text.partition(".")[0].find("eyJ")
+        if place < 0 or len(text) - place < 20:
+            return text
+        self.found += 1
+        return text[:place] + KEY
+
+    def _cards(self, match: re.Match[str]) -> str:
+        """Return a chain of digits in groups, with every number of a card masked that begins and ends with a group."""
+        text = match[0]
+        if sum(map(str.isdigit, text)) < _FEWEST:
+            return text
+        groups = [(group.start(), group.end()) for group in _GROUP.finditer(text)]
+        shown: list[str] = []
+        at = first = 0
+        while first < len(groups):
+            last = _card_from(text, groups, first)
+            if last is None:
+                first += 1
+                continue
+            shown += [text[at : groups[first][0]], CARD]
+            at = groups[last][1]
+            self.found += 1
+            first = last + 1
+        return "".join([*shown, text[at:]])
+
+
+_FEWEST, _MOST = 13, 19
+_MOST_GROUPS = 6
+"""Groups in which the digits of a card are written, at most."""
+
+
+def _card_from(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """Return the last group of the longest number of a card that begins with a group."""
+    digits, found = "", None
+    if groups[min(first + _MOST_GROUPS, len(groups)) - 1][1] - groups[first][0] < _FEWEST:
+        return None
+    for last in range(first, min(first + _MOST_GROUPS, len(groups))):
+        start, end = groups[last]
+        if len(digits) + end - start > _MOST:
+            break
+        digits += "".join(str(unicodedata.digit(each)) for each in text[start:end])
+        if len(digits) >= _FEWEST and is_card(digits):
+            found = last
+    return found
+
+
+def is_card(digits: str) -> bool:
+    """Return whether digits are a number as payment cards have it: of a known beginning, with its checksum."""
+    if not _FEWEST <= len(digits) <= _MOST or digits[0] not in "23456":
+        return False
+    total = 0
+    for index, each in enumerate(reversed(digits)):
+        number = int(each) * (2 if index % 2 else 1)
+        total += number - 9 if number > 9 else number
+    return total % 10 == 0
+
+
+def redacted(text: str, kinds: Iterable[Redaction]) -> tuple[str, int]:
+    """Return a whole text as it is shown, and how much was masked."""
+    redactor = Redactor(kinds)
+    shown = redactor.feed(text) + redactor.end()
+    return shown, redactor.found

@@ -1,0 +1,1 @@
+"""The files mount: folders and buckets."""

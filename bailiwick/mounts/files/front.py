@@ -1,0 +1,50 @@
+"""The mounts of kind `files` of a gateway, which are reached by MCP and HTTP, and by people through the desk."""
+
+from __future__ import annotations
+
+from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.live import Live
+from bailiwick.gateway.ready import Ready
+from bailiwick.match.masks import keyed_digest
+from bailiwick.mounts.files.admission import Admission, Terms
+from bailiwick.mounts.files.folders import Folders
+from bailiwick.mounts.files.offered import FileTools
+
+
+class FilesFront:
+    """A `Front` without an address."""
+
+    name = "files"
+    address = None
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self.folders = Folders(config.data_dir)
+        self.tools = FileTools(self.admission)
+        self._limits = config.limits
+        self._gateway: Gateway | None = None
+        self._terms: Terms | None = None
+
+    def admission(self, live: Live) -> Admission | None:
+        """Return what a session may ask of its files; None before the gateway has started."""
+        if self._gateway is None or self._terms is None:
+            return None
+        return Admission(self._gateway, live, self.folders, self._terms)
+
+    async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
+        """Take up the policy's mounts. Raises ConfigError."""
+        self._terms = Terms(self._limits.statement_time.total_seconds(), self._limits.result, keyed_digest(keys.mask))
+        self._gateway = gateway
+        self.folders.install(ready)
+
+    def check(self, ready: Ready) -> None:
+        """Raise ConfigError for a policy that `install` could not take."""
+        self.folders.check(ready)
+
+    def install(self, ready: Ready) -> None:
+        """Serve another policy from now on."""
+        self.folders.install(ready)
+
+    async def stop(self) -> None:
+        """Nothing is held open."""

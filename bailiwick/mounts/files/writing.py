@@ -1,0 +1,328 @@
+"""Writing, deleting and moving files: of just the version that was decided on, with what was before kept."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from bailiwick.decide.calls import Admitted, Held, Refused
+from bailiwick.gateway.call import Call
+from bailiwick.match.sniff import head_size, type_of
+from bailiwick.model.decision import Denial
+from bailiwick.model.files import FileVerb
+from bailiwick.model.label import levels
+from bailiwick.mounts.files.admission import (
+    Admission,
+    Asked,
+    Going,
+    Known,
+    NotDone,
+    Target,
+    changed,
+    is_held,
+    unavailable,
+)
+from bailiwick.mounts.files.diffs import change_of, longest_compared
+from bailiwick.mounts.files.quotas import over_quota
+from bailiwick.mounts.files.store import (
+    ChangedError,
+    ExistsError,
+    GoneError,
+    Info,
+    Keep,
+    Opened,
+    UnavailableError,
+)
+from bailiwick.mounts.tool_path import NO_LEDGER, Done
+
+NOTHING = "none"
+"""The condition that there is no file yet."""
+ANY = "*"
+"""The condition that there is one."""
+_in_memory = 4 * 1024 * 1024
+
+
+class Content:
+    """What is to be written: taken in parts, with its size and digest. In memory while it is small."""
+
+    def __init__(self) -> None:
+        self.file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_in_memory))  # noqa: SIM115  # `close`
+        self.size = 0
+        self.head = b""
+        self._digest = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        """Take a part."""
+        self.file.write(data)
+        self.size += len(data)
+        self._digest.update(data)
+        if len(self.head) < head_size:
+            self.head += data[: head_size - len(self.head)]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex."""
+        return self._digest.hexdigest()
+
+    def whole(self, most: int) -> bytes:
+        """Return the content, at most so many bytes and one."""
+        self.file.seek(0)
+        return self.file.read(most + 1)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.file.close()
+
+
+def content_of(data: bytes) -> Content:
+    """Return bytes as content."""
+    found = Content()
+    found.add(data)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was done."""
+
+    path: str
+    info: Info | None
+    """None: it was deleted."""
+    created: bool = False
+
+
+async def write(admission: Admission, asked: Asked, content: Content, condition: str = "") -> Written | NotDone:
+    """Write a file, new or in the place of the one that is there. `condition`: see `_against`."""
+    verbs: tuple[FileVerb, ...] = ("create", "update")
+    target = admission.target(asked, verbs)
+    if isinstance(target, Denial):
+        return await admission.refuse(asked, "write", target)
+    try:
+        before = await asyncio.to_thread(_opened, target)
+    except UnavailableError as error:
+        return await admission.unavailable(asked, "write", target, error)
+    try:
+        base = None if before is None else before.info
+        verb: FileVerb = "create" if base is None else "update"
+        if verb not in target.tools:
+            return await admission.refuse(asked, "write", _other_verb(verb, target), target)
+        against = _against(condition, base)
+        if against is not None:
+            return await admission.refuse(asked, verb, against, target)
+        return await _write(admission, asked, target, verb, content, before)
+    finally:
+        if before is not None:
+            before.close()
+
+
+async def _write(
+    admission: Admission, asked: Asked, target: Target, verb: FileVerb, content: Content, before: Opened | None
+) -> Written | NotDone:
+    base = None if before is None else before.info
+    kind = type_of(target.parts[-1], content.head)
+    more = {"content": content.digest, "base": "" if base is None else base.version}
+    known = Known(base, kind, content.size, more)
+    decided = admission.decide(target, verb, known)
+    if isinstance(decided, Held):
+        try:
+            shown = await asyncio.to_thread(_change, target, before, content)
+        except ChangedError:
+            return await admission.refuse(asked, verb, changed(), target)
+        decided = admission.decide(target, verb, Known(base, kind, content.size, {**more, "change": shown}))
+    going = await admission.clear(decided, target, verb, asked)
+    if isinstance(going, NotDone):
+        return going
+
+    async def execute() -> Done[Written]:
+        async with target.mounted.writing:
+            over = await over_quota(target.mounted, content.size - (base.size if base is not None else 0), base is None)
+            if over is not None:
+                return Done(denial=over)
+            content.file.seek(0)
+            done = await _effect(
+                lambda: target.mounted.store.write(
+                    target.parts, content.file, content.size, base, _keeper(admission, target, verb)
+                )
+            )
+        if isinstance(done, Denial):
+            return Done(denial=done)
+        return Done(Written(target.path, done, created=base is None), size=content.size)
+
+    call = admission.call(going, target, verb, asked, content=f"sha256:{content.digest}", size=content.size)
+    return await _run(admission, going, call, execute)
+
+
+async def delete(admission: Admission, asked: Asked, condition: str = "") -> Written | NotDone:
+    """Delete a file."""
+    target = admission.target(asked, ("delete",))
+    if isinstance(target, Denial):
+        return await admission.refuse(asked, "delete", target)
+    found = await _looked_at(admission, asked, target, "delete", condition)
+    if isinstance(found, NotDone):
+        return found
+    info, kind, shown = found
+    decided = admission.decide(target, "delete", Known(info, kind, more={"base": info.version}))
+    if isinstance(decided, Refused):
+        return await admission.refuse(asked, "delete", admission.absent(asked, ("delete",)), target, decided.decision)
+    if is_held(decided):
+        decided = admission.decide(target, "delete", Known(info, kind, more={"base": info.version, "change": shown}))
+    going = await admission.clear(decided, target, "delete", asked)
+    if isinstance(going, NotDone):
+        return going
+
+    async def execute() -> Done[Written]:
+        keep = _keeper(admission, target, "delete")
+        done = await _effect(lambda: target.mounted.store.delete(target.parts, info, keep))
+        if isinstance(done, Denial):
+            return Done(denial=done)
+        return Done(Written(target.path, None), size=info.size)
+
+    call = admission.call(going, target, "delete", asked, version=info.version, size=info.size)
+    return await _run(admission, going, call, execute)
+
+
+async def move(admission: Admission, asked: Asked, to: str, condition: str = "") -> Written | NotDone:
+    """Move a file within its mount, to where nothing is: `move` there, `create` here, and never to lower labels."""
+    target = admission.target(asked, ("move",))
+    if isinstance(target, Denial):
+        return await admission.refuse(asked, "move", target)
+    there = Asked(asked.mount, to, asked.purpose)
+    place = admission.target(there, ("create",))
+    if isinstance(place, Denial):
+        return await admission.refuse(there, "move", place)
+    found = await _looked_at(admission, asked, target, "move", condition)
+    if isinstance(found, NotDone):
+        return found
+    info, kind, _ = found
+    against = _against_move(admission, target, place, Known(info, kind))
+    if against is not None:
+        return await admission.refuse(asked, "move", against, target)
+    decided = admission.decide(target, "move", Known(info, kind, more={"base": info.version, "to": to}))
+    if isinstance(decided, Refused):
+        return await admission.refuse(asked, "move", admission.absent(asked, ("move",)), target, decided.decision)
+    going = await admission.clear(decided, target, "move", asked)
+    if isinstance(going, NotDone):
+        return going
+
+    async def execute() -> Done[Written]:
+        done = await _effect(lambda: target.mounted.store.move(target.parts, place.parts, info))
+        return Done(denial=done) if isinstance(done, Denial) else Done(Written(to, done, created=True), size=info.size)
+
+    call = admission.call(going, target, "move", asked, to=admission.told(to, place.placed), version=info.version)
+    return await _run(admission, going, call, execute)
+
+
+def _against_move(admission: Admission, target: Target, place: Target, known: Known) -> Denial | None:
+    """Return why a file may not be moved: not be created there, lose labels by it, or become readable by it."""
+    created = admission.decide(place, "create", Known(None, known.type, known.info.size if known.info else 0))
+    if isinstance(created, Refused):
+        return created.decision.denial
+    if is_held(created):
+        return Denial(
+            "action_not_granted", "what is moved there would be held for people", "", "write it there instead"
+        )
+    own, other = target.placed, place.placed
+    if levels.index(other.level) < levels.index(own.level) or not own.labels - set(levels) <= other.labels:
+        message = "moving it there would take labels from it"
+        return Denial("action_not_granted", message, "places with at least the same labels", "ask a person to move it")
+    if own.resource == other.resource:
+        return None
+    reads = admission.known_target(target.mounted, target.path, ("read",))
+    read = None if reads is None else admission.decide(reads, "read", known)
+    if not isinstance(read, Admitted) or any(grant.masks for grant in read.view.grants):
+        message = "moving it to another resource needs the right to read it in clear"
+        return Denial("action_not_granted", message, "moving it within its resource", "ask for a grant")
+    return None
+
+
+async def _looked_at(
+    admission: Admission, asked: Asked, target: Target, verb: FileVerb, condition: str
+) -> tuple[Info, str, str] | NotDone:
+    """Return what a file is, its type, and what its deletion would change."""
+    try:
+        found = await asyncio.to_thread(_looked, target, verb)
+    except UnavailableError as error:
+        return await admission.unavailable(asked, verb, target, error)
+    except ChangedError:
+        return await admission.refuse(asked, verb, changed(), target)
+    if found is None:
+        return await admission.refuse(asked, verb, admission.absent(asked, (verb,)), target)
+    against = _against(condition, found[0])
+    return found if against is None else await admission.refuse(asked, verb, against, target)
+
+
+def _looked(target: Target, verb: FileVerb) -> tuple[Info, str, str] | None:
+    opened = _opened(target)
+    if opened is None:
+        return None
+    try:
+        head = opened.read(0, min(opened.info.size, longest_compared + 1 if verb == "delete" else head_size))
+        kind = type_of(target.parts[-1], head[:head_size])
+        return opened.info, kind, change_of(target.path, head, None, target.placed.level) if verb == "delete" else ""
+    finally:
+        opened.close()
+
+
+def _opened(target: Target) -> Opened | None:
+    try:
+        return target.mounted.store.open(target.parts)
+    except GoneError:
+        return None
+
+
+def _change(target: Target, before: Opened | None, content: Content) -> str:
+    old = None if before is None else before.read(0, min(before.info.size, longest_compared + 1))
+    return change_of(target.path, old, content.whole(longest_compared), target.placed.level)
+
+
+def _against(condition: str, base: Info | None) -> Denial | None:
+    """Return why a condition is not met: a version, `*` for any, `none` for no file; empty: there is no condition."""
+    if not condition or (condition == ANY and base is not None) or (condition == NOTHING and base is None):
+        return None
+    if base is not None and condition == base.version:
+        return None
+    return changed("there is a file already" if condition == NOTHING else "the file is not the version that was named")
+
+
+def _other_verb(verb: FileVerb, target: Target) -> Denial:
+    action = f"{target.placed.resource}:{verb}"
+    known = ", ".join(f"`{target.placed.resource}:{each}`" for each in target.tools)
+    what = "there is a file already, and changing it" if verb == "update" else "there is no file yet, and creating one"
+    return Denial("action_not_granted", f"{what} is not granted", known, "ask for a grant", action)
+
+
+def _keeper(admission: Admission, target: Target, why: str) -> Keep:
+    session = admission.live.session
+
+    def keep(opened: Opened) -> None:
+        target.mounted.versions.keep(target.path, opened, why, session.id, session.agent)
+
+    return keep
+
+
+async def _effect(work: Callable[[], Info | None]) -> Info | Denial:
+    """Do something to a store in a thread. Once begun it is not stopped, so that it is done or undone, never half."""
+    try:
+        done = await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
+    except ChangedError:
+        return changed()
+    except ExistsError:
+        return changed("something is there already")
+    except GoneError:
+        return changed("it is not there any more, or the folder that it would be in is none")
+    except UnavailableError as error:
+        return unavailable(error)
+    return done if done is not None else Info(0, None, "")
+
+
+async def _run(
+    admission: Admission, going: Going, call: Call, execute: Callable[[], Awaitable[Done[Written]]]
+) -> Written | NotDone:
+    done = await admission.path.run(call, execute, intends=True, approval=going.approval)
+    if done.denial is not None or done.shown is None:
+        return NotDone(done.denial or NO_LEDGER, done.record)
+    return done.shown

@@ -1,0 +1,3 @@
+from fsspec.spec import AbstractFileSystem
+
+def filesystem(protocol: str, **storage_options: object) -> AbstractFileSystem: ...
