@@ -1,0 +1,67 @@
+"""All sinks of a gateway: begun, ended, looked at, tried out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bailiwick.errors import ConfigError
+from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.sinks.delivery import Delivery, Standing
+from bailiwick.gateway.sinks.item import test_item
+from bailiwick.gateway.sinks.section import SECTION
+from bailiwick.gateway.sinks.source import Source
+from bailiwick.gateway.sinks.store import Cursors
+from bailiwick.gateway.sinks.way import Came
+from bailiwick.gateway.sinks.ways import Outlet
+from bailiwick.gateway.state import State
+from bailiwick.ledger.encode import moment
+
+
+class Sinks:
+    """The sinks. `start` before, `stop` after."""
+
+    def __init__(self, outlets: Sequence[Outlet], ledger: Path, state: State, recorder: Recorder, clock: Clock) -> None:
+        cursors, self._clock = Cursors(state), clock
+        self._deliveries: Mapping[str, Delivery] = {
+            each.sink.name: Delivery(each, Source(ledger), cursors, recorder, clock) for each in outlets
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to deliver, each sink by itself."""
+        for each in self._deliveries.values():
+            await each.open()
+        self._tasks = [asyncio.create_task(each.run()) for each in self._deliveries.values()]
+
+    async def stop(self) -> None:
+        """Stop where each one is; what is on its way is delivered again after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in self._deliveries.values():
+            await each.way.close()
+
+    async def standings(self) -> list[Standing]:
+        """Return how each sink stands."""
+        return [await each.standing() for each in self._deliveries.values()]
+
+    def held_from(self) -> int | None:
+        """Return the first record that some sink was not delivered: from there on nothing may be pruned.
+
+        None: no sink needs anything.
+        """
+        held = [seq for each in self._deliveries.values() if (seq := each.held_from()) is not None]
+        return min(held, default=None)
+
+    async def test(self, name: str = "") -> Mapping[str, Came]:
+        """Send a test item to a sink, or all of them, now and once. Raises ConfigError for no such one."""
+        if name and name not in self._deliveries:
+            known = ", ".join(f"`{each}`" for each in self._deliveries) or "none"
+            raise ConfigError(f"there is no sink `{name[:100]}`", remedy=f"those of `{SECTION}`: {known}")
+        tried = [self._deliveries[name]] if name else list(self._deliveries.values())
+        at = moment(self._clock())
+        came = await asyncio.gather(*(each.send([test_item(each.sink.name, at, each.sink.format)]) for each in tried))
+        return {each.sink.name: how for each, how in zip(tried, came, strict=True)}
