@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import typer
 
+from bailiwick.cli.ledger_sinks import sink_line
 from bailiwick.cli.suspensions import HERE, AsJson, ConfigPath, PolicyPath, client
 from bailiwick.cli.suspensions import show as show_suspensions
 
@@ -29,6 +30,8 @@ def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPat
         address = place.get("url") or f"{place['host']}:{place['port']}"
         typer.echo(f"{name + ':':<13} {address}")
     typer.echo(f"{'sessions:':<13} {found['sessions']} open, {found['connections']} connections")
+    for each in cast("Sequence[Mapping[str, Json]]", found.get("sinks", ())):
+        typer.echo(f"{'sink:':<13} {sink_line(each)}")
     if found["pending"]:
         typer.echo("a changed policy waits to be promoted: `bailiwick policy pending`")
     show_suspensions(cast("list[Json]", found["suspensions"]), as_json=False, nothing="nothing is suspended")

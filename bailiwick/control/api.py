@@ -102,6 +102,7 @@ _elevating = (
 )
 _revoking = (Field("reason", "text", "why"),)
 _channel = (Field("channel", "text", "through this one alone"),)
+_sink = (Field("sink", "text", "to this one alone"),)
 _filters = (
     *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session", "task", "resource")),
     *(Field(name, "text", f"records with this {name}") for name in ("action", "code", "kind")),
@@ -168,6 +169,8 @@ operations: tuple[Operation, ...] = (
     ),
     Operation("GET", "/notices", "administrator", "What people were told lately", "notify.list"),
     Operation("POST", "/notices/test", "administrator", "Send a test to people", "notify.test", fields=_channel),
+    Operation("GET", "/sinks", "auditor", "Where the ledger is delivered, and how far", "sinks.list"),
+    Operation("POST", "/sinks/test", "administrator", "Send a test to a sink, or all", "sinks.test", fields=_sink),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),
     Operation("POST", "/policy/explain", "auditor", "What would be decided, and why", "policy.explain", fields=_asked),
     Operation("GET", "/policy/matrix", "auditor", "What agents may do at most", "policy.matrix", fields=_matrix),

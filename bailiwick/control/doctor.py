@@ -18,6 +18,7 @@ from bailiwick.gateway.doctor.database import clock_finding, database_findings
 from bailiwick.gateway.doctor.files import file_findings, secret_file_findings
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
 from bailiwick.gateway.doctor.listeners import listener_findings, listeners
+from bailiwick.gateway.doctor.sinks import sink_findings
 from bailiwick.gateway.files import read_policy
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.ready import api_secrets
@@ -43,6 +44,7 @@ async def examine(path: Path, environ: Mapping[str, str], config_file: Path | No
         found.append(problem("settings", error.message, error.remedy))
     else:
         _collect(found, _installation(path, config_file, config, policy))
+        _collect(found, sink_findings(config, environ, policy_folder(path)))
     if policy is not None:
         _collect(found, secret_file_findings(_secret_files(policy, policy_folder(path))))
         backends = await asyncio.gather(*_backends(policy, environ, policy_folder(path)))

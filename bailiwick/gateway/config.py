@@ -20,11 +20,13 @@ from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_iden
 from bailiwick.gateway.identity import sections as identity_sections
 from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
 from bailiwick.gateway.settings import Setting, keys, variable
+from bailiwick.gateway.sinks.section import SECTION as SINKS
+from bailiwick.gateway.sinks.section import Sink, read_sinks
 from bailiwick.model.label import Level
 
 _console_port = 6435
 
-sections = (*identity_sections, SECTION)
+sections = (*identity_sections, SECTION, SINKS)
 """Keys that map names to settings; modules of their own read them."""
 
 
@@ -121,6 +123,8 @@ class GatewayConfig:
     """URL of the Redis that counts limits; empty: this process does."""
     observing: bool = False
     """Whether policies may observe: the file itself says `environment: staging`, and no variable says otherwise."""
+    sinks: Mapping[str, Sink] = field(default_factory=dict[str, Sink])
+    """Where the ledger is delivered, by name."""
     four_eyes: bool = False
     """Whether a policy is promoted by somebody else than who changed it."""
 
@@ -155,20 +159,21 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     base = policy_folder(policy)
     path = file or base / "gateway.yaml"
     texts: dict[str, tuple[str, str]] = {}
-    identity, channels = Identity(), dict[str, Channel]()
+    identity, channels, sinks = Identity(), dict[str, Channel](), dict[str, Sink]()
     if path.is_file():
         root = _root(path)
         if root is not None:
             texts.update(_from_mapping(path, root, ""))
             identity = read_identity(path, root)
             channels.update(read_channels(path, root))
+            sinks.update(read_sinks(path, root))
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
     written, _ = texts.get("environment", ("", ""))
     texts.update(_from_environment(environ))
     made = _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
     # INVARIANT: no variable alone switches it on; whoever sets one may not be who answers for the file
-    return replace(made, observing=written == "staging" and made.environment == "staging")
+    return replace(made, sinks=sinks, observing=written == "staging" and made.environment == "staging")
 
 
 def _root(path: Path) -> yaml.Node | None:

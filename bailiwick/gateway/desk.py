@@ -26,6 +26,10 @@ Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 """(the fields of a request, who asks) → the result; raises BailiwickError."""
 
 
+async def _no_sinks() -> list[Json]:
+    return []
+
+
 async def _no_budgets(live: Live) -> list[Json]:
     del live
     return []
@@ -43,6 +47,8 @@ class Desk:
     """What approvals and the mounts answer themselves."""
     budgets: Callable[[Live], Awaitable[list[Json]]] = field(default=_no_budgets)
     """How the budgets of a session stand."""
+    sinks: Callable[[], Awaitable[list[Json]]] = field(default=_no_sinks)
+    """How the sinks of the ledger stand."""
 
     async def answer(self, do: str, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         """Answer one request. Raises BailiwickError with what the caller is told."""
@@ -115,6 +121,7 @@ class Desk:
             "connections": sum(each.connections for each in live),
             "fronts": self._addresses(),
             "suspensions": [suspension_told(each) for each in self.sessions.suspensions.list()],
+            "sinks": await self.sinks(),
             "pending": None if self.reloader.promotion.pending is None else self.reloader.promotion.pending.id,
         }
 

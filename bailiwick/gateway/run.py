@@ -43,6 +43,9 @@ from bailiwick.gateway.ready import Ready, Written, make_ready
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sinks.desk import sinking
+from bailiwick.gateway.sinks.sinks import Sinks
+from bailiwick.gateway.sinks.ways import Outlet, outlets
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.suspending import suspension_notice
 from bailiwick.gateway.tokens import Tokens
@@ -135,6 +138,7 @@ class Running:
         ready: Ready,
         ways: Sequence[Way],
         promotion: Promotion,
+        outlets: Sequence[Outlet] = (),
     ) -> None:
         self.promotion = promotion
         self.path = path
@@ -158,6 +162,7 @@ class Running:
         self.gateway.tell = self.notices.tell
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
+        self.sinks = Sinks(outlets, config.ledger_file, stores.state, stores.recorder, utc_now)
         self.keeping = Keeping(stores.custody, stores.recorder, utc_now)
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
@@ -179,6 +184,7 @@ class Running:
         await self.gateway.approvals.start()
         await self.gateway.elevations.start()
         await self.notices.start()
+        await self.sinks.start()
 
         async def prepare(written: Written | None) -> Ready:
             may = self.config.observing
@@ -198,10 +204,11 @@ class Running:
         more |= self.approval_desk.answers()
         more |= noticing(self.notices)
         more |= promoting(self.reloader)
+        more |= sinking(self.sinks)
         more |= self.elevation_desk.answers()
         more |= self.keeping.answers()
         budgets = self.gateway.limits.told
-        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets)
+        self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets, self.sinks.told)
         self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
         await self._admin.start()
         for front in fronts:
@@ -227,6 +234,7 @@ class Running:
         await self._counting.stop()
         await self.notices.stop()
         await self.keeping.stop()
+        await self.sinks.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))
 
@@ -290,6 +298,7 @@ async def running(
     ready = await prepare()
     base = policy_folder(path)
     ways = [Way(each, sender_of(each, environ, base)) for each in config.notify.values()]
+    delivered = outlets(config.sinks, environ, base, lambda: store.origin)
     make_data_dir(config.data_dir)
     keys = load_keys(config.data_dir)
     ledger_keys = load_ledger_keys(config.data_dir, keys.signing)
@@ -305,7 +314,7 @@ async def running(
             rules = Rules(config.environment == "production", config.four_eyes)
             promotion = Promotion(state, stores.recorder, utc_now, rules)
             ready = await at_start(promotion, ready, prepare)
-            gateway = Running(path, config, stores, keys, ready, ways, promotion)
+            gateway = Running(path, config, stores, keys, ready, ways, promotion, delivered)
             try:
                 await gateway.start(environ, fronts)
                 yield gateway

@@ -49,8 +49,14 @@ def programs() -> dict[str, bool]:
     maria = Path("/usr/share/mysql/mysql_system_tables.sql").exists()
     maria = maria and any(shutil.which("mariadbd", path=path) for path in (None, "/usr/sbin"))
     sqlsmith = shutil.which("sqlsmith") is not None
-    found = {"sqlsmith": sqlsmith, "jdbc": java, "regress": regress, "mariadb": maria}
+    rsyslog = bool(rsyslogd()) and any(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so"))
+    found = {"sqlsmith": sqlsmith, "rsyslog": rsyslog, "jdbc": java, "regress": regress, "mariadb": maria}
     return {**found, "chromium": bool(chromium())}
+
+
+def rsyslogd() -> str:
+    """Return the path of rsyslog's daemon, empty when there is none."""
+    return shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin") or ""
 
 
 def chromium() -> str:

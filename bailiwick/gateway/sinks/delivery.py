@@ -25,7 +25,7 @@ _log = logging.getLogger("bailiwick.sinks")
 IDLE = 0.5
 """Seconds between two looks at the ledger."""
 _first_pause, _longest_pause = 1.0, 300.0
-_doubt_seconds = 5.0
+_doubt_seconds = 30.0
 """What was sent so long before a connection broke is sent again."""
 _most_octets = 4 * 1024 * 1024
 State = Literal["current", "behind", "failing", "stopped"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 
 from bailiwick.gateway.sinks.sinks import Sinks
 from bailiwick.gateway.wire import Fields, Json
@@ -18,7 +17,7 @@ def sinking(sinks: Sinks) -> Mapping[str, Answer]:
     async def listed(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by
         fields.done()
-        return {"sinks": [{**asdict(each)} for each in await sinks.standings()]}
+        return {"sinks": await sinks.told()}
 
     async def test(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by

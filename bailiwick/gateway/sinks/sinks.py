@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from bailiwick.errors import ConfigError
@@ -17,6 +18,7 @@ from bailiwick.gateway.sinks.store import Cursors
 from bailiwick.gateway.sinks.way import Came
 from bailiwick.gateway.sinks.ways import Outlet
 from bailiwick.gateway.state import State
+from bailiwick.gateway.wire import Json
 from bailiwick.ledger.encode import moment
 
 
@@ -47,6 +49,10 @@ class Sinks:
     async def standings(self) -> list[Standing]:
         """Return how each sink stands."""
         return [await each.standing() for each in self._deliveries.values()]
+
+    async def told(self) -> list[Json]:
+        """Return how each sink stands, as it is told."""
+        return [{**asdict(each)} for each in await self.standings()]
 
     def held_from(self) -> int | None:
         """Return the first record that some sink was not delivered: from there on nothing may be pruned.

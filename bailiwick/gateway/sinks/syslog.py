@@ -114,7 +114,7 @@ class Syslog:
                 writer = await self._connected()
                 writer.write(data)
                 await writer.drain()
-                while _unacknowledged(writer) and self._writer is writer:  # noqa: ASYNC110  # only looking tells
+                while self._writer is writer and _unacknowledged(writer):  # noqa: ASYNC110  # only looking tells
                     await asyncio.sleep(_look_seconds)
         except ssl.SSLCertVerificationError:
             return await self._failed("its certificate is not trusted")
@@ -171,5 +171,7 @@ def _unacknowledged(writer: asyncio.StreamWriter) -> bool:
     connection = writer.get_extra_info("socket")
     if connection is None or not sys.platform.startswith("linux"):
         return False
+    if connection.fileno() < 0:  # it is closed, and `_watch` is about to say so
+        return True
     waiting = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
     return struct.unpack("i", waiting)[0] > 0
