@@ -123,11 +123,11 @@ def _print(each: Mapping[str, object]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     verdict = {"allow": "[green]allowed[/]", "hold": "[yellow]held[/]", "deny": "[red]denied[/]"}
     console.print(f"{verdict[str(each['decision'])]}  {escape(str(each['asked']).strip())}")
-    for title, line in _lines(each):
+    for title, line in explanation(each):
         console.print(f"  {title:<10} {escape(line)}" if title else f"  {escape(line)}")
 
 
-def _lines(each: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def explanation(each: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield what is said of a decision, each with its title."""
     for access in _listed(each.get("accesses")):
         fields = ", ".join(cast("Sequence[str]", access["fields"]))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from bailiwick.gateway.ledger_reader import LedgerReader
     from bailiwick.model.record import JsonValue
+    from bailiwick.review.records import Gatherer
     from bailiwick.review.side import Side
 
 
@@ -32,23 +33,14 @@ def plan(
 
     Exit code 0 when nothing would be refused that was not, 2 when something would. Nothing is executed or changed.
     """
-    import gc
     import json
 
-    from bailiwick.gateway.ledger_reader import open_reader
-    from bailiwick.review.plan import gather, planned_as_json
     from bailiwick.review.plan import plan as plan_of
+    from bailiwick.review.plan import planned_as_json
     from bailiwick.review.plan_words import in_words
 
     side = side_at(new)
-    reader = open_reader(ledger)
-    gc.freeze()
-    gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
-    try:
-        gathered = gather(reader, _start(reader, since), lambda session: _opening(reader, session))
-    finally:
-        gc.enable()
-        reader.close()
+    gathered = gathered_at(ledger, since)
     known = kept_sides(ledger.parent / "policies", [side, *([] if before is None else [side_at(before)])])
     otherwise = None if before is None else side_at(before)
     found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
@@ -59,6 +51,22 @@ def plan(
             typer.echo(line)
     if found.refused or (strict and found.counts.get("unknown", 0)):
         raise typer.Exit(2)
+
+
+def gathered_at(ledger: Path, since: str) -> Gatherer:
+    """Return the requests of a ledger since a moment. Raises LedgerError."""
+    import gc
+
+    from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.review.plan import gather
+
+    reader = open_reader(ledger)
+    gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
+    try:
+        return gather(reader, _start(reader, since), lambda session: _opening(reader, session))
+    finally:
+        gc.enable()
+        reader.close()
 
 
 def _start(reader: LedgerReader, since: str) -> int:

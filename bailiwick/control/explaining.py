@@ -36,6 +36,8 @@ class Question:
     mount: str | None = None
     arguments: str | None = None
     """Of a call, as JSON."""
+    claims: Mapping[str, str] | None = None
+    """Of the person, beside their groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,29 @@ def explained(
 
 
 def session_of(policy: Policy, question: Question) -> Session:
-    """Return the session that would be opened. A value that is looked up at opening may be left out or given."""
+    """Return the session that would be opened. A value that is looked up at opening may be left out or given.
+
+    Raises SessionError when it cannot be."""
+    found = session_or_denial(policy, question)
+    if isinstance(found, Denial):
+        raise SessionError(found.message, remedy=found.remedy)
+    return found
+
+
+def session_or_denial(policy: Policy, question: Question) -> Session | Denial:
+    """Return the session that would be opened, or why it cannot be."""
     task, given = question.task, question.values or {}
     known = policy.tasks.get(task) if task is not None else None
     derived = [] if known is None else [name for name, rule in known.context.items() if rule.source is not None]
-    person = None if question.user is None else User(question.user, frozenset(question.groups))
+    claims = dict(question.claims or {})
+    person = None if question.user is None else User(question.user, frozenset(question.groups), claims)
     brought = {name: value for name, value in given.items() if name not in derived}
     now, agent = datetime.now(UTC), question.agent
     opening = check_opening(
         policy, agent, task, person, brought, question.tenant, ttl=None, longest=timedelta(hours=12), now=now
     )
     if isinstance(opening, Denial):
-        raise SessionError(opening.message, remedy=opening.remedy)
+        return opening
     context = {**opening.context, **{name: given[name] for name in derived if name in given}}
     return Session("explain", agent, person, task, context, opening.tenant, now, now + opening.ttl, opening.idle)
 

@@ -168,3 +168,19 @@ def test_the_command_speaks_to_people(gateway: RunningGateway, past: Past) -> No
     assert found.returncode == 2
     assert "? unknown" in found.stdout
     assert "cannot be told" in found.stdout
+
+
+def test_cases_written_from_the_ledger_pass_and_hold_no_person(gateway: RunningGateway) -> None:
+    recorded = gateway.command("policy", "test", "--record")
+    assert recorded.returncode == 0, recorded.stderr
+    (gateway.folder / "cases.yaml").write_text(recorded.stdout)
+    found = gateway.command("policy", "test", "cases.yaml", "--json")
+    assert found.returncode == 0, found.stdout
+    told = json.loads(found.stdout)
+    assert {each["expected"].split(" ")[0] for each in told} == {"allow", "deny", "hold"}
+    assert "customer_id: $customer_id" in recorded.stdout
+    assert "$user" in recorded.stdout
+    for value in ("grace", "henry", "ada@", "eve@", ": 7", ":7"):
+        assert value not in recorded.stdout
+    fewest = gateway.command("policy", "test", "--record", "--most", "2")
+    assert fewest.stdout.count("expect:") == 2
