@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bailiwick.learn.anomalies import set_aside
 from bailiwick.learn.draft import Confidence, Draft, Evidence, Kept, Line, Mapped, Never, Proposed, Question
@@ -148,21 +149,34 @@ class _View:
             columns = dict.fromkeys(known.key, self._sessions(number))  # its rows are counted, and nothing is read
         if deed.verb != "delete" and not columns:
             return [], [Question(f"`{self.action(number)}`: which columns it needs was not seen")]
-        return [
-            Proposed(
-                mount=deed.mount,
-                action=self.action(number),
-                reason=_reason(evidence),
-                evidence=evidence,
-                confidence=self._confidence(self._sessions(number)),
-                lines=tuple(lines),
-                fields=tuple(sorted(columns)) if deed.verb != "delete" else None,
-                rows=rows,
-                mask=masks,
-                set=given,
-                limits=_limits(self.settled, number, deed),
-            )
-        ], questions
+        whole = Proposed(
+            mount=deed.mount,
+            action=self.action(number),
+            reason=_reason(evidence),
+            evidence=evidence,
+            confidence=self._confidence(self._sessions(number)),
+            lines=tuple(lines),
+            fields=tuple(sorted(columns)) if deed.verb != "delete" else None,
+            rows=rows,
+            mask=masks,
+            set=given,
+            limits=_limits(self.settled, number, deed),
+        )
+        return self._as_in_force(whole), questions
+
+    def _as_in_force(self, whole: Proposed) -> list[Proposed]:
+        """Return the grant within the row filters that the agent has already: what was seen may not tell of them."""
+        kept = self.around.in_force(self.settled.gathered.agent, whole.action.resource, whole.action.verb)
+        if whole.rows or not kept or not all(each.rows for each in kept):
+            return [whole]
+        found: list[Proposed] = []
+        for each in kept:
+            lines = [Line(f"rows {name}", "as seen", "medium", "as the policy in force has it") for name in each.rows]
+            masks = {name: mask for name, mask in each.mask.items() if name in (whole.fields or ())}
+            one = replace(whole, rows=each.rows, mask={**whole.mask, **masks}, lines=(*whole.lines, *lines))
+            if not any(one.rows == other.rows and one.mask == other.mask for other in found):
+                found.append(one)
+        return found
 
     def _rows(self, number: int, lines: list[Line]) -> dict[str, Matcher]:
         found: dict[str, Matcher] = {}
@@ -264,7 +278,7 @@ def _maskable(view: _View) -> set[tuple[str, str]]:
 
 def _context(settled: Settled, grants: Sequence[Proposed]) -> dict[str, ValueType]:
     """Return the session values that the grants name, with their types."""
-    found: dict[str, ValueType] = {}
+    found = dict[str, ValueType]()
     named = {
         ref.path[0]
         for grant in grants
@@ -274,11 +288,9 @@ def _context(settled: Settled, grants: Sequence[Proposed]) -> dict[str, ValueTyp
         if len(ref.path) == 1 and ref.path[0] != "tenant"
     }
     for name in sorted(named):
-        for each in settled.sessions:
-            seen = settled.gathered.sessions[each].values.get(name)
-            if seen is not None:
-                found[name] = _as_context(seen.type)
-                break
+        of_sessions = (settled.gathered.sessions[each].values.get(name) for each in settled.sessions)
+        known: list[ValueType] = [_as_context(seen.type) for seen in of_sessions if seen is not None]
+        found[name] = known[0] if known else _as_context("string")
     return found
 
 

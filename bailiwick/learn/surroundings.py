@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bailiwick.decide.ground import covers
+from bailiwick.decide.roles import grants_of
 from bailiwick.learn.draft import Never
 from bailiwick.learn.facts import Deed
 from bailiwick.model.label import level_of, levels
 from bailiwick.model.lock import Lock
-from bailiwick.model.policy import Policy, Resource
+from bailiwick.model.policy import Grant, Policy, Resource
 from bailiwick.model.tool import Tool
 from bailiwick.policy.suspects import suspect
 
@@ -45,6 +47,17 @@ class Around:
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name that is a table."""
         return None if self.policy is None else self.policy.resource(name)
+
+    def in_force(self, agent: str, resource: str, verb: str) -> list[Grant]:
+        """Return the allows that the agent has for a verb on a table, as the policy stands."""
+        known = None if self.policy is None else self.policy.agents.get(agent)
+        if self.policy is None or known is None:
+            return []
+        return [
+            each
+            for each in grants_of(self.policy, known.roles)
+            if each.effect == "allow" and each.args is None and covers(each.action, resource, verb)
+        ]
 
     def sensitive(self, resource: str, column: str) -> bool:
         """Return whether a column is labelled confidential or above; where it has no level, whether it looks so."""

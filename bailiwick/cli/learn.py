@@ -1,0 +1,227 @@
+"""`bailiwick learn`: propose the smallest policy that covers what an agent was seen to need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bailiwick.learn.draft import Draft
+    from bailiwick.learn.gathering import Gathered
+    from bailiwick.learn.surroundings import Around
+    from bailiwick.model.observation import Observation
+    from bailiwick.model.policy import Policy
+    from bailiwick.model.record import JsonValue
+    from bailiwick.policy.lint import Finding
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def learn(
+    context: typer.Context,
+    agent: Annotated[list[str] | None, typer.Option("--agent", metavar="A", help="The agent; may be repeated.")] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `30d` for 30 days ago.")] = "",
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Observations, one JSON a line; may be repeated."),
+    ] = None,
+    policy: Annotated[
+        Path, typer.Option("--policy", metavar="PATH", help="The policy that has the mounts, a file or a folder.")
+    ] = Path("policy.yaml"),
+    ledger: Annotated[
+        Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
+    ] = Path(".bailiwick/ledger.db"),
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the drafts; it is made.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="HTML report to write.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Propose the smallest policy that covers what was observed: from the ledger, or from files of observations.
+
+    Nothing is put in force. With --out it can be checked, planned and served as a policy of its own.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import gc
+    import json
+
+    from bailiwick.learn.propose import propose
+    from bailiwick.learn.writing import write
+
+    if not agent:
+        raise typer.BadParameter("say which agent: `--agent A`")
+    around = _around(policy)
+    gc.freeze()
+    gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
+    try:
+        gathered = _gathered(agent, _observations(files or [], ledger, since, around.policy))
+    finally:
+        gc.enable()
+    drafts = _apart([propose(gathered[each], around) for each in agent])
+    texts = {draft.agent: write(draft, around) for draft in drafts}
+    findings = _checked(policy, texts, around)
+    if out is not None:
+        _write_out(out, policy, texts, around)
+    if report is not None:
+        from bailiwick.learn.report import report as report_of
+
+        made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        report.write_text(report_of(drafts, "\n".join(texts.values()), made), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps([_as_json(draft) for draft in drafts], indent=2, ensure_ascii=False))
+    elif out is None:
+        typer.echo("\n".join(texts.values()))
+    for draft in () if as_json else drafts:
+        said = f"{len(draft.grants)} grants from {draft.calls} calls in {draft.sessions} sessions"
+        rest = f"{len(draft.questions)} questions, {len(draft.kept_out)} sessions kept out"
+        typer.echo(f"{draft.agent}: {said}; {rest}", err=True)
+    for finding in findings:
+        typer.echo(f"lint: {finding}", err=True)
+
+
+def _around(path: Path) -> Around:
+    """Return what is known of the mounts; nothing where there is no policy."""
+    from bailiwick.learn.surroundings import Around
+
+    if not path.exists():
+        return Around()
+    from bailiwick.gateway.files import read_lock, read_policy
+    from bailiwick.policy.load import load
+    from bailiwick.policy.lockfile import parse_lock
+
+    loaded = load(read_policy(path))
+    if loaded.policy is None:
+        from bailiwick.errors import PolicyError
+
+        raise PolicyError(f"`{path}` is no valid policy", remedy=f"run `bailiwick policy check {path}`")
+    text = read_lock(path)
+    return Around(loaded.policy, None if text is None else parse_lock(text))
+
+
+def _observations(files: Sequence[Path], ledger: Path, since: str, policy: Policy | None) -> Iterator[Observation]:
+    """Yield observations of the files that were named; where there are none, those of the ledger."""
+    start = _start(since)
+    for file in files:
+        yield from (each for each in _of_file(file) if start is None or each.at >= start)
+    if not files:
+        yield from _of_ledger(ledger, start, policy)
+
+
+def _start(since: str) -> datetime | None:
+    from bailiwick.errors import ObservationError
+    from bailiwick.gateway.moments import read_moment
+
+    if not since:
+        return None
+    try:
+        return read_moment(since, datetime.now(UTC))
+    except ValueError:
+        raise ObservationError(f"`{since}` is no moment", remedy="write `30d`, or `2026-01-31T12:00:00Z`") from None
+
+
+def _of_file(path: Path) -> Iterator[Observation]:
+    import orjson
+
+    from bailiwick.errors import ObservationError
+    from bailiwick.model.observation_json import from_json
+
+    if not path.is_file():
+        raise ObservationError(f"there is no file `{path}`", remedy="name one with an observation on each line")
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                if line.strip():
+                    yield from_json(orjson.loads(line))
+            except (orjson.JSONDecodeError, ObservationError) as error:
+                said = error.message if isinstance(error, ObservationError) else "no JSON"
+                raise ObservationError(f"{path}:{number}: {said}", remedy="see docs/learn.md for the form") from None
+
+
+def _of_ledger(path: Path, start: datetime | None, policy: Policy | None) -> Iterator[Observation]:
+    from bailiwick.gateway.ledger_reader import Query, open_reader
+    from bailiwick.learn.records import observed_in
+    from bailiwick.ledger.encode import decode
+
+    reader = open_reader(path)
+    try:
+        for stored in reader.each(Query(since=start)):
+            entry = decode(stored.body)
+            seen = None if entry is None else observed_in(entry.record, policy)
+            if seen is not None:
+                yield seen
+    finally:
+        reader.close()
+
+
+def _gathered(agents: Sequence[str], observations: Iterator[Observation]) -> dict[str, Gathered]:
+    from bailiwick.learn.gathering import Gathering
+
+    each = {name: Gathering(name) for name in agents}
+    for seen in observations:
+        one = each.get(seen.agent)
+        if one is not None:
+            one.add(seen)
+    return {name: one.gathered for name, one in each.items()}
+
+
+def _apart(drafts: list[Draft]) -> list[Draft]:
+    """Return the drafts with names of tasks that only one of them has."""
+    from dataclasses import replace
+
+    found: list[Draft] = []
+    taken: set[str] = set()
+    for draft in drafts:
+        jobs = [replace(e, name=f"{draft.agent}-{e.name}"[:63]) if e.name in taken else e for e in draft.jobs]
+        taken |= {each.name for each in jobs}
+        found.append(replace(draft, jobs=tuple(jobs)))
+    return found
+
+
+def _checked(path: Path, texts: dict[str, str], around: Around) -> list[Finding]:
+    """Return what lint says of the drafts, which must pass `policy check`."""
+    from bailiwick.errors import PolicyError
+    from bailiwick.policy.lint import lint
+    from bailiwick.policy.load import load
+
+    files = dict(texts) if around.policy is None else {"mounts.yaml": _mounts(path), **texts}
+    loaded = load(files)
+    if loaded.policy is None:
+        first = loaded.problems[0]
+        raise PolicyError(f"the draft is no valid policy: {first}", remedy="report this, with the observation")
+    return [each for each in lint(loaded.policy, around.lock) if each.position.file in texts]
+
+
+def _mounts(path: Path) -> str:
+    """Return the mounts of a policy as they are written, from all of its files."""
+    from bailiwick.errors import PolicyError
+    from bailiwick.gateway.files import read_policy
+    from bailiwick.policy.sections import section
+
+    body = "".join(section(text, "mounts") for text in read_policy(path).values())
+    if not body:
+        raise PolicyError(f"`mounts` of `{path}` are written in one line", remedy="write them as a block")
+    return f"bailiwick: 1\nmounts:\n{body}"
+
+
+def _write_out(out: Path, path: Path, texts: dict[str, str], around: Around) -> None:
+    """Write one file for each agent, and beside them the mounts and the lock, so that it is a policy of its own."""
+    from bailiwick.gateway.files import lock_name, read_lock
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (out / f"{name}.yaml").write_text(text, encoding="utf-8")
+    if around.policy is not None:
+        (out / "mounts.yaml").write_text(_mounts(path), encoding="utf-8")
+        lock = read_lock(path)
+        if lock is not None:
+            (out / lock_name).write_text(lock, encoding="utf-8")
+
+
+def _as_json(draft: Draft) -> dict[str, JsonValue]:
+    from bailiwick.learn.draft_json import draft_json
+
+    return draft_json(draft)
