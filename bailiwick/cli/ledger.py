@@ -16,6 +16,7 @@ from bailiwick.errors import LedgerError
 if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader, Stored
+    from bailiwick.gateway.searches import Search
     from bailiwick.ledger.checkpoint import VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -40,6 +41,7 @@ Key = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT = Path(".bailiwick/ledger.db")
+_POLICY = Path("policy.yaml")
 
 
 @contextmanager
@@ -110,6 +112,8 @@ def query(
     since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `2h` for two hours ago.")] = "",
     until: Annotated[str, typer.Option(metavar="TIME", help="Before then.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    saved: Annotated[str, typer.Option(metavar="NAME", help="Also the filter of this search of gateway.yaml.")] = "",
+    policy: Annotated[Path, typer.Option("--policy", help="The policy beside gateway.yaml.")] = _POLICY,
     as_json: AsJson = False,
 ) -> None:
     """Find records; all conditions must hold.
@@ -120,7 +124,7 @@ def query(
     from bailiwick.gateway.ledger_reader import Query
 
     asked = Query(
-        filter=wanted,
+        filter=_with_saved(wanted, saved, policy),
         agent=agent,
         user=user,
         session=session,
@@ -297,6 +301,53 @@ def key(ledger: LedgerPath = _DEFAULT, key: Key = None) -> None:
     """Print the verifier keys, the newest first, to be kept elsewhere for `verify --key`."""
     for each in keys_of(key, ledger):
         typer.echo(str(each))
+
+
+@app.command()
+def searches(
+    policy: Annotated[Path, typer.Option("--policy", help="The policy beside gateway.yaml.")] = _POLICY,
+    as_json: AsJson = False,
+) -> None:
+    """List the searches that are saved in gateway.yaml, and when they tell people."""
+    import json
+
+    found = _saved(policy).values()
+    if as_json:
+        listed = [
+            {
+                "name": each.name,
+                "filter": each.filter,
+                "alert": each.alert
+                and {"count": each.alert.count, "seconds": each.alert.within.total_seconds(), "each": each.alert.each},
+            }
+            for each in found
+        ]
+        typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+        return
+    for each in found:
+        alert = each.alert
+        of = f" of one {alert.each}" if alert is not None and alert.each else ""
+        told = "" if alert is None else f"   (told at {alert.count}{of} within {alert.within})"
+        typer.echo(f"{each.name}: {each.filter}{told}")
+    if not found:
+        typer.echo("no search is saved; write `searches: {NAME: {filter: …}}` into gateway.yaml")
+
+
+def _saved(policy: Path) -> Mapping[str, Search]:
+    import os
+
+    from bailiwick.gateway.config import load_config
+
+    return load_config(policy, os.environ).searches
+
+
+def _with_saved(wanted: str, name: str, policy: Path) -> str:
+    if not name:
+        return wanted
+    known = _saved(policy)
+    if name not in known:
+        raise LedgerError(f"there is no search `{name}`", remedy="`bailiwick ledger searches` lists them")
+    return f"({known[name].filter}) ({wanted})" if wanted else known[name].filter
 
 
 def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None:

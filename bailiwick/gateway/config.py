@@ -19,6 +19,8 @@ from bailiwick.errors import ConfigError
 from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles
 from bailiwick.gateway.identity import sections as identity_sections
 from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
+from bailiwick.gateway.searches import SECTION as SEARCHES
+from bailiwick.gateway.searches import Search, read_searches
 from bailiwick.gateway.settings import Setting, keys, variable
 from bailiwick.gateway.sinks.section import SECTION as SINKS
 from bailiwick.gateway.sinks.section import Sink, read_sinks
@@ -26,7 +28,7 @@ from bailiwick.model.label import Level
 
 _console_port = 6435
 
-sections = (*identity_sections, SECTION, SINKS)
+sections = (*identity_sections, SECTION, SINKS, SEARCHES)
 """Keys that map names to settings; modules of their own read them."""
 
 
@@ -125,6 +127,8 @@ class GatewayConfig:
     """Whether policies may observe: the file itself says `environment: staging`, and no variable says otherwise."""
     sinks: Mapping[str, Sink] = field(default_factory=dict[str, Sink])
     """Where the ledger is delivered, by name."""
+    searches: Mapping[str, Search] = field(default_factory=dict[str, Search])
+    """Saved searches of the ledger, by name."""
     four_eyes: bool = False
     """Whether a policy is promoted by somebody else than who changed it."""
 
@@ -160,6 +164,7 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     path = file or base / "gateway.yaml"
     texts: dict[str, tuple[str, str]] = {}
     identity, channels, sinks = Identity(), dict[str, Channel](), dict[str, Sink]()
+    searches = dict[str, Search]()
     if path.is_file():
         root = _root(path)
         if root is not None:
@@ -167,13 +172,15 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
             identity = read_identity(path, root)
             channels.update(read_channels(path, root))
             sinks.update(read_sinks(path, root))
+            searches.update(read_searches(path, root))
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
     written, _ = texts.get("environment", ("", ""))
     texts.update(_from_environment(environ))
     made = _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
     # INVARIANT: no variable alone switches it on; whoever sets one may not be who answers for the file
-    return replace(made, sinks=sinks, observing=written == "staging" and made.environment == "staging")
+    observing = written == "staging" and made.environment == "staging"
+    return replace(made, sinks=sinks, searches=searches, observing=observing)
 
 
 def _root(path: Path) -> yaml.Node | None:

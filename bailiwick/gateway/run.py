@@ -42,6 +42,7 @@ from bailiwick.gateway.promotion_desk import promoting
 from bailiwick.gateway.ready import Ready, Written, make_ready
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.reload import Reloader
+from bailiwick.gateway.searches import Searches
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.sinks.desk import sinking
 from bailiwick.gateway.sinks.sinks import Sinks
@@ -163,6 +164,9 @@ class Running:
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
         self.sinks = Sinks(outlets, config.ledger_file, stores.state, stores.recorder, utc_now)
+        self.searches = Searches(
+            [*config.searches.values()], config.ledger_file, stores.recorder, self.notices.tell, utc_now
+        )
         self.keeping = Keeping(stores.custody, stores.recorder, utc_now)
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
@@ -185,6 +189,7 @@ class Running:
         await self.gateway.elevations.start()
         await self.notices.start()
         await self.sinks.start()
+        await self.searches.start()
 
         async def prepare(written: Written | None) -> Ready:
             may = self.config.observing
@@ -232,6 +237,7 @@ class Running:
         await self.gateway.approvals.stop()
         await self.sessions.stop()
         await self._counting.stop()
+        await self.searches.stop()
         await self.notices.stop()
         await self.keeping.stop()
         await self.sinks.stop()

@@ -21,6 +21,7 @@ _of_kind: Mapping[str, Severity] = {
     "policy.pending": "low",
     "policy.promoted": "low",
     "limit.warned": "medium",
+    "search.alerted": "medium",
     "notice.failed": "medium",
     "sink.refused": "medium",
     "finding": "high",

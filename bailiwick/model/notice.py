@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-NoticeKind = Literal["approval", "elevation", "limit", "quarantine", "suspension", "policy", "test"]
+NoticeKind = Literal["approval", "elevation", "limit", "quarantine", "suspension", "policy", "search", "test"]
 
 
 @dataclass(frozen=True, slots=True)

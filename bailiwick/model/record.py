@@ -43,6 +43,7 @@ RecordKind = Literal[
     "sink.refused",
     "finding",
     "limit.warned",
+    "search.alerted",
     "elevation.refused",
     "elevation.granted",
     "elevation.ended",

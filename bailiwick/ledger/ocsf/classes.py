@@ -85,6 +85,7 @@ _table: Mapping[str, Meaning] = {
     "notice.failed": Meaning(6008, 1, failed=True),
     "sink.refused": Meaning(6008, 1, failed=True),
     "limit.warned": Meaning(2004, 1),
+    "search.alerted": Meaning(2004, 1),
     "finding": Meaning(2004, 1),
     "policy.loaded": Meaning(6002, 8),
     "policy.refused": Meaning(6002, 8, failed=True),
