@@ -63,12 +63,15 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     from bailiwick.mounts.postgres.front import PostgresFront
     from bailiwick.mounts.python.front import PythonFront
     from bailiwick.mounts.sql.front import SqlMounts
+    from bailiwick.policy.observed import observed_in_words
 
     def started(gateway: Running) -> None:
         for front in gateway.fronts:
             if front.address is not None:
                 host, port = front.address
                 typer.echo(f"{front.name}: {host}:{port}")
+        for said in observed_in_words(gateway.ready.force.policy):
+            typer.echo(f"observe: {said}")
         if link and config.api is not None and config.console.serve and config.console.links:
             typer.echo(f"console: {console.link(local_name(os.getuid()))}")
         typer.echo(f"ready: policy {gateway.ready.force.policy.version[:12]}; open a session: bailiwick session open")

@@ -32,6 +32,8 @@ def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPat
     typer.echo(f"{'sessions:':<13} {found['sessions']} open, {found['connections']} connections")
     for each in cast("Sequence[Mapping[str, Json]]", found.get("sinks", ())):
         typer.echo(f"{'sink:':<13} {sink_line(each)}")
+    for said in cast("list[str]", found["observed"]):
+        typer.echo(f"{'observe:':<13} {said}")
     if found["pending"]:
         typer.echo("a changed policy waits to be promoted: `bailiwick policy pending`")
     show_suspensions(cast("list[Json]", found["suspensions"]), as_json=False, nothing="nothing is suspended")

@@ -5,7 +5,7 @@ INVARIANT: an action runs only for a POST whose `Origin` is the console's own an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -52,11 +52,17 @@ class Doors:
     """Makes handlers of pages and actions."""
 
     def __init__(
-        self, logins: Logins, renderer: Renderer, url: Callable[[], str], stopped: Callable[[], Suspension | None]
+        self,
+        logins: Logins,
+        renderer: Renderer,
+        url: Callable[[], str],
+        stopped: Callable[[], Suspension | None],
+        observed: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.logins = logins
         self.renderer = renderer
         self._stopped = stopped
+        self._observed = observed
         """That everything is suspended, if it is."""
         self.url = url
         """Where people reach the console, without a slash at the end."""
@@ -143,6 +149,7 @@ class Doors:
             "path": visit.asked.path,
         }
         known["stopped"] = self._stopped()
+        known["observed"] = self._observed()
         known |= {"told": _told.get(visit.query.get("told", ""), "")}
         return self.renderer.reply(template, {**known, **values}, secure=self.jar(visit.asked).secure, status=status)
 

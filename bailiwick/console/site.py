@@ -32,6 +32,7 @@ from bailiwick.gateway.login_store import LoginStore
 from bailiwick.gateway.policy_archive import PolicyArchive
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
+from bailiwick.policy.observed import observed_in_words
 
 
 class Console:
@@ -53,7 +54,13 @@ class Console:
         clock = running.sessions.clock
         logins = Logins(LoginStore(running.stores.state), running.stores.recorder, clock, config.console)
         renderer = Renderer(bailiwick.__version__, config.environment)
-        doors = Doors(logins, renderer, ground.url, lambda: running.sessions.suspensions.everything)
+        doors = Doors(
+            logins,
+            renderer,
+            ground.url,
+            lambda: running.sessions.suspensions.everything,
+            lambda: observed_in_words(running.sessions.force.policy),
+        )
         oidc = Oidc(ground.issuers, ground.environ, policy_folder(running.path), clock)
         self._links = Links(clock) if config.console.links else None
         counting = Counting(config.ledger_file, clock)

@@ -24,6 +24,7 @@ _most_items = 20
 """Elements of a list."""
 _most_origins = 5000
 """Values of earlier results that are remembered of a session."""
+_OPEN = ("", True)
 _typed: Mapping[SeenType, ValueType] = {
     "integer": "integer",
     "number": "number",
@@ -58,8 +59,8 @@ class Observer:
 
     def __init__(self, session: Session, digest: Digest) -> None:
         self._digest = digest
-        self._results: dict[str, str] = {}
-        """Digest of a value → the resource and field in whose result it first came."""
+        self._results: dict[str, tuple[str, bool]] = {}
+        """Digest of a value → the resource and field in whose result it first came, and whether that is in clear."""
         self._session: dict[str, str] = {}
         """Digest of a value of the session → its name."""
         self.values: dict[str, Seen] = {}
@@ -89,16 +90,18 @@ class Observer:
         if isinstance(value, dict):
             return Seen("object", digest=digest[:32], origin=origin)
         kind, scalar = _scalar(value)
-        if clear and origin.kind != "session" and len(text) <= _longest:
+        if clear and origin.kind != "session" and len(text) <= _longest and self._results.get(digest, _OPEN)[1]:
             return Seen(kind, scalar, origin=origin)
         return Seen(kind, digest=digest[:32], shape=shape(text), origin=origin)
 
-    def told(self, where: str, value: object) -> None:
-        """Remember a value that a result has shown: `where` is `resource.field`, or the tool's name."""
+    def told(self, where: str, value: object, *, clear: bool) -> None:
+        """Remember a value that a result has shown: `where` is `resource.field`, or the resource. Not `clear`: it is
+        confidential, and so wherever it comes again."""
         if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
             text = plain(value)
             if text and len(self._results) < _most_origins:
-                self._results.setdefault(self._digest(text), where)
+                digest = self._digest(text)
+                self._results[digest] = (self._results.get(digest, (where,))[0], clear)
 
     def _origin(self, digest: str, *, constant: bool) -> Origin:
         name = self._session.get(digest)
@@ -107,7 +110,7 @@ class Observer:
         if constant:
             return Origin("constant")
         found = self._results.get(digest)
-        return NOWHERE_KNOWN if found is None else Origin("result", found)
+        return NOWHERE_KNOWN if found is None else Origin("result", found[0])
 
 
 def _values_of(session: Session) -> Sequence[tuple[str, Claim]]:

@@ -20,6 +20,7 @@ from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import SessionState, User
+from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.tool_words import session_in_words
 
 Answer = Callable[[Fields, Reviewer], Awaitable[Mapping[str, Json]]]
@@ -120,6 +121,7 @@ class Desk:
             "sessions": len(live),
             "connections": sum(each.connections for each in live),
             "fronts": self._addresses(),
+            "observed": [*observed_in_words(self.sessions.force.policy)],
             "suspensions": [suspension_told(each) for each in self.sessions.suspensions.list()],
             "sinks": await self.sinks(),
             "pending": None if self.reloader.promotion.pending is None else self.reloader.promotion.pending.id,

@@ -6,7 +6,7 @@ A front decides and holds as for any tool; what was admitted is done by the `Doi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bailiwick.decide.calls import Admitted, Held, Refused
@@ -19,6 +19,7 @@ from bailiwick.model.scope import ToolScope
 from bailiwick.model.tool import Own
 from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending
 from bailiwick.mounts.mcp.message import Json
+from bailiwick.mounts.observed_calls import Watched
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request
 
@@ -36,6 +37,8 @@ class Order:
     purpose: str
     approval: Approval | None = None
     """Of people, that it is done under: once."""
+    watched: Watched | None = None
+    """Where the session is observed: what looks at it on the path."""
 
 
 class Doing(Protocol):
@@ -114,7 +117,8 @@ class OwnCalls:
         return NotDone(denial, await self._path.refuse(what, Request("", (), purpose), Deny(denial)))
 
     async def _run(self, order: Order) -> Carried | NotDone:
-        done = await self._doing.run(self._path, self.live, order)
+        watched = self._path.watch(order.admitted, self._digest)
+        done = await self._doing.run(self._path, self.live, replace(order, watched=watched))
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
         return Carried(done.shown, order.approval)

@@ -13,15 +13,19 @@ from decimal import Decimal
 from typing import Generic, TypeVar
 
 from bailiwick.decide.budgets import cost_of, estimate
-from bailiwick.decide.calls import Refused
+from bailiwick.decide.calls import Admitted, Refused
+from bailiwick.decide.seen import Observer
 from bailiwick.gateway.call import Call, Outcome, granting
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
+from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.budget import Price, Used
 from bailiwick.model.decision import Access, Decision, Denial, Deny, Request
+from bailiwick.model.observation_record import USED
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
+from bailiwick.mounts.observed_calls import Watched
 
 NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 
@@ -78,10 +82,11 @@ def _nothing() -> Mapping[str, JsonValue]:
 class _Account:
     """What a call really used, as far as it is known."""
 
-    __slots__ = ("_price", "executed", "items", "size", "told")
+    __slots__ = ("_watched", "executed", "items", "price", "size", "told")
 
-    def __init__(self, price: Price | None) -> None:
-        self._price = price
+    def __init__(self, price: Price | None, watched: Watched | None) -> None:
+        self.price = price
+        self._watched = watched
         self.executed = False
         """Whether it was begun: from then on it may have done something."""
         self.items: int | None = None
@@ -91,7 +96,14 @@ class _Account:
     def used(self) -> Used:
         """Return what it is charged for."""
         items = self.items or 0
-        return Used(items, self.size or 0, cost_of(self._price, items, self.told))
+        return Used(items, self.size or 0, cost_of(self.price, items, self.told))
+
+    def seen(self) -> Mapping[str, JsonValue]:
+        """Return what is recorded of it where it is observed."""
+        if self._watched is None:
+            return {}
+        cost = self.used().cost if self.price is not None else 0
+        return {USED: self._watched.used(Decimal(cost) / 1_000_000 if cost else None)}
 
 
 class ToolPath:
@@ -100,6 +112,14 @@ class ToolPath:
     def __init__(self, gateway: Gateway, live: Live) -> None:
         self._gateway = gateway
         self._live = live
+        self._observer: Observer | None = None
+
+    def watch(self, admitted: Admitted, digest: Digest) -> Watched | None:
+        """Return what looks at a call, to be given to `run`; None where the session is not observed."""
+        if admitted.tool.mount not in self._live.scope.observed:
+            return None
+        self._observer = self._observer or Observer(self._live.session, digest)
+        return Watched(admitted, self._observer)
 
     async def run(
         self,
@@ -110,13 +130,16 @@ class ToolPath:
         price: Price | None = None,
         happened: Callable[[], Mapping[str, JsonValue]] = _nothing,
         approval: Approval | None = None,
+        watched: Watched | None = None,
     ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead. See `_charged`.
 
-        An `approval` is consumed before anything is executed; it is restored only when nothing was.
+        An `approval` is consumed before anything is executed; it is restored only when nothing was. `watched`: the
+        record of what came of it says what it used.
         """
+        account = _Account(price, watched)
         if approval is None:
-            return await self._charged(call, execute, intends=intends, price=price, happened=happened)
+            return await self._charged(call, execute, account, intends=intends, happened=happened)
         refused = await self._gateway.begin_approved(self._live, approval)
         if refused is not None:
             return Done(denial=refused, record=await self.refuse(call.statement, call.request, Deny(refused)))
@@ -130,7 +153,7 @@ class ToolPath:
         code = "cancelled"
         try:
             call = replace(call, detail={**(call.detail or {}), "approval": approval.id})
-            done = await self._charged(call, once, intends=True, price=price, happened=happened)
+            done = await self._charged(call, once, account, intends=True, happened=happened)
             code = done.denial.code if done.denial is not None else done.code
         finally:
             ending = self._gateway.end_approved(approval, code, undone=not executed)
@@ -141,9 +164,9 @@ class ToolPath:
         self,
         call: Call,
         execute: Callable[[], Awaitable[Done[Shown]]],
+        account: _Account,
         *,
         intends: bool,
-        price: Price | None,
         happened: Callable[[], Mapping[str, JsonValue]],
     ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead.
@@ -154,11 +177,10 @@ class ToolPath:
         buffered, one record stands before anything is shown (what has a `rest` is not, and gets its intent before that
         begins). Cancelled, it still records what came of it. `happened` is asked then for further facts.
         """
-        reserved = await self._gateway.reserve(self._live, call.decision, estimate(price))
+        reserved = await self._gateway.reserve(self._live, call.decision, estimate(account.price))
         if isinstance(reserved, Denial):
             _, record = await self.tell(replace(call, decision=Deny(reserved)))
             return Done(denial=reserved, record=record)
-        account = _Account(price)
         try:
             return await self._run(call, execute, account, intends=intends, happened=happened)
         finally:
@@ -205,7 +227,7 @@ class ToolPath:
         finally:  # also when it was the program that failed: what was executed is on record
             self._live.unwatch(interrupt)
             interrupt.over()
-            if more := happened():
+            if more := {**happened(), **account.seen()}:
                 call = replace(call, detail={**(call.detail or {}), **more})
             if failure:
                 await asyncio.shield(self._settle(call, intent, Outcome(failure, None, None, _since(began))))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import importlib.util
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any, cast
 
@@ -22,10 +27,12 @@ from bailiwick.model.observation import Condition, Held, Link, Observation, Orig
 from bailiwick.model.observation_record import observation_of
 from bailiwick.model.record import Record
 from tests.support.gateway import Credentials, RunningGateway, running_gateway
+from tests.support.mcp_client import McpClient
 from tests.support.postgres import GATEWAY_ROLE, Server
 
 pytestmark = pytest.mark.xdist_group("observe-app")
 
+SERVER = str(Path(__file__).parents[1] / "support" / "mcp_server.py")
 SCRIPT = """
 CREATE TABLE public.customers (
   customer_id int PRIMARY KEY, name text, balance numeric DEFAULT 0, ssn text, secret text
@@ -49,6 +56,21 @@ mounts:
       customers: {table: public.customers, key: customer_id, labels: {ssn: restricted}}
       tickets: {table: public.tickets, key: ticket_id, labels: {note: confidential}}
       bookings: {table: public.bookings, key: booking_id}
+  desk:
+    kind: mcp
+    command: [PYTHON, SERVER]
+    env: {CALLS: FOLDER/calls}
+    resources: {articles: {labels: {ssn: restricted, author.email: confidential}}}
+    tools:
+      search: {action: articles:read, items: results}
+      refund: {action: billing:refund, effects: [money]}
+      echo: {action: notes:create}
+  api:
+    kind: http
+    url: http://127.0.0.1:API
+    networks: [127.0.0.0/8]
+    routes:
+      GET /invoices/{id}: {action: invoices:read, path: {id: integer}}
 roles:
   limits: {grants: [{deny: 'customers:*', fields: [secret]}, {deny: 'tickets:create'}]}
   plain: {grants: [{allow: 'tickets:read', reason: r, fields: [ticket_id, status]}]}
@@ -84,8 +106,26 @@ class Rig:
         return [found for record in self.records() if (found := observation_of(record)) is not None]
 
 
+class _Invoices(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = json.dumps({"id": 12, "customer_id": 7, "total": 20.5}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # named so by its base
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def _rig(postgres: Server) -> Iterator[Rig]:
+def _rig(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    api = ThreadingHTTPServer(("127.0.0.1", 0), _Invoices)
+    Thread(target=api.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp("observed")
+    policy = POLICY.replace("PYTHON", sys.executable).replace("SERVER", SERVER).replace("FOLDER", str(folder))
+    policy = policy.replace("API", str(api.server_address[1]))
     upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     found = importlib.util.spec_from_file_location("support_app", Path(__file__).with_name("support_app.py"))
     assert found is not None
@@ -93,9 +133,11 @@ def _rig(postgres: Server) -> Iterator[Rig]:
     app = importlib.util.module_from_spec(found)
     found.loader.exec_module(app)
     settings = "sessions: {max_ttl: 30d}\n"
-    with running_gateway(POLICY, {"OBSERVED_URL": upstream.url("gw", "gw")}, settings) as gateway:
+    with running_gateway(policy, {"OBSERVED_URL": upstream.url("gw", "gw")}, settings) as gateway:
         session = gateway.open_session("app", task="serve", user="ann", ttl="30d", values={"customer_id": "7"})
-        yield Rig(gateway, session, app)
+        yield Rig(gateway, replace(session, database="shop"), app)
+    api.shutdown()
+    api.server_close()
 
 
 @pytest.fixture
@@ -159,8 +201,6 @@ async def _fetched(url: str) -> list[object]:
 
 
 def test_values_in_binary_formats_are_read_as_well(rig: Rig) -> None:
-    import asyncio
-
     assert asyncio.run(_fetched(rig.session.url())) == [6, 15]
     found = tables(rig.observed())["tickets:read"]
     assert found.conditions[0].values[0].origin == Origin("session", "customer_id")
@@ -210,3 +250,71 @@ def test_the_session_s_values_are_told_once_a_connection_and_not_in_clear(rig: R
     (first,) = [each for each in rig.observed() if each.values]
     assert set(first.values) == {"customer_id", "user.id", "user.groups"}
     assert {seen.value for seen in first.values.values()} == {None}
+
+
+def test_a_connection_is_told_that_it_is_observed(rig: Rig) -> None:
+    connection = psycopg.connect(rig.session.url())
+    try:
+        assert connection.pgconn.parameter_status(b"bailiwick.observed") == b"on"
+    finally:
+        connection.close()
+    other = psycopg.connect(rig.gateway.open_session("other").url())
+    try:
+        assert other.pgconn.parameter_status(b"bailiwick.observed") is None
+    finally:
+        other.close()
+
+
+def test_calls_of_tools_are_observed_with_arguments_and_what_they_showed(rig: Rig) -> None:
+    client = McpClient(rig.gateway.mcp_port, rig.session.token)
+    found = client.call("search", query="printers", limit=7).result
+    assert cast("dict[str, object]", found["_meta"])["bailiwick/observed"] is True
+    assert "CANARY1" not in str(found), "restricted fields are hashes"
+    client.call("echo", text="ada@mail.example writes to ann@mail.example")
+    search, echo = (each.tool for each in rig.observed() if each.tool is not None)
+    assert (search.name, search.resource, search.verb) == ("search", "articles", "read")
+    given = {each.name: each.value for each in search.arguments}
+    assert given["query"] == Seen("string", "printers")
+    assert given["limit"].origin == Origin("session", "customer_id")
+    assert search.read == ("author.email", "author.name", "customer_id", "id", "ssn", "title")
+    holds = {each.field: each.values for each in search.holds}
+    assert holds["id"] == (Seen("integer", 1), Seen("integer", 2))
+    assert {seen.value for seen in (*holds["author.email"], *holds["ssn"])} == {None}
+    (text,) = echo.arguments
+    assert (text.value.value, text.value.shape) == (None, "a@a.a a a a@a.a")
+
+
+def test_a_value_that_came_back_earlier_is_known_as_such(rig: Rig) -> None:
+    client = McpClient(rig.gateway.mcp_port, rig.session.token)
+    client.call("search", query="x")
+    client.call("echo", text="Mine")
+    echo = rig.observed()[-1].tool
+    assert echo is not None
+    assert echo.arguments[0].value == Seen("string", "Mine", origin=Origin("result", "articles.title"))
+
+
+def test_a_gate_holds_tools_of_observed_sessions(rig: Rig) -> None:
+    client = McpClient(rig.gateway.mcp_port, rig.session.token)
+    refused = client.call("refund", customer_id=7, amount=5, tenant="x")
+    assert refused.data["code"] == "needs_approval"
+
+
+def test_requests_of_routes_are_observed_and_answers_say_so(rig: Rig) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", rig.gateway.http_port, timeout=60)
+    try:
+        connection.request("GET", "/api/invoices/12", headers={"authorization": f"Bearer {rig.session.token}"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:8]) == (200, b'{"id": 1')
+        assert answer.headers["bailiwick-observed"] == "true"
+    finally:
+        connection.close()
+    (tool,) = (each.tool for each in rig.observed() if each.tool is not None)
+    assert (tool.name, tool.kind, tool.read) == ("GET /invoices/{id}", "route", ("customer_id", "id", "total"))
+    assert tool.arguments[0].value == Seen("integer", 12)
+    assert tool.holds[0].values[0].origin == Origin("session", "customer_id")
+
+
+def test_the_command_line_says_that_it_is_on(rig: Rig) -> None:
+    said = rig.gateway.command("status").stdout
+    assert "agent `app` is observed: everything that was accepted is let through" in said
+    assert "observe: agent `app` is observed" in rig.gateway.log()

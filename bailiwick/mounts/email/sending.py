@@ -90,7 +90,14 @@ class Mails:
             order.admitted.allow,
             {"tool": order.admitted.tool.tool.name, **_facts(order)},
         )
-        return await path.run(call, sending.run, intends=True, happened=sending.happened, approval=order.approval)
+        return await path.run(
+            call,
+            sending.run,
+            intends=True,
+            happened=sending.happened,
+            approval=order.approval,
+            watched=order.watched,
+        )
 
 
 def _facts(order: Order) -> dict[str, JsonValue]:

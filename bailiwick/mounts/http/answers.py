@@ -148,6 +148,12 @@ def json_of(kind: str, data: bytes) -> Json:
     return None if found is _nothing else found
 
 
+def json_shown(shown: Shown) -> Json:
+    """Return the JSON that an answer is as it is shown, None when it is none."""
+    kinds = [value for name, value in shown.headers if name == b"content-type"]
+    return json_of(kinds[0].decode("latin-1").partition(";")[0].strip(), shown.body) if len(kinds) == 1 else None
+
+
 _nothing = object()
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.http.answers import Shown, problem
+from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
 from bailiwick.mounts.http.envelope import Fault, Head, largest_body, largest_upload, read_head
 from bailiwick.mounts.http.exchange import STREAMED
@@ -51,6 +51,7 @@ class Endpoint:
                 return
             client = found
         send.client = client
+        send.observed = head.mount in client.live.scope.observed
         shown = await self._worked(client, head, receive, send)
         if shown is not None:
             await reply(send, self._signpost.lead(scope, shown))
@@ -110,11 +111,16 @@ class _Line:
     def __init__(self, send: Send) -> None:
         self.client: Client | None = None
         self.begun = False
+        self.observed = False
+        """Whether what is asked is observed, so that every answer says so."""
         self._send = send
 
     async def __call__(self, message: Received) -> None:
         """Send a part of the answer."""
         self.begun = True
+        if self.observed and message["type"] == "http.response.start":
+            headers = cast("Headers", message["headers"])
+            message = {**message, "headers": [*headers, (b"bailiwick-observed", b"true")]}
         await self._send(message)
 
     def asked(self) -> tuple[str, Live | None]:

@@ -16,7 +16,7 @@ from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route
 from bailiwick.model.tool import keyed
 from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending
-from bailiwick.mounts.http.answers import Headers, Shown, problem
+from bailiwick.mounts.http.answers import Headers, Shown, json_shown, problem
 from bailiwick.mounts.http.apis import Apis, Mounted
 from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
 from bailiwick.mounts.http.envelope import Fault, Head
@@ -24,7 +24,7 @@ from bailiwick.mounts.http.exchange import Exchange, Terms
 from bailiwick.mounts.http.waiting import Line, patience_of, pending, standing, with_approval
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import in_clear, statement_of
-from bailiwick.mounts.tool_path import NO_LEDGER, ToolPath, refused_request, request_of
+from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request, request_of
 
 if TYPE_CHECKING:
     from bailiwick.mounts.http.graphql.graph import Graph
@@ -163,13 +163,22 @@ class Requests:
             counted="rows" in self._gateway.measured(self._live, decided.allow, price),
         )
         effects = routed.route.method not in ("GET", "HEAD") or bool(decided.tool.tool.effects)
+        watched = self._path.watch(decided, self._terms.digest)
+
+        async def run() -> Done[Shown]:
+            done = await exchange.run()
+            if watched is not None and done.shown is not None:
+                watched.result(json_shown(done.shown))
+            return done
+
         try:
             done = await self._path.run(
                 self._call(routed, decided),
-                exchange.run,
+                run,
                 intends=effects or decided.tool.tool.action.verb != "read",
                 price=price,
                 approval=approval,
+                watched=watched,
             )
         finally:
             exchange.close()

@@ -77,6 +77,8 @@ class ServerError:
 
 
 Told = Result | NotDone | ServerError
+OBSERVED_META = "bailiwick/observed"
+"""In `_meta` of a result: the session is observed."""
 
 
 class Errands:
@@ -116,17 +118,26 @@ class Errands:
             denial = Denial("tool_changed", message, "", "ask the gateway's operator: `bailiwick accept` shows how")
             return await self.refuse(errand.statement, request, Deny(denial))
         call = Call(tool.mount, errand.statement, request, errand.admitted.allow, {tool.tool.kind: tool.tool.name})
+        watched = self.path.watch(errand.admitted, self._terms.digest)
+
+        async def executed() -> Done[Result | ServerError]:
+            done = await self._executed(upstream, errand, relay)
+            if watched is not None and done.shown is not None and not isinstance(done.shown, ServerError):
+                watched.result(data_in(done.shown))
+            return done
+
         done = await self.path.run(
             call,
-            lambda: self._executed(upstream, errand, relay),
+            executed,
             intends=tool.tool.action.verb != "read" or bool(tool.tool.effects),
             price=tool.tool.cost,
             happened=lambda: {"relayed": {**relay.counts}} if relay.counts else {},
             approval=errand.approval,
+            watched=watched,
         )
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
-        return done.shown
+        return done.shown if watched is None or isinstance(done.shown, ServerError) else _said_observed(done.shown)
 
     async def _own(self, errand: Errand, kind: Own) -> Told:
         """Have the gateway itself do it."""
@@ -134,13 +145,15 @@ class Errands:
         if doing is None:
             denial = Denial("backend_unavailable", "this gateway does not serve mounts of that kind")
             return await self.refuse(errand.statement, request_of(errand.admitted.tool, errand.purpose), Deny(denial))
-        order = Order(errand.admitted, errand.statement, errand.purpose, errand.approval)
+        watched = self.path.watch(errand.admitted, self._terms.digest)
+        order = Order(errand.admitted, errand.statement, errand.purpose, errand.approval, watched)
         done = await doing.run(self.path, self._live, order)
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
         told = {**done.shown}
         text = write(told).decode()
-        return {"content": [{"type": "text", "text": text}], "structuredContent": told, "isError": False}
+        found: Result = {"content": [{"type": "text", "text": text}], "structuredContent": told, "isError": False}
+        return found if watched is None else _said_observed(found)
 
     async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> Done[Result | ServerError]:
         admitted = errand.admitted
@@ -186,6 +199,12 @@ class Errands:
     def may_read(self, uri: str) -> bool:
         """Return whether the session may read a document."""
         return isinstance(self._gateway.decide_call(self._live, uri, {}, "document"), Admitted)
+
+
+def _said_observed(result: Result) -> Result:
+    """Return a result that says that the session is observed."""
+    meta = result.get("_meta")
+    return {**result, "_meta": {**(cast("Result", meta) if isinstance(meta, dict) else {}), OBSERVED_META: True}}
 
 
 class _Patient:

@@ -17,7 +17,7 @@ from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, holding, upstream
 from bailiwick.mounts.postgres.approved import Go
 from bailiwick.mounts.postgres.batch import Held
-from bailiwick.mounts.postgres.errors import denied, own_error
+from bailiwick.mounts.postgres.errors import denied, observed_notice, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
 from bailiwick.mounts.postgres.holding import Database
 from bailiwick.mounts.postgres.keys import CancelKey, CancelKeys
@@ -386,6 +386,8 @@ class Connection(asyncio.Protocol):
         server.writable = self._server_is_writable
         self._key = around.keys.add(login.version, self._cancel_running)
         reported = b"".join(reported_parameter(raw, live.session.agent) for raw in server.parameters)
+        if login.mount in live.scope.observed:
+            reported += observed_notice()
         ready = codec.message(b"Z", b"I")
         self.send_client(codec.AUTHENTICATION_OK + reported + self._key.backend_key_data() + ready)
         if self._early:

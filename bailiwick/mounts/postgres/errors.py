@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import cast, get_args
 
 from bailiwick.model.decision import Denial, DenialCode
-from bailiwick.mounts.postgres.codec import error_fields, error_response
+from bailiwick.mounts.postgres.codec import error_fields, error_response, parameter_status
 from bailiwick.sql.native.guard import REFUSED
 from bailiwick.sql.plan import OUTSIDE
 
@@ -222,6 +222,15 @@ def server_notice(raw: bytes) -> bytes:
     if text is None:
         return b""
     return error_response((("S", "WARNING"), ("V", "WARNING"), ("C", state), ("M", text)), b"N")
+
+
+def observed_notice() -> bytes:
+    """Return what a client of an observed session is told first: a setting of its connection, and a notice."""
+    fields = (("S", "NOTICE"), ("V", "NOTICE"), ("C", "00000"), ("M", _OBSERVED))
+    return parameter_status("bailiwick.observed", "on") + error_response(fields, b"N")
+
+
+_OBSERVED = "this session is observed: what it uses is recorded, and what the policy does not deny is let through"
 
 
 def _sentence(state: str) -> str:

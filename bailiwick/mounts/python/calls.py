@@ -190,16 +190,23 @@ class Functions:
         price = tool.tool.cost
         measured = self._gateway.measured(self.live, admitted.allow, price)
         looked = is_looked_at(admitted) or bool(measured & {"rows", "bytes"}) or (price is not None and price.is_told)
+        looked = looked or tool.mount in self.live.scope.observed
+
+        watched = self._path.watch(admitted, self._terms.digest)
 
         async def execute() -> Done[Json]:
             begun.set_result(None)
-            return await self._executed(admitted, came, seconds, looked=looked)
+            done = await self._executed(admitted, came, seconds, looked=looked)
+            if watched is not None and done.shown is not None:
+                watched.result(done.shown)
+            return done
 
         arguments = cast("Mapping[str, Json]", admitted.arguments)
         statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self._terms.digest))
         request = request_of(tool, asked.purpose)
         call = Call(tool.mount, statement, request, admitted.allow, {"function": tool.tool.name})
-        task = loop.create_task(self._path.run(call, execute, intends=True, price=price, approval=approval))
+        run = self._path.run(call, execute, intends=True, price=price, approval=approval, watched=watched)
+        task = loop.create_task(run)
         number = str(next(self._numbers))
         self._under_way[number] = _UnderWay(begun, came, task)
         try:
