@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.observing import Values
 from bailiwick.gateway.told import Telling
 from bailiwick.model.budget import Budget
 from bailiwick.model.ceilings import Ceilings
@@ -18,8 +18,6 @@ from bailiwick.sql.plan import Fetch, Plan
 from bailiwick.sql.types import parameter_allowed
 
 NO_TYPES = b"\0\0"
-Values = Mapping[int, Callable[[str], object]]
-"""Number of a parameter → its value, as a column of that type would read it."""
 _TEXT, _BINARY = b"\0\0", b"\0\1"
 _MOMENTS = re.compile(r"(?:'|\$\D)[^']*(?:now|today|tomorrow|yesterday|\\)", re.IGNORECASE)
 """Words that are times in a string; a backslash could hide one. Found behind a string as well: that only costs time."""
