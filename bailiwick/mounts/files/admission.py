@@ -212,8 +212,10 @@ class Admission:
         self, asked: Asked, verb: str, denial: Denial, target: Target | None = None, decision: Decision | None = None
     ) -> NotDone:
         """Record what is not done. A path that is of no resource is nobody's to read in the ledger."""
-        request = Request(asked.mount, (), asked.purpose)
-        statement = f"{verb} {asked.mount}/hmac:{self.terms.digest(asked.path)[:16]}"
+        mount = asked.mount if self.folders.get(asked.mount) is not None else ""
+        request = Request(mount, (), asked.purpose)
+        path = asked.path.encode("utf-8", "replace").decode()  # it may be no Unicode at all
+        statement = f"{verb} {mount}/hmac:{self.terms.digest(path)[:16]}"
         if target is not None:
             tool = next(iter(target.tools.values()))
             request, statement = request_of(tool, asked.purpose), self.statement(verb, target)

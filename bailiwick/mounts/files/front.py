@@ -8,9 +8,11 @@ from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
-from bailiwick.mounts.files.admission import Admission, Terms
+from bailiwick.model.decision import Denial
+from bailiwick.mounts.files.admission import Admission, Asked, NotDone, Terms
 from bailiwick.mounts.files.folders import Folders
 from bailiwick.mounts.files.offered import FileTools
+from bailiwick.mounts.files.reading import Fetched, fetch
 
 
 class FilesFront:
@@ -31,6 +33,15 @@ class FilesFront:
         if self._gateway is None or self._terms is None:
             return None
         return Admission(self._gateway, live, self.folders, self._terms)
+
+    async def fetch(self, live: Live, asked: Asked, most: int) -> Fetched | NotDone:
+        """Return a whole file for what goes on within the gateway (attachments): decided and recorded as a read.
+
+        Of a session that has no such mount it is the denial of any path."""
+        admission = self.admission(live)
+        if admission is None:
+            return NotDone(Denial("backend_unavailable", "the gateway has not started", remedy="try again"))
+        return await fetch(admission, asked, most)
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Take up the policy's mounts. Raises ConfigError."""

@@ -146,3 +146,29 @@ def _masked(opened: Opened, first: bytes, kinds: frozenset[Redaction]) -> bytes:
     except UnicodeDecodeError:
         raise WithheldError("the file is not text, so nothing of it can be masked") from None
     return "".join([*shown, redactor.end()]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole file that goes on within the gateway, e.g. as an attachment: as the session may read it."""
+
+    name: str
+    type: str
+    labels: frozenset[str]
+    version: str
+    content: bytes
+
+
+async def fetch(admission: Admission, asked: Asked, most: int) -> Fetched | NotDone:
+    """Return a file of at most so many bytes; decided, masked and recorded as any other read of it."""
+
+    async def use(found: Found) -> Done[Fetched]:
+        bound = most if found.bounds.bytes is None else min(most, found.bounds.bytes)
+        if found.size > bound:
+            allowed = f"files of up to {bound} bytes"
+            return Done(denial=Denial("bytes_exceeded", f"the file is longer than {bound} bytes", allowed))
+        content = await found.part(0, found.size)
+        name = found.path.rpartition("/")[2]
+        return Done(Fetched(name, found.type, found.labels, found.info.version, content), size=len(content))
+
+    return await read(admission, asked, use)
