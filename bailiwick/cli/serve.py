@@ -82,6 +82,6 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     files = FilesFront(config)
     asked = [postgres.questions, databases]
     served = McpFront(config, asked, lambda: control.url, {"email": mail.mails}, [files.tools])
-    web = HttpFront(config, lambda: control.url)
+    web = HttpFront(config, lambda: control.url, files)
     fronts = [postgres, databases, mail, files, served, PythonFront(config), web, control]
     await run_until_told(policy, config, os.environ, fronts, started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
 import shutil
 import tempfile
@@ -21,6 +23,7 @@ from bailiwick.mounts.files.looking import Listing, Matches, list_files, search_
 from bailiwick.mounts.files.looking import Wanted as Sought
 from bailiwick.mounts.files.reading import Found, read
 from bailiwick.mounts.files.writing import Written, content_of, delete, move, write
+from bailiwick.mounts.http.front import HttpFront
 from bailiwick.mounts.mcp.front import McpFront
 from bailiwick.mounts.tool_path import Done
 from tests.support.mcp_client import McpClient
@@ -102,6 +105,24 @@ class Desk:
     def client(self, agent: Agent) -> McpClient:
         return McpClient(self.gateway.addresses()["mcp"][1], agent.token)
 
+    async def http(
+        self, agent: Agent, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request below the mount; underscores in the names of headers are hyphens."""
+
+        def ask() -> tuple[int, Mapping[str, str], bytes]:
+            connection = http.client.HTTPConnection("127.0.0.1", self.gateway.addresses()["http"][1], timeout=60)
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(
+                method, f"/{agent.mount}/{path}", body, {"Authorization": f"Bearer {agent.token}", **given}
+            )
+            answer = connection.getresponse()
+            found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            connection.close()
+            return found
+
+        return await asyncio.to_thread(ask)
+
     def records(self) -> list[dict[str, object]]:
         """Return what the ledger has of calls."""
         reader = open_reader(self.gateway.config.ledger_file)
@@ -133,7 +154,7 @@ async def files_here(
     try:
         config = load_config(folder / "policy.yaml", environ)
         front = FilesFront(config)
-        fronts = [front, McpFront(config, [], offered=[front.tools])]
+        fronts = [front, McpFront(config, [], offered=[front.tools]), HttpFront(config, files=front)]
         async with running(folder / "policy.yaml", config, environ, fronts) as gateway:
             yield Desk(gateway, front, folder)
     finally:

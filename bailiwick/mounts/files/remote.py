@@ -215,7 +215,7 @@ class S3Store(RemoteStore):
 
     def put(self, parts: Parts, content: BinaryIO, size: int, base: Info | None) -> None:
         """Write, if the key still has the version, or still nothing."""
-        condition = {"IfNoneMatch": "*"} if base is None else {"IfMatch": base.version}
+        condition = {"IfNoneMatch": "*"} if base is None else {"IfMatch": _tag(base)}
         bucket, key = self._split(parts)
         body = content.read() if size <= _BLOCK else content
         self._asked("put_object", Bucket=bucket, Key=key, Body=body, ContentLength=size, **condition)
@@ -223,14 +223,14 @@ class S3Store(RemoteStore):
     def remove(self, parts: Parts, base: Info) -> None:
         """Delete, if the key still has the version."""
         bucket, key = self._split(parts)
-        self._asked("delete_object", Bucket=bucket, Key=key, IfMatch=base.version)
+        self._asked("delete_object", Bucket=bucket, Key=key, IfMatch=_tag(base))
 
     def copy(self, parts: Parts, to: Parts, base: Info) -> None:
         """Copy the version that was looked at."""
         bucket, key = self._split(parts)
         _, other = self._split(to)
         source = {"Bucket": bucket, "Key": key}
-        self._asked("copy_object", Bucket=bucket, Key=other, CopySource=source, CopySourceIfMatch=base.version)
+        self._asked("copy_object", Bucket=bucket, Key=other, CopySource=source, CopySourceIfMatch=_tag(base))
 
     def _split(self, parts: Parts) -> tuple[str, str]:
         bucket, _, key = self.place(parts).partition("/")
@@ -266,6 +266,10 @@ def _other(error: Exception) -> Exception:
     return UnavailableError("it does not answer as expected")
 
 
+def _tag(base: Info) -> str:
+    return f'"{base.version}"'
+
+
 def _size(found: _Found) -> int:
     size = found.get("size")
     return size if isinstance(size, int) else 0
@@ -277,5 +281,5 @@ def _info(found: _Found) -> Info:
     when: datetime | None = None
     if isinstance(modified, datetime):
         when = modified.astimezone(UTC) if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
-    version = str(found.get("ETag") or found.get("etag") or "") or f"{size:x}-{modified}"
+    version = str(found.get("ETag") or found.get("etag") or "").strip('"') or f"{size:x}-{modified}"
     return Info(size, when, version)

@@ -12,6 +12,7 @@ from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests
 from bailiwick.mounts.http.envelope import Fault, Head, largest_body, largest_upload, read_head
 from bailiwick.mounts.http.exchange import STREAMED
+from bailiwick.mounts.http.files import FileRequests
 from bailiwick.mounts.http.requests import BROKEN, Posted, Routed
 from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.http.stream import reply
@@ -22,7 +23,8 @@ from bailiwick.mounts.web import Checks, Receive, Received, Scope, Send, left, r
 class Endpoint:
     """The ASGI application."""
 
-    def __init__(self, clients: Clients, checks: Checks, signpost: Signpost) -> None:
+    def __init__(self, clients: Clients, checks: Checks, signpost: Signpost, files: FileRequests | None = None) -> None:
+        self._files = files
         self._clients = clients
         self._checks = checks
         self._signpost = signpost
@@ -37,7 +39,8 @@ class Endpoint:
             await reply(send, problem(failed.denial, failed.record))
 
     async def _served(self, scope: Scope, receive: Receive, send: _Line) -> None:
-        head = read_head(scope, self._checks)
+        files = self._files
+        head = read_head(scope, self._checks) if files is None else read_head(scope, self._checks, files.has)
         if isinstance(head, Fault):
             found = self._signpost.metadata(scope) if head.status == 401 else None
             await reply(send, found or self._signpost.lead(scope, _fault(head)))
@@ -88,6 +91,8 @@ class Endpoint:
         approval = asked_for(head)
         if approval is not None:
             return await requests.status(approval)
+        if self._files is not None and self._files.has(head.mount):
+            return await self._files.answer(client.live, head, receive, sent)
         routed = requests.route(head)
         if isinstance(routed, Denial):
             return await requests.refuse(head, routed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -59,7 +59,7 @@ class Head:
     headers: Mapping[str, str]
     """By names in small letters."""
     content: str
-    """`json`, `form`, `multipart`, or empty: it has no body."""
+    """`json`, `form`, `multipart`, `raw`, or empty: it has no body."""
     boundary: str = ""
     """Of a body of several parts."""
 
@@ -75,8 +75,8 @@ class Head:
         return self.headers.get("bailiwick-reason", "")[:_longest_purpose]
 
 
-def read_head(scope: Scope, checks: Checks) -> Head | Fault:
-    """Return the head of a request, or what is wrong with it."""
+def read_head(scope: Scope, checks: Checks, uploads: Callable[[str], bool] = lambda _: False) -> Head | Fault:
+    """Return the head of a request, or what is wrong with it. `uploads`: mounts to which anything is sent as it is."""
     headers = _headers(cast("Iterable[tuple[bytes, bytes]]", scope["headers"]))
     if isinstance(headers, Fault):
         return headers
@@ -86,9 +86,6 @@ def read_head(scope: Scope, checks: Checks) -> Head | Fault:
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         return Fault(401, "a session token is needed", "send `Authorization: Bearer …` with the session's token")
-    content = _content(headers)
-    if isinstance(content, Fault):
-        return content
     try:
         path = cast("bytes", scope["raw_path"]).decode("ascii")
         query = cast("bytes", scope["query_string"]).decode("ascii")
@@ -103,6 +100,9 @@ def read_head(scope: Scope, checks: Checks) -> Head | Fault:
     if method not in _METHODS:
         return Fault(405, "this method is not served here", f"use one of {', '.join(sorted(_METHODS))}")
     mount, slash, below = path[1:].partition("/")
+    content = _content(headers, raw=method == "PUT" and uploads(mount))
+    if isinstance(content, Fault):
+        return content
     kind, boundary = content
     return Head(method, mount, slash + below or "/", query, token.strip(), headers, kind, boundary)
 
@@ -137,8 +137,8 @@ def _not_for_us(scope: Scope, headers: Mapping[str, str], checks: Checks) -> Fau
     return None
 
 
-def _content(headers: Mapping[str, str]) -> tuple[str, str] | Fault:
-    """Return what kind of body there is, and of several parts their boundary."""
+def _content(headers: Mapping[str, str], *, raw: bool) -> tuple[str, str] | Fault:
+    """Return what kind of body there is, and of several parts their boundary. `raw`: it is taken as it comes."""
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None and (length is not None or coding.lower() != "chunked"):
         return Fault(400, "the length of the body is not clear", "send `Content-Length`, or chunks, not both")
@@ -148,6 +148,8 @@ def _content(headers: Mapping[str, str]) -> tuple[str, str] | Fault:
         return Fault(415, "the body is to be sent as it is, not compressed")
     if coding is None and length in (None, "0"):
         return "", ""
+    if raw:
+        return "raw", ""
     found = _kind(headers.get("content-type", ""))
     most = largest_upload if isinstance(found, tuple) and found[1] else largest_body
     if length is not None and int(length) > most:

@@ -11,10 +11,12 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
+from bailiwick.mounts.files.front import FilesFront
 from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.asgi import Endpoint
 from bailiwick.mounts.http.clients import Clients
 from bailiwick.mounts.http.exchange import Terms
+from bailiwick.mounts.http.files import FileRequests
 from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.discovery import Discovery
@@ -27,8 +29,11 @@ class HttpFront:
 
     name = "http"
 
-    def __init__(self, config: GatewayConfig, authority: Callable[[], str] = lambda: "") -> None:
-        """`authority`: where tokens are to be had, empty when nowhere."""
+    def __init__(
+        self, config: GatewayConfig, authority: Callable[[], str] = lambda: "", files: FilesFront | None = None
+    ) -> None:
+        """`authority`: where tokens are to be had, empty when nowhere. `files`: the mounts that are served beside."""
+        self._files = files
         self._config = config
         self._authority = authority
         self._apis = Apis()
@@ -48,7 +53,7 @@ class HttpFront:
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
-        if not ready.force.policy.http:
+        if not self._needed(ready):
             return
         limits = self._config.limits
         terms = Terms(
@@ -59,13 +64,16 @@ class HttpFront:
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)
         signpost = Signpost(Discovery(self._authority, "", secure=self._config.http.tls_cert is not None))
-        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http), signpost))
+        files = None if self._files is None else FileRequests(self._files)
+        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http), signpost, files))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))
 
     def check(self, ready: Ready) -> None:
         """Raise ConfigError for a policy that `install` could not take."""
-        if ready.force.policy.http and self._listening.address is None:
-            message = "the policy has its first mounts of kind `http`, and the gateway does not listen for them"
+        if self._needed(ready) and self._listening.address is None:
+            message = (
+                "the policy has its first mounts that are reached by HTTP, and the gateway does not listen for them"
+            )
             raise ConfigError(message, remedy="start the gateway anew")
         self._apis.check(ready)
 
@@ -82,6 +90,11 @@ class HttpFront:
             await self._clients.close()
         await self._listening.stop()
         await self._apis.close()
+
+    def _needed(self, ready: Ready) -> bool:
+        """Return whether something is reached by HTTP: APIs, or files."""
+        policy = ready.force.policy
+        return bool(policy.http) or (self._files is not None and bool(policy.files))
 
     async def _sweep(self, clients: Clients) -> None:
         while True:
