@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -54,3 +54,30 @@ def write_bundle(
     with closing(open_reader(ledger)) as reader:
         size = written(reader, place, keys_of(key, ledger))
     typer.echo(f"{size} records; check them with `bailiwick ledger verify {folder} --key KEY`")
+
+
+@app.command()
+def erase(
+    person: Annotated[str, typer.Option("--person", help="The person, as sessions name them.")],
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """Destroy the key under which a person's values stand in the ledger: nobody can relate them to anything then."""
+    found = client(policy, config).ask("ledger.erase", {"person": person})
+    known = "the key is destroyed" if found["erased"] else "there was no key of this person"
+    typer.echo(json.dumps(found) if as_json else f"{known}; backups of `people.db` may still hold it")
+
+
+@app.command()
+def digests(
+    value: Annotated[str, typer.Argument(help="The value to look for.")],
+    person: Annotated[str | None, typer.Option("--person", help="Only as it was used for them.")] = None,
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """Print how a value may stand in records (`hmac:…`), to be searched for; that this was asked is on record."""
+    found = client(policy, config).ask("ledger.digests", {"value": value, "person": person})
+    told = cast("list[str]", found["digests"])
+    typer.echo(json.dumps(told) if as_json else "\n".join(told))

@@ -11,7 +11,9 @@ from bailiwick.errors import BailiwickError, LedgerError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
 from bailiwick.gateway.moments import Clock
-from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.people import People
+from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.settings import parse_duration
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
@@ -24,7 +26,9 @@ _every = 60.0
 class Keeping:
     """Keeps the ledger of the running gateway."""
 
-    def __init__(self, custody: Custody, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, custody: Custody, recorder: Recorder, clock: Clock, sessions: Sessions, people: People) -> None:
+        self._sessions = sessions
+        self._people = people
         self._custody = custody
         self._recorder = recorder
         self._clock = clock
@@ -32,7 +36,7 @@ class Keeping:
 
     def answers(self) -> Mapping[str, Answer]:
         """Return the requests about the ledger."""
-        return {"ledger.rotate_key": self._rotate}
+        return {"ledger.rotate_key": self._rotate, "ledger.erase": self._erase, "ledger.digests": self._digests}
 
     async def start(self) -> None:
         """Do what is due, from now on again and again."""
@@ -56,6 +60,23 @@ class Keeping:
                 _log.info("the ledger's old key was destroyed: its overlap has ended")
         except LedgerError as error:
             _log.error("the ledger's old key could not be destroyed: %s", error.message)
+
+    async def _erase(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        """Destroy a person's key. Who it was is not recorded: that would undo it."""
+        person = fields.text("person")
+        fields.done()
+        if any(live.identity.user == person for live in self._sessions.registry):
+            raise LedgerError("this person has open sessions", remedy="end them first: `bailiwick session list`")
+        await self._recorder.keep(self._recorder.make(Fact("ledger.erased", detail={"by": by.name})))
+        return {"erased": self._people.erase(person)}
+
+    async def _digests(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        """Return how a value may stand in records. Who asks is on record: it is a way to try guesses."""
+        value, person = fields.text("value"), fields.maybe_text("person")
+        fields.done()
+        found = self._people.told(value, person)
+        await self._recorder.keep(self._recorder.make(Fact("ledger.searched", detail={"by": by.name})))
+        return {"digests": [*found]}
 
     async def _rotate(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         told = fields.maybe_text("overlap")

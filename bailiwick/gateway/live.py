@@ -16,6 +16,7 @@ from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.session import within_hours
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.told import SessionGroupings
+from bailiwick.match.masks import Digest
 from bailiwick.model.budget import Budget
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.model.policy import Hours
@@ -108,6 +109,11 @@ def identify(session: Session) -> Identity:
     return Identity(session.agent, user, session.id, session.task or "", session.chain)
 
 
+def _undigested(_: str) -> str:
+    """Of a session that records no values."""
+    return ""
+
+
 class Live:
     """An open session; a `LiveSession` for mounts."""
 
@@ -123,6 +129,7 @@ class Live:
         "_watching",
         "children",
         "closed_mounts",
+        "digest",
         "ended",
         "groupings",
         "holding",
@@ -144,7 +151,10 @@ class Live:
         groupings: SessionGroupings | None = None,
         mounts: Sequence[str] = (),
         parent: Live | None = None,
+        digest: Digest = _undigested,
     ) -> None:
+        self.digest = digest
+        """Tells values of its records apart without storing them: see `gateway.people`."""
         self._session = session
         self._clock = clock
         self._active = active

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from bailiwick.errors import BailiwickError
+from bailiwick.gateway.policy_text import PolicyTexts
 from bailiwick.gateway.promotion import Promotion
 from bailiwick.gateway.ready import PolicyRefusedError, Ready, Written, fingerprint
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -30,9 +31,11 @@ class Reloader:
         recorder: Recorder,
         promotion: Promotion,
         in_force: Callable[[], Ready],
+        texts: PolicyTexts,
     ) -> None:
         """`prepare` makes the policy ready that stands in its files, or the one that is given."""
         self.promotion = promotion
+        self._texts = texts
         self._in_force = in_force
         self._path = path
         self._prepare = prepare
@@ -69,6 +72,7 @@ class Reloader:
 
     async def _loaded(self, ready: Ready, by: str) -> None:
         policy = ready.force.policy
+        await self._texts.keep(ready)
         await self._recorder.keep(self._recorder.make(Fact("policy.loaded", policy=policy.version, detail={"by": by})))
         self._install(ready)
         _log.info("policy loaded: %s", policy.version)

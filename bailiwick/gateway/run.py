@@ -36,7 +36,9 @@ from bailiwick.gateway.notice_sending import sender_of
 from bailiwick.gateway.notice_store import Outbox
 from bailiwick.gateway.notices import Notices, Way
 from bailiwick.gateway.opening import Opener
+from bailiwick.gateway.people import People
 from bailiwick.gateway.policy_archive import Archived, PolicyArchive
+from bailiwick.gateway.policy_text import PolicyTexts
 from bailiwick.gateway.promotion import Promotion, Rules, at_start
 from bailiwick.gateway.promotion_desk import promoting
 from bailiwick.gateway.ready import Ready, Written, make_ready
@@ -125,6 +127,7 @@ class Stores:
     recorder: Recorder
     underway: Underway
     custody: Custody
+    people: People
 
 
 class Running:
@@ -151,6 +154,7 @@ class Running:
         ulids = Ulids()
         self.tokens = tokens = Tokens(keys.signing, config.issuer)
         self.sessions = Sessions(stores.state, stores.recorder, utc_now, ready.force)
+        self.sessions.people = stores.people
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
         self._counting = Counting(stores.state, config.limit_store)
@@ -167,7 +171,7 @@ class Running:
         self.searches = Searches(
             [*config.searches.values()], config.ledger_file, stores.recorder, self.notices.tell, utc_now
         )
-        self.keeping = Keeping(stores.custody, stores.recorder, utc_now)
+        self.keeping = Keeping(stores.custody, stores.recorder, utc_now, self.sessions, stores.people)
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None
@@ -181,6 +185,8 @@ class Running:
         detail = {"version": bailiwick.__version__, "environment": self.config.environment}
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
+        texts = PolicyTexts(self.config.ledger_file, recorder)
+        await texts.keep(self.ready)
         await self.keeping.start()
         self._keep(self.ready)
         await self._counting.start()
@@ -199,7 +205,7 @@ class Running:
             return ready
 
         self.promotion.told_by(self.notices.tell)
-        self.reloader = Reloader(self.path, prepare, self._install, recorder, self.promotion, lambda: self.ready)
+        self.reloader = Reloader(self.path, prepare, self._install, recorder, self.promotion, lambda: self.ready, texts)
         for front in fronts:
             await front.start(self.gateway, self.keys, self.ready)
             self.fronts = (*self.fronts, front)
@@ -315,8 +321,9 @@ async def running(
     custody = Custody(config.data_dir, ledger_keys, ledger, store.origin)
     try:
         state = await open_state(config.state_file)
+        people = People(config.data_dir / "people.db")
         try:
-            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway, custody)
+            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway, custody, people)
             rules = Rules(config.environment == "production", config.four_eyes)
             promotion = Promotion(state, stores.recorder, utc_now, rules)
             ready = await at_start(promotion, ready, prepare)
@@ -327,6 +334,7 @@ async def running(
             finally:
                 await gateway.stop()
         finally:
+            people.close()
             await state.close()
     finally:
         await ledger.close()

@@ -18,6 +18,7 @@ from bailiwick.gateway.elevation_store import ElevationStore
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, Terms, ending
 from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.people import Keyed, MemoryPeople
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.state import State, StoredSession
 from bailiwick.gateway.suspensions import Suspensions
@@ -48,6 +49,8 @@ class Sessions:
         """The elevations in force; `gateway.elevations` gives and takes them."""
         self.suspensions = Suspensions(state, recorder, clock, self.registry)
         self.told = ToldStore(state)
+        self.people: Keyed = MemoryPeople()
+        """The keys of what records tell of people's values."""
         self.on_end: Callable[[str], None] = _nobody
         """Called with the id of each session whose end is stored."""
         self._saved: dict[str, datetime] = {}
@@ -84,7 +87,9 @@ class Sessions:
         orphaned = stored.parent is not None and (parent is None or parent.ended is not None)
         if orphaned:
             session = replace(session, asked={})  # nothing, should anybody look
-        live = Live(session, self._terms(session), self.clock, stored.active_at, groupings, stored.mounts, parent)
+        digest = self.people.digest("" if session.user is None else session.user.id)
+        terms = self._terms(session)
+        live = Live(session, terms, self.clock, stored.active_at, groupings, stored.mounts, parent, digest)
         live.renew = self.refit
         self.registry.add(live)
         self.suspensions.apply(live)

@@ -48,6 +48,7 @@ RecordKind = Literal[
     "elevation.granted",
     "elevation.ended",
     "policy.loaded",
+    "policy.text",
     "policy.refused",
     "policy.pending",
     "policy.promoted",
@@ -58,6 +59,7 @@ RecordKind = Literal[
     "ledger.archived",
     "ledger.restored",
     "ledger.erased",
+    "ledger.searched",
     "gateway.started",
     "gateway.stopped",
 ]

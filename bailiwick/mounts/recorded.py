@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from bailiwick.decide.asking import matcher_of
+from bailiwick.gateway.people import told
 from bailiwick.match.masks import Digest
 from bailiwick.model.matcher import Bound, Equal, Every, Matcher, OneOf
 from bailiwick.model.scope import CallGrant, ToolScope
@@ -60,4 +61,4 @@ def _told(value: Json, digest: Digest) -> Json:
     if value is None or isinstance(value, bool):
         return value
     plain = value if isinstance(value, str) else write(value).decode()
-    return f"hmac:{digest(plain)[:16]}"
+    return told(digest, plain)

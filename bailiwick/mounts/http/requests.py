@@ -191,7 +191,7 @@ class Requests:
     async def _cleared(self, routed: Routed, held: Held, send: Line) -> Cleared | Shown:
         """Return a request that people have approved; or what is said of one that waits, or may not be done."""
         head, admitted = routed.head, held.admitted
-        told = in_clear(admitted.tool, admitted.view.grants, admitted.arguments, self._terms.digest)
+        told = in_clear(admitted.tool, admitted.view.grants, admitted.arguments, self._live.digest)
         detail = {"route": admitted.tool.tool.name}
         asked = Asked(keyed("route", routed.name), statement_of(routed.name, told), head.purpose, detail)
         send.waits()
@@ -224,7 +224,7 @@ class Requests:
             tool = self._live.routes.tools.get(keyed("route", routed.name))
             request = Request("", (), head.purpose) if tool is None else request_of(tool, head.purpose)
             return await self._refused(routed.name, request, Deny(denial), denial, status)
-        name = f"{head.method} /{head.mount} hmac:{self._terms.digest(head.path)[:16]}"
+        name = f"{head.method} /{head.mount} hmac:{self._live.digest(head.path)[:16]}"
         more: Headers = []
         allowed = self.allowed(head) if denial.code == "resource_unknown" else ()
         if allowed:
@@ -251,7 +251,7 @@ class Requests:
     def _call(self, routed: Routed, admitted: Admitted) -> Call:
         """Return the call of a request; the same one for the same request, of which nothing is computed twice."""
         arguments: Mapping[str, Json] = admitted.arguments
-        told = in_clear(admitted.tool, admitted.view.grants, arguments, self._terms.digest)
+        told = in_clear(admitted.tool, admitted.view.grants, arguments, self._live.digest)
         statement = statement_of(routed.name, told)
         key = (statement, routed.head.purpose, self._live.policy, admitted.allow.grants)
         known = self._calls.get(key)

@@ -124,7 +124,7 @@ class Calls:
         ref = {"type": "ref/prompt", "name": tool.name} if kind == "prompt" else {"type": "ref/resource", "uri": name}
         known = {key: value for key, value in others.items() if found.shows(key, value)}
         sent = {"ref": ref, "argument": {"name": argument, "value": typed}, "context": {"arguments": known}}
-        statement = statement_of(f"complete {keyed(kind, name)}", digested(asked.arguments, self._terms.digest))
+        statement = statement_of(f"complete {keyed(kind, name)}", digested(asked.arguments, self._live.digest))
         errand = Errand(
             found.admitted,
             statement,
@@ -170,12 +170,12 @@ class Calls:
                 return modified(await self._errands.run(errand, audience), cleared)
 
     def _statement(self, asked: _Asked, admitted: Admitted) -> str:
-        tool, digest = admitted.tool, self._terms.digest
+        tool, digest = admitted.tool, self._live.digest
         name = keyed("document", tool.tool.name) if asked.kind == "document" else keyed(asked.kind, asked.name)
         return statement_of(name, in_clear(tool, admitted.view.grants, admitted.arguments, digest))
 
     async def _refused(self, asked: _Asked, refused: Refused) -> NotDone:
-        statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._terms.digest))
+        statement = statement_of(keyed(asked.kind, asked.name), digested(asked.arguments, self._live.digest))
         return await self._errands.refuse(statement, refused_request(refused, asked.purpose), refused.decision)
 
     async def _offered(self, asked: _Asked, run: OwnRun, audience: Audience) -> Result:

@@ -130,7 +130,7 @@ class Functions:
 
     def _as_held(self, asked: Asked, admitted: Admitted) -> HeldCall:
         arguments = cast("Mapping[str, Json]", admitted.arguments)
-        told = in_clear(admitted.tool, admitted.view.grants, arguments, self._terms.digest)
+        told = in_clear(admitted.tool, admitted.view.grants, arguments, self.live.digest)
         detail = {"function": admitted.tool.tool.name}
         return HeldCall(asked.name, statement_of(asked.name, told), asked.purpose, detail)
 
@@ -202,7 +202,7 @@ class Functions:
             return done
 
         arguments = cast("Mapping[str, Json]", admitted.arguments)
-        statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self._terms.digest))
+        statement = statement_of(asked.name, in_clear(tool, admitted.view.grants, arguments, self.live.digest))
         request = request_of(tool, asked.purpose)
         call = Call(tool.mount, statement, request, admitted.allow, {"function": tool.tool.name})
         run = self._path.run(call, execute, intends=True, price=price, approval=approval, watched=watched)
@@ -236,7 +236,7 @@ class Functions:
         return replace(done, cost=told_in_body(admitted.tool.tool.cost, result))
 
     async def _refuse(self, asked: Asked, request: Request, decision: Deny | Hold) -> Denied:
-        statement = statement_of(asked.name, digested(asked.arguments, self._terms.digest))
+        statement = statement_of(asked.name, digested(asked.arguments, self.live.digest))
         return Denied(decision.denial, await self._path.refuse(statement, request, decision))
 
 

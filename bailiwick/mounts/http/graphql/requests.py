@@ -135,7 +135,7 @@ class Operations:
         told = [
             statement_of(
                 f"{each.admitted.tool.mount}/{each.root.name}",
-                in_clear(each.admitted.tool, each.admitted.view.grants, _given(each.admitted), self._terms.digest),
+                in_clear(each.admitted.tool, each.admitted.view.grants, _given(each.admitted), self._live.digest),
             )
             for each in decided
         ]

@@ -1,0 +1,125 @@
+"""What those who keep a ledger ask of the gateway that runs."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bailiwick.errors import BailiwickError
+from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.people import People
+from bailiwick.gateway.policy_text import text_in
+from bailiwick.guard import Guard
+from bailiwick.ledger.encode import read
+from tests.support.gateway import RunningGateway, running_gateway
+
+pytestmark = pytest.mark.xdist_group("ledger-keeping")
+
+POLICY = """
+bailiwick: 1
+mounts:
+  shop:
+    kind: python
+    functions:
+      find_customer: {action: customers:read, parameters: [email]}
+roles:
+  support:
+    grants:
+      - {allow: customers:read, args: {email: any}, reason: answers them}
+agents:
+  bot: {owner: desk, purpose: answers, roles: [support]}
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Generator[RunningGateway]:
+    with running_gateway(POLICY, {}) as running:
+        yield running
+
+
+def ledger_of(gateway: RunningGateway) -> Path:
+    return gateway.folder / ".bailiwick" / "ledger.db"
+
+
+def records(gateway: RunningGateway, kind: str) -> list[dict[str, object]]:
+    with closing(open_reader(ledger_of(gateway))) as reader:
+        return [dict(read(each.body) or {}) for each in reader.query(Query(kind=kind, limit=1_000))]
+
+
+def test_the_text_of_the_policy_in_force_is_in_the_ledger_once(gateway: RunningGateway) -> None:
+    gateway.admin.ask("reload", {})
+    (text,) = records(gateway, "policy.text")
+    with closing(open_reader(ledger_of(gateway))) as reader:
+        found = text_in(reader, str(text["policy"]))
+        assert text_in(reader, "another") is None
+    assert found is not None
+    assert [*found.files.values()] == [POLICY]
+    started = records(gateway, "gateway.started")
+    assert {each["policy"] for each in started} == {text["policy"]}
+
+
+def test_keys_change_while_the_gateway_runs_and_everything_stays_verifiable(gateway: RunningGateway) -> None:
+    before = gateway.command("ledger", "key").stdout.split()
+    changed = gateway.command("ledger", "rotate-key", "--overlap", "1ms")
+    assert changed.returncode == 0, changed.stderr
+    assert gateway.command("ledger", "key").stdout.split() == [changed.stdout.strip(), *before]
+    for key in (changed.stdout.strip(), *before):
+        verified = gateway.command("ledger", "verify", "--key", key)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    gateway.stop()
+    gateway.start()  # the overlap has ended, so it has destroyed the old key
+    assert [json.dumps(each["detail"]) for each in records(gateway, "ledger.key")][1:] == [
+        json.dumps({"retired": before[0]})
+    ]
+    assert gateway.command("ledger", "verify", "--key", before[0]).returncode == 0
+
+
+def test_a_value_is_found_by_its_digest_until_the_persons_key_is_destroyed(gateway: RunningGateway) -> None:
+    keys = ledger_of(gateway).with_name("people.db")
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    with closing(People(keys)) as people:
+        first = people.digest("anna")("a@example.org")
+        assert people.digest("anna")("a@example.org") == first
+        assert people.digest("ben")("a@example.org") != first
+    asked = gateway.command("ledger", "digests", "a@example.org", "--person", "anna")
+    assert asked.stdout.strip() == f"hmac:{first[:16]}"
+    assert len(gateway.command("ledger", "digests", "a@example.org").stdout.split()) >= 2
+    erased = gateway.command("ledger", "erase", "--person", "anna")
+    assert (erased.returncode, "destroyed" in erased.stdout) == (0, True)
+    assert gateway.command("ledger", "digests", "a@example.org", "--person", "anna").stdout.strip() == ""
+    assert gateway.command("ledger", "verify").returncode == 0
+    assert b"anna" not in keys.read_bytes()
+    with closing(People(keys)) as people:
+        assert people.digest("anna")("a@example.org") != first
+    (said,) = records(gateway, "ledger.erased")
+    assert "anna" not in json.dumps(said)
+
+
+def test_a_call_is_found_by_a_value_that_no_record_holds(gateway: RunningGateway) -> None:
+    guard = Guard(gateway.policy)
+
+    def find_customer(email: str) -> list[str]:
+        return [email[:1]]
+
+    guarded = guard.function(find_customer)
+    with guard.session("bot", user="dora"):
+        assert guarded(email="someone@example.org") == ["s"]
+    with closing(People(ledger_of(gateway).with_name("people.db"))) as people:
+        (digest,) = people.told("someone@example.org", "dora")
+    (call,) = [each for each in (*records(gateway, "call"), *records(gateway, "intent")) if each["user"] == "dora"]
+    assert digest in str(call["statement"])
+    assert b"someone" not in ledger_of(gateway).read_bytes()
+
+
+def test_a_person_with_an_open_session_is_not_erased(gateway: RunningGateway) -> None:
+    session = gateway.admin.ask("session.open", {"agent": "bot", "user": "carl"})["session"]
+    assert isinstance(session, dict)
+    with pytest.raises(BailiwickError, match="open sessions"):
+        gateway.admin.ask("ledger.erase", {"person": "carl"})
+    gateway.admin.ask("session.close", {"session": session["id"]})
+    assert gateway.admin.ask("ledger.erase", {"person": "carl"}) == {"erased": True}
