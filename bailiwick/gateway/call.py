@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bailiwick.model.budget import Budget
 from bailiwick.model.decision import Allow, Decision, Request
@@ -28,6 +28,22 @@ class Call:
 def granting(call: Call) -> tuple[str, ...]:
     """Return the grants by which a call is allowed; none when it is not."""
     return call.decision.grants if isinstance(call.decision, Allow) else ()
+
+
+Fate = Literal["committed", "rolled_back", "in_part", "unknown"]
+"""`in_part`: committed after a part was rolled back to a savepoint; which outcomes that undid is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnd:
+    """How a transaction ended in which writes were done, whose outcomes are on record already."""
+
+    mount: str
+    fate: Fate
+    intents: tuple[str, ...]
+    """Of those writes; at most a thousand."""
+    writes: int
+    """How many there were."""
 
 
 class Outcome(NamedTuple):

@@ -22,7 +22,7 @@ from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
-from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.call import Call, Outcome, TransactionEnd
 from bailiwick.gateway.elevations import Elevations
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
@@ -118,6 +118,10 @@ class Enforcer(Protocol):
 
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         """Record the outcome of an intent. The reply ends after `durable(True)`."""
+        ...
+
+    def conclude(self, live: LiveSession, end: TransactionEnd, durable: Durable) -> None:
+        """Record how a transaction ended in which writes were done. The reply ends after `durable(True)`."""
         ...
 
     def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
@@ -404,6 +408,12 @@ class Gateway:
         """Record the outcome of an intent; see `Enforcer`."""
         self._live(live).finished()
         self._record("outcome", live, call, outcome, durable, intent)
+
+    def conclude(self, live: LiveSession, end: TransactionEnd, durable: Durable) -> None:
+        """Record how a transaction ended; see `Enforcer`."""
+        detail: dict[str, JsonValue] = {"fate": end.fate, "intents": [*end.intents], "writes": end.writes}
+        fact = Fact("transaction.ended", mount=end.mount, policy=self._live(live).policy, detail=detail)
+        self._recorder.ledger.append(self._recorder.make(fact, live.session), durable)
 
     async def hold(
         self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float

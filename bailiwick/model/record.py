@@ -25,6 +25,7 @@ RecordKind = Literal[
     "call",
     "intent",
     "outcome",
+    "transaction.ended",
     "token.issued",
     "token.refused",
     "decision",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from typing import Any, LiteralString, cast
 
 import asyncpg
 import psycopg
 import pytest
 from psycopg import errors
 
+from bailiwick.gateway.ledger_reader import Query, open_reader
 from tests.support.canary import leaks_in_files
 from tests.support.desk import Desk, clean
 from tests.support.gateway import running_gateway
@@ -338,3 +341,51 @@ def test_what_broke_a_ceiling_is_on_record_with_its_count(gate: Desk, connection
     shown = gate.gateway.command("ledger", "query", "--json")
     assert '"batch_exceeded"' in shown.stdout
     assert record in shown.stdout
+
+
+def _ends(gate: Desk) -> list[Mapping[str, Any]]:
+    with closing(open_reader(gate.gateway.folder / ".bailiwick" / "ledger.db")) as reader:
+        found = reader.query(Query(kind="transaction.ended", session=gate.session.id, limit=1_000))
+        outcomes = {str(read_record(each.body)["refers"]) for each in reader.query(Query(kind="outcome", limit=10_000))}
+    ends = [read_record(each.body)["detail"] for each in found]
+    assert all(intent in outcomes for end in ends for intent in end["intents"])
+    return ends
+
+
+def read_record(body: bytes) -> Mapping[str, Any]:
+    return json.loads(body)
+
+
+def test_how_each_transaction_ended_is_on_record(gate: Desk) -> None:
+    """An outcome says that a write was done; whether it lasted is told when its transaction ends."""
+    before = len(_ends(gate))
+
+    def run(*statements: str) -> None:
+        with closing(psycopg.connect(gate.session.url(), autocommit=True)) as connection:
+            for statement in statements:
+                with suppress(errors.Error):
+                    connection.execute(cast("LiteralString", statement))
+
+    one = "UPDATE free SET note = 'b' WHERE id = 1"
+    run(one)  # by itself: its outcome says all
+    run("BEGIN", "SELECT 1", "COMMIT")  # nothing was written
+    run("BEGIN", one, "COMMIT")
+    run("BEGIN", one, one, "ROLLBACK")
+    run("BEGIN", one, "SELECT 1 / 0", "COMMIT")  # answers ROLLBACK
+    run("BEGIN", one, "SAVEPOINT s", one, "ROLLBACK TO s", "COMMIT")
+    run(f"BEGIN; {one}; ROLLBACK")  # in one string
+    run(f"BEGIN; {one}; COMMIT")
+    run("BEGIN", one)  # and the client goes
+    deadline = time.monotonic() + 60
+    while len(_ends(gate)) < before + 7 and time.monotonic() < deadline:
+        time.sleep(0.05)  # a connection's end is recorded behind it
+    told = [(end["fate"], end["writes"]) for end in _ends(gate)[before:]]
+    assert told == [
+        ("committed", 1),
+        ("rolled_back", 2),
+        ("rolled_back", 1),
+        ("in_part", 2),
+        ("rolled_back", 1),
+        ("committed", 1),
+        ("rolled_back", 1),
+    ]

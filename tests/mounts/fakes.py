@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bailiwick.gateway.approvals import DryRunner, Told
+from bailiwick.gateway.call import TransactionEnd
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
 from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.gateway.statement_holds import Begun, Fate
@@ -97,6 +98,7 @@ class Ledger:
     refused: list[str] = field(default_factory=list[str])
     keep: bool = True
     ends: list[tuple[str, Fate, str]] = field(default_factory=list[tuple[str, Fate, str]])
+    concluded: list[TransactionEnd] = field(default_factory=list[TransactionEnd])
     underway: Underway = field(default_factory=Underway)
     groupings: SessionGroupings = field(default_factory=SessionGroupings)
     limits: tuple[Budget, ...] = ()
@@ -155,6 +157,12 @@ class Ledger:
 
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         self._write("outcome", call, outcome, durable)
+
+    def conclude(self, live: LiveSession, end: TransactionEnd, durable: Durable) -> None:
+        self.concluded.append(end)
+        self.waiting.append(durable)
+        if self.instant:
+            self.flush(self.works)
 
     async def hold(
         self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float

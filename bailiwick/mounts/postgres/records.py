@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bailiwick.gateway.call import granting
+from bailiwick.gateway.call import TransactionEnd, granting
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
@@ -55,6 +55,11 @@ class Records:
         """Record the outcome of an intent."""
         self.outstanding += 1
         self._enforcer.settle(self._live, intent, call, outcome, self._durable)
+
+    def conclude(self, end: TransactionEnd) -> None:
+        """Record how a transaction ended."""
+        self.outstanding += 1
+        self._enforcer.conclude(self._live, end, self._durable)
 
     def end(self, approval: str, fate: Fate, code: str) -> None:
         """Say what became of an approval that was begun."""

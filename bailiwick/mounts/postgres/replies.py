@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.enforce import Outcome
+from bailiwick.gateway.call import Outcome, TransactionEnd
 from bailiwick.gateway.told import TOO_CLOSE
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
@@ -39,6 +39,7 @@ from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Prepared
 from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.told import refused
+from bailiwick.mounts.postgres.unended import Unended
 from bailiwick.sql.groupings import REFUSED
 
 _ROW, _COPY = ord("D"), ord("d")
@@ -108,6 +109,7 @@ class Replies:
         "status",
         "steps",
         "stop",
+        "unended",
     )
 
     def __init__(self, names: Names, records: Records, agent: str, seconds: Callable[[], float], ceiling: int) -> None:
@@ -123,6 +125,8 @@ class Replies:
         """How long it now waits for people, when it has set that."""
         self.begun: list[Approved] = []
         """What was approved and has begun, until it is known how its transaction ended."""
+        self.unended = Unended()
+        """What was written in the transaction that is open."""
         self.batch = Batch()
         """The batch that is running."""
         self.steps: deque[Step] = deque()
@@ -294,6 +298,8 @@ class Replies:
                 self._settle(step, code)
             _untold(step)
         self.settle_writes(code)
+        how = self.unended.cut(any(isinstance(step, Execution) for step in self.steps))
+        self._conclude(how)
         self.steps.clear()
 
     # --- rows ---
@@ -501,6 +507,7 @@ class Replies:
         if kind == "CONTROL":
             self.settle_done()
             self._decide_begun(raw)
+            self.unended.controlled(raw[5:-1])
         if step.prepared.asked is not None:
             step.prepared.asked.tell()
         self._record(step, "")
@@ -626,6 +633,7 @@ class Replies:
     def _ready(self, raw: bytes) -> bytes | None:
         step = self._step(SYNC)
         self.status = raw[5]
+        self._conclude(self.unended.ready(idle=self.status == ord("I")))
         if self.status == ord("I"):
             self.names.end_transaction()
             for each in self.begun:
@@ -650,6 +658,13 @@ class Replies:
         if not step.settled:
             step.settled = True
             self._records.settle(step.intent, step.call, self._outcome(step, code))
+            if not code:
+                self.unended.wrote(step.intent, step.call.mount)
+
+    def _conclude(self, end: TransactionEnd | None) -> None:
+        """Record how the transaction ended in which something was written."""
+        if end is not None:
+            self._records.conclude(end)
 
     def _outcome(self, step: Execution, code: str) -> Outcome:
         spent = int((self._seconds() - step.begun) * 1_000_000)
