@@ -81,7 +81,8 @@ class OwnCalls:
         self.live = live
         self._gateway = gateway
         self._doing = doing
-        self._digest = digest
+        self.digest = digest
+        """Of `hash` masks. Records have the session's own, `live.digest`."""
         self._path = ToolPath(gateway, live)
         self._held = HeldCalls(gateway, live, self._path)
 
@@ -107,7 +108,7 @@ class OwnCalls:
 
     async def refuse(self, name: str, arguments: Mapping[str, Json], purpose: str, refused: Refused) -> NotDone:
         """Record what is not done."""
-        statement = statement_of(name, digested(arguments, self._digest))
+        statement = statement_of(name, digested(arguments, self.live.digest))
         decision = refused.decision
         request = refused_request(refused, purpose)
         return NotDone(decision.denial, await self._path.refuse(statement, request, decision))
@@ -124,4 +125,4 @@ class OwnCalls:
         return Carried(done.shown, order.approval)
 
     def _statement(self, name: str, admitted: Admitted) -> str:
-        return statement_of(name, in_clear(admitted.tool, admitted.view.grants, admitted.arguments, self._digest))
+        return statement_of(name, in_clear(admitted.tool, admitted.view.grants, admitted.arguments, self.live.digest))
