@@ -58,7 +58,7 @@ def test_the_text_of_the_policy_in_force_is_in_the_ledger_once(gateway: RunningG
         found = text_in(reader, str(text["policy"]))
         assert text_in(reader, "another") is None
     assert found is not None
-    assert [*found.files.values()] == [POLICY]
+    assert [*found.values()] == [POLICY]
     started = records(gateway, "gateway.started")
     assert {each["policy"] for each in started} == {text["policy"]}
 
