@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from bailiwick.gateway.config import GatewayConfig
     from bailiwick.gateway.run import Running
+    from bailiwick.mounts.offered import Doings
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -80,8 +81,9 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
     mail = EmailFront(config)
     files = FilesFront(config)
+    own: Doings = {"email": mail.mails}
     asked = [postgres.questions, databases]
-    served = McpFront(config, asked, lambda: control.url, {"email": mail.mails}, [files.tools])
-    web = HttpFront(config, lambda: control.url, files)
+    served = McpFront(config, asked, lambda: control.url, own, [files.tools])
+    web = HttpFront(config, lambda: control.url, files, own)
     fronts = [postgres, databases, mail, files, served, PythonFront(config), web, control]
     await run_until_told(policy, config, os.environ, fronts, started)

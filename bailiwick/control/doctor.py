@@ -22,6 +22,8 @@ from bailiwick.gateway.doctor.sinks import sink_findings
 from bailiwick.gateway.files import read_policy
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.ready import api_secrets
+from bailiwick.gateway.secrets import resolve
+from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Mount, Policy, SecretRef
 from bailiwick.model.tool import McpMount
@@ -103,6 +105,8 @@ def _backends(
         yield _bounded(name, _server(server, environ, base))
     for name, api in policy.http.items():
         yield _bounded(name, _api(api, environ, base))
+    for name, mail in policy.email.items():
+        yield _bounded(name, _mail(mail, environ, base))
 
 
 async def _bounded(name: str, asked: Coroutine[None, None, Sequence[Finding]]) -> Sequence[Finding]:
@@ -122,6 +126,18 @@ async def _database(mount: Mount, environ: Mapping[str, str], base: Path) -> Seq
 async def _server(mount: McpMount, environ: Mapping[str, str], base: Path) -> Sequence[Finding]:
     tools = await server_tools(mount, environ, base)
     return [ok("backends", f"mount `{mount.name}`: the server answers; it has {len(tools)} tools")]
+
+
+async def _mail(mount: EmailMount, environ: Mapping[str, str], base: Path) -> Sequence[Finding]:
+    """Connect and log in as the gateway would; nothing is sent."""
+    from bailiwick.mounts.email.server import MailServer, place_of, tls_of
+
+    place = place_of(mount.name, resolve(mount.smtp, environ, base))
+    server = MailServer(place, tls_of(mount.name, mount.authority, base))
+    (await server.connect()).close()
+    how = "over TLS" if place.implicit else "without TLS, on this machine" if place.is_here else "over STARTTLS"
+    who = " and takes the gateway's login" if place.user else ""
+    return [ok("backends", f"mount `{mount.name}`: the mail server answers {how}{who}")]
 
 
 async def _api(mount: HttpMount, environ: Mapping[str, str], base: Path) -> Sequence[Finding]:

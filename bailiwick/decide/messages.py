@@ -100,7 +100,9 @@ def _declared(template: Template) -> str:
 
 def _free(found: Mapping[str, object]) -> dict[str, str]:
     subject, body, markup = found.get("subject"), found.get("body", ""), found.get("html", "")
-    if not isinstance(subject, str) or not isinstance(body, str) or not isinstance(markup, str) or not (body or markup):
+    if not isinstance(subject, str) or not isinstance(body, str) or not isinstance(markup, str):
+        raise UnclearError("the message has no `subject` or no `body`", "give both as texts")
+    if not body.strip() and not markup.strip():
         raise UnclearError("the message has no `subject` or no `body`", "give both as texts")
     if not subject.strip() or len(subject) > longest_subject or invisible(subject, _JOINERS):
         raise UnclearError("`subject` is not one line of visible text", f"at most {longest_subject} characters")

@@ -130,6 +130,8 @@ class GatewayConfig:
     searches: Mapping[str, Search] = field(default_factory=dict[str, Search])
     """Saved searches of the ledger, by name."""
     four_eyes: bool = False
+    smtp: WebListener | None = None
+    """None: messages are taken by MCP and HTTP alone."""
     """Whether a policy is promoted by somebody else than who changed it."""
 
     @property
@@ -261,13 +263,16 @@ def _build(
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("`postgres.tls_cert` and `postgres.tls_key` belong together", remedy="give both, or neither")
 
-    def web(name: str) -> WebListener:
+    def plain(name: str) -> WebListener:
         certificate, key = path(f"{name}.tls_cert"), path(f"{name}.tls_key")
         if (certificate is None) != (key is None):
             message = f"`{name}.tls_cert` and `{name}.tls_key` belong together"
             raise ConfigError(message, remedy="give both, or neither")
+        return WebListener(text(f"{name}.host"), count(f"{name}.port"), (), (), certificate, key)
+
+    def web(name: str) -> WebListener:
         hosts, origins = _listed(text(f"{name}.hosts")), _listed(text(f"{name}.origins"))
-        return WebListener(text(f"{name}.host"), count(f"{name}.port"), hosts, origins, certificate, key)
+        return replace(plain(name), hosts=hosts, origins=origins)
 
     if span("sessions.default_ttl") > span("sessions.max_ttl"):
         raise ConfigError(
@@ -306,6 +311,7 @@ def _build(
         local_approvers=text("approvals.local") == "true",
         limit_store=text("limits.store"),
         four_eyes=text("promotion.four_eyes") == "true",
+        smtp=plain("smtp") if values["smtp.port"] != "" else None,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import cast
 
-from bailiwick.decide.asking import Arguments
+from bailiwick.decide.asking import Arguments, accepted_properties
 from bailiwick.decide.calls import Admitted
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.wire import Json
@@ -26,8 +26,11 @@ def digest_of(live: Live, name: str, admitted: Admitted) -> str:
 
 
 def given_in(tool: ToolScope, subject: Subject) -> dict[str, Json]:
-    """Return the arguments of a call that waits, without those that the gateway fills in."""
+    """Return the arguments of a call that waits, without those that the gateway fills in or works out."""
     found = cast("dict[str, Json]", json.loads(subject.content))
+    if tool.tool.own is not None:
+        given = accepted_properties(tool.locked.definition)
+        found = {name: value for name, value in found.items() if name in given}
     return {name: value for name, value in found.items() if name not in tool.tool.fixed}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import smtplib
 import tempfile
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -50,14 +51,23 @@ roles:
           recipients: {max: 5}
         limits: {batch: 3}
       - {deny: email:send, reason: never the press, args: {domains: [press.example]}}
+  open:
+    grants:
+      - {allow: email:send, reason: only what means nothing is refused, args: any}
+  held:
+    grants:
+      - {allow: email:send, reason: people decide, args: any}
 agents:
+  open: {owner: ops, purpose: anything, roles: [open]}
+  held: {owner: ops, purpose: what people approve, roles: [held]}
   bot: {owner: ops, purpose: invoices, roles: [templates]}
   writer: {owner: ops, purpose: letters, roles: [writer]}
   none: {owner: ops, purpose: nothing, roles: []}
 tasks:
   bill: {agents: [bot], context: {customer_email: string}}
 gates:
-  external: {approvers: [desk], loosen: [email:send], reason: the flow of the tests}
+  external: {loosen: [email:send], reason: the tests send to partners}
+  secrets: {on: email:send, args: {subject: {prefix: "held:"}}, approvers: [desk]}
 """
 TEMPLATES = {
     "invoice.yaml": """\
@@ -106,6 +116,12 @@ class Desk:
         """Return an MCP client."""
         return McpClient(self.gateway.mcp_port, self.shared(agent).token)
 
+    def submission(self, agent: str = "writer") -> smtplib.SMTP:
+        """Return a mail program that is logged in."""
+        client = smtplib.SMTP("127.0.0.1", self.gateway.smtp_port, timeout=60)
+        client.login(agent, self.shared(agent).token)
+        return client
+
     def taken(self) -> list[Got]:
         """Return what the server got since this was last asked."""
         return self.server.taken()
@@ -141,7 +157,7 @@ def desk() -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="bwmail"))
     write_templates(folder)
     with mail_server() as server:
-        gateway = prepare_gateway(folder, POLICY, {"SMTP_URL": f"smtp://127.0.0.1:{server.port}"})
+        gateway = prepare_gateway(folder, POLICY, {"SMTP_URL": f"smtp://127.0.0.1:{server.port}"}, "smtp: {port: 0}\n")
         try:
             gateway.start()
             yield Desk(gateway, server)

@@ -65,6 +65,8 @@ class RunningGateway:
         """0: it does not listen for MCP."""
         self.http_port = 0
         """0: it has no APIs."""
+        self.smtp_port = 0
+        """0: it does not listen for mail programs."""
         self.api_port = 0
         """0: it has neither API nor console."""
         self.process: subprocess.Popen[bytes] | None = None
@@ -103,6 +105,7 @@ class RunningGateway:
                 self.port = fronts["postgres"]["port"] if "postgres" in fronts else 0
                 self.mcp_port = fronts["mcp"]["port"] if "mcp" in fronts else 0
                 self.http_port = fronts["http"]["port"] if "http" in fronts else 0
+                self.smtp_port = fronts["smtp"]["port"] if "smtp" in fronts else 0
                 self.api_port = fronts["api"]["port"] if "api" in fronts else 0
                 return
         raise RuntimeError("the gateway did not start: " + self.log())

@@ -47,6 +47,17 @@ class MailServer:
     got: list[Got] = field(default_factory=list[Got])
     connections: int = 0
     user: str = ""
+    made: list[SMTP] = field(default_factory=list[SMTP])
+    """Every connection."""
+
+    def hang_up(self) -> None:
+        """Close every connection; what it says of that is on its way when this returns."""
+        closed = threading.Event()
+        for each in self.made:
+            if each.transport is not None:
+                each.loop.call_soon_threadsafe(each.transport.close)
+                each.loop.call_soon_threadsafe(each.loop.call_soon, closed.set)
+                assert closed.wait(30)
 
     def taken(self) -> list[Got]:
         """Return what came since this was last asked."""
@@ -83,7 +94,7 @@ class MailServer:
         login, password = getattr(data, "login", b""), getattr(data, "password", b"")
         good = (login, password) == (USER.encode(), PASSWORD.encode())
         self.user = USER if good else ""
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
 
 @contextmanager
@@ -97,7 +108,7 @@ def mail_server(
     def made() -> SMTP:
         found.connections += 1
         starttls = tls if not implicit else None
-        return SMTP(
+        one = SMTP(
             found,
             loop=loop,
             tls_context=starttls,
@@ -107,11 +118,14 @@ def mail_server(
             auth_require_tls=not implicit,
             enable_SMTPUTF8=False,
         )
+        found.made.append(one)
+        return one
 
-    listening = loop.run_until_complete(loop.create_server(made, host, 0, ssl=tls if implicit else None))
-    found.port = int(listening.sockets[0].getsockname()[1])
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
+    starting = loop.create_server(made, host, 0, ssl=tls if implicit else None)
+    listening = asyncio.run_coroutine_threadsafe(starting, loop).result(30)
+    found.port = int(listening.sockets[0].getsockname()[1])
     try:
         yield found
     finally:

@@ -35,7 +35,7 @@ class Listener:
 def listeners(config: GatewayConfig) -> tuple[Listener, ...]:
     """Return every listener that the settings describe, used by the policy or not."""
     first = config.postgres
-    web = {"mcp": config.mcp, "api": config.api, "http": config.http}
+    web = {"mcp": config.mcp, "api": config.api, "http": config.http, "smtp": config.smtp}
     rest = [Listener(n, w.host, w.hosts, w.tls_cert, w.tls_key) for n, w in web.items() if w is not None]
     return (Listener("postgres", first.host, (), first.tls_cert, first.tls_key), *rest)
 

@@ -38,6 +38,8 @@ _STATUS: Mapping[DenialCode, int] = {
     "limit_unavailable": 503,
     "ledger_unavailable": 503,
     "backend_unavailable": 502,
+    "message_not_delivered": 422,
+    "message_unknown": 502,
     "timeout_exceeded": 504,
     "result_withheld": 502,
     "internal_error": 500,

@@ -93,6 +93,13 @@ class Endpoint:
             return await requests.status(approval)
         if self._files is not None and self._files.has(head.mount):
             return await self._files.answer(client.live, head, receive, sent)
+        named = client.messages.takes(head)
+        if named:
+            posted = await read_body(receive, largest_body) if head.content else b""
+            if posted is None:
+                return await requests.fault(head, Fault(413, f"the body is longer than {largest_body} bytes"))
+            sent.receive = receive
+            return await client.messages.answer(named, head, posted, sent)
         routed = requests.route(head)
         if isinstance(routed, Denial):
             return await requests.refuse(head, routed)

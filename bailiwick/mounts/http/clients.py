@@ -12,6 +12,7 @@ from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.exchange import Terms
+from bailiwick.mounts.http.messages import Messages
 from bailiwick.mounts.http.requests import Requests
 
 most_requests = 64
@@ -23,9 +24,10 @@ BUSY = Denial("limit_exceeded", "this session has too many requests in flight", 
 class Client:
     """One admitted session at this front."""
 
-    def __init__(self, live: Live, requests: Requests) -> None:
+    def __init__(self, live: Live, requests: Requests, messages: Messages) -> None:
         self.live = live
         self.requests = requests
+        self.messages = messages
         self.ended: Denial | None = None
         self.used = time.monotonic()
         self.running: set[asyncio.Task[object]] = set()
@@ -80,7 +82,8 @@ class Clients:
         live = await self.gateway.enter("http", token, peer, cut)
         if isinstance(live, Denial):
             return live
-        client = Client(live, Requests(self.gateway, live, self._apis, self._terms))
+        messages = Messages(self.gateway, live, self._terms)
+        client = Client(live, Requests(self.gateway, live, self._apis, self._terms), messages)
         made.append(client)
         if early:
             return early[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bailiwick.decide.calls import Admitted
@@ -14,11 +14,13 @@ from bailiwick.match.evaluate import Resolve
 from bailiwick.match.masks import Digest
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
+from bailiwick.model.tool import Own
 from bailiwick.mounts.http.answers import Shown, Sight, filtered, is_json, items_in, json_of, media_type, whole_head
 from bailiwick.mounts.http.apis import Mounted
 from bailiwick.mounts.http.arguments import Outgoing
 from bailiwick.mounts.http.stream import Send, Sieve, WithheldError, pass_on
 from bailiwick.mounts.http.upstream import ApiError, TooLongError, beginning, whole
+from bailiwick.mounts.offered import Doing, Doings
 from bailiwick.mounts.priced import told_in_body, told_in_header
 from bailiwick.mounts.tool_path import Done
 
@@ -37,6 +39,8 @@ class Terms:
     """Seconds until the head of an answer, and of what is not streamed until its end."""
     longest_answer: int
     digest: Digest
+    own: Doings = field(default_factory=dict[Own, Doing])
+    """What the gateway itself does, by the kind of its mounts."""
 
 
 class Exchange:

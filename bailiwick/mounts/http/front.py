@@ -20,20 +20,27 @@ from bailiwick.mounts.http.files import FileRequests
 from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.discovery import Discovery
+from bailiwick.mounts.offered import Doings
 
 _sweep_seconds = 15.0
 
 
 class HttpFront:
-    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `http`."""
+    """A `Front` of the gateway. It listens when the policy that it starts with has mounts of kind `http` or `email`."""
 
     name = "http"
 
     def __init__(
-        self, config: GatewayConfig, authority: Callable[[], str] = lambda: "", files: FilesFront | None = None
+        self,
+        config: GatewayConfig,
+        authority: Callable[[], str] = lambda: "",
+        files: FilesFront | None = None,
+        own: Doings | None = None,
     ) -> None:
-        """`authority`: where tokens are to be had, empty when nowhere. `files`: the mounts that are served beside."""
+        """`authority`: where tokens are to be had, empty when nowhere. `files`: the mounts that are served beside;
+        `own`: what the gateway itself does of others."""
         self._files = files
+        self._own: Doings = own or {}
         self._config = config
         self._authority = authority
         self._apis = Apis()
@@ -60,6 +67,7 @@ class HttpFront:
             limits.statement_time.total_seconds(),
             limits.result,
             keyed_digest(keys.mask),
+            self._own,
         )
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)
@@ -92,9 +100,9 @@ class HttpFront:
         await self._apis.close()
 
     def _needed(self, ready: Ready) -> bool:
-        """Return whether something is reached by HTTP: APIs, or files."""
+        """Return whether something is reached by HTTP: APIs, mail, or files."""
         policy = ready.force.policy
-        return bool(policy.http) or (self._files is not None and bool(policy.files))
+        return bool(policy.http or policy.email) or (self._files is not None and bool(policy.files))
 
     async def _sweep(self, clients: Clients) -> None:
         while True:

@@ -53,12 +53,12 @@ def pending(waiting: Pending) -> Shown:
     approval, denial = waiting.approval, waiting.denial
     more = {"code": denial.code, "detail": denial.message, "remedy": denial.remedy, "decision": waiting.record}
     place = f"/{OWN}{_APPROVALS}{approval.id}".encode()
-    return _said(202, {**status_of(approval), **more}, [(b"location", place), (b"retry-after", b"5")])
+    return said(202, {**status_of(approval), **more}, [(b"location", place), (b"retry-after", b"5")])
 
 
 def standing(approval: Approval) -> Shown:
     """Return how something stands that waits, or waited, for people."""
-    return _said(200, status_of(approval), [(b"retry-after", b"5")] if approval.state == "PENDING" else [])
+    return said(200, status_of(approval), [(b"retry-after", b"5")] if approval.state == "PENDING" else [])
 
 
 def with_approval(shown: Shown, approval: Approval) -> Shown:
@@ -67,7 +67,8 @@ def with_approval(shown: Shown, approval: Approval) -> Shown:
     return replace(shown, headers=[*shown.headers, (b"bailiwick-approval", said.encode())])
 
 
-def _said(status: int, data: Mapping[str, Json], more: Headers) -> Shown:
+def said(status: int, data: Mapping[str, Json], more: Headers) -> Shown:
+    """Return an answer of the gateway's own."""
     body = write(data)
     head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     return Shown(status, [*head, *_SAFE, *more], body)

@@ -1,0 +1,171 @@
+"""The port for mail programs, end to end: real programs, and messages that are written to deceive."""
+
+from __future__ import annotations
+
+import shutil
+import smtplib
+import subprocess
+from email.message import EmailMessage
+from typing import cast
+
+import pytest
+
+from tests.email.conftest import Desk
+from tests.email.mime_cases import HOSTILE, SENT, Case
+
+pytestmark = pytest.mark.xdist_group("email")
+SENDER = "support@acme.example"
+
+
+def submitted(client: smtplib.SMTP, case: Case) -> tuple[int, str]:
+    """Give a message to the gateway as it is; return the reply."""
+    assert client.mail(SENDER)[0] == 250
+    for each in case.recipients:
+        assert client.rcpt(each)[0] == 250
+    client.putcmd("data")
+    assert client.getreply()[0] == 354
+    dotted = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in case.data.split(b"\r\n"))
+    client.send(dotted + b".\r\n")
+    code, said = client.getreply()
+    if code != 250:
+        client.rset()
+    return code, said.decode()
+
+
+def test_there_are_enough_hostile_messages() -> None:
+    assert len({case.name for case in HOSTILE}) == len(HOSTILE) >= 150
+
+
+def test_what_could_be_read_in_two_ways_is_refused_and_reaches_nobody(desk: Desk) -> None:
+    amiss: list[str] = []
+    with desk.submission("open") as client:
+        for case in HOSTILE:
+            code, said = submitted(client, case)
+            if code not in (500, 550) or "CANARY" in said or desk.taken():
+                amiss.append(f"{case.name}: {code} {said}")
+    assert amiss == [], "\n".join(amiss)
+
+
+def test_each_neighbour_is_sent_as_it_was_understood(desk: Desk) -> None:
+    with desk.submission("open") as client:
+        for case in SENT:
+            code, said = submitted(client, case)
+            assert code == 250, (case.name, said)
+            (got,) = desk.taken()
+            assert (got.sender, got.recipients) == (SENDER, case.recipients), case.name
+            assert b"CANARY" not in got.data
+            for name, value in case.expect.items():
+                found = got.text() if name == "text" else str(got.message[name] or "")
+                assert found == value, case.name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "html"),
+    [
+        ("base64", "grüße\n", ""),
+        ("quoted-printable", "grüße\n", ""),
+        ("8bit", "grüße\n", ""),
+        ("Latin 1", "grüße\n", ""),
+        ("HTML", "", "<p>x</p>\n"),
+        ("alternatives", "plain\n", "<p>html</p>\n"),
+        ("alternatives in parts", "plain\n", "<p>html</p>\n"),
+    ],
+)
+def test_encodings_and_alternatives_are_read(desk: Desk, name: str, text: str, html: str) -> None:
+    (case,) = [each for each in SENT if each.name == name]
+    with desk.submission("open") as client:
+        assert submitted(client, case)[0] == 250
+    (got,) = desk.taken()
+    assert (got.text(), got.text("html")) == (text, html)
+
+
+def test_smtplib_sends_what_its_session_may_and_nothing_else(desk: Desk) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = SENDER, "bo@partner.example", "Grüße"
+    message.set_content("Hallo\n")
+    with desk.submission() as client:
+        assert client.send_message(message) == {}
+        (got,) = desk.taken()
+        assert (got.message["Subject"], got.text()) == ("Grüße", "Hallo\n")
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            client.send_message(message, to_addrs=["bo@partner.example", "eve@evil.test"])
+        assert refused.value.smtp_code == 550
+        assert b"5.7.1" in cast("bytes", refused.value.smtp_error)
+        with pytest.raises(smtplib.SMTPSenderRefused):
+            client.sendmail("chief@acme.example", ["bo@partner.example"], message.as_bytes())
+        assert desk.taken() == []
+
+
+def test_the_denial_has_its_decision_which_the_ledger_has(desk: Desk) -> None:
+    with desk.submission() as client:
+        code, said = submitted(
+            client, Case("", (f"From: {SENDER}", "To: eve@evil.test", "Subject: x"), recipients=("eve@evil.test",))
+        )
+    assert code == 550
+    record = said.rpartition("[")[2].rstrip("]")
+    assert record in {str(each["id"]) for each in desk.records()}
+
+
+@pytest.mark.parametrize(
+    ("user", "token"), [("writer", "wrong"), ("bot", ""), ("", ""), ("writer", "CANARY." * 3), ("open", "")]
+)
+def test_a_wrong_login_is_refused(desk: Desk, user: str, token: str) -> None:
+    client = smtplib.SMTP("127.0.0.1", desk.gateway.smtp_port, timeout=60)
+    with client, pytest.raises(smtplib.SMTPAuthenticationError):
+        client.login(user, token or desk.shared("writer").token)
+
+
+def test_without_a_login_nothing_is_taken(desk: Desk) -> None:
+    with smtplib.SMTP("127.0.0.1", desk.gateway.smtp_port, timeout=60) as client:
+        client.ehlo()
+        assert client.mail(SENDER)[0] == 530
+        assert client.docmd("VRFY", "bo@ok.example")[0] != 250
+        assert client.docmd("EXPN", "all")[0] != 250
+
+
+def test_a_revoked_session_loses_its_connection(desk: Desk) -> None:
+    session = desk.session("writer")
+    client = smtplib.SMTP("127.0.0.1", desk.gateway.smtp_port, timeout=60)
+    client.login("writer", session.token)
+    desk.gateway.revoke(session)
+    with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
+        client.sendmail(SENDER, ["bo@partner.example"], b"Subject: x\r\n\r\nx\r\n")
+
+
+def test_swaks_sends(desk: Desk) -> None:
+    swaks = shutil.which("swaks")
+    assert swaks is not None, "scripts/setup installs it"
+    command = [swaks, "--server", f"127.0.0.1:{desk.gateway.smtp_port}", "--auth", "PLAIN", "--auth-user", "writer"]
+    command += ["--auth-password", desk.shared("writer").token, "--from", SENDER, "--header", "Subject: by swaks"]
+    sent = subprocess.run(
+        [*command, "--to", "bo@partner.example"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert sent.returncode == 0, sent.stdout
+    (got,) = desk.taken()
+    assert got.message["Subject"] == "by swaks"
+    refused = subprocess.run(
+        [*command, "--to", "eve@evil.test"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode != 0
+    assert "550 5.7.1" in refused.stdout
+    assert desk.taken() == []
+
+
+def test_a_message_that_waits_for_people_is_sent_again_and_goes_once(desk: Desk) -> None:
+    case = Case("", (f"From: {SENDER}", "To: bo@ok.example", "Subject: held: please"))
+    with desk.submission("held") as client:
+        code, said = submitted(client, case)
+        assert code == 451
+        approval = said.partition("waits as ")[2].partition(",")[0]
+        shown = desk.gateway.command("approvals", "show", approval, "--json")
+        assert "held: please" in shown.stdout
+        assert "hello" in shown.stdout
+        assert desk.taken() == []
+        done = desk.gateway.command("approvals", "approve", approval)
+        assert done.returncode == 0, done.stderr
+        code, said = submitted(client, case)
+        assert code == 250, said
+        (got,) = desk.taken()
+        assert (got.message["Subject"], got.text()) == ("held: please", "hello\n")
+        assert submitted(client, case)[0] == 451
+        assert desk.taken() == []
