@@ -118,7 +118,7 @@ class OwnCalls:
         return NotDone(denial, await self._path.refuse(what, Request("", (), purpose), Deny(denial)))
 
     async def _run(self, order: Order) -> Carried | NotDone:
-        watched = self._path.watch(order.admitted, self._digest)
+        watched = self._path.watch(order.admitted, self.digest)
         done = await self._doing.run(self._path, self.live, replace(order, watched=watched))
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
