@@ -1,0 +1,148 @@
+"""A prefix of a bucket as a mount, compared with what a client of S3 itself sees in the same server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import Protocol
+
+import boto3
+import pytest
+import pytest_asyncio
+from moto.server import ThreadedMotoServer
+
+from bailiwick.mounts.files.looking import Matches
+from bailiwick.mounts.files.remote import remote_store
+from bailiwick.mounts.files.store import GoneError, UnavailableError
+from bailiwick.mounts.files.writing import Written
+from tests.files.files_rig import CANARY, Desk, code, files_here
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("files_s3")]
+
+POLICY = """
+bailiwick: 1
+mounts:
+  docs:
+    kind: files
+    url: s3://company/shared
+    credential: {key: "${S3_KEY}", secret: "${S3_SECRET}", endpoint: "${S3_URL}", region: us-east-1}
+    resources:
+      knowledge_base: {paths: ["kb/**"]}
+      staff: {paths: ["hr/**"]}
+    quota: {files: 40}
+roles:
+  writer:
+    grants:
+      - {allow: "knowledge_base:*", reason: r, args: any}
+agents:
+  bot: {owner: o, purpose: p, roles: [writer]}
+gates:
+  delete: {loosen: [knowledge_base:delete], reason: what is deleted is kept}
+"""
+LARGE = bytes(range(256)) * 4096 * 24
+
+
+class Bucket(Protocol):
+    """What a client of S3 does here."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object: ...  # noqa: N803  # as boto3 calls them
+    def get_object(self, *, Bucket: str, Key: str) -> Mapping[str, Body]: ...  # noqa: N803  # as boto3 calls them
+    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> Mapping[str, list[Mapping[str, str]]]: ...  # noqa: N803
+
+
+class Body(Protocol):
+    """The content of an object."""
+
+    def read(self) -> bytes: ...
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Generator[tuple[str, Bucket]]:
+    """A server of S3, and a client of it that is not ours."""
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host if host != '0.0.0.0' else '127.0.0.1'}:{port}"
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="CANARY-key"
+    )
+    client.create_bucket(Bucket="company")
+    for key, body in {
+        "shared/kb/a.md": b"hello world",
+        "shared/kb/deep/b.md": b"deep hello",
+        "shared/hr/pay.txt": CANARY.encode(),
+        "other/kb/a.md": CANARY.encode(),
+        "shared/kb/large.bin": LARGE,
+        "shared/kb/../hr/odd.txt": CANARY.encode(),
+    }.items():
+        client.put_object(Bucket="company", Key=key, Body=body)
+    yield url, client
+    server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def desk(bucket: tuple[str, Bucket]) -> AsyncGenerator[Desk]:
+    environ = {"S3_KEY": "k", "S3_SECRET": "CANARY-key", "S3_URL": bucket[0]}
+    async with files_here(POLICY, {}, environ) as found:
+        yield found
+
+
+def _there(client: Bucket, key: str) -> bytes:
+    return client.get_object(Bucket="company", Key=f"shared/{key}")["Body"].read()
+
+
+async def test_what_is_read_and_listed_is_what_another_client_sees(desk: Desk, bucket: tuple[str, Bucket]) -> None:
+    bot = await desk.agent()
+    for path in ("kb/a.md", "kb/deep/b.md", "kb/large.bin"):
+        assert await bot.read(path) == _there(bucket[1], path)
+    assert await bot.names() == ["kb/a.md", "kb/deep/b.md", "kb/large.bin"]
+    found = await bot.search("hello")
+    assert isinstance(found, Matches)
+    assert {each.path for each in found.found} == {"kb/a.md", "kb/deep/b.md"}
+
+
+@pytest.mark.parametrize(
+    "path", ["hr/pay.txt", "kb/../hr/odd.txt", "../other/kb/a.md", "kb/missing.md", "kb/deep", "kb"]
+)
+async def test_what_is_outside_is_not_there(desk: Desk, path: str) -> None:
+    bot = await desk.agent()
+    done = [await bot.read(path), await bot.write(f"{path}/x.txt", b"evil"), await bot.delete(path)]
+    assert code(done[0]) in ("resource_unknown", "argument_not_granted")
+    assert CANARY not in str([done[0], done[2]])
+    assert "CANARY" not in str(desk.records())
+
+
+async def test_what_is_written_is_there_and_what_was_is_kept(desk: Desk, bucket: tuple[str, Bucket]) -> None:
+    bot = await desk.agent()
+    made = await bot.write("kb/n.md", b"one")
+    assert isinstance(made, Written)
+    assert made.info is not None
+    assert _there(bucket[1], "kb/n.md") == b"one"
+    assert code(await bot.write("kb/n.md", b"two", "none")) == "data_changed"
+    bucket[1].put_object(Bucket="company", Key="shared/kb/n.md", Body=b"by somebody else")
+    assert code(await bot.write("kb/n.md", b"two", made.info.version)) == "data_changed"
+    assert isinstance(await bot.write("kb/n.md", b"two"), Written)
+    assert _there(bucket[1], "kb/n.md") == b"two"
+    assert isinstance(await bot.move("kb/n.md", "kb/m.md"), Written)
+    assert isinstance(await bot.delete("kb/m.md"), Written)
+    keys = [each["Key"] for each in bucket[1].list_objects_v2(Bucket="company", Prefix="shared/kb/")["Contents"]]
+    assert not {"shared/kb/n.md", "shared/kb/m.md"} & set(keys)
+    mounted = desk.front.folders.get("docs")
+    assert mounted is not None
+    kept = [mounted.versions.open(each).read_bytes() for each in mounted.versions.listed("kb/n.md")]
+    assert kept == [b"by somebody else"]
+
+
+async def test_a_large_object_is_read_and_written_by_http(desk: Desk, bucket: tuple[str, Bucket]) -> None:
+    bot = await desk.agent()
+    assert (await desk.http(bot, "PUT", "kb/put.bin", LARGE))[0] == 201
+    assert _there(bucket[1], "kb/put.bin") == LARGE
+    status, _, body = await desk.http(bot, "GET", "kb/put.bin", Range="bytes=100-199")
+    assert (status, body) == (206, LARGE[100:200])
+    assert (await desk.http(bot, "GET", "kb/put.bin"))[2] == LARGE
+
+
+async def test_a_bucket_that_is_not_there_is_said_to_be_so_without_its_name(bucket: tuple[str, Bucket]) -> None:
+    store = remote_store("s3://gone/x", {"key": "k", "secret": "CANARY-key", "endpoint": bucket[0]})
+    with pytest.raises((GoneError, UnavailableError)) as raised:
+        store.open(("kb", "a.md"))
+    assert "gone" not in str(raised.value)
