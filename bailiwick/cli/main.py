@@ -52,6 +52,7 @@ commands: Mapping[str, Entry] = {
     "postgres": Entry("Compile, apply, compare, remove the policy inside PostgreSQL.", group=True),
     "mcp": Entry("Serve, import and connect clients that speak MCP.", group=True),
     "http": Entry("Write mounts for HTTP APIs from their OpenAPI documents.", group=True),
+    "files": Entry("List versions of files that agents changed, and put them back.", group=True),
     "console": Entry("Log in to the console of the gateway that runs.", group=True),
     "learn": Entry("Propose the smallest policy that covers what an agent needs.", group=True),
     "ledger": Entry("Read, query and verify the audit ledger; prove records.", group=True),

@@ -313,6 +313,10 @@ class Gateway:
             return await self.failed(error, *asked())
         return None
 
+    async def keep(self, fact: Fact) -> None:
+        """Have on record what people do with a mount. Raises LedgerError: then it is not done."""
+        await self._recorder.keep(self._recorder.make(fact))
+
     async def failed(self, error: BaseException, what: str, live: Live | None) -> Failed:
         """Record that the gateway itself failed on what a client asked; return what may be said of it."""
         _log.error("a request failed inside the gateway: %s: %s", what, _kind(error))

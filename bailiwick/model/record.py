@@ -44,6 +44,7 @@ RecordKind = Literal[
     "sink.refused",
     "finding",
     "limit.warned",
+    "file.restored",
     "search.alerted",
     "elevation.refused",
     "elevation.granted",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bailiwick.gateway.config import GatewayConfig
+from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.live import Live
@@ -10,6 +13,7 @@ from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone, Terms
+from bailiwick.mounts.files.desk import FileDesk
 from bailiwick.mounts.files.folders import Folders
 from bailiwick.mounts.files.offered import FileTools
 from bailiwick.mounts.files.reading import Fetched, fetch
@@ -24,9 +28,15 @@ class FilesFront:
     def __init__(self, config: GatewayConfig) -> None:
         self.folders = Folders(config.data_dir)
         self.tools = FileTools(self.admission)
+        self._desk = FileDesk(self.folders)
         self._limits = config.limits
         self._gateway: Gateway | None = None
         self._terms: Terms | None = None
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What can be asked of it."""
+        return self._desk.answers
 
     def admission(self, live: Live) -> Admission | None:
         """Return what a session may ask of its files; None before the gateway has started."""
@@ -46,7 +56,7 @@ class FilesFront:
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Take up the policy's mounts. Raises ConfigError."""
         self._terms = Terms(self._limits.statement_time.total_seconds(), self._limits.result, keyed_digest(keys.mask))
-        self._gateway = gateway
+        self._gateway = self._desk.gateway = gateway
         self.folders.install(ready)
 
     def check(self, ready: Ready) -> None:
