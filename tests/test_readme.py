@@ -52,7 +52,8 @@ def test_the_documentation_shows_commands_and_a_policy() -> None:
 def test_a_documented_command_exists_with_its_options(words: tuple[str, ...]) -> None:
     name = words[0]
     assert name in commands
-    path = words[:2] if commands[name].group else words[:1]
+    grouped = commands[name].group and not words[1].startswith("-")  # some groups do something by themselves
+    path = words[:2] if grouped else words[:1]
     shown = CliRunner().invoke(app, [*path, "--help"], prog_name="bailiwick")
     assert shown.exit_code == 0, shown.output
     for word in words[len(path) :]:
