@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli.learn_import import import_logs
+
 if TYPE_CHECKING:
     from bailiwick.learn.draft import Draft
     from bailiwick.learn.gathering import Gathered
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from bailiwick.policy.lint import Finding
 
 app = typer.Typer(rich_markup_mode=None)
+app.command("import")(import_logs)
 
 
 @app.callback(invoke_without_command=True)

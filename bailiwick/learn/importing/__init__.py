@@ -1,0 +1,1 @@
+"""Logs that exist already → observations."""
