@@ -20,6 +20,8 @@ _RUN = re.compile(r"[^\W\d_]+|\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _longest = 200
 """Characters of a text that stands in clear, and of a shape."""
+_PERSONAL = re.compile(r"@|[-0-9 +()./]{7,}")
+_longest_unlabelled = 64
 _most_items = 20
 """Elements of a list."""
 _most_origins = 5000
@@ -52,6 +54,12 @@ _columns: Mapping[str, SeenType] = {
     "uuid": "uuid",
     "date": "date",
 }
+
+
+def is_harmless(value: object) -> bool:
+    """Return whether a value that nobody labels, as those of arguments, may stand in clear: it is short and does not
+    look like an address, a telephone, a card or an account."""
+    return not isinstance(value, str) or (len(value) <= _longest_unlabelled and not _PERSONAL.search(value))
 
 
 class Observer:

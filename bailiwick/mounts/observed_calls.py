@@ -5,13 +5,12 @@ No I/O. Nothing of it is made for sessions that are not observed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import cast
 
 from bailiwick.decide.calls import Admitted
-from bailiwick.decide.seen import Observer
+from bailiwick.decide.seen import Observer, is_harmless
 from bailiwick.gateway.observing import path_is_clear
 from bailiwick.model.observation import Argument, Held, Seen, ToolUse
 from bailiwick.model.observation_record import used_json
@@ -20,10 +19,6 @@ from bailiwick.model.record import JsonValue
 _most_items, _most_paths, _most_values = 50, 100, 5
 """Of a result, what is looked at: items, paths in them, different values at each path."""
 _deepest = 8
-_PERSONAL = re.compile(r"@|[-0-9 +()./]{7,}")
-"""In a text: an address, or digits as telephones, cards and accounts have them."""
-_longest = 64
-"""Characters of a text of an argument that stands in clear: of arguments nobody labels the values."""
 
 
 class Watched:
@@ -67,8 +62,7 @@ class Watched:
         return used_json((), use, self._observer.first(), cost)
 
     def _seen(self, name: str, value: object) -> Seen:
-        plain = not isinstance(value, str) or (len(value) <= _longest and not _PERSONAL.search(value))
-        return self._observer.seen(value, clear=plain and path_is_clear(self._labels, name))
+        return self._observer.seen(value, clear=is_harmless(value) and path_is_clear(self._labels, name))
 
     def _found(self, shown: object) -> object:
         for key in self._items:

@@ -36,7 +36,10 @@ mounts:
     kind: mcp
     url: https://desk.example/mcp
     resources: {secrets: {labels: {"*": confidential}}}
-    tools: {search: {action: articles:read}, refund: {action: billing:refund, effects: [money]}, dig: {action: secrets:read}}
+    tools:
+      search: {action: articles:read}
+      refund: {action: billing:refund, effects: [money]}
+      dig: {action: secrets:read}
   shop:
     kind: http
     url: https://shop.example/v1
@@ -98,7 +101,7 @@ def test_lines_of_pgaudit_are_one_observation_a_statement() -> None:
     sql = '"SELECT status FROM tickets WHERE ticket_id = $1"'
     line = f"AUDIT: SESSION,4,1,READ,SELECT,TABLE,public.tickets,{sql}"
     again = line.replace("public.tickets", "public.customers")
-    found, counted = read(reader_of("crm", ground("app")), logged((f"{line},9", ""), (f"{again},9", "")))
+    found, counted = read(reader_of("crm", ground("app")), logged((f"{line},9", ""), (f"{again},9", "")), ground("app"))
     assert [each.tables[0].conditions[0].values for each in found] == [(Seen("integer", 9),)]
     assert found[0].agent == "app"
     assert dict(counted.left_out) == {"the same statement again": 1}

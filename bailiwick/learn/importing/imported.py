@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from bailiwick.decide.ground import labels_of
-from bailiwick.decide.seen import Observer
+from bailiwick.decide.seen import Observer, is_harmless
+from bailiwick.gateway.observing import path_is_clear
 from bailiwick.match.masks import Digest
 from bailiwick.match.routes import Router, path_fault
 from bailiwick.model.label import level_of, levels
@@ -127,12 +128,18 @@ class Ground:
         effects = tuple(sorted(tool.effects))
         return ToolUse(tool.name, tool.action.resource, tool.action.verb, tool.kind, given, effects=effects)
 
+    def told(self, use: ToolUse, path: str, value: object, observer: Observer) -> None:
+        """Remember what a tool answered, so that what comes again is known to be from there."""
+        known = self.policy.tool_resource(use.resource)
+        clear = known is not None and path_is_clear(known.labels, path)
+        observer.told(f"{use.resource or use.name}.{path}", value, clear=clear)
+
     def argument(self, tool: Tool | None, value: object, observer: Observer) -> Seen:
         """Return an argument as it is seen: in clear where the policy maps the tool and labels its resource below
         `confidential`."""
         resource = None if tool is None else self.policy.tool_resource(tool.action.resource)
         clear = resource is not None and level_of(resource.labels.get("*", frozenset())) in _open_levels
-        return observer.seen(value, clear=clear)
+        return observer.seen(value, clear=clear and is_harmless(value))
 
 
 Reader = Callable[[Iterator[str], str, Ground, Counted], Iterator[Observation]]

@@ -162,7 +162,7 @@ def _remember(span: _Span, tool: ToolUse | None, ground: Ground, session: str) -
     if tool is not None and answer is not None:
         found = _parsed(answer)
         for path, value in _leaves(found, "", 0):
-            ground.observer(session).told(f"{tool.resource or tool.name}.{path}", value, clear=True)
+            ground.told(tool, path, value, ground.observer(session))
 
 
 def _asked_for(tool: ToolUse, span: _Span, prompts: Mapping[str, str]) -> ToolUse:
@@ -227,7 +227,7 @@ def _called(
         _parsed(each.get("text")) for each in _dicts(result.get("content"))
     ]
     for path, value in _leaves(answer, "", 0):
-        observer.told(f"{use.resource or use.name}.{path}", value, clear=True)
+        ground.told(use, path, value, observer)
     agent = ground.agent(text_of(params.get("agent")) or "unknown")
     return Observation(agent, session, at, mount="" if known is None else known[0], record=where, tool=use)
 
