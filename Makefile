@@ -1,11 +1,15 @@
 # Every target does its own set-up; a repeated one is quick. `make demo` and `make test` are the two to know.
 
-.PHONY: demo test check static unit compiled nightly bench lock clean
+.PHONY: demo example test check static unit compiled nightly bench lock clean
 unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes of the tests would each compile everything anew
 
 demo:            ## run the made-up support desk and the scripted agent
 	@scripts/setup demo
 	@.venv/bin/bailiwick demo $(DEMO)
+
+example:         ## play a day at the support company in examples/
+	@scripts/setup demo
+	@.venv/bin/python examples/support-company/day.py
 
 test:            ## everything that must hold: the static checks and the whole test suite
 	@scripts/setup dev

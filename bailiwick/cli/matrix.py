@@ -84,7 +84,14 @@ def _of_elsewhere(client: AdminClient, names: Mapping[str, Json], form: Form) ->
     if form is not Form.TABLE:
         raise PolicyError("of a gateway elsewhere there is a table, or JSON", remedy="leave `--format` out")
     cells = [
-        Cell(str(each["agent"]), str(each["resource"]), _texts(each["verbs"]), _texts(each["words"]), None)
+        Cell(
+            str(each["agent"]),
+            str(each["resource"]),
+            _texts(each["verbs"]),
+            _texts(each["words"]),
+            None,
+            str(each["short"]),
+        )
         for each in cast("Sequence[Mapping[str, object]]", told["cells"])
     ]
     task = told["task"]
@@ -157,6 +164,12 @@ def _print_table(found: Matrix) -> None:
     from rich.text import Text
 
     console = Console()
+    if len(found.agents) > 1:
+        overview = Table("agent", *(name.replace("_", " ") for name in found.resources), show_lines=True)
+        for agent in found.agents:
+            cells = [cell.short for cell in found.cells if cell.agent == agent]
+            overview.add_row(Text(agent), *(Text(cell, style="dim" if cell == "none" else "") for cell in cells))
+        console.print(overview)
     for agent in found.agents:
         title = Text(agent if found.task is None else f"{agent} in task {found.task}", style="bold")
         table = Table("resource", "may", "in detail", title=title, title_justify="left", show_lines=True, expand=True)

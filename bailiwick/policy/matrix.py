@@ -11,6 +11,7 @@ from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy
 from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.policy.email_words import verb_in_words
+from bailiwick.policy.in_short import NOTHING, data_in_short, verbs_in_short
 from bailiwick.policy.limits_in_words import agent_limits_in_words, mount_limits_in_words
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.possible import Possible, lock_of_names, possible
@@ -39,6 +40,8 @@ class Cell:
     """In the order aggregate, read, create, update, delete; empty: nothing."""
     words: tuple[str, ...]
     scope: ResourceScope | None
+    short: str = NOTHING
+    """The same in a few words, for a table of agents by resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,14 @@ def _cell(policy: Policy, most: Possible, resource: str, lock: Lock, *, complete
     scope = most.scope.resources.get(resource)
     if scope is None:
         return Cell(most.agent, resource, (), (), None)
-    words = list(resource_in_words(scope, table_of(scope, lock) if complete else None, most.grants))
+    table = table_of(scope, lock) if complete else None
+    words = list(resource_in_words(scope, table, most.grants))
     words += [_denied(grant) for grant in most.conditional_denies(resource)]
     mount = policy.mounts.get(scope.resource.mount)
     words += mount_limits_in_words(mount.limits if mount else (), "statement")
     words += agent_limits_in_words(policy, most.agent)
-    return Cell(most.agent, resource, verbs_of(scope), tuple(words), scope)
+    verbs = verbs_of(scope)
+    return Cell(most.agent, resource, verbs, tuple(words), scope, data_in_short(scope, table, verbs))
 
 
 def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
@@ -106,7 +111,7 @@ def _tool_cell(policy: Policy, most: Possible, resource: str) -> Cell:
     verbs = tuple(dict.fromkeys(verb_in_words(each) for each in tools.values()))
     if any(resource in files.resources for files in policy.files.values()):
         verbs = file_verbs_in_words([each.tool.action.verb for each in tools.values()])
-    return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None)
+    return Cell(most.agent, resource, verbs, tuple(dict.fromkeys(words)), None, verbs_in_short(verbs))
 
 
 def file_verbs_in_words(verbs: Sequence[str]) -> tuple[str, ...]:

@@ -40,6 +40,9 @@ def _cells_of(found: Matrix, agent: str) -> list[Cell]:
 
 def _markdown(found: Matrix) -> str:
     lines = [f"# {_in_markdown(_title(found))}", ""]
+    if len(found.agents) > 1:
+        lines += [_row(["agent", *found.resources]), _row(["---"] * (len(found.resources) + 1))]
+        lines += [_row([agent, *(cell.short for cell in _cells_of(found, agent))]) for agent in found.agents] + [""]
     for agent in found.agents:
         lines += [f"## {_in_markdown(agent)}", "", "| resource | may | in detail |", "|---|---|---|"]
         for cell in _cells_of(found, agent):
@@ -49,6 +52,10 @@ def _markdown(found: Matrix) -> str:
         lines.append("")
     lines += [f"*{_in_markdown(note)}*\n" for note in found.notes]
     return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(_in_markdown(cell) for cell in cells)} |"
 
 
 def _in_markdown(text: str) -> str:
@@ -63,6 +70,8 @@ def _html(found: Matrix) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>',
         f"<style>{_style}</style>\n</head>\n<body>\n<h1>{title}</h1>",
     ]
+    if len(found.agents) > 1:
+        parts.append(_html_overview(found))
     for agent in found.agents:
         parts.append(f"<h2>{html.escape(agent)}</h2>\n<table>")
         parts.append("<thead><tr><th>resource</th><th>may</th><th>in detail</th></tr></thead>\n<tbody>")
@@ -70,6 +79,17 @@ def _html(found: Matrix) -> str:
         parts.append("</tbody>\n</table>")
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in found.notes]
     return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def _html_overview(found: Matrix) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("agent", *found.resources))
+    rows = [
+        f"<tr><th>{html.escape(agent)}</th>"
+        + "".join(f"<td>{html.escape(cell.short)}</td>" for cell in _cells_of(found, agent))
+        + "</tr>"
+        for agent in found.agents
+    ]
+    return "\n".join([f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>", *rows, "</tbody>\n</table>"])
 
 
 def _html_row(cell: Cell) -> str:
@@ -105,6 +125,7 @@ def _cell_as_json(cell: Cell, task: str | None) -> JsonValue:
         "agent": cell.agent,
         "task": task,
         "resource": cell.resource,
+        "short": cell.short,
         "verbs": [*cell.verbs],
         "words": [*cell.words],
     }

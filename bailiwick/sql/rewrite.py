@@ -339,7 +339,7 @@ class Rewriter:
         inner = [write for write in found if write.inner]
         count(node, [write.inner for write in inner])
         own = dict.fromkeys(access for write in found for access in write.accesses)
-        reads = _reads([*walk.read, *(use for write in found for use in write.uses)])
+        reads = _reads([*walk.read, *(use for write in found for use in write.reads)])
         blind = any(write.blind for write in found)
         keys = frozenset(key for write in found for key in write.target.table.told_keys())
         made = replace(plan, inner=tuple(write.accesses for write in inner), blind=blind, keys=keys)

@@ -81,6 +81,13 @@ class Write:
         return (self.use, *self.others)
 
     @property
+    def reads(self) -> tuple[Use, ...]:
+        """What of that needs the right to read: not the target of an INSERT that neither returns nor compares it."""
+        conflicts = self.node.insert_stmt.HasField("on_conflict_clause")
+        blind = self.tag == "INSERT" and not conflicts and not self.returns
+        return tuple(self.others) if blind and not self.use.fields and not self.use.whole else self.uses
+
+    @property
     def accesses(self) -> tuple[Access, ...]:
         """What it does, for the decision."""
         resource = self.target.resource.name

@@ -98,6 +98,34 @@ def test_a_cell_says_fields_masks_rows_gates_and_tenant() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("labels", "mask", "fields", "short"),
+    [
+        ("{email: pii}", "{email: partial}", "[customer_id, email]", "read (masked personal data)"),
+        ("{email: pii}", "{}", "[customer_id, name]", "read (without personal data)"),
+        ("{email: pii, name: pii}", "{email: partial}", "[name, email]", "read"),
+        ("{email: pii}", "{}", "[customer_id, tenant_id, name, email, ssn]", "read (full)"),
+        ("{}", "{}", "[customer_id, tenant_id, name, email, ssn]", "read"),
+        ("{email: pii}", "{}", "[customer_id, email]", "read"),
+    ],
+)
+def test_a_cell_in_short_says_how_much_of_personal_data_is_seen(
+    labels: str, mask: str, fields: str, short: str
+) -> None:
+    text = f"""
+bailiwick: 1
+mounts:
+  crm:
+    kind: postgres
+    url: ${{CRM_URL}}
+    resources: {{customers: {{table: public.customers, labels: {labels}}}}}
+roles:
+  r: {{grants: [{{allow: customers:read, reason: test, fields: {fields}, mask: {mask}}}]}}
+agents: {{bot: {{owner: o, purpose: p, roles: [r]}}}}
+"""
+    assert matrix(loaded(text), LOCK).cells[0].short == short
+
+
 def test_a_cell_says_what_may_be_written_when_and_what_is_denied() -> None:
     assert cell("bot", "tickets").words == (
         "reads every column",
@@ -171,7 +199,13 @@ def test_html_is_whole_and_escaped() -> None:
 def test_markdown_keeps_its_columns() -> None:
     text = render(matrix(loaded(HOSTILE), LOCK), "markdown")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 * (2 + 1)
+    assert rows[:4] == [
+        "| agent | customers | tickets |",
+        "| --- | --- | --- |",
+        "| bot | read | read, update status, delete |",
+        "| idle | none | none |",
+    ]
+    assert len(rows) == 4 + 2 * (2 + 1)
     assert all(line.replace("\\|", "").count("|") == 4 for line in rows)
     assert "<script" not in text.replace("\\<", "")
 

@@ -338,6 +338,20 @@ def test_an_insert_fills_in_the_tenant_and_is_checked() -> None:
     assert "(tenant_id) VALUES ($1::int)" in empty.sql
 
 
+@pytest.mark.parametrize(
+    ("sql", "reads"),
+    [
+        ("INSERT INTO customers (name) VALUES ('x')", []),
+        ("INSERT INTO customers (name) SELECT title FROM kb.articles", ["articles"]),
+        ("INSERT INTO customers (name) VALUES ('x') RETURNING 1", ["customers"]),
+        ("INSERT INTO customers (name) SELECT name FROM customers", ["customers"]),
+        ("UPDATE tickets SET status = 'x'", ["tickets"]),
+    ],
+)
+def test_who_may_only_create_needs_no_right_to_read(sql: str, reads: list[str]) -> None:
+    assert [each.resource for each in plan(sql).accesses if each.verb == "read"] == reads
+
+
 def test_returning_shows_the_scope_only() -> None:
     found = plan("INSERT INTO customers (name) VALUES ('x') RETURNING *")
     assert "customers.ssn" not in found.sql

@@ -1,0 +1,39 @@
+"""The example company, from morning to evening: as its README has people run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from bailiwick.cli.matrix import app
+
+FOLDER = Path(__file__).parents[2] / "examples" / "support-company"
+TABLE = {
+    "support-bot": ("read, update status", "read (masked personal data)", "none", "none", "read"),
+    "billing-agent": ("read", "read (full)", "read, create invoice", "send (templates only)", "read"),
+    "onboarding-agent": ("create", "read (masked personal data)", "none", "send (templates only)", "read, write"),
+}
+
+
+def test_the_matrix_is_the_table_that_the_company_began_with() -> None:
+    path = str(FOLDER / "company" / "policy.yaml")
+    shown = CliRunner().invoke(app, [path, "--format", "markdown"])
+    assert shown.exit_code == 0, shown.output
+    rows = [line.strip("| ").replace("\\_", "_") for line in shown.stdout.splitlines() if line.startswith("| ")]
+    assert rows[0] == "agent | tickets | customer_data | billing | email | knowledge_base"
+    assert rows[2:5] == [" | ".join((agent, *cells)) for agent, cells in TABLE.items()]
+
+
+def test_the_whole_day_is_as_it_should_be() -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "day.py")], capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WRONG" not in done.stdout
+    assert "everything was as it should be" in done.stdout
+    said = [line for line in done.stdout.splitlines() if line.startswith("  ok")]
+    assert len(said) >= 45
+    assert "canary" not in done.stdout.lower()
