@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailiwick.cli import ledger_export, ledger_keeping, ledger_report, ledger_sinks
+from bailiwick.cli import ledger_export, ledger_findings, ledger_keeping, ledger_report, ledger_sinks
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app.add_typer(ledger_export.app)
 app.add_typer(ledger_report.app)
 app.add_typer(ledger_report.report_app, name="report")
 app.add_typer(ledger_sinks.app, name="sinks")
+app.add_typer(ledger_findings.app)
 
 _POLL = 0.3
 

@@ -169,6 +169,7 @@ operations: tuple[Operation, ...] = (
     ),
     Operation("GET", "/notices", "administrator", "What people were told lately", "notify.list"),
     Operation("POST", "/notices/test", "administrator", "Send a test to people", "notify.test", fields=_channel),
+    Operation("GET", "/findings", "auditor", "What agents did that they do not usually do", "findings.list"),
     Operation("GET", "/sinks", "auditor", "Where the ledger is delivered, and how far", "sinks.list"),
     Operation("POST", "/sinks/test", "administrator", "Send a test to a sink, or all", "sinks.test", fields=_sink),
     Operation("POST", "/policy/reload", "administrator", "Read the policy anew", "reload"),

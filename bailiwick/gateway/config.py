@@ -24,6 +24,7 @@ from bailiwick.gateway.searches import Search, read_searches
 from bailiwick.gateway.settings import Setting, keys, variable
 from bailiwick.gateway.sinks.section import SECTION as SINKS
 from bailiwick.gateway.sinks.section import Sink, read_sinks
+from bailiwick.ledger.baselines import Rules
 from bailiwick.model.label import Level
 
 _console_port = 6435
@@ -125,6 +126,8 @@ class GatewayConfig:
     """URL of the Redis that counts limits; empty: this process does."""
     observing: bool = False
     """Whether policies may observe: the file itself says `environment: staging`, and no variable says otherwise."""
+    findings: Rules | None = None
+    """When something out of the usual is said; None: never."""
     sinks: Mapping[str, Sink] = field(default_factory=dict[str, Sink])
     """Where the ledger is delivered, by name."""
     searches: Mapping[str, Search] = field(default_factory=dict[str, Search])
@@ -310,6 +313,11 @@ def _build(
         ),
         local_approvers=text("approvals.local") == "true",
         limit_store=text("limits.store"),
+        findings=Rules(
+            span("findings.learning"), count("findings.hours"), count("findings.calls"), count("findings.times")
+        )
+        if text("findings.watch") == "auto"
+        else None,
         four_eyes=text("promotion.four_eyes") == "true",
         smtp=plain("smtp") if values["smtp.port"] != "" else None,
     )

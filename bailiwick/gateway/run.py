@@ -24,6 +24,8 @@ from bailiwick.gateway.counting import Counting
 from bailiwick.gateway.desk import Answer, Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.findings.desk import finding
+from bailiwick.gateway.findings.watching import Watching
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir
 from bailiwick.gateway.ledger_desk import Keeping
 from bailiwick.gateway.ledger_keys import Custody, load_ledger_keys, publish
@@ -171,6 +173,9 @@ class Running:
         self.searches = Searches(
             [*config.searches.values()], config.ledger_file, stores.recorder, self.notices.tell, utc_now
         )
+        self.watching = Watching(
+            config.ledger_file, stores.state, stores.recorder, self.notices.tell, utc_now, config.findings
+        )
         self.keeping = Keeping(stores.custody, stores.recorder, utc_now, self.sessions, stores.people)
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
@@ -196,6 +201,7 @@ class Running:
         await self.notices.start()
         await self.sinks.start()
         await self.searches.start()
+        await self.watching.start()
 
         async def prepare(written: Written | None) -> Ready:
             may = self.config.observing
@@ -216,6 +222,7 @@ class Running:
         more |= noticing(self.notices)
         more |= promoting(self.reloader)
         more |= sinking(self.sinks)
+        more |= finding(self.watching)
         more |= self.elevation_desk.answers()
         more |= self.keeping.answers()
         budgets = self.gateway.limits.told
@@ -246,6 +253,7 @@ class Running:
         await self.searches.stop()
         await self.notices.stop()
         await self.keeping.stop()
+        await self.watching.stop()
         await self.sinks.stop()
         recorder = self.stores.recorder
         await recorder.keep(recorder.make(Fact("gateway.stopped", policy=self.ready.force.policy.version)))

@@ -83,6 +83,13 @@ def parse_serving(text: str) -> str:
     return text
 
 
+def parse_watching(text: str) -> str:
+    """Return `auto` or `never`, or ConfigError."""
+    if text not in ("auto", "never"):
+        raise ConfigError(f"`{text}` does not say whether to watch", remedy="write `auto` or `never`")
+    return text
+
+
 def parse_listening(text: str) -> str:
     """Return `auto` or `always`, or ConfigError."""
     if text not in ("auto", "always"):
@@ -151,6 +158,11 @@ keys: Mapping[str, Key] = {
     "sessions.default_ttl": Key(parse_duration, "30m", "lifetime of a session that asks for none"),
     "sessions.max_ttl": Key(parse_duration, "12h", "longest lifetime that anybody gets"),
     "sessions.max_open": Key(parse_count, "10000", "sessions open at once"),
+    "findings.watch": Key(parse_watching, "auto", "auto: departures from what agents usually do are looked for; never"),
+    "findings.learning": Key(parse_duration, "7d", "nothing is said of an agent in a task for so long"),
+    "findings.hours": Key(parse_count, "24", "nor before so many hours with calls"),
+    "findings.calls": Key(parse_count, "200", "nor before so many calls"),
+    "findings.times": Key(parse_count, "3", "an hour departs that has more than so many times the usual"),
     "limits.connections": Key(parse_count, "500", "client connections at once"),
     "limits.login_time": Key(parse_duration, "10s", "time from connecting to being logged in"),
     "limits.statement_time": Key(parse_duration, "60s", "time that one statement may run"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-NoticeKind = Literal["approval", "elevation", "limit", "quarantine", "suspension", "policy", "search", "test"]
+NoticeKind = Literal[
+    "approval", "elevation", "limit", "quarantine", "suspension", "policy", "search", "finding", "test"
+]
 
 
 @dataclass(frozen=True, slots=True)

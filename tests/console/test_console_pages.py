@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +19,7 @@ from console_world import World
 
 from bailiwick.console.records import HIDDEN, seen, shown
 from bailiwick.gateway.ledger_reader import Query, Stored, open_reader
+from bailiwick.ledger.departures import Told
 from tests.gateway.ledger_rig import new_store, record
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -123,6 +128,22 @@ def test_session_says_its_scope_and_now_counts_its_calls(world: World) -> None:
     after = browser.once("/console").text
     assert before != after
     assert browser.once("/console/sessions/ses_nothing").status == 404
+
+
+def test_what_is_out_of_the_usual_is_shown_to_auditors(world: World) -> None:
+    found = Told(
+        "fnd_1", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "desk-bot", "look", "ses_1", "rec_odd", "unusual_calls",
+        "agent `desk-bot` <b>odd</b>", "", {"severity": "medium", "usual": {"most": 3}, "since": "today"},
+    )  # fmt: skip
+    with closing(sqlite3.connect(world.gateway.folder / ".bailiwick/state.db", timeout=60)) as state, state:
+        row = (found.id, int(time.time() * 1e6), json.dumps(asdict(found)), 1)
+        state.execute("INSERT INTO findings (id, at, content, recorded) VALUES (?, ?, ?, ?)", row)
+    auditor, deadline = world.browser("eve"), time.monotonic() + 60
+    while "desk-bot` &lt;b&gt;odd" not in (page := auditor.once("/console").text):
+        assert time.monotonic() < deadline, page
+        time.sleep(0.5)
+    assert "/console/ledger/rec_odd" in page
+    assert "rec_odd" not in world.browser("vic").once("/console").text
 
 
 def test_live_page_sends_what_changes_and_ends_with_the_login(world: World) -> None:

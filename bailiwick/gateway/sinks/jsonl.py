@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ class Files:
         self._clock = clock
         self._flush = flush
         self._file = -1
+        self._using = threading.Lock()
+        """Held while the file is in use: a sending that was given up goes on in its thread."""
 
     def broke(self) -> float | None:
         """Files have no connection."""
@@ -38,13 +41,21 @@ class Files:
 
     async def send(self, items: Sequence[Item]) -> Came:
         """Append a batch, all of it or nothing."""
-        return await asyncio.to_thread(self._append, items)
+        return await asyncio.to_thread(self._appended, items)
+
+    def _appended(self, items: Sequence[Item]) -> Came:
+        with self._using:
+            return self._append(items)
 
     async def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Close the file, once nobody writes to it."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._using:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
 
     def _append(self, items: Sequence[Item]) -> Came:
         data = "".join(item.text + "\n" for item in items).encode("utf-8", "replace")
