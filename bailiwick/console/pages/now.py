@@ -18,6 +18,7 @@ from bailiwick.gateway.wire import Json
 _listed = 8
 _looked_into = 40
 _budgets_every = timedelta(seconds=5)
+_a_day = timedelta(days=1)
 _tight = 80
 """Percent of a budget from which it is shown."""
 
@@ -28,7 +29,9 @@ class Now:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._full: Sequence[Mapping[str, Json]] = ()
-        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._looked_at = self._asked_at = datetime.min.replace(tzinfo=UTC)
+        self._findings: Sequence[Mapping[str, Json]] = ()
+        self._sinks: Sequence[Mapping[str, Json]] = ()
 
     def routes(self) -> Routes:
         """Return who answers which path."""
@@ -56,6 +59,8 @@ class Now:
         live = sorted(parts.sessions.registry, key=lambda each: each.active, reverse=True)
         refused = await parts.read(_refused) if visit.login.has("auditor") else []
         recent = tally.per_minute(now, 6)[:5]
+        if visit.login.has("auditor"):
+            await self._ask(visit)
         return {
             "now": now.replace(second=now.second // 10 * 10),  # so that a quiet page does not change each second
             "complete": complete,
@@ -68,7 +73,21 @@ class Now:
             "sessions": live[:_listed],
             "refused": all_shown(refused, visit.clearance),
             "policy": parts.sessions.force.policy.version,
+            "findings": self._findings,
+            "sinks": self._sinks,
         }
+
+    async def _ask(self, visit: Visit) -> None:
+        """Ask now and then what was out of the usual within a day, and which sinks are not delivered to."""
+        now = self._parts.clock()
+        if now - self._asked_at < _budgets_every:
+            return
+        self._asked_at = now
+        findings = cast("Sequence[Mapping[str, Json]]", (await self._parts.ask(visit, "findings.list"))["findings"])
+        recent = [each for each in findings if datetime.fromisoformat(str(each["at"])) > now - _a_day]
+        self._findings = recent[:_listed]
+        sinks = cast("Sequence[Mapping[str, Json]]", (await self._parts.ask(visit, "sinks.list"))["sinks"])
+        self._sinks = [each for each in sinks if each["state"] in ("failing", "stopped")]
 
     async def _tight(self, live: Sequence[Live]) -> Sequence[Mapping[str, Json]]:
         """Return the budgets that are close to full, of the sessions that were used last; looked at now and then."""
