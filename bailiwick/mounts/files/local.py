@@ -96,6 +96,15 @@ class LocalStore:
         with self._walked(parts[:-1]) as folder:
             return self._opened(folder, parts[-1])
 
+    def look(self, parts: Parts) -> Info | None:
+        """Return what a file is, None when there is none that is served."""
+        try:
+            opened = self.open(parts)
+        except GoneError:
+            return None
+        opened.close()
+        return opened.info
+
     def listed(self, parts: Parts) -> Iterator[Listed]:
         """Yield what a folder holds."""
         with self._walked(parts) as folder:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import fsspec
+from fsspec.asyn import sync
 from fsspec.spec import AbstractFileSystem
 
 from bailiwick.errors import ConfigError
@@ -31,6 +33,9 @@ from bailiwick.mounts.files.store import (
 )
 
 _BLOCK = 16 * 1024 * 1024
+first_block = 256 * 1024
+_DEPTH = 2
+"""How many blocks are on their way while one is read."""
 _S3 = frozenset({"s3", "s3a"})
 _FAILED = "PreconditionFailed", "ConditionalRequestConflict", "412", "409"
 _Found = Mapping[str, object]
@@ -111,14 +116,14 @@ class RemoteStore:
 
     def open(self, parts: Parts) -> Opened:
         """Open a file to read."""
-        info = self.known(parts)
+        info = self.look(parts)
         if info is None:
             raise GoneError
         with _told():
             file = self.files.open(self.place(parts), "rb", block_size=_BLOCK, cache_type="readahead")
         return OpenedThere(file, info)
 
-    def known(self, parts: Parts) -> Info | None:
+    def look(self, parts: Parts) -> Info | None:
         """Return what is known of a file; None: there is none."""
         try:
             with _told():
@@ -146,18 +151,18 @@ class RemoteStore:
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:
         """Put content in the place of what was looked at."""
         self._keep(parts, base, keep)
-        self.put(parts, content, size, base)
-        found = self.known(parts)
-        if found is None:
-            raise ChangedError
-        return found
+        return self.put(parts, content, size, base)
 
-    def put(self, parts: Parts, content: BinaryIO, size: int, base: Info | None) -> None:
+    def put(self, parts: Parts, content: BinaryIO, size: int, base: Info | None) -> Info:
         """Write, without a condition of the place's own."""
         del size, base
         with _told(), self.files.open(self.place(parts), "wb") as file:
             while data := content.read(1024 * 1024):
                 file.write(data)
+        found = self.look(parts)
+        if found is None:
+            raise ChangedError
+        return found
 
     def delete(self, parts: Parts, base: Info, keep: Keep) -> None:
         """Delete what was looked at."""
@@ -172,13 +177,14 @@ class RemoteStore:
 
     def move(self, parts: Parts, to: Parts, base: Info) -> Info:
         """Copy to where nothing is, then delete."""
-        if self.known(to) is not None:
+        if self.look(to) is not None:
             raise ExistsError
-        if self.known(parts) != base:
+        known = self.look(parts)
+        if known is None or known.version != base.version:
             raise ChangedError
         self.copy(parts, to, base)
         self.remove(parts, base)
-        found = self.known(to)
+        found = self.look(to)
         if found is None:
             raise ChangedError
         return found
@@ -198,27 +204,118 @@ class RemoteStore:
 
     def _keep(self, parts: Parts, base: Info | None, keep: Keep) -> None:
         if base is None:
-            if self.known(parts) is not None:
-                raise ExistsError
+            self._vacant(parts)
             return
         opened = self.open(parts)
         try:
-            if opened.info != base:
+            if opened.info.version != base.version:
                 raise ChangedError
             keep(opened)
         finally:
             opened.close()
 
+    def _vacant(self, parts: Parts) -> None:
+        """Raise ExistsError where a file is."""
+        if self.look(parts) is not None:
+            raise ExistsError
+
+
+class _Body(Protocol):
+    """The content of an answer."""
+
+    async def read(self) -> bytes:
+        """Return all of it."""
+        ...
+
+
+class OpenedObject:
+    """An object of S3. Its blocks are got one by one, each of the version that was looked at, the next one ahead."""
+
+    def __init__(self, store: S3Store, parts: Parts, info: Info, first: bytes) -> None:
+        self.info = info
+        self._store = store
+        self._parts = parts
+        self._blocks: dict[int, bytes] = {0: first} if len(first) == info.size else {}
+        self._first = first
+        self._ahead: dict[int, Future[bytes]] = {}
+
+    def read(self, start: int, size: int) -> bytes:
+        """Return a part of it."""
+        end = min(start + size, self.info.size)
+        if end <= len(self._first):
+            return self._first[start:end]
+        found: list[bytes] = []
+        while start < end:
+            number = start // _BLOCK
+            block = self._block(number)
+            data = block[start - number * _BLOCK : end - number * _BLOCK]
+            if not data:
+                raise ChangedError
+            found.append(data)
+            start += len(data)
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._ahead = {}
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            wanted = range(number, min(number + 1 + _DEPTH, -(-self.info.size // _BLOCK)))
+            self._ahead = {each: self._ahead.get(each) or self._got(each) for each in wanted}
+            self._blocks = {number: self._ahead.pop(number).result()}
+        return self._blocks[number]
+
+    def _got(self, number: int) -> Future[bytes]:
+        start = number * _BLOCK
+        return _ahead.submit(self._store.part, self._parts, start, min(_BLOCK, self.info.size - start), self.info)
+
+
+_ahead = ThreadPoolExecutor(8, "bailiwick-s3")
+
 
 class S3Store(RemoteStore):
     """A prefix of a bucket of S3, or of what speaks as it does: its conditions make each change exact."""
 
-    def put(self, parts: Parts, content: BinaryIO, size: int, base: Info | None) -> None:
+    def open(self, parts: Parts) -> Opened:
+        """Open a file to read: its beginning says what it is."""
+        try:
+            answer, first = self._got(parts, 0, first_block)
+        except _EmptyError:
+            info = self.look(parts)
+            if info is None:
+                raise GoneError from None
+            return OpenedObject(self, parts, info, b"")
+        told = str(answer.get("ContentRange") or "").rpartition("/")[2]
+        size = int(told) if told.isdigit() else len(first)
+        return OpenedObject(self, parts, _info({**answer, "size": size}), first)
+
+    def part(self, parts: Parts, start: int, size: int, base: Info) -> bytes:
+        """Return a part of the version that was looked at. Raises ChangedError."""
+        return self._got(parts, start, size, base)[1]
+
+    def _got(self, parts: Parts, start: int, size: int, base: Info | None = None) -> tuple[_Found, bytes]:
+        bucket, key = self._split(parts)
+        condition = {} if base is None else {"IfMatch": _tag(base)}
+
+        async def get() -> tuple[_Found, bytes]:
+            wanted = f"bytes={start}-{start + size - 1}"
+            answer = await self.files._call_s3("get_object", Bucket=bucket, Key=key, Range=wanted, **condition)
+            return answer, await cast("_Body", answer["Body"]).read()
+
+        with _told():
+            return sync(self.files.loop, get)
+
+    def put(self, parts: Parts, content: BinaryIO, size: int, base: Info | None) -> Info:
         """Write, if the key still has the version, or still nothing."""
         condition = {"IfNoneMatch": "*"} if base is None else {"IfMatch": _tag(base)}
         bucket, key = self._split(parts)
         body = content.read() if size <= _BLOCK else content
-        self._asked("put_object", Bucket=bucket, Key=key, Body=body, ContentLength=size, **condition)
+        answer = self._asked("put_object", Bucket=bucket, Key=key, Body=body, ContentLength=size, **condition)
+        return _info({**answer, "size": size})
+
+    def _vacant(self, parts: Parts) -> None:
+        """The condition of the write says it."""
 
     def remove(self, parts: Parts, base: Info) -> None:
         """Delete, if the key still has the version."""
@@ -236,9 +333,13 @@ class S3Store(RemoteStore):
         bucket, _, key = self.place(parts).partition("/")
         return bucket, key
 
-    def _asked(self, method: str, **given: object) -> None:
+    def _asked(self, method: str, **given: object) -> _Found:
         with _told():
-            self.files.call_s3(method, **given)
+            return cast("_Found", self.files.call_s3(method, **given))
+
+
+class _EmptyError(Exception):
+    """There is nothing in the part that was asked for."""
 
 
 @contextlib.contextmanager
@@ -259,6 +360,8 @@ def _other(error: Exception) -> Exception:
     words = f"{type(error).__name__} {error}"
     response = cast("_Found", getattr(error, "response", None) or {})
     code = str(cast("_Found", response.get("Error") or {}).get("Code", ""))
+    if code == "InvalidRange" or "InvalidRange" in words or "range is not satisfiable" in words:
+        return _EmptyError()
     if code in _FAILED or "PreconditionFailed" in words or "pre-conditions" in words or "FileExpired" in words:
         return ChangedError()
     if code in ("NoSuchKey", "404", "NoSuchBucket"):

@@ -71,6 +71,10 @@ class Store(Protocol):
         """Open a file to read. Raises GoneError."""
         ...
 
+    def look(self, parts: Parts) -> Info | None:
+        """Return what a file is, without its content; None when there is none that is served."""
+        ...
+
     def listed(self, parts: Parts) -> Iterator[Listed]:
         """Yield what a folder holds, without what is not served. Raises GoneError."""
         ...

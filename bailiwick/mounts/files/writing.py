@@ -102,36 +102,32 @@ async def write(admission: Admission, asked: Asked, content: Content, condition:
     if isinstance(target, Denial):
         return await admission.refuse(asked, "write", target)
     try:
-        before = await asyncio.to_thread(_opened, target)
+        base = await asyncio.to_thread(target.mounted.store.look, target.parts)
     except UnavailableError as error:
         return await admission.unavailable(asked, "write", target, error)
-    try:
-        base = None if before is None else before.info
-        verb: FileVerb = "create" if base is None else "update"
-        if verb not in target.tools:
-            return await admission.refuse(asked, "write", _other_verb(verb, target), target)
-        against = _against(condition, base)
-        if against is not None:
-            return await admission.refuse(asked, verb, against, target)
-        return await _write(admission, asked, target, verb, content, before)
-    finally:
-        if before is not None:
-            before.close()
+    verb: FileVerb = "create" if base is None else "update"
+    if verb not in target.tools:
+        return await admission.refuse(asked, "write", _other_verb(verb, target), target)
+    against = _against(condition, base)
+    if against is not None:
+        return await admission.refuse(asked, verb, against, target)
+    return await _write(admission, asked, target, verb, content, base)
 
 
 async def _write(
-    admission: Admission, asked: Asked, target: Target, verb: FileVerb, content: Content, before: Opened | None
+    admission: Admission, asked: Asked, target: Target, verb: FileVerb, content: Content, base: Info | None
 ) -> Written | NotDone:
-    base = None if before is None else before.info
     kind = type_of(target.parts[-1], content.head)
     more = {"content": content.digest, "base": "" if base is None else base.version}
     known = Known(base, kind, content.size, more)
     decided = admission.decide(target, verb, known)
     if isinstance(decided, Held):
         try:
-            shown = await asyncio.to_thread(_change, target, before, content)
+            shown = await asyncio.to_thread(_change, target, base, content)
         except ChangedError:
             return await admission.refuse(asked, verb, changed(), target)
+        except UnavailableError as error:
+            return await admission.unavailable(asked, verb, target, error)
         decided = admission.decide(target, verb, Known(base, kind, content.size, {**more, "change": shown}))
     going = await admission.clear(decided, target, verb, asked)
     if isinstance(going, NotDone):
@@ -274,8 +270,18 @@ def _opened(target: Target) -> Opened | None:
         return None
 
 
-def _change(target: Target, before: Opened | None, content: Content) -> str:
-    old = None if before is None else before.read(0, min(before.info.size, longest_compared + 1))
+def _change(target: Target, base: Info | None, content: Content) -> str:
+    old: bytes | None = None
+    if base is not None:
+        opened = _opened(target)
+        if opened is None:
+            raise ChangedError
+        try:
+            if opened.info.version != base.version:
+                raise ChangedError
+            old = opened.read(0, min(base.size, longest_compared + 1))
+        finally:
+            opened.close()
     return change_of(target.path, old, content.whole(longest_compared), target.placed.level)
 
 
