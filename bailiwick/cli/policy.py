@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bailiwick.cli import policy_cases, policy_plan
+from bailiwick.cli import policy_cases, policy_plan, policy_shadow
 from bailiwick.cli.quick import QuickCommand, QuickGroup
 
 if TYPE_CHECKING:
@@ -247,6 +247,7 @@ def _diff_elsewhere(client: AdminClient, context: typer.Context, *, as_json: boo
 
 
 app.command()(policy_plan.plan)
+app.add_typer(policy_shadow.app, name="shadow", help="Run a candidate policy beside the enforced one.")
 app.command("test")(policy_cases.run_cases)
 
 Served = Annotated[Path, typer.Option("--policy", help="The policy that the gateway serves.")]

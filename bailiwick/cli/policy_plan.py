@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bailiwick.gateway.ledger_reader import LedgerReader
     from bailiwick.model.record import JsonValue
     from bailiwick.review.records import Gatherer
@@ -41,6 +39,8 @@ def plan(
 
     side = side_at(new)
     gathered = gathered_at(ledger, since)
+    from bailiwick.review.kept import kept_sides
+
     known = kept_sides(ledger.parent / "policies", [side, *([] if before is None else [side_at(before)])])
     otherwise = None if before is None else side_at(before)
     found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
@@ -94,35 +94,12 @@ def _opening(reader: LedgerReader, session: str) -> dict[str, JsonValue] | None:
 def side_at(path: Path) -> Side:
     """Return the policy of a file or folder with the lock beside it, else the one here. Raises PolicyError."""
     from bailiwick.gateway.files import lock_name, read_lock, read_policy
-    from bailiwick.gateway.ready import Written, read_force
-    from bailiwick.review.side import Side
+    from bailiwick.gateway.ready import Written
+    from bailiwick.review.kept import side_of
 
     here = Path(lock_name)
     lock = read_lock(path)
     if lock is None and here.is_file():
         lock = here.read_text(encoding="utf-8")
     files = {Path(name).name: text for name, text in read_policy(path).items()}
-    return Side(*read_force(path, Written(files, lock)))
-
-
-def kept_sides(folder: Path, known: list[Side]) -> Callable[[str], Side | None]:
-    """Return what finds a policy that was in force by its version: in the archive, or among those that are known."""
-    from bailiwick.errors import BailiwickError
-    from bailiwick.gateway.policy_archive import PolicyArchive
-    from bailiwick.gateway.ready import Written, read_force
-    from bailiwick.review.side import Side
-
-    archive, found = PolicyArchive(folder), dict[str, Side | None]()
-
-    def find(version: str) -> Side | None:
-        if version not in found:
-            kept = archive.find(version)
-            try:
-                side = None if kept is None else Side(*read_force(folder, Written(kept.files, kept.lock)))
-            except BailiwickError:
-                side = None
-            alike = (each for each in known if each.policy.version == version)
-            found[version] = side if side is not None and side.policy.version == version else next(alike, None)
-        return found[version]
-
-    return find
+    return side_of(path, Written(files, lock))

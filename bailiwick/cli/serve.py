@@ -65,6 +65,7 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     from bailiwick.mounts.python.front import PythonFront
     from bailiwick.mounts.sql.front import SqlMounts
     from bailiwick.policy.observed import observed_in_words
+    from bailiwick.review.shadow import Shadows
 
     def started(gateway: Running) -> None:
         for front in gateway.fronts:
@@ -85,5 +86,5 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     asked = [postgres.questions, databases]
     served = McpFront(config, asked, lambda: control.url, own, [files.tools])
     web = HttpFront(config, lambda: control.url, files, own)
-    fronts = [postgres, databases, mail, files, served, PythonFront(config), web, control]
+    fronts = [postgres, databases, mail, files, served, PythonFront(config), web, Shadows(), control]
     await run_until_told(policy, config, os.environ, fronts, started)

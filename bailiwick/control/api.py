@@ -179,6 +179,9 @@ operations: tuple[Operation, ...] = (
     Operation(
         "POST", "/policy/diff", "auditor", "What a policy would change of the one in force", "policy.diff", "", _policy
     ),
+    Operation("POST", "/policy/shadow", "administrator", "Run a candidate beside it", "policy.shadow", fields=_policy),
+    Operation("GET", "/policy/shadow", "auditor", "What the candidate would decide otherwise", "policy.shadow.status"),
+    Operation("POST", "/policy/shadow/stop", "administrator", "End the candidate", "policy.shadow.stop"),
     Operation("GET", "/approvals", "approver", "What waits for people", "approval.list", fields=_approvals),
     Operation(
         "GET", "/approvals/watch", "approver", "The same, once something has changed", "approval.watch", fields=_seen

@@ -80,6 +80,11 @@ class LedgerWriter:
         return self._pending
 
     @property
+    def size(self) -> int:
+        """Records that are durable."""
+        return self._store.size
+
+    @property
     def failure(self) -> str:
         """Why the last batch could not be written; empty when it could."""
         return self._failure

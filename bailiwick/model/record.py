@@ -54,6 +54,7 @@ RecordKind = Literal[
     "policy.refused",
     "policy.pending",
     "policy.promoted",
+    "policy.shadow",
     "ledger.key",
     "ledger.pruned",
     "ledger.held",

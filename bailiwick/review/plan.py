@@ -84,60 +84,80 @@ def gather(records: Records, start: int, opening: Callable[[str], Document | Non
     """Read the requests of a ledger from a sequence number on."""
     gatherer = Gatherer(opening)
     while True:
-        found = records.following(start, _BATCH)
-        for each in found:
-            document = read(each.body)
-            if document is not None:
-                gatherer.take(document)
-        if len(found) < _BATCH:
+        after = take(records, start, gatherer)
+        if after < start + _BATCH:
             return gatherer
-        start = found[-1].seq + 1
+        start = after
+
+
+def take(records: Records, start: int, gatherer: Gatherer) -> int:
+    """Have a batch of records taken up; return the sequence number behind the last one."""
+    found = records.following(start, _BATCH)
+    for each in found:
+        document = read(each.body)
+        if document is not None:
+            gatherer.take(document)
+    return found[-1].seq + 1 if found else start
 
 
 def plan(groups: Iterable[Group], new: Side, before: Callable[[str], Side | None]) -> Planned:
     """Return what changes for these requests; `before` gives a policy of then by its version, None: not kept."""
-    judge = Judge(new, before)
-    counts: Counter[Kind] = Counter()
-    changes: dict[tuple[object, ...], Change] = {}
-    requests = different = 0
+    tally = Tally(new, before)
     for group in groups:
-        different += 1
-        requests += group.count
-        judged = judge.judge(group.asked)
+        tally.add(group)
+    return tally.planned()
+
+
+class Tally:
+    """Adds up what changes."""
+
+    def __init__(self, new: Side, before: Callable[[str], Side | None]) -> None:
+        """`before` gives a policy of then by its version, None: not kept."""
+        self._version = new.policy.version
+        self._judge = Judge(new, before)
+        self._counts: Counter[Kind] = Counter()
+        self._changes: dict[tuple[object, ...], Change] = {}
+        self._requests = self._different = 0
+
+    def add(self, group: Group) -> None:
+        """Add the requests of a group."""
+        self._different += 1
+        self._requests += group.count
+        judged = self._judge.judge(group.asked)
         over = 0
         if judged.most is not None:
             most = judged.most
             over = sum(1 for rows in group.rows if rows > most)
             if over:
-                why = f"more than {most} rows at once"
-                _add(changes, counts, group, Found("denied", why, "rows_exceeded"), over)
+                self._add(group, Found("denied", f"more than {most} rows at once", "rows_exceeded"), over)
         for found in judged.found:
             if over < group.count or found.kind != "unchanged":
-                _add(changes, counts, group, found, group.count - (over if found.kind == "unchanged" else 0))
-    order = {kind: place for place, kind in enumerate(kinds)}
-    listed = sorted(changes.values(), key=lambda each: (order[each.kind], -each.count, each.agent, each.why))
-    return Planned(new.policy.version, requests, different, dict(counts), tuple(listed))
+                self._add(group, found, group.count - (over if found.kind == "unchanged" else 0))
 
+    def planned(self) -> Planned:
+        """Return what changes so far."""
+        order = {kind: place for place, kind in enumerate(kinds)}
+        listed = sorted(self._changes.values(), key=lambda each: (order[each.kind], -each.count, each.agent, each.why))
+        return Planned(self._version, self._requests, self._different, dict(self._counts), tuple(listed))
 
-def _add(
-    changes: dict[tuple[object, ...], Change], counts: Counter[Kind], group: Group, found: Found, count: int
-) -> None:
-    counts[found.kind] += count
-    if found.kind in ("unchanged", "elsewhere"):
-        return
-    asked = group.asked
-    key = (found.kind, asked.terms.agent, asked.terms.task, asked.actions, found.why, found.code)
-    change = changes.get(key)
-    if change is None:
-        agent, task = asked.terms.agent, asked.terms.task or ""
-        change = changes[key] = Change(found.kind, agent, task, asked.actions, found.why, found.code, first=group.first)
-    change.count += count
-    change.people.update(group.people)
-    change.sessions |= group.sessions
-    change.first = min(change.first, group.first)
-    change.last = max(change.last, group.last)
-    if len(change.examples) < _EXAMPLES:
-        change.examples.append((group.example, asked.statement))
+    def _add(self, group: Group, found: Found, count: int) -> None:
+        self._counts[found.kind] += count
+        if found.kind in ("unchanged", "elsewhere"):
+            return
+        asked = group.asked
+        key = (found.kind, asked.terms.agent, asked.terms.task, asked.actions, found.why, found.code)
+        change = self._changes.get(key)
+        if change is None:
+            agent, task = asked.terms.agent, asked.terms.task or ""
+            change = Change(found.kind, agent, task, asked.actions, found.why, found.code, first=group.first)
+            self._changes[key] = change
+        change.count += count
+        change.people.update(group.people)
+        change.sessions |= group.sessions
+        change.first = min(change.first, group.first)
+        change.last = max(change.last, group.last)
+        if len(change.examples) < _EXAMPLES:
+            change.examples.append((group.example, asked.statement))
 
 
 def planned_as_json(planned: Planned) -> dict[str, JsonValue]:

@@ -54,6 +54,13 @@ class Gatherer:
         self._under_way: dict[str, Group] = {}
         """Intent → its group, until its outcome."""
 
+    def drain(self) -> list[Group]:
+        """Return the groups so far, and begin anew; what is still under way is told by its next record only."""
+        found = [*self.groups.values()]
+        self.groups.clear()
+        self._last.clear()
+        return found
+
     def take(self, document: Document) -> None:
         """Take up one record."""
         kind = document.get("kind")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psycopg
 
-from bailiwick.cli.policy_plan import kept_sides, side_at
+from bailiwick.cli.policy_plan import side_at
 from bailiwick.gateway.ledger_reader import open_reader
 from bailiwick.guard import DeniedError, Guard
 from bailiwick.guard.denied import ApprovalPendingError
+from bailiwick.review.kept import kept_sides
 from bailiwick.review.plan import Change, Planned, gather, plan
 from bailiwick.review.records import Group
 from bailiwick.review.side import Side

@@ -52,6 +52,7 @@ class PolicyPages:
             "files": {} if current is None else current.files,
             "since": next((each.text("at") for each in reversed(_of_now(events, policy.version))), ""),
             "pending": await self._pending(visit),
+            "shadow": await self._shadow(visit),
             "problems": _problems(last) if refused and last is not None else [],
             "findings": self._linted[1],
             "events": events,
@@ -78,6 +79,13 @@ class PolicyPages:
         if desk is None or "policy.pending" not in desk.more:
             return None
         return (await self._parts.ask(visit, "policy.pending"))["pending"]
+
+    async def _shadow(self, visit: Visit) -> Json:
+        """Return the policy that runs in the shadow, None when there is none."""
+        desk = self._parts.desk()
+        if desk is None or "policy.shadow.status" not in desk.more:
+            return None
+        return (await self._parts.ask(visit, "policy.shadow.status"))["shadow"]
 
     async def _promote(self, visit: Visit, given: Mapping[str, str]) -> Reply:
         await self._parts.ask(visit, "policy.promote", {"pending": given.get("pending", "")})
