@@ -161,9 +161,10 @@ def plain(value: object) -> str:
         number = Decimal(str(value))
         whole = number.is_finite() and abs(number.adjusted()) < 40
         return format(number.normalize(), "f") if whole else str(number)
-    if isinstance(value, str | int):
+    if isinstance(value, int):
         return str(value)
-    return json.dumps(value, sort_keys=True, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return text.encode("utf-8", "replace").decode()  # what is no text (half a surrogate) has no digest
 
 
 def _scalar(value: object) -> tuple[SeenType, Scalar | None]:
@@ -179,5 +180,5 @@ def _scalar(value: object) -> tuple[SeenType, Scalar | None]:
     if isinstance(value, date):
         return "date", value
     if isinstance(value, str):
-        return ("uuid" if _UUID.fullmatch(value) else "string"), value
+        return ("uuid" if _UUID.fullmatch(value) else "string"), plain(value)
     return "unknown", None

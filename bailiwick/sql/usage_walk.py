@@ -34,7 +34,8 @@ from bailiwick.sql.usage import Known, Operand, Parameter, Role, Tables, UsedCon
 _SYSTEM = ("pg_catalog", "information_schema")
 _RANGES = frozenset({"<", "<=", ">", ">="})
 _NEGATED = frozenset({"<>", "!="})
-_ISSUES = (RecursionError, AttributeError, IndexError, KeyError)
+_ISSUES = (RecursionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a tree of a form that is not foreseen here ends in: what it uses cannot be told."""
 
 
 Statement = tuple[UsedTable, ...]

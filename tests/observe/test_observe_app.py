@@ -76,9 +76,10 @@ roles:
   plain: {grants: [{allow: 'tickets:read', reason: r, fields: [ticket_id, status]}]}
 agents:
   app: {owner: shop, purpose: the application, roles: [limits], observe: true}
+  clerk: {owner: shop, purpose: looks at tickets, roles: [limits], observe: true}
   other: {owner: shop, purpose: not observed, roles: [plain]}
 tasks:
-  serve: {agents: [app], context: {customer_id: integer}}
+  serve: {agents: [app, clerk], context: {customer_id: integer}}
 """
 
 
@@ -318,3 +319,16 @@ def test_the_command_line_says_that_it_is_on(rig: Rig) -> None:
     said = rig.gateway.command("status").stdout
     assert "agent `app` is observed: everything that was accepted is let through" in said
     assert "observe: agent `app` is observed" in rig.gateway.log()
+
+
+def test_what_was_observed_makes_a_draft(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for customer in (2, 3, 4, 5, 6, 8):
+        values = {"customer_id": str(customer)}
+        session = rig.gateway.open_session("clerk", task="serve", user=f"person{customer}", values=values)
+        monkeypatch.setenv("DATABASE_URL", replace(session, database="shop").url())
+        for _ in range(6):
+            rig.app.open_tickets(customer)
+    done = rig.gateway.command("learn", "--agent", "clerk")
+    assert done.returncode == 0, done.stderr
+    assert "customer_id: $customer_id" in done.stdout
+    assert "CANARY" not in done.stdout

@@ -534,7 +534,7 @@ class Translator:
             return
         execution = Execution(prepared, portal.passed)
         if prepared.plan.used:
-            execution.call = observed_call(prepared, portal, self._live, self._observers)
+            execution.call = self._observed(prepared, portal)
         self.batch.add_execute(sent, execution, prepared)
 
     def _add_bounded(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
@@ -542,7 +542,7 @@ class Translator:
             counted = prepared.cursor or portal if isinstance(prepared, Part) else portal
             sent, step = metered(sent, prepared, counted, prepared.ceilings)
             if prepared.plan.used:
-                step.call = observed_call(prepared, portal, self._live, self._observers)
+                step.call = self._observed(prepared, portal)
             around = partial(surround, write=step) if prepared.plan.inner else None
             self.batch.add_metered(sent, step, segment_of(step), around)
         elif portal.account is not None and prepared.parsed:
@@ -550,6 +550,11 @@ class Translator:
             self.batch.add_held(held)
         else:
             self.refuse(named.NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
+
+    def _observed(self, prepared: Prepared, portal: Portal) -> Call:
+        """Return the call of an execution with what it uses; without it where that cannot be told."""
+        found = attempt("observing a statement", observed_call, prepared, portal, self._live, self._observers)
+        return prepared.call if isinstance(found, Denial) else found
 
     def _claim(self, prepared: Prepared) -> bool:
         """Put the agent's reason of the moment into the call. False: it may not run, and the batch fails."""
