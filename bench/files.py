@@ -193,7 +193,7 @@ def main() -> None:
     asked = parser.parse_args()
     report = Report()
     report.say(f"machine: {machine()}")
-    asyncio.run(run(report, *((80, 2) if asked.quick else (600, 5))))
+    asyncio.run(run(report, *((60, 2) if asked.quick else (600, 5))))
     if asked.write:
         record(ROOT / "docs" / "benchmarks.md", "files", report)
     sys.exit(report.short)

@@ -290,6 +290,15 @@ class S3Store(RemoteStore):
         size = int(told) if told.isdigit() else len(first)
         return OpenedObject(self, parts, _info({**answer, "size": size}), first)
 
+    def look(self, parts: Parts) -> Info | None:
+        """Return what is known of an object; None: there is none. One request, which lists nothing."""
+        bucket, key = self._split(parts)
+        try:
+            found = self._asked("head_object", Bucket=bucket, Key=key)
+        except GoneError:
+            return None
+        return _info({**found, "size": found.get("ContentLength")})
+
     def part(self, parts: Parts, start: int, size: int, base: Info) -> bytes:
         """Return a part of the version that was looked at. Raises ChangedError."""
         return self._got(parts, start, size, base)[1]
