@@ -74,18 +74,17 @@ def decide_call(asking: Asking, name: str, given: Arguments, kind: Kind = "tool"
     if closed is not None or fixed is None:
         return Refused(tool, Deny(closed or _unreachable))
     admitting: list[tuple[CallGrant, dict[str, object]]] = []
-    unclear, meant = cast("Denial | None", None), False
+    unclear: Denial | None = None
     for grant in tool.allows:
         try:
             completed = _completed(asking, tool, grant, given)
         except UnclearError as error:
             unclear = unclear or replace(error.denial, action=_action(tool))
             continue
-        meant = True
         if completed is not None and _when(asking, tool, grant, completed) is True:
             admitting.append((grant, {**completed, **fixed}))
     if not admitting:
-        return Refused(tool, Deny((None if meant else unclear) or _not_admitted(asking, tool, given)))
+        return Refused(tool, Deny(unclear or _not_admitted(asking, tool, given)))
     arguments = admitting[0][1]
     if any(other != arguments for _, other in admitting[1:]):
         message = f"several grants admit this call of {quoted(name)}, with different values for what it leaves out"

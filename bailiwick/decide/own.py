@@ -27,6 +27,8 @@ def completed_own(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argu
     """Return the arguments and facts of a call that a grant admits; None when it does not admit them.
 
     Raises UnclearError for a call that means nothing."""
+    if any(True for _ in _unnamed(grant, given)):
+        return None
     found = _meant(asking, tool, grant, given)
     if found is None or any(True for _ in _amiss(asking, grant, found)):
         return None
@@ -35,10 +37,13 @@ def completed_own(asking: Asking, tool: ToolScope, grant: CallGrant, given: Argu
 
 def against_own(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> Iterable[str]:
     """Yield the names of arguments and facts for which a grant does not admit a call that means something."""
+    unnamed = tuple(_unnamed(grant, given))
+    if unnamed:
+        yield from unnamed
+        return
     try:
         found = _meant(asking, tool, grant, given)
     except UnclearError:
-        yield from GIVEN  # another grant, by which the call means something, says more of it
         return
     if found is not None:
         yield from _amiss(asking, grant, found)
@@ -99,6 +104,13 @@ def _amiss(asking: Asking, grant: CallGrant, found: Arguments) -> Iterable[str]:
         known = _every(asking, name, matcher, found)
         absent = found.get(name) is None or found.get(name) == []
         if known is not True and not (absent and known is None):
+            yield name
+
+
+def _unnamed(grant: CallGrant, given: Arguments) -> Iterable[str]:
+    """Yield what is given and a grant does not name at all: what the call means need not be worked out for it."""
+    for name, value in given.items():
+        if value is not None and name in GIVEN and name != "variables" and matcher_of(grant, name) is None:
             yield name
 
 

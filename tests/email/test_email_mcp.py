@@ -47,7 +47,7 @@ def test_the_tool_tells_of_the_templates_of_the_session_and_of_no_other(desk: De
         ({"subject": "x", "body": "y"}, "subject"),
         ({"template": "invoice", "variables": {"number": "R-1"}}, "missing"),
         ({"template": "plain", "variables": {"number": "R-1"}}, "does not have"),
-        ({**INVOICE, "subject": "x"}, "leave one of them out"),
+        ({**INVOICE, "subject": "x"}, "subject"),
         ({"template": "invoice", "variables": {**VALUES, "number": "x" * 21}}, "more than 20"),
         ({"template": "invoice", "variables": {**VALUES, "lines": ["x"] * 6}}, "more than 5"),
         ({"template": "invoice", "variables": {**VALUES, "note": "see http://evil.example"}}, "links"),

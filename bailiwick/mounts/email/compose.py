@@ -1,19 +1,24 @@
-"""Messages as they are sent: made of addresses and texts that were understood, never of bytes that an agent wrote."""
+"""Messages as they are sent: made of addresses and texts that were understood, never of bytes that an agent wrote.
+
+Every line is written here, in the few forms that all programs read in one way: ASCII headers, encoded words where a
+text is more than that, bodies as they are where they are short ASCII lines, else in base64.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.utils import format_datetime
 from typing import cast
 
 from bailiwick.decide.calls import Arguments
 from bailiwick.model.email import EmailMount
 
-_POLICY = SMTP.clone(cte_type="7bit", max_line_length=78)
 _LISTS = {"to": "To", "cc": "Cc", "reply_to": "Reply-To"}
+_longest_line = 900
+_word = 42
+"""Bytes in one encoded word, so that it stays within 75 characters."""
 
 
 def recipients_of(arguments: Arguments) -> list[str]:
@@ -29,27 +34,68 @@ def _addresses(found: object) -> Sequence[str]:
 def composed(mount: EmailMount, arguments: Arguments, now: datetime, identity: str) -> bytes:
     """Return the bytes of a message; `identity`: what makes it this one. Who is in `bcc` stands nowhere in it."""
     said = cast("Mapping[str, str]", arguments["message"])
-    made = EmailMessage(_POLICY)
-    made["From"] = _mailbox(mount.sender, mount.sender_name)
+    lines = [f"From: {_sender(mount)}"]
     for key, header in _LISTS.items():
-        listed = [_mailbox(each) for each in _addresses(arguments.get(key))]
+        listed = _addresses(arguments.get(key))
         if listed:
-            made[header] = listed
-    if "To" not in made:
-        made["To"] = "undisclosed-recipients:;"
-    made["Subject"] = said["subject"]
-    made["Date"] = now
-    made["Message-ID"] = f"<{identity}@{mount.sender.rpartition('@')[2]}>"
-    made["Auto-Submitted"] = "auto-generated"
-    text = said["text"].replace("\r\n", "\n")
-    if text:
-        made.set_content(text)
-    if said["html"]:
-        markup = said["html"].replace("\r\n", "\n")
-        made.add_alternative(markup, subtype="html") if text else made.set_content(markup, subtype="html")
-    return made.as_bytes()
+            lines.append(f"{header}: " + ",\r\n ".join(listed))
+        elif key == "to":
+            lines.append("To: undisclosed-recipients:;")
+    lines += [
+        f"Subject: {_text(said['subject'])}",
+        f"Date: {format_datetime(now)}",
+        f"Message-ID: <{identity}@{mount.sender.rpartition('@')[2]}>",
+        "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
+    ]
+    parts = [(kind, said[key]) for kind, key in (("plain", "text"), ("html", "html")) if said[key]]
+    if len(parts) == 1:
+        lines += _part(*parts[0])
+    else:
+        lines.append(f'Content-Type: multipart/alternative; boundary="={identity}="')
+        for kind, text in parts:
+            lines += ["", f"--={identity}=", *_part(kind, text)]
+        lines += ["", f"--={identity}=--"]
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")
 
 
-def _mailbox(address: str, name: str = "") -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(name, local, domain)
+def _sender(mount: EmailMount) -> str:
+    if not mount.sender_name:
+        return mount.sender
+    plain = mount.sender_name.isascii()
+    return f'"{mount.sender_name}" <{mount.sender}>' if plain else f"{_text(mount.sender_name)} <{mount.sender}>"
+
+
+def _text(text: str) -> str:
+    """Return a text as a header has it. INVARIANT: it has no line end, and nothing that looks like an encoded word."""
+    plain = " ".join(text.split("\r\n")).replace("\r", " ").replace("\n", " ")
+    if plain.isascii() and plain.isprintable() and "=?" not in plain:
+        return plain
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(each).decode()}?=" for each in _pieces(plain))
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """Yield the bytes of a text in pieces of whole characters."""
+    piece = b""
+    for each in text:
+        data = each.encode()
+        if len(piece) + len(data) > _word:
+            yield piece
+            piece = b""
+        piece += data
+    yield piece
+
+
+def _part(kind: str, text: str) -> Iterator[str]:
+    """Yield the lines of a part: what it is, and what it says."""
+    yield f'Content-Type: text/{kind}; charset="utf-8"'
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if text.isascii() and all(len(line) <= _longest_line for line in lines) and "\r" not in text:
+        yield "Content-Transfer-Encoding: 7bit"
+        yield ""
+        yield from lines
+        return
+    yield "Content-Transfer-Encoding: base64"
+    yield ""
+    data = base64.b64encode(("\r\n".join(lines) + "\r\n").encode()).decode()
+    yield from (data[at : at + 76] for at in range(0, len(data), 76))
