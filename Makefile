@@ -48,6 +48,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	.venv/bin/python bench/mcp.py
 	.venv/bin/python bench/http.py
 	.venv/bin/python bench/files.py
+	.venv/bin/python bench/mail.py
 	.venv/bin/python bench/limits.py
 	.venv/bin/python bench/plan.py
 	.venv/bin/python bench/identity.py

@@ -146,6 +146,11 @@ def _walk(node: nodes.Node, variables: Mapping[str, Variable], local: frozenset[
         raise TemplateFaultError(f"`{type(node).__name__.lower()}` is not available in templates of messages")
     if isinstance(node, nodes.Name) and node.name not in {*variables, *local}:
         raise TemplateFaultError(f"`{node.name}` is not one of its variables")
+    known_name = (isinstance(node, nodes.Filter) and node.name in _FILTERS) or (
+        isinstance(node, nodes.Test) and node.name in _TESTS
+    )
+    if isinstance(node, nodes.Filter | nodes.Test) and not known_name:
+        raise TemplateFaultError(f"`{node.name}` is not available in templates of messages")
     if isinstance(node, nodes.Filter) and (node.args or node.kwargs) and node.name != "join":
         raise TemplateFaultError(f"filter `{node.name}` takes no arguments here")
     if isinstance(node, nodes.Getattr):

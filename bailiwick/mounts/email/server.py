@@ -172,10 +172,10 @@ class MailServer:
         refused: list[str] = []
         code = 0
         try:
-            await connection.mail(sender)
+            await _ordered(connection, b"MAIL", f"FROM:<{sender}>")
             for each in recipients:
                 try:
-                    await connection.rcpt(each)
+                    await _ordered(connection, b"RCPT", f"TO:<{each}>")
                 except SMTPServerDisconnected:
                     raise
                 except SMTPResponseException as error:
@@ -193,6 +193,13 @@ class MailServer:
         except SMTPException:
             return Delivery("unavailable")
         return None
+
+
+async def _ordered(connection: SMTP, command: bytes, argument: str) -> None:
+    """Say one command of an envelope; its address is plain by now. Raises SMTPException."""
+    reply = await connection.execute_command(command, argument.encode("ascii"))
+    if not 200 <= reply.code < 300:
+        raise SMTPResponseException(reply.code, reply.message)
 
 
 _LOST = Delivery("unavailable")
