@@ -20,7 +20,11 @@ MOST_OF_FEW = 0.05
 _MANY = 50
 MOST_BEYOND = 0.08
 """So large a part of a slot's sessions may have gone beyond the session's own value and be set aside for it."""
+_MOST_OF_RARE = 0.3
+"""The same of a slot that few sessions use, if those beyond are at most one in fifty of all."""
+_FEW_OF_ALL = 0.02
 _MOST_RARE_VALUES = 0.03
+_LEFT_OUT = 0.05
 _ONE_PERSON = 0.001
 _LEAST_SESSIONS = 10
 _OUTLIER = 1e-4
@@ -35,6 +39,7 @@ def set_aside(gathered: Gathered) -> dict[int, tuple[str, ...]]:
         return {}
     least = _rare_parts(everything, found)
     _one_person(Settled(gathered, found), least, found)
+    _left_out(Settled(gathered, found), max(2, least), found)
     _beyond_the_session(Settled(gathered, found), found)
     _rare_values(Settled(gathered, found), max(2, least), found)
     _outliers(Settled(gathered, found), max(2, least), found)
@@ -103,6 +108,25 @@ def in_words(gathered: Gathered, atom: Atom) -> str:
     return head if atom.what == "deed" else f"{head} {atom.name}"
 
 
+def _left_out(settled: Settled, least: int, found: Reasons) -> None:
+    """Set aside who left out an argument that next to every other call of the tool had."""
+    gathered = settled.gathered
+    of_deed: dict[int, list[tuple[int, frozenset[str]]]] = {}
+    for number, form in enumerate(gathered.forms):
+        if len(form.deeds) == 1 and gathered.deeds[form.deeds[0]].kind != "table":
+            of_deed.setdefault(form.deeds[0], []).append((number, frozenset(form.given)))
+    for deed, forms in of_deed.items():
+        given = dict(forms)
+        having = {s: [given[f] for f in gathered.sessions[s].forms if f in given] for s in settled.sessions}
+        calling = {session: each for session, each in having.items() if each}
+        for name in frozenset[str]().union(*given.values()):
+            without = [session for session, each in calling.items() if any(name not in names for names in each)]
+            if 0 < len(without) < least and len(without) <= _LEFT_OUT * len(calling):
+                for session in without:
+                    reason = f"{gathered.deeds[deed].name}: without `{name}`, which every other call has"
+                    found.setdefault(session, []).append(reason)
+
+
 def _beyond_the_session(settled: Settled, found: Reasons) -> None:
     """Set aside who went beyond the session's own value, where nearly all kept to it."""
     for slot in settled.gathered.slots.values():
@@ -117,7 +141,8 @@ def _beyond_the_session(settled: Settled, found: Reasons) -> None:
             continue
         left, name = best
         users = _sessions_of(settled, slot)
-        if users >= _LEAST_SESSIONS and left <= MOST_BEYOND * users and _differs(settled, name) >= 3:
+        most = max(MOST_BEYOND * users, min(_FEW_OF_ALL * len(settled.sessions), _MOST_OF_RARE * users))
+        if users >= _LEAST_SESSIONS and left <= most and _differs(settled, name) >= 3:
             deed = settled.gathered.deeds[slot.deed]
             for session in slot.violators[name] - settled.aside:
                 reason = f"{deed.name} {slot.name}: not `${name}`, which it is everywhere else"

@@ -121,9 +121,9 @@ def constant_rows(settled: Settled, slot: Slot) -> Judged | None:
 
 
 def values_in_clear(settled: Settled, slot: Slot) -> list[Scalar]:
-    """Return the values of a slot that were seen in clear, in order of how many sessions had them."""
-    found = [(left, value.value) for value, left in settled.values(slot) if value.value is not None]
-    return [value for _, value in sorted(found, key=lambda pair: (-pair[0], str(pair[1])))]
+    """Return the values of a slot that were seen in clear, in order."""
+    found = [value.value for value, _ in settled.values(slot) if value.value is not None]
+    return sorted(found, key=lambda value: (float(value) if isinstance(value, int | Decimal) else 0.0, str(value)))
 
 
 def _different(settled: Settled, name: str) -> int:
