@@ -54,6 +54,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	.venv/bin/python bench/identity.py
 	.venv/bin/python bench/start.py
 	.venv/bin/python bench/console.py
+	.venv/bin/python bench/learn.py
 
 lock:            ## make the hashed lock files anew; UPGRADE=--upgrade moves the pins forward
 	@scripts/setup dev

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -216,20 +216,29 @@ finally:
 """
 
 
+def _lines() -> Iterator[bytes]:
+    """Yield some sessions as lines; an observing gateway tells a session's values once."""
+    for seed in range(5):
+        for session in learn_desk.sessions(seed, 1000):
+            for place, each in enumerate(session):
+                line = to_json(each) | {"session": f"{seed}-{each.session}"}
+                if place:
+                    del line["values"]
+                yield orjson.dumps(line) + b"\n"
+
+
 def at_scale(report: Report, count: int) -> None:
     """Learn from so many observations in a file, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / "policy.yaml").write_text(learn_desk.policy() + _NOTHING)
-        written = seed = 0
+        written = turn = 0
+        once = list(_lines())
         with (path / "seen.jsonl").open("wb") as lines:
             while written < count:
-                for number, session in enumerate(learn_desk.sessions(seed, 1000)):
-                    for each in session:
-                        line = to_json(each) | {"session": f"s{seed}-{number}"}
-                        lines.write(orjson.dumps(line) + b"\n")
-                        written += 1
-                seed += 1
+                own = b'"session":"turn-%d-' % turn
+                lines.writelines(line.replace(b'"session":"', own, 1) for line in once)
+                written, turn = written + len(once), turn + 1
         arguments = ["--agent", learn_desk.AGENT, "--from", "seen.jsonl", "--out", "drafts"]
         began = time.monotonic()
         done = subprocess.run(  # noqa: S603  # ours

@@ -59,6 +59,9 @@ class Gathered:
         """Write → the largest numbers of rows, each with its session."""
 
 
+_Parts = tuple[int, int | None, tuple[int, ...]]
+
+
 @dataclass(slots=True)
 class _Lined:
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
@@ -77,6 +80,8 @@ class Gathering:
         self._forms: dict[Form, int] = {}
         self._sessions: dict[str, int] = {}
         self._people: dict[str, int] = {}
+        self._parts: dict[tuple[object, ...], _Parts] = {}
+        """What uses of a table are made of, by all that decides it."""
         self._lined: dict[int, _Lined] = {}
         """Of each deed on a table, what its rows were lined up with."""
 
@@ -89,7 +94,9 @@ class Gathering:
         if not seen.tables and seen.tool is None:
             return
         self.gathered.calls += 1
-        atoms, deeds, given = set[int](), dict[int, None](), list[str]()
+        atoms: set[int] = set()
+        deeds: dict[int, None] = {}
+        given: list[str] = []
         rows = names_of_rows(seen.tables, session.by_key) if seen.tables else ()
         for use, names in zip(seen.tables, rows, strict=True):
             self._table(seen, use, names, number, atoms, deeds)
@@ -140,14 +147,16 @@ class Gathering:
         atoms: set[int],
         deeds: dict[int, None],
     ) -> None:
-        deed = self._deed(Deed(seen.mount, "table", use.resource, use.resource, use.verb))
-        self.gathered.tables.setdefault(deed, use.table)
+        roles = (use.read, use.filtered, use.joined, use.counted, use.compared, use.written)
+        key = (seen.mount, use.resource, use.verb, roles, use.links)
+        parts = self._parts.get(key)
+        if parts is None:
+            parts = self._parts[key] = self._parts_of(seen.mount, use)
+        deed, looked, found = parts
+        atoms.update(found)
         deeds[deed] = None
-        atoms.add(self._atom(Atom(deed, "deed")))
-        looked = self._looked(seen, use, atoms)
         if looked is not None:
             deeds[looked] = None
-        atoms.update(self._atom(Atom(deed, "written", each)) for each in use.written)
         if use.verb != "create" and use.rows != 0:
             self._row(deed, use, names, session)
             if looked is not None and looked != deed:
@@ -158,12 +167,21 @@ class Gathering:
         if use.verb != "read" and use.rows:
             _largest(self.gathered.batches.setdefault(deed, []), use.rows, session)
 
-    def _looked(self, seen: Observation, use: TableUse, atoms: set[int]) -> int | None:
+    def _parts_of(self, mount: str, use: TableUse) -> _Parts:
+        """Return the deed of a use, the read that it needs beside, and the atoms of both."""
+        deed = self._deed(Deed(mount, "table", use.resource, use.resource, use.verb))
+        self.gathered.tables.setdefault(deed, use.table)
+        atoms = {self._atom(Atom(deed, "deed"))}
+        looked = self._looked(mount, use, atoms)
+        atoms.update(self._atom(Atom(deed, "written", each)) for each in use.written)
+        return deed, looked, tuple(atoms)
+
+    def _looked(self, mount: str, use: TableUse, atoms: set[int]) -> int | None:
         """Add the columns that a use looks at, which need `read` whatever the verb; return that deed."""
         touched = {*use.read, *use.filtered, *use.joined, *use.counted, *use.compared}
         if not touched and use.verb != "read":
             return None
-        read = self._deed(Deed(seen.mount, "table", use.resource, use.resource, "read"))
+        read = self._deed(Deed(mount, "table", use.resource, use.resource, "read"))
         self.gathered.tables.setdefault(read, use.table)
         atoms.add(self._atom(Atom(read, "deed")))
         atoms.update(self._atom(Atom(read, "touched", each)) for each in touched)

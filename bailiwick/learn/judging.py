@@ -26,6 +26,12 @@ _EXCEEDED = 0.002
 """Of the values to come, so many may lie beyond a range."""
 _WORDS = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]*|\d+")
 _NAMING = frozenset({"id", "ids", "key", "number", "no", "nr", "ref", "reference", "uuid", "index"})
+_CONTENT = frozenset(
+    {"text", "body", "subject", "title", "content", "contents", "description", "message", "note", "notes", "comment"}
+    | {"comments", "reason", "summary", "query", "question", "answer", "prompt", "caption"}
+)
+"""Last words of names of what people write as they like."""
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?$|\d{1,2}:\d{2}(:\d{2})?$")
 _WILD = frozenset("*?[]{}\\")
 
 
@@ -61,7 +67,7 @@ def judge(settled: Settled, slot: Slot) -> Judged:
         return _closed(listed, new.high, "high")
     numbers = settled.numbers(slot)
     is_number = bool(numbers) and set(slot.types) <= {"integer", "number", "null"}
-    prose = texts is not None and any(len(text.split()) > 2 for text in texts)
+    prose = texts is not None and (_is_prose(slot.name, texts) or all(_MOMENT.match(text) for text in texts))
     if "boolean" in slot.types and drawn < 3:
         return _closed(listed, point, "low")
     if is_number and (len(set(numbers)) > 1 or point > _BETWEEN):
@@ -80,6 +86,12 @@ def judge(settled: Settled, slot: Slot) -> Judged:
         _open_words(slot, once, drawn),
         point,
     )
+
+
+def _is_prose(name: str, texts: Sequence[str]) -> bool:
+    """Return whether texts are written as people like: by their name, or because there are three words in one."""
+    last = words_of(name)[-1:]
+    return bool(last and last[0] in _CONTENT) or any(len(each.split()) > 2 for each in texts)
 
 
 def by_session(settled: Settled, slot: Slot) -> Judged | None:
