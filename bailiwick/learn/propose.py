@@ -93,18 +93,16 @@ class _View:
             asked += questions
         return found, asked
 
-    def evidence(self, number: int, having: Sequence[int] | None = None) -> Evidence:
-        """Return the evidence for a deed, or for that part of it that these sessions have."""
+    def evidence(self, number: int) -> Evidence:
+        """Return the evidence for a deed."""
         gathered = self.settled.gathered
-        forms = [n for n, form in enumerate(gathered.forms) if number in form.deeds]
-        sessions = [
-            each for each in self.settled.sessions if any(form in gathered.sessions[each].forms for form in forms)
-        ]
-        sessions = sessions if having is None else list(having)
-        calls = sum(
-            count for each in sessions for form, count in gathered.sessions[each].forms.items() if form in forms
-        )
-        uses = [gathered.uses[each] for each in forms]
+        forms = {n for n, form in enumerate(gathered.forms) if number in form.deeds}
+        sessions = self._sessions(number)
+        calls = 0
+        for each in sessions:
+            done = gathered.sessions[each].forms
+            calls += sum(done[form] for form in done.keys() & forms)
+        uses = [gathered.uses[each] for each in sorted(forms)]
         examples = [record for use in uses for record, session in use.examples if session not in self.settled.aside]
         share = wilson(len(sessions), len(self.settled.sessions))
         return Evidence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cached_property
 
 from bailiwick.learn.estimates import Interval, unseen
 from bailiwick.learn.facts import FEW, Atom, Deed, Slot, Value
@@ -25,12 +26,19 @@ class Settled:
         self.gathered = gathered
         self.aside = frozenset(aside or ())
         self.sessions = [n for n, each in enumerate(gathered.sessions) if each.forms and n not in self.aside]
-        self.of_atom: dict[int, list[int]] = {}
+
+    @cached_property
+    def of_atom(self) -> dict[int, list[int]]:
         """Atom → sessions that have it."""
-        of_form = [form.atoms for form in gathered.forms]
+        of_form = [form.atoms for form in self.gathered.forms]
+        alike: dict[tuple[int, ...], list[int]] = {}  # many sessions do the same
         for number in self.sessions:
-            for atom in {atom for form in gathered.sessions[number].forms for atom in of_form[form]}:
-                self.of_atom.setdefault(atom, []).append(number)
+            alike.setdefault(tuple(self.gathered.sessions[number].forms), []).append(number)
+        found: dict[int, list[int]] = {}
+        for forms, sessions in alike.items():
+            for atom in {atom for form in forms for atom in of_form[form]}:
+                found.setdefault(atom, []).extend(sessions)
+        return found
 
     def people(self, sessions: list[int]) -> set[int]:
         """Return the people of sessions."""
