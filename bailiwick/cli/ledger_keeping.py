@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bailiwick.cli.suspensions import HERE, AsJson, ConfigPath, PolicyPath, client
 from bailiwick.errors import LedgerError
+
+if TYPE_CHECKING:
+    from bailiwick.gateway.wire import Json
 
 LedgerPath = Annotated[
     Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
@@ -81,3 +84,153 @@ def digests(
     found = client(policy, config).ask("ledger.digests", {"value": value, "person": person})
     told = cast("list[str]", found["digests"])
     typer.echo(json.dumps(told) if as_json else "\n".join(told))
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many records it would be about.")] = False,
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """Remove what records say that were kept for as long as `retention` of the policy asks; hashes and proofs stay.
+
+    The running gateway does it by itself, once an hour.
+    """
+    asker = client(policy, config)
+    done = 0
+    while True:
+        found = asker.ask("ledger.prune", {"dry": dry_run})
+        done += cast("int", found["records"])
+        if dry_run or not found["more"]:
+            break
+    if as_json:
+        typer.echo(json.dumps({"records": done, "done": not dry_run}))
+    else:
+        more = " or more" if found["more"] else ""
+        typer.echo(f"{done}{more} records would be pruned" if dry_run else f"{done} records pruned")
+
+
+holds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keep records from being pruned.")
+app.add_typer(holds, name="hold")
+
+
+@holds.command("add")
+def add_hold(
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the ledger.")],
+    agent: Annotated[str | None, typer.Option(help="Only records of this agent.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only of this person.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only of this session.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only from then on.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only before then.")] = None,
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """Hold records; all conditions must hold, and without any all records are."""
+    fields: dict[str, Json] = {"reason": reason, "agent": agent, "user": user, "session": session}
+    found = client(policy, config).ask("ledger.hold", {**fields, "since": since, "until": until})
+    typer.echo(json.dumps(found) if as_json else str(found["hold"]))
+
+
+@holds.command("list")
+def list_holds(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPath = None) -> None:
+    """List the holds that last."""
+    found = cast("list[dict[str, str]]", client(policy, config).ask("ledger.holds", {})["holds"])
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for each in found:
+        what = ", ".join(f"{name} {value}" for name, value in each.items() if value and name not in ("id", "reason"))
+        typer.echo(f"{each['id']}  {what or 'everything'}  ({each['reason']})")
+    if not found:
+        typer.echo("nothing is held")
+
+
+@holds.command("release")
+def release_hold(
+    hold: Annotated[str, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """End a hold; what was kept long enough is pruned then."""
+    found = client(policy, config).ask("ledger.release", {"hold": hold})
+    typer.echo(json.dumps(found) if as_json else f"{hold} is released")
+
+
+@app.command()
+def archive(
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="A folder, or `s3://bucket/folder`.")],
+    ledger: LedgerPath = DEFAULT,
+    as_json: AsJson = False,
+    policy: PolicyPath = HERE,
+    config: ConfigPath = None,
+) -> None:
+    """Archive the days before today (UTC) that are not there yet; the gateway must run, it signs their ends."""
+    from datetime import UTC, datetime
+
+    from bailiwick.gateway.ledger_archive import Partition
+    from bailiwick.gateway.ledger_archive import archive as archived
+    from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.gateway.places import Place
+
+    asker = client(policy, config)
+
+    def sign(size: int) -> str:
+        return str(asker.ask("ledger.checkpoint_of", {"size": size})["checkpoint"])
+
+    def went(part: Partition) -> None:
+        asker.ask("ledger.archived", {"place": place, "partition": f"date={part.day}"})
+        if not as_json:
+            typer.echo(f"date={part.day}: records {part.first} to {part.end - 1}")
+
+    with closing(open_reader(ledger)) as reader:
+        parts = archived(reader, Place(place), datetime.now(UTC).date(), sign, went)
+    if as_json:
+        typer.echo(json.dumps([{"day": part.day, "first": part.first, "end": part.end} for part in parts]))
+    elif not parts:
+        typer.echo("no day is over that is not in the archive")
+
+
+@app.command()
+def restore(
+    place: Annotated[str, typer.Argument(metavar="PLACE", help="An archive or an export.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, for `--ledger FILE`.")],
+    key: Annotated[list[str] | None, typer.Option("--key", help="As for `verify`.")] = None,
+    ledger: LedgerPath = DEFAULT,
+) -> None:
+    """Make a ledger's file of an archive or an export, verified, for queries and proofs."""
+    from bailiwick.cli.ledger import keys_of
+    from bailiwick.gateway.ledger_archive import restore as restored
+    from bailiwick.gateway.places import Place
+
+    size = restored(Place(place), target, keys_of(key, ledger))
+    typer.echo(f"{size} records; `bailiwick ledger query --ledger {target}`")
+
+
+@app.command()
+def stats(ledger: LedgerPath = DEFAULT, as_json: AsJson = False) -> None:
+    """Show how large the ledger is, how it grows, and how large it will be."""
+    from datetime import UTC, datetime
+
+    from bailiwick.gateway.ledger_pruning import growth
+    from bailiwick.gateway.ledger_reader import open_reader
+
+    with closing(open_reader(ledger)) as reader:
+        found = growth(reader, ledger.stat().st_size, datetime.now(UTC))
+    told = {
+        "records": found.records,
+        "pruned": found.pruned,
+        "disk_bytes": found.disk,
+        "bytes_a_record": round(found.record_bytes),
+        "oldest": found.first or None,
+        "records_a_day": round(found.per_day),
+        "disk_bytes_in_30_days": found.disk_in(30),
+        "disk_bytes_in_a_year": found.disk_in(365),
+    }
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for name, value in told.items():
+        typer.echo(f"{name.replace('_', ' '):<24}{value:,}" if isinstance(value, int) else f"{name:<24}{value or '-'}")

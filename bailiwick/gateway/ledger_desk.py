@@ -4,29 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from bailiwick.errors import BailiwickError, LedgerError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
-from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.ledger_pruning import AT_ONCE, due, holds, unfinished
+from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
+from bailiwick.gateway.ledger_store import LedgerStore
+from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.gateway.people import People
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.settings import parse_duration
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.ledger.encode import moment
+from bailiwick.ledger.own import write_ranges
+from bailiwick.ledger.report import ranges
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.record import JsonValue
 
 _log = logging.getLogger("bailiwick.ledger")
 _every = 60.0
 """Seconds between two looks at what is due."""
 
 
+_prune_every = timedelta(hours=1)
+_portion = 1_000
+Result = TypeVar("Result")
+
+
+def _prune_portion(spans: Sequence[tuple[int, int]], store: LedgerStore) -> None:
+    store.prune(spans)
+
+
+def _portions(spans: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Yield spans of together so many records at most."""
+    portion: list[tuple[int, int]] = []
+    count = 0
+    for first, last in spans:
+        for start in range(first, last + 1, _portion):
+            end = min(start + _portion - 1, last)
+            if portion and count + end - start + 1 > _portion:
+                yield portion
+                portion, count = [], 0
+            portion.append((start, end))
+            count += end - start + 1
+    if portion:
+        yield portion
+
+
 class Keeping:
     """Keeps the ledger of the running gateway."""
 
-    def __init__(self, custody: Custody, recorder: Recorder, clock: Clock, sessions: Sessions, people: People) -> None:
+    def __init__(
+        self,
+        custody: Custody,
+        recorder: Recorder,
+        clock: Clock,
+        sessions: Sessions,
+        people: People,
+        ledger: Path,
+    ) -> None:
+        self._ledger = ledger
+        self._pruning = asyncio.Lock()
+        self._prune_at = clock()
         self._sessions = sessions
         self._people = people
         self._custody = custody
@@ -36,10 +85,21 @@ class Keeping:
 
     def answers(self) -> Mapping[str, Answer]:
         """Return the requests about the ledger."""
-        return {"ledger.rotate_key": self._rotate, "ledger.erase": self._erase, "ledger.digests": self._digests}
+        return {
+            "ledger.rotate_key": self._rotate,
+            "ledger.erase": self._erase,
+            "ledger.digests": self._digests,
+            "ledger.prune": self._prune,
+            "ledger.hold": self._hold,
+            "ledger.release": self._release,
+            "ledger.holds": self._holds,
+            "ledger.checkpoint_of": self._checkpoint_of,
+            "ledger.archived": self._archived,
+        }
 
     async def start(self) -> None:
         """Do what is due, from now on again and again."""
+        await self._apply(await asyncio.to_thread(self._read, unfinished))
         await self._tend()
         self._tending = asyncio.create_task(self._tend_on())
 
@@ -58,8 +118,98 @@ class Keeping:
         try:
             if await self._custody.retire(self._recorder, self._clock()):
                 _log.info("the ledger's old key was destroyed: its overlap has ended")
+            if self._clock() >= self._prune_at:
+                self._prune_at = self._clock() + _prune_every
+                await self.prune("retention")
         except LedgerError as error:
-            _log.error("the ledger's old key could not be destroyed: %s", error.message)
+            _log.error("what is due of the ledger could not be done: %s", error.message)
+
+    async def prune(self, by: str) -> int:
+        """Remove the content of what was kept long enough; return of how many records.
+
+        What goes is on record first: the record is what makes its absence provable.
+        """
+        async with self._pruning:
+            found = await asyncio.to_thread(self._read, self._due)
+            if not found:
+                return 0
+            detail: dict[str, JsonValue] = {"records": write_ranges(found), "count": len(found), "by": by}
+            await self._recorder.keep(self._recorder.make(Fact("ledger.pruned", detail=detail)))
+            await self._custody.ledger.run(lambda store: store.drain())
+            await self._apply(ranges(found))
+        _log.info("pruned the content of %d records", len(found))
+        return len(found)
+
+    def _due(self, reader: LedgerReader) -> list[int]:
+        rule = self._sessions.force.policy.retention
+        return [] if rule is None else due(reader, rule, self._clock())
+
+    async def _apply(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Prune in portions, between which records are committed."""
+        for portion in _portions(spans):
+            await self._custody.ledger.run(partial(_prune_portion, portion))
+
+    def _read(self, work: Callable[[LedgerReader], Result]) -> Result:
+        with closing(open_reader(self._ledger)) as reader:
+            return work(reader)
+
+    async def _prune(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        dry = fields.flag("dry")
+        fields.done()
+        if dry:
+            found = await asyncio.to_thread(self._read, self._due)
+            return {"records": len(found), "done": False, "more": len(found) == AT_ONCE}
+        count = await self.prune(by.name)
+        return {"records": count, "done": True, "more": count == AT_ONCE}
+
+    async def _hold(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        identity = f"hold_{secrets.token_hex(6)}"
+        detail: dict[str, JsonValue] = {"hold": identity, "by": by.name, "reason": fields.text("reason")}
+        for name in ("agent", "user", "session", "since", "until"):
+            if value := fields.maybe_text(name):
+                detail[name] = self._moment(value) if name in ("since", "until") else value
+        fields.done()
+        async with self._pruning:
+            await self._recorder.keep(self._recorder.make(Fact("ledger.held", detail=detail)))
+        return {"hold": identity}
+
+    def _moment(self, value: str) -> str:
+        try:
+            return moment(read_moment(value, self._clock()))
+        except (ValueError, OverflowError):
+            raise LedgerError(f"`{value[:100]}` is no time", remedy="write `2026-11-22` or `2h`") from None
+
+    async def _release(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        identity = fields.text("hold")
+        fields.done()
+        if identity not in {hold.id for hold in await asyncio.to_thread(self._read, holds)}:
+            raise LedgerError(f"there is no hold `{identity[:100]}`", remedy="see `bailiwick ledger hold list`")
+        detail: dict[str, JsonValue] = {"hold": identity, "by": by.name}
+        await self._recorder.keep(self._recorder.make(Fact("ledger.released", detail=detail)))
+        return {"released": identity}
+
+    async def _holds(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
+        fields.done()
+        return {"holds": [asdict(hold) for hold in await asyncio.to_thread(self._read, holds)]}
+
+    async def _checkpoint_of(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
+        size = fields.value("size")
+        fields.done()
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise LedgerError("`size` is not a number", remedy="use the same version of both")
+        return {"checkpoint": await self._custody.ledger.run(lambda store: store.checkpoint_of(size))}
+
+    async def _archived(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        detail: dict[str, JsonValue] = {
+            "place": fields.text("place"),
+            "partition": fields.text("partition"),
+            "by": by.name,
+        }
+        fields.done()
+        await self._recorder.keep(self._recorder.make(Fact("ledger.archived", detail=detail)))
+        return {}
 
     async def _erase(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         """Destroy a person's key. Who it was is not recorded: that would undo it."""

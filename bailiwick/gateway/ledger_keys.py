@@ -114,7 +114,7 @@ class Custody:
 
     def __init__(self, data_dir: Path, keys: LedgerKeys, ledger: LedgerWriter, origin: str) -> None:
         self._data_dir = data_dir
-        self._ledger = ledger
+        self.ledger = ledger
         self.origin = origin
         self.keys = keys
 
@@ -154,7 +154,7 @@ class Custody:
             raise LedgerError(f"the new key cannot be stored: {error.strerror}", remedy="check the disk") from None
         self.keys = keys
         publish(self._data_dir, keys, self.origin)
-        await self._ledger.run(lambda store: store.change_keys(keys.signing))
+        await self.ledger.run(lambda store: store.change_keys(keys.signing))
 
     def _when(self) -> str:
         until = self.keys.until

@@ -67,7 +67,9 @@ class Query:
 _AT_ONCE = 2_000
 """Records that are read at once where a filter has to look into them."""
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
-_RECORDS = "(SELECT seq, body FROM main.records UNION ALL SELECT seq, body FROM temp.late_records)"
+_RECORDS = (
+    "(SELECT seq, body FROM main.records WHERE length(body) > 0 UNION ALL SELECT seq, body FROM temp.late_records)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,18 @@ class LedgerReader:
             yield
         finally:
             self._connection.execute("ROLLBACK")
+
+    def older_than(self, at: str, after: int, limit: int) -> list[Stored]:
+        """Return records of the file made before a moment, behind a number, the oldest first; no pruned ones."""
+        statement = (
+            "SELECT r.seq, r.body FROM facts f JOIN records r USING (seq) WHERE f.seq > ? AND f.at < ?"
+            " ORDER BY f.seq LIMIT ?"
+        )
+        return [Stored(cast(int, seq), _bytes(body)) for seq, body in self._rows(statement, (after, at, limit))]
+
+    def pruned(self) -> set[tuple[int, int]]:
+        """Return the records (first, last) whose content was removed."""
+        return {(cast(int, first), cast(int, last)) for first, last in self._rows("SELECT first, last FROM pruned")}
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """Return the kept checkpoints: size and note."""

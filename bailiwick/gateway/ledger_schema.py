@@ -10,7 +10,7 @@ from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
 
 APPLICATION_ID = 0x42414C45
 """Marks the file as a ledger (`BALE`)."""
-FORMAT = 5
+FORMAT = 6
 
 SCHEMA = f"""
 CREATE TABLE log (
@@ -46,6 +46,10 @@ CREATE TABLE accesses (
   seq INTEGER NOT NULL,
   PRIMARY KEY (action, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE pruned (
+  first INTEGER PRIMARY KEY,
+  last INTEGER NOT NULL CHECK (last >= first)
+) STRICT;
 CREATE INDEX facts_by_id ON facts (id);
 CREATE INDEX facts_by_at ON facts (at);
 CREATE INDEX facts_by_agent ON facts (agent);
@@ -59,14 +63,33 @@ CREATE INDEX facts_by_code ON facts (code) WHERE code <> '';
 CREATE INDEX facts_by_refers ON facts (refers) WHERE refers <> '';
 """
 
-_FROZEN = ("log", "records", "subtrees", "checkpoints", "facts", "accesses")
+PRUNED = SCHEMA[SCHEMA.index("CREATE TABLE pruned") : SCHEMA.index("CREATE INDEX facts_by_id")]
+"""What format 5 lacks."""
+
+_FROZEN = ("pruned", "log", "records", "subtrees", "checkpoints", "facts", "accesses")
+
+_is_pruned = "coalesce((SELECT last FROM pruned WHERE first <= OLD.seq ORDER BY first DESC LIMIT 1), -1) >= OLD.seq"
+_ALLOWED = {
+    ("records", "UPDATE"): f"NEW.seq = OLD.seq AND NEW.hash = OLD.hash AND length(NEW.body) = 0 AND {_is_pruned}",
+    ("facts", "DELETE"): _is_pruned,
+    ("accesses", "DELETE"): _is_pruned,
+}
+"""Of a record that `pruned` names, its content may go; nothing else may, and its hash never."""
 
 TRIGGERS = "".join(
     f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+    f"WHEN NOT ({_ALLOWED.get((table, verb), '0')}) "
     f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
     for table in _FROZEN
     for verb in ("UPDATE", "DELETE")
 )
+
+UPGRADE = (
+    PRUNED
+    + "".join(f"DROP TRIGGER IF EXISTS {table}_no_{verb};" for table in _FROZEN for verb in ("update", "delete"))
+    + TRIGGERS
+)
+"""From format 5."""
 
 _members = ", ".join(f"coalesce(j.doc ->> '$.{name}', '')" for name in Facts._fields)
 

@@ -21,7 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_journal import Journal, journal_of
-from bailiwick.gateway.ledger_schema import APPLICATION_ID, FORMAT, SCHEMA, TRIGGERS, select_accesses, select_facts
+from bailiwick.gateway.ledger_schema import (
+    APPLICATION_ID,
+    FORMAT,
+    SCHEMA,
+    TRIGGERS,
+    UPGRADE,
+    select_accesses,
+    select_facts,
+)
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint, sign_by
 from bailiwick.ledger.encode import Stamped, encode, moment
 from bailiwick.ledger.frame import Tail, follow, frame_bytes
@@ -107,6 +115,33 @@ class LedgerStore:
     def origin(self) -> str:
         """The name of the log."""
         return self._signing().name
+
+    def prune(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Remove the content of records (first, last) for good, and what the index tells of it; their hashes stay.
+
+        A durable record must say so already. Brief spans only: it is one transaction.
+        """
+        execute = self._connection.execute
+        with self._guarded():
+            execute("PRAGMA secure_delete = ON")
+            execute("BEGIN IMMEDIATE")
+            for first, last in spans:
+                execute("INSERT OR IGNORE INTO pruned (first, last) VALUES (?, ?)", (first, last))
+                actions = select_accesses("main.records")
+                execute(f"DELETE FROM accesses WHERE (action, seq) IN ({actions})", (first, last))  # noqa: S608 -- a constant
+                execute("DELETE FROM facts WHERE seq BETWEEN ? AND ?", (first, last))
+                execute("UPDATE records SET body = x'' WHERE seq BETWEEN ? AND ?", (first, last))
+            execute("COMMIT")
+
+    def checkpoint_of(self, size: int) -> str:
+        """Sign an earlier size of this same ledger, and return the note; LedgerError if it was never as large."""
+        self.drain()
+        if not 0 <= size <= self._signed:
+            raise LedgerError(f"the ledger has {self._signed} records", remedy="give a smaller size")
+        try:
+            return self._sign(frontier_of(size, self._read_subtrees))
+        except LookupError as error:
+            raise self._mismatch(str(error)) from error
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to no more than so many pages of 4 KiB; draining beyond fails like on a full disk."""
@@ -245,6 +280,8 @@ class LedgerStore:
         """Create the tables of a new file, or check an existing one against its signed head. By `open_store`."""
         if not self._one("PRAGMA application_id") and not self._one("SELECT count(*) FROM sqlite_master"):
             self._create(Signer(origin, keys[0]))
+        if self._one("PRAGMA application_id") == APPLICATION_ID and self._one("PRAGMA user_version") == FORMAT - 1:
+            self._connection.executescript(f"BEGIN IMMEDIATE; {UPGRADE} PRAGMA user_version = {FORMAT}; COMMIT;")
         if self._one("PRAGMA application_id") != APPLICATION_ID or self._one("PRAGMA user_version") != FORMAT:
             raise LedgerError(f"`{self._path}` is not a ledger of this version", remedy="name another file")
         stored = self._connection.execute("SELECT origin FROM log").fetchone()

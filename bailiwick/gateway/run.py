@@ -176,7 +176,9 @@ class Running:
         self.watching = Watching(
             config.ledger_file, stores.state, stores.recorder, self.notices.tell, utc_now, config.findings
         )
-        self.keeping = Keeping(stores.custody, stores.recorder, utc_now, self.sessions, stores.people)
+        self.keeping = Keeping(
+            stores.custody, stores.recorder, utc_now, self.sessions, stores.people, config.ledger_file
+        )
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
         self.desk: Desk | None = None

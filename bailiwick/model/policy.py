@@ -316,6 +316,16 @@ class ReviewRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the ledger keeps what records say."""
+
+    default: timedelta | None = None
+    """None: for ever."""
+    labels: Mapping[str, timedelta] = field(default_factory=dict[str, timedelta])
+    """Label → span of the records that carry it; of several the shortest holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     version: str
     """SHA-256 (hex) of the canonical content; equal policies have equal versions."""
@@ -327,7 +337,7 @@ class Policy:
     elevations: Mapping[str, ElevationRule] = field(default_factory=dict[str, ElevationRule])
     flows: Mapping[str, Flow] = field(default_factory=dict[str, Flow])
     review: ReviewRule | None = None
-    retention: timedelta | None = None
+    retention: Retention | None = None
     positions: Mapping[tuple[str, ...], Position] = field(default_factory=dict[tuple[str, ...], Position])
     """Path of a key, e.g. `("roles", "support", "grants", "0", "rows")` → where it stands. Not part of the content."""
     mcp: Mapping[str, McpMount] = field(default_factory=dict[str, "McpMount"])

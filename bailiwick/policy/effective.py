@@ -75,5 +75,3 @@ def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
         yield ("flows", name), f"flow `{name}`"
     if policy.review is not None:
         yield ("review",), "`review`"
-    if policy.retention is not None:
-        yield ("retention",), "`retention`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TypeVar
 
 from bailiwick.model.email import EmailMount
@@ -25,7 +24,6 @@ from bailiwick.policy.mounts import mount
 from bailiwick.policy.problem import Problem, Report, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.references import check_references
-from bailiwick.policy.values import duration
 
 named_sections = ("mounts", "roles", "agents", "tasks", "gates", "elevations", "flows", "approvers")
 """Sections that map names to things; files of one folder add to them."""
@@ -76,7 +74,7 @@ def load(files: Mapping[str, str]) -> Loaded:
     approvers = _section(reading, named["approvers"], "approvers", rules.approver_group)
     review, retention = merged.single.get("review"), merged.single.get("retention")
     reviewed = rules.review(reading, review) if review else None
-    kept: timedelta | None = duration(reading.report, retention.value, "`retention`") if retention else None
+    kept = rules.retention(reading, retention) if retention else None
     if merged.whole:
         check_references(reading, mounts, roles, tasks, {key: found.keys() for key, found in named.items()})
     policy = Policy(

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Literal
 
 from bailiwick.model.action import Action
-from bailiwick.model.policy import ApproverGroup, ElevationRule, Flow, Gate, ReviewRule
+from bailiwick.model.policy import ApproverGroup, ElevationRule, Flow, Gate, Retention, ReviewRule
 from bailiwick.model.tool import effects
-from bailiwick.policy.document import Block, Entry, Node
+from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import block, choice, count, listed, names, required, several, text
 from bailiwick.policy.matchers import matchers
 from bailiwick.policy.problem import quoted
@@ -203,6 +203,25 @@ def flow(reading: Reading, entry: Entry) -> Flow | None:
         targets=choice(report, targets.value, f"`targets` of {what}", {"trusted": "trusted"}) if targets else None,
         position=entry.position,
     )
+
+
+def retention(reading: Reading, entry: Entry) -> Retention | None:
+    """Return how long records are kept: one span for all, or `default` and by label."""
+    report = reading.report
+    if isinstance(entry.value, Leaf):
+        span = duration(report, entry.value, "`retention`")
+        return None if span is None else Retention(span)
+    found = block(report, entry.value, "`retention`", ("default", "labels"))
+    if found is None:
+        return None
+    default, labels = found.get("default"), found.get("labels")
+    by_label = block(report, labels.value, "`labels` of `retention`") if labels else None
+    spans: dict[str, timedelta] = {}
+    for item in by_label.entries.values() if by_label else ():
+        span = duration(report, item.value, f"`{item.key}` of `retention`")
+        if span is not None:
+            spans[item.key] = span
+    return Retention(duration(report, default.value, "`default` of `retention`") if default else None, spans)
 
 
 def review(reading: Reading, entry: Entry) -> ReviewRule | None:

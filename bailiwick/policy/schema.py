@@ -46,7 +46,22 @@ def policy_schema() -> dict[str, object]:
                 ),
                 "flows": _named("flow", "Rules about where labelled data may go, by name."),
                 "review": _ref("review"),
-                "retention": {"$ref": "#/$defs/duration", "description": "How long records are kept."},
+                "retention": {
+                    "description": "How long the ledger keeps what records say.",
+                    "anyOf": [
+                        _ref("duration"),
+                        _object(
+                            {
+                                "default": _ref("duration", "Of records without one of the labels."),
+                                "labels": {
+                                    "type": "object",
+                                    "additionalProperties": _ref("duration"),
+                                    "description": "By label; of several the shortest holds.",
+                                },
+                            }
+                        ),
+                    ],
+                },
             }
         ),
         "$defs": {**_values(), **_mounts(), **_roles(), **_agents(), **_rules()},

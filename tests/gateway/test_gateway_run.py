@@ -225,13 +225,13 @@ def test_second_gateway_on_the_same_data_is_refused(desk: Desk) -> None:
 
 
 def test_policy_with_something_not_enforced_yet_is_refused_with_its_place(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "policy.yaml").write_text(policy + "retention: 7y\n")
+    (tmp_path / "policy.yaml").write_text(policy + "flows:\n  out: {after: confidential, hold: external}\n")
     refused = subprocess.run(
         [program, "serve"], cwd=tmp_path, env=desk.environ, capture_output=True, text=True, timeout=120, check=False
     )
     assert refused.returncode == 1
-    assert f"policy.yaml:{len(policy.splitlines()) + 1}:" in refused.stderr
-    assert "retention" in refused.stderr
+    assert f"policy.yaml:{len(policy.splitlines()) + 2}:" in refused.stderr
+    assert "flow `out`" in refused.stderr
     assert not (tmp_path / ".bailiwick").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("ledger-keeping")
 
 POLICY = """
 bailiwick: 1
+retention: 1s
 mounts:
   shop:
     kind: python
@@ -123,3 +125,26 @@ def test_a_person_with_an_open_session_is_not_erased(gateway: RunningGateway) ->
         gateway.admin.ask("ledger.erase", {"person": "carl"})
     gateway.admin.ask("session.close", {"session": session["id"]})
     assert gateway.admin.ask("ledger.erase", {"person": "carl"}) == {"erased": True}
+
+
+def test_what_was_kept_long_enough_is_pruned_unless_it_is_held(gateway: RunningGateway) -> None:
+    held = gateway.admin.ask("ledger.hold", {"reason": "a lawsuit", "user": "dora"})["hold"]
+    listed = gateway.command("ledger", "hold", "list")
+    assert f"{held}  user dora  (a lawsuit)" in listed.stdout
+    deadline = time.monotonic() + 60
+    while records(gateway, "session.opened") != [] and time.monotonic() < deadline:
+        gateway.admin.ask("ledger.prune", {})
+        if {str(each["user"]) for each in records(gateway, "session.opened")} == {"dora"}:
+            break
+        time.sleep(0.1)
+    assert {each["user"] for each in records(gateway, "session.opened")} == {"dora"}
+    assert records(gateway, "policy.text")
+    verified = gateway.command("ledger", "verify")
+    assert verified.returncode == 0, verified.stdout
+    assert gateway.command("ledger", "hold", "release", str(held)).returncode == 0
+    assert gateway.command("ledger", "prune").returncode == 0
+    assert records(gateway, "session.opened") == []
+    assert gateway.command("ledger", "verify").returncode == 0
+    stats = json.loads(gateway.command("ledger", "stats", "--json").stdout)
+    assert stats["pruned"] > 0
+    assert stats["disk_bytes_in_a_year"] >= stats["disk_bytes"]
