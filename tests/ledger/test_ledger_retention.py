@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-import boto3  # pyright: ignore[reportMissingTypeStubs] -- it has none
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -212,7 +212,14 @@ def bucket() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        boto3.client("s3").create_bucket(Bucket="archive")  # pyright: ignore[reportUnknownMemberType] -- no types
+        there = boto3.client(
+            "s3",
+            endpoint_url=f"http://{host}:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        there.create_bucket(Bucket="archive")
         yield "s3://archive/ledger"
         server.stop()
 
