@@ -7,9 +7,9 @@ demo:            ## run the made-up support desk and the scripted agent
 	@scripts/setup demo
 	@.venv/bin/bailiwick demo $(DEMO)
 
-example:         ## play a day at the support company in examples/
+example:         ## run an example of examples/: EXAMPLE=support-company, analyst, coding-agent or orchestrator
 	@scripts/setup demo
-	@.venv/bin/python examples/support-company/day.py
+	@.venv/bin/python $(or $(wildcard examples/$(or $(EXAMPLE),support-company)/run.py),examples/support-company/day.py)
 
 test:            ## everything that must hold: the static checks and the whole test suite
 	@scripts/setup dev

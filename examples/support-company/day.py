@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
-from urllib.request import Request, urlopen
 
 import asyncpg
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from bailiwick.demo.database import Running, running
 
-HERE = Path(__file__).parent
-CANARY = "canary"
-"""What no agent of these sessions may ever see stands in the data under this word."""
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-Json = object
+from playing import CANARY, Agent, Company, Day, Json  # beside the examples, not in a package
+
+HERE = Path(__file__).parent
 
 
 class Mailbox:
@@ -60,131 +56,6 @@ def mail_server(box: Mailbox) -> Generator[int]:
         thread.join()
         server.close()
         loop.close()
-
-
-class Company:
-    """The gateway of the company, as people run it: by its command line."""
-
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self.folder = folder
-        self._environ = {**os.environ, **environ, "NO_COLOR": "1", "COLUMNS": "150"}
-        self._process: subprocess.Popen[bytes] | None = None
-        self.mcp = ""
-
-    def run(self, *arguments: str, code: int | None = 0) -> str:
-        """Run `bailiwick` in the company's folder; return what it printed."""
-        command = [str(Path(sys.executable).with_name("bailiwick")), *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=self._environ, capture_output=True, text=True, check=False)
-        if code is not None and done.returncode != code:
-            raise SystemExit(f"bailiwick {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def json(self, *arguments: str) -> Mapping[str, Json]:
-        """Run it and return the JSON that it printed."""
-        return cast("Mapping[str, Json]", json.loads(self.run(*arguments, "--json")))
-
-    @contextmanager
-    def serving(self) -> Generator[None]:
-        """Serve the policy until the block ends."""
-        log = (self.folder / "gateway.log").open("wb")
-        command = [str(Path(sys.executable).with_name("bailiwick")), "serve", "policy.yaml"]
-        self._process = subprocess.Popen(command, cwd=self.folder, env=self._environ, stdout=log, stderr=log)
-        try:
-            self._wait()
-            yield
-        finally:
-            self._process.terminate()
-            self._process.wait(60)
-            log.close()
-
-    def _wait(self) -> None:
-        for _ in range(600):
-            if self._process is not None and self._process.poll() is not None:
-                raise SystemExit((self.folder / "gateway.log").read_text())
-            found = self.run("status", "--json", code=None)
-            if found:
-                fronts = cast("Mapping[str, Mapping[str, Json]]", json.loads(found)["fronts"])
-                self.mcp = f"http://127.0.0.1:{fronts['mcp']['port']}/mcp"
-                return
-            time.sleep(0.1)
-        raise SystemExit("the gateway did not start")
-
-    def open(self, agent: str, task: str, group: str, region: str, **values: int) -> Agent:
-        """Open a session for an agent, as the company's own application does."""
-        given = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-        told = self.run(
-            *("session", "open", "--agent", agent, "--task", task, "--user", "grace", "--group", group),
-            *("--tenant", region, "--format", "json", *given),
-        )
-        opened = cast("Mapping[str, Json]", json.loads(told))
-        session = cast("Mapping[str, str]", opened["session"])
-        return Agent(agent, session["id"], str(opened["token"]), self.mcp)
-
-
-class Agent:
-    """An agent with a session: all that it has is a token."""
-
-    def __init__(self, name: str, session: str, token: str, url: str) -> None:
-        self.name = name
-        self.session = session
-        self._token = token
-        self._url = url
-
-    def tools(self) -> list[str]:
-        """Return the names of the tools that exist for it."""
-        return [str(tool["name"]) for tool in cast("list[Mapping[str, Json]]", self._ask("tools/list", {})["tools"])]
-
-    def call(self, tool: str, **arguments: Json) -> Mapping[str, Json]:
-        """Call a tool; return what it answers, with `code` where it was refused or held."""
-        result = self._ask("tools/call", {"name": tool, "arguments": arguments})
-        found = result.get("structuredContent")
-        return cast("Mapping[str, Json]", found) if isinstance(found, dict) else {"text": json.dumps(result)}
-
-    def sql(self, statement: str) -> Mapping[str, Json]:
-        """Ask the CRM."""
-        return self.call("query", sql=statement)
-
-    def _ask(self, method: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
-        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Accept": "application/json, text/event-stream",
-            "Content-Type": "application/json",
-            "MCP-Protocol-Version": "2025-11-25",
-        }
-        with urlopen(Request(self._url, json.dumps(message).encode(), headers), timeout=60) as answer:  # noqa: S310  # ours
-            text = answer.read().decode()
-        found = cast("Mapping[str, Mapping[str, Json]]", json.loads(text))
-        return found.get("result") or {"structuredContent": found.get("error")}
-
-
-class Day:
-    """What happened, and whether it should have."""
-
-    def __init__(self) -> None:
-        self.wrong = 0
-        self.seen: list[str] = []
-
-    def chapter(self, title: str) -> None:
-        """Begin another part."""
-        print(f"\n{title}")
-
-    def see(self, what: str, answer: Mapping[str, Json], expected: str) -> Mapping[str, Json]:
-        """Print an answer and whether it has what is expected: a text in it, or a code."""
-        text = json.dumps(answer, ensure_ascii=False)
-        self.seen.append(text)
-        good = expected in text and CANARY not in text
-        self.wrong += not good
-        shown = str(answer.get("message") or answer.get("rows") or text)
-        print(f"  {'ok   ' if good else 'WRONG'} {what}: {shown[:150]}")
-        if not good:
-            print(f"        expected {expected} in {text}")
-        return answer
-
-    def check(self, what: str, good: bool) -> None:
-        """Print whether something is so."""
-        self.wrong += not good
-        print(f"  {'ok   ' if good else 'WRONG'} {what}")
 
 
 def tickets(company: Company, day: Day) -> Agent:
@@ -366,10 +237,7 @@ def play(company: Company, box: Mailbox) -> int:
         billing(company, day, box)
         onboarding(company, day, box)
         evening(company, day, bot)
-    print(
-        f"\n{'everything was as it should be' if not day.wrong else f'{day.wrong} things were not as they should be'}"
-    )
-    return 1 if day.wrong else 0
+    return day.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The example company, from morning to evening: as its README has people run it."""
+"""The examples, as their README has people run them; the company's table is what its policy says."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bailiwick.cli.matrix import app
 
-FOLDER = Path(__file__).parents[2] / "examples" / "support-company"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FOLDER = EXAMPLES / "support-company"
 TABLE = {
     "support-bot": ("read, update status", "read (masked personal data)", "none", "none", "read"),
     "billing-agent": ("read", "read (full)", "read, create invoice", "send (templates only)", "read"),
@@ -27,13 +29,15 @@ def test_the_matrix_is_the_table_that_the_company_began_with() -> None:
     assert rows[2:5] == [" | ".join((agent, *cells)) for agent, cells in TABLE.items()]
 
 
-def test_the_whole_day_is_as_it_should_be() -> None:
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / "day.py")], capture_output=True, text=True, timeout=500, check=False
-    )
+@pytest.mark.parametrize(
+    ("program", "least"),
+    [("support-company/day.py", 45), ("analyst/run.py", 6), ("coding-agent/run.py", 10), ("orchestrator/run.py", 8)],
+)
+def test_an_example_is_as_it_should_be(program: str, least: int) -> None:
+    command = [sys.executable, str(EXAMPLES / program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
     assert "everything was as it should be" in done.stdout
-    said = [line for line in done.stdout.splitlines() if line.startswith("  ok")]
-    assert len(said) >= 45
+    assert len([line for line in done.stdout.splitlines() if line.startswith("  ok")]) >= least
     assert "canary" not in done.stdout.lower()
