@@ -68,7 +68,7 @@ class Company:
             time.sleep(0.1)
         raise SystemExit("the gateway did not start")
 
-    def open(self, agent: str, task: str = "", group: str = "", tenant: str = "", **values: int) -> Agent:
+    def open(self, agent: str, task: str = "", group: str = "", tenant: str = "", **values: int | str) -> Agent:
         """Open a session for an agent, as the company's own application does."""
         about = (("--task", task), ("--group", group), ("--tenant", tenant))
         given = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]

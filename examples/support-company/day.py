@@ -183,7 +183,7 @@ def evening(company: Company, day: Day, bot: Agent) -> None:
     day.check("the report of violations has every agent", len(cast("Sequence[Json]", report["agents"])) == 3)
     told = company.run("ledger", "query", "kind:call,outcome detail.elevation:*_*", "--json").splitlines()
     day.check("what was done under an elevation is marked", len(told) >= 2)
-    day.check("no canary stands in the ledger", CANARY not in company.run("ledger", "export"))
+    day.check("nothing of what is hidden stands in the ledger", CANARY not in company.run("ledger", "export"))
 
 
 async def load(database: Running) -> None:
