@@ -29,9 +29,21 @@ def lent_roles(policy: Policy, agent: str, elevated: Iterable[str]) -> tuple[str
 def lent_grants(policy: Policy, agent: str, name: str) -> frozenset[str]:
     """Return the ids of the grants that an agent has by an elevation alone."""
     known = policy.agents.get(agent)
-    own = {grant.id for grant in grants_of(policy, known.roles)} if known is not None else set[str]()
+    kept = standing(policy, agent, grants_of(policy, known.roles)) if known is not None else ()
+    own = {grant.id for grant in kept}
     lent = grants_of(policy, lent_roles(policy, agent, (name,)))
     return frozenset(grant.id for grant in lent if grant.id not in own)
+
+
+def standing(policy: Policy, agent: str, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """Return those of an agent's own grants that are not turned off for want of a review.
+
+    INVARIANT: only allows are turned off, and what one of them had overridden does not come back.
+    """
+    lapsed = policy.lapsed.get(agent)
+    if not lapsed:
+        return grants
+    return tuple(grant for grant in grants if grant.effect == "deny" or grant.id not in lapsed)
 
 
 def _of_role(policy: Policy, name: str, above: tuple[str, ...]) -> tuple[Grant, ...]:

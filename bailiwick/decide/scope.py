@@ -14,7 +14,7 @@ from bailiwick.decide.delegation import within, without_aggregates
 from bailiwick.decide.gates import held_by, open_fields
 from bailiwick.decide.ground import Ground, both, covers, ground_of, named_fields
 from bailiwick.decide.observing import Observing, is_observing
-from bailiwick.decide.roles import grants_of, lent_roles
+from bailiwick.decide.roles import grants_of, lent_roles, standing
 from bailiwick.decide.subtract import Subtraction, subtract_rows, subtraction
 from bailiwick.decide.tools import tool_scopes
 from bailiwick.errors import PolicyError
@@ -74,9 +74,9 @@ def scope_where(
     tools: dict[str, ToolScope] = {}
     observing = Observing.of(policy, agent_name)
     if agent is not None and narrowings is not None:
-        own = grants_of(policy, agent.roles)
+        own = standing(policy, agent_name, grants_of(policy, agent.roles))
         lent = lent_roles(policy, agent_name, elevated)
-        every = grants_of(policy, (*agent.roles, *lent)) if lent else own
+        every = _together(own, grants_of(policy, lent)) if lent else own
         grants = _Index(every)
         native = _Index(own) if lent else grants
         tools, calling = tool_scopes(policy, lock, every, narrowings, observing)
@@ -103,9 +103,19 @@ def scope_where(
                 if found is not None:
                     resources[resource.name] = found
     parts = (policy.version, lock, agent_name, task, sorted(passed), asked)
-    identity = digest(*parts, sorted(elevated)) if elevated else digest(*parts)
+    lapsed = sorted(policy.lapsed.get(agent_name, ()))
+    more = (sorted(elevated), lapsed) if lapsed else (sorted(elevated),) if elevated else ()
+    identity = digest(*parts, *more)
     watched = frozenset(name for name in policy.every_mount if observing.on(name))
     return Scope(identity, agent_name, resources, taking_part, task, tuple(sorted(passed)), tools, watched)
+
+
+def _together(own: Sequence[Grant], lent: Sequence[Grant]) -> tuple[Grant, ...]:
+    """Return an agent's own grants and those of its elevations, none twice."""
+    found = {grant.id: grant for grant in own}
+    for grant in lent:
+        found.setdefault(grant.id, grant)
+    return tuple(found.values())
 
 
 class _Index:

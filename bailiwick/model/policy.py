@@ -33,6 +33,8 @@ Engine = Literal["sqlite", "duckdb", "mariadb", "mysql", "trino"]
 """What stands behind a mount of kind `sql`."""
 DEFAULT_GROUPINGS = 20
 """How many different groupings one session may ask for, unless the policy says otherwise."""
+UNUSED_AFTER = timedelta(days=60)
+"""When a grant counts as unused, unless the policy says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,9 +312,16 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class ReviewRule:
+    """How often an agent's grants are recertified by people, and what happens when they are not."""
+
     every: timedelta
-    restricted: timedelta | None
-    unused_after: timedelta
+    restricted: timedelta | None = None
+    """Of agents whose grants reach restricted fields; None: like all others."""
+    unused_after: timedelta = UNUSED_AFTER
+    overdue: Literal["warn", "revoke"] = "warn"
+    """Past the deadline: people are told, or the grants on which nobody has decided are turned off as well."""
+    approvers: tuple[str, ...] = ()
+    """Groups that may decide beside the agent's owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +363,9 @@ class Policy:
     """The mounts of kind `email`, likewise."""
     files: Mapping[str, FilesMount] = field(default_factory=dict[str, "FilesMount"])
     """The mounts of kind `files`, as those of kind `mcp`."""
+    lapsed: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Agent → ids of the grants that are turned off, since nobody has reviewed them in time. Of the gateway that runs;
+    never in the text, and not part of the content."""
 
     def resource(self, name: str) -> Resource | None:
         """Return the resource of that name; names are unique over all mounts."""

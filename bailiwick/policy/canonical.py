@@ -15,7 +15,7 @@ from functools import cache
 from hashlib import sha256
 from typing import cast
 
-_IGNORED = frozenset({"position", "positions", "version"})
+_IGNORED = frozenset({"position", "positions", "version", "lapsed"})
 """Members that say where something stands, not what it means."""
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 

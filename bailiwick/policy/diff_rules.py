@@ -20,6 +20,7 @@ from bailiwick.model.policy import (
     Limit,
     Mount,
     Policy,
+    ReviewRule,
     SessionRules,
     Task,
     Users,
@@ -81,6 +82,7 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Note]:
     yield from _content("gate", _gates(old), _gates(new))
     yield from _content("flow", _flows(old), _flows(new))
     yield from _approvers(old, new)
+    yield from _review(old.review, new.review)
 
 
 def _observing(old: Policy, new: Policy) -> Iterator[Note]:
@@ -319,6 +321,28 @@ def _approvers(old: Policy, new: Policy) -> Iterator[Note]:
         if not same:
             said = "is now the issuer's group of that name" if after is None else "are others"
             yield Note(True, f"approvers {name} {said}", certain=False)
+
+
+def _review(old: ReviewRule | None, new: ReviewRule | None) -> Iterator[Note]:
+    """Yield what changed of reviews. Fewer of them, or nothing turned off without one, is a widening."""
+    if old is None or new is None:
+        if old is not new:
+            yield Note(new is None, "grants are reviewed by people" if old is None else "grants are no longer reviewed")
+        return
+    for name, was, now in (
+        ("every", old.every, new.every),
+        ("restricted", old.restricted or old.every, new.restricted or new.every),
+    ):
+        if was != now:
+            said = f"`{name}` was {duration_in_words(was)}, is {duration_in_words(now)}"
+            yield Note(now > was, f"reviews: {said}")
+    if old.overdue != new.overdue:
+        yield Note(old.overdue == "revoke", f"reviews: `overdue` was {old.overdue}, is {new.overdue}")
+    if old.unused_after != new.unused_after:
+        yield Note(False, f"reviews: `unused_after` is {duration_in_words(new.unused_after)}")
+    if set(old.approvers) != set(new.approvers):
+        more = set(new.approvers) - set(old.approvers)
+        yield Note(bool(more), f"reviews: also {listed(new.approvers) or 'nobody but owners'} may decide")
 
 
 def _flows(policy: Policy) -> dict[str, str]:

@@ -73,5 +73,3 @@ def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
             yield ("gates", name, "mode"), f"`mode: execute` of gate `{name}`"
     for name in policy.flows:
         yield ("flows", name), f"flow `{name}`"
-    if policy.review is not None:
-        yield ("review",), "`review`"

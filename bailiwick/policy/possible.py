@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bailiwick.decide.ground import named_fields
-from bailiwick.decide.roles import grants_of, lent_roles
+from bailiwick.decide.roles import grants_of, lent_roles, standing
 from bailiwick.decide.scope import effective_scope
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.policy import Grant, Policy, Resource
@@ -46,7 +46,8 @@ def possible(policy: Policy, lock: Lock, agent: str, task: str | None = None, el
     """Return the most that an agent may do, with these elevations; nothing for an unknown agent or task."""
     session = Session("", agent, None, task, {}, None, _START, _START, None, elevated=tuple(sorted(elevated)))
     known = policy.agents.get(agent)
-    grants = grants_of(policy, (*known.roles, *lent_roles(policy, agent, elevated))) if known else ()
+    own = standing(policy, agent, grants_of(policy, known.roles)) if known else ()
+    grants = (*own, *grants_of(policy, lent_roles(policy, agent, elevated)))
     scope = effective_scope(_unconditional(policy), lock, session)
     return Possible(agent, task, scope, {grant.id: grant for grant in grants})
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from bailiwick.model.action import Action
-from bailiwick.model.policy import ApproverGroup, ElevationRule, Flow, Gate, Retention, ReviewRule
+from bailiwick.model.policy import UNUSED_AFTER, ApproverGroup, ElevationRule, Flow, Gate, Retention, ReviewRule
 from bailiwick.model.tool import effects
 from bailiwick.policy.document import Block, Entry, Leaf, Node
 from bailiwick.policy.expect import block, choice, count, listed, names, required, several, text
@@ -24,7 +24,8 @@ escalate_keys = ("after", "to")
 most_approvals = 10
 elevation_keys = ("role", "for", "max", "approvers")
 flow_keys = ("after", "hold", "deny", "targets")
-review_keys = ("every", "restricted", "unused_after")
+review_keys = ("every", "restricted", "unused_after", "overdue", "approvers")
+shortest_review = timedelta(days=1)
 built_in_gates = ("delete", "restricted", *effects)
 _EFFECTS = {name: name for name in ("external", "irreversible", "access_control", "money")}
 
@@ -230,10 +231,24 @@ def review(reading: Reading, entry: Entry) -> ReviewRule | None:
     found = block(report, entry.value, "`review`", review_keys)
     if found is None:
         return None
-    every, unused = required(report, found, "every", "`review`"), required(report, found, "unused_after", "`review`")
-    restricted = found.get("restricted")
+    required(report, found, "every", "`review`")
+    overdue, approvers = found.get("overdue"), found.get("approvers")
+    outcomes: dict[str, Literal["warn", "revoke"]] = {"warn": "warn", "revoke": "revoke"}
+    every, unused = _span(reading, found, "every"), _span(reading, found, "unused_after")
     return ReviewRule(
-        every=(duration(report, every.value, "`every`") if every else None) or timedelta(),
-        restricted=duration(report, restricted.value, "`restricted`") if restricted else None,
-        unused_after=(duration(report, unused.value, "`unused_after`") if unused else None) or timedelta(),
+        every=every or shortest_review,
+        restricted=_span(reading, found, "restricted"),
+        unused_after=unused or UNUSED_AFTER,
+        overdue=(choice(report, overdue.value, "`overdue`", outcomes) or "warn") if overdue else "warn",
+        approvers=names(report, approvers.value, "`approvers` of `review`", least=1) if approvers else (),
     )
+
+
+def _span(reading: Reading, found: Block, key: str) -> timedelta | None:
+    """Return a time of `review`: at least a day, since evidence is counted in days."""
+    entry = found.get(key)
+    span = duration(reading.report, entry.value, f"`{key}`") if entry else None
+    if entry and span is not None and span < shortest_review:
+        reading.report.error(entry.position, "bad_value", f"`{key}` of `review` is less than a day", "write `1d` or more")
+        return None
+    return span

@@ -494,10 +494,11 @@ def _rules() -> dict[str, object]:
             {
                 "every": _ref("duration", "How often grants are recertified."),
                 "restricted": _ref("duration", "How often those on restricted data are."),
-                "unused_after": _ref("duration", "When a grant counts as unused."),
+                "unused_after": _ref("duration", "When a grant counts as unused; 60d."),
+                "overdue": _enum(("warn", "revoke"), "Past the deadline: tell people, or turn grants off as well."),
+                "approvers": approvers,
             },
             "every",
-            "unused_after",
             description="Recertification of grants by people.",
         ),
     }

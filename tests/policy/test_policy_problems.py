@@ -266,7 +266,11 @@ def test_mistakes_in_tasks_are_reported(task: str, code: str) -> None:
         ("elevations: {e: {role: nil, for: [bot], max: 4h, approvers: [a]}}", "unknown_role"),
         ("flows: {f: {after: confidential}}", "missing_key"),
         ("flows: {f: {after: confidential, hold: externally}}", "unknown_value"),
-        ("review: {every: 90d}", "missing_key"),
+        ("review: {unused_after: 90d}", "missing_key"),
+        ("review: {every: 20h}", "bad_value"),
+        ("review: {every: 90d, restricted: 1h}", "bad_value"),
+        ("review: {every: 90d, overdue: forgive}", "unknown_value"),
+        ("review: {every: 90d, approvers: []}", "empty_list"),
     ],
 )
 def test_mistakes_in_rules_are_reported(section: str, code: str) -> None:
