@@ -156,6 +156,7 @@ _statuses = {
     "ledger": 503,
     "config": 409,
     "approval_not_yours": 403,
+    "review_refused": 409,
     "reauthentication_needed": 403,
     "approval_unknown": 404,
     "approval_changed": 409,

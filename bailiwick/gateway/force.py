@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,6 +29,12 @@ class Force:
         self._by_id: dict[str, DecisionTable] = {}
         self._by_shape: dict[tuple[str, str | None], DecisionTable] = {}
         self._shapes = not any(grant.when for role in policy.roles.values() for grant in role.grants)
+
+    def without(self, lapsed: Mapping[str, frozenset[str]]) -> Force:
+        """Return what is in force while these grants are turned off: agent → their ids."""
+        if lapsed == self.policy.lapsed:
+            return self
+        return Force(replace(self.policy, lapsed=lapsed), self.lock)
 
     def terms(self, session: Session, elevations: Sequence[Elevation] = (), lapses: datetime | None = None) -> Terms:
         """Return what holds for the session, with these elevations, the first of which ends at `lapses`.

@@ -172,6 +172,13 @@ class LedgerReader:
         with self._with_the_tail():
             return [Stored(cast(int, row[0]), _bytes(row[1])) for row in self._rows(statement, (seq, limit))]
 
+    def over(self, statement: Callable[[str], str], values: Sequence[object]) -> list[tuple[object, ...]]:
+        """Return the rows of a query of the gateway's own, over the file's tables and then over the tail's.
+
+        `statement` is given what stands before the names `records`, `facts` and `accesses`."""
+        with self._with_the_tail():
+            return [row for where in ("main.", "temp.late_") for row in self._rows(statement(where), values)]
+
     def first_since(self, since: datetime) -> int:
         """Return the sequence number of the first record since a moment; the next one's, when there is none yet."""
         found = self._rows("SELECT seq FROM facts WHERE at >= ? ORDER BY at LIMIT 1", (moment(since),))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -44,6 +44,8 @@ class Sessions:
         self.recorder = recorder
         self.clock = clock
         self.force = force
+        """What is in force: the policy as it was written, without what `lapse` has turned off."""
+        self._written = force
         self.registry = Registry()
         self.elevated = Elevated()
         """The elevations in force; `gateway.elevations` gives and takes them."""
@@ -53,6 +55,7 @@ class Sessions:
         """The keys of what records tell of people's values."""
         self.on_end: Callable[[str], None] = _nobody
         """Called with the id of each session whose end is stored."""
+        self._lapsed: Mapping[str, frozenset[str]] = {}
         self._saved: dict[str, datetime] = {}
         self._save_at = clock() + _save_every
         self._timer: asyncio.TimerHandle | None = None
@@ -130,13 +133,24 @@ class Sessions:
 
     def reload(self, force: Force) -> None:
         """Put all sessions under another policy at once. Those that it does not know are revoked."""
-        self.force = force
+        self._written = force
+        self.force = force = force.without(self.lapsed)
         for live in self.registry:
             gone = force.gone(live.session)
             if gone:
                 live.end(ending("REVOKED", gone))
             else:
                 self.refit(live)
+
+    @property
+    def lapsed(self) -> Mapping[str, frozenset[str]]:
+        """Agent → ids of the grants that are turned off, since nobody has reviewed them in time."""
+        return self._lapsed
+
+    def lapse(self, lapsed: Mapping[str, frozenset[str]]) -> None:
+        """Turn these grants off at once, and all others on that were off."""
+        self._lapsed = lapsed
+        self.reload(self._written)
 
     def refit(self, live: Live) -> None:
         """Put a session under the terms of the moment."""

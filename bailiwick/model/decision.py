@@ -52,6 +52,7 @@ DenialCode = Literal[
     "elevation_unknown",
     "elevation_too_long",
     "elevation_ended",
+    "review_refused",
     "agent_mismatch",
     "context_missing",
     "ledger_unavailable",

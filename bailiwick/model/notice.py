@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NoticeKind = Literal[
-    "approval", "elevation", "limit", "quarantine", "suspension", "policy", "search", "finding", "test"
+    "approval", "elevation", "limit", "quarantine", "suspension", "policy", "review", "search", "finding", "test"
 ]
 
 

@@ -240,10 +240,8 @@ def _without_flow(text: str, holder: yaml.CollectionNode, found: _Found) -> str:
 
 def _without_lines(text: str, holder: yaml.CollectionNode, found: _Found, path: Path) -> str:
     """Return the text without the lines of an item, and without the comment that stands right above it."""
-    if found.key is not None:
-        begin = _start(found.key)
-    else:
-        begin = text.rfind("-", _start(holder), _start(found.node) + 1)
+    dash = text.rfind("-", _start(holder), _start(found.node) + 1)
+    begin = dash if found.key is None else _start(found.key)
     start = _line_start(text, begin)
     if begin < 0 or text[start:begin].strip():
         raise _by_hand(path)

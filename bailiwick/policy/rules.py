@@ -249,6 +249,7 @@ def _span(reading: Reading, found: Block, key: str) -> timedelta | None:
     entry = found.get(key)
     span = duration(reading.report, entry.value, f"`{key}`") if entry else None
     if entry and span is not None and span < shortest_review:
-        reading.report.error(entry.position, "bad_value", f"`{key}` of `review` is less than a day", "write `1d` or more")
+        message = f"`{key}` of `review` is less than a day"
+        reading.report.error(entry.position, "bad_value", message, "write `1d` or more")
         return None
     return span

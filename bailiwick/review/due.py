@@ -46,7 +46,9 @@ def standings(
     rule = policy.review
     if rule is None:
         return ()
-    return tuple(_standing(policy, rule, agent, reviews, since.get(agent.name, now), now) for agent in policy.agents.values())
+    return tuple(
+        _standing(policy, rule, agent, reviews, since.get(agent.name, now), now) for agent in policy.agents.values()
+    )
 
 
 def _standing(
@@ -62,7 +64,9 @@ def _standing(
     due = begins + every
     overdue = now >= due
     off = _off(held, current) if overdue and rule.overdue == "revoke" else ()
-    return Standing(agent.name, agent.owner, every, restricted, due, last, current, overdue, off, _waiting(policy, last))
+    return Standing(
+        agent.name, agent.owner, every, restricted, due, last, current, overdue, off, _waiting(policy, last)
+    )
 
 
 def _off(held: Sequence[Grant], current: Review | None) -> tuple[str, ...]:

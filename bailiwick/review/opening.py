@@ -73,7 +73,9 @@ def _run(usage: Usage, agent: str) -> Run:
         ((code, action, count) for (whose, code, action), count in usage.denied.items() if whose == agent),
         key=lambda each: (-each[2], each[0], each[1]),
     )
-    return Run(agent, 0 if calls is None else len(calls.days), 0 if calls is None else calls.uses, tuple(denied[:_most_denied]))
+    return Run(
+        agent, 0 if calls is None else len(calls.days), 0 if calls is None else calls.uses, tuple(denied[:_most_denied])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def _reach(policy: Policy, lock: Lock) -> Iterator[tuple[str, _Thing]]:
             ground = ground_of(mount, resource, lock)
             if ground is not None:
                 plain = frozenset(ground.plain())
-                yield from ((f"{resource.name}.{name}", _Thing(resource.name, "", name in plain)) for name in ground.columns)
+                yield from (
+                    (f"{resource.name}.{name}", _Thing(resource.name, "", name in plain)) for name in ground.columns
+                )
     for tools in policy.tool_mounts.values():
         for tool in tools.offered:
             yield f"{tool.action.resource}: {tool.key}", _Thing(tool.action.resource, tool.action.verb, plain=True)
@@ -103,7 +107,9 @@ def _reach(policy: Policy, lock: Lock) -> Iterator[tuple[str, _Thing]]:
 def _news(policy: Policy, agents: Sequence[str], reach: Mapping[str, _Thing], before: Review | None) -> Iterator[News]:
     for what, thing in reach.items():
         if before is not None and what not in before.reach:
-            yield News(what, tuple(agent for agent in agents if any(_unnamed(g, thing) for g in held_by(policy, agent))))
+            yield News(
+                what, tuple(agent for agent in agents if any(_unnamed(g, thing) for g in held_by(policy, agent)))
+            )
 
 
 def _unnamed(grant: Grant, thing: _Thing) -> bool:

@@ -69,7 +69,8 @@ class ReviewStore:
             for agent, subject in gone:
                 await connection.execute(sa.delete(known).where(known.c.agent == agent, known.c.subject == subject))
             rows = [
-                {"agent": agent, "subject": subject, "since": to_microseconds(at)} for (agent, subject), at in new.items()
+                {"agent": agent, "subject": subject, "since": to_microseconds(at)}
+                for (agent, subject), at in new.items()
             ]
             if rows:
                 await connection.execute(sa.insert(known), rows)
