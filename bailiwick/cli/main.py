@@ -46,6 +46,7 @@ commands: Mapping[str, Entry] = {
     "approvals": Entry("See, approve, deny or modify what waits for people.", group=True),
     "elevation": Entry("Extra roles for a while: ask, approve, deny, revoke, list.", group=True),
     "notify": Entry("Test the ways to tell people, and list what they were told.", group=True),
+    "review": Entry("Recertify what agents may do, line by line, with the evidence.", group=True),
     "policy": Entry("Check, lint, compare and promote policies.", group=True),
     "matrix": Entry("Show what each agent may do with each resource, in words."),
     "explain": Entry("Show how a statement or an action would be decided, and why."),

@@ -65,6 +65,7 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     from bailiwick.mounts.python.front import PythonFront
     from bailiwick.mounts.sql.front import SqlMounts
     from bailiwick.policy.observed import observed_in_words
+    from bailiwick.review.front import ReviewFront
     from bailiwick.review.shadow import Shadows
 
     def started(gateway: Running) -> None:
@@ -86,5 +87,6 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
     asked = [postgres.questions, databases]
     served = McpFront(config, asked, lambda: control.url, own, [files.tools])
     web = HttpFront(config, lambda: control.url, files, own)
-    fronts = [postgres, databases, mail, files, served, PythonFront(config), web, Shadows(), control]
+    reviews = ReviewFront(policy, config)
+    fronts = [reviews, postgres, databases, mail, files, served, PythonFront(config), web, Shadows(), control]
     await run_until_told(policy, config, os.environ, fronts, started)

@@ -138,6 +138,13 @@ _policy = (
     Field("files", "files", "name of each file → its text", needed=True),
     Field("lock", "file", "the text of bailiwick.lock"),
 )
+_reviewing = (Field("agent", "text", "of this agent"), Field("owner", "text", "of all agents of this owner"))
+_reviewed = (
+    Field("line", "text", "its number, e.g. 3 or 3.1", needed=True),
+    Field("verdict", "text", "keep, narrow, revoke or ask", needed=True),
+    Field("note", "words", "why"),
+)
+_closed = (Field("all", "flag", "also those that are closed"),)
 _notes = (Field("checkpoints", "texts", "checkpoints that were kept elsewhere"),)
 operations: tuple[Operation, ...] = (
     Operation("GET", "/status", "viewer", "How the gateway stands", "status"),
@@ -194,6 +201,14 @@ operations: tuple[Operation, ...] = (
     ),
     Operation("POST", "/approvals/*/delegate", "approver", "Hand it on", "approval.delegate", "approval", _handing),
     Operation("POST", "/approvals/*/ask", "approver", "Ask back", "approval.ask", "approval", _asking),
+    Operation("GET", "/reviews", "approver", "The reviews that are open", "review.list", fields=_closed),
+    Operation("POST", "/reviews", "approver", "Open a review", "review.open", fields=_reviewing),
+    Operation("GET", "/reviews/status", "auditor", "When reviews are due, agent by agent", "review.status"),
+    Operation("GET", "/reviews/report", "auditor", "The use and the reviews of all grants, as a page", "review.report"),
+    Operation("GET", "/reviews/*", "approver", "A review in full", "review.show", "review"),
+    Operation("POST", "/reviews/*/decide", "approver", "Decide on a line", "review.decide", "review", _reviewed),
+    Operation("POST", "/reviews/*/close", "approver", "Close it", "review.close", "review"),
+    Operation("GET", "/reviews/*/patch", "approver", "What it changes of the policy", "review.patch", "review"),
     Operation("GET", "/ledger/records", "auditor", "Records that meet all conditions", fields=_filters),
     Operation("GET", "/ledger/records/*", "auditor", "A record", of="record"),
     Operation("GET", "/ledger/records/*/proof", "auditor", "The proof that a record is in the ledger", of="record"),

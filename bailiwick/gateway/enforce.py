@@ -233,6 +233,11 @@ class Gateway:
         self._connected: dict[Cut, tuple[str, str]] = {}
         """Connection → its mount and its peer."""
 
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions that it admits."""
+        return self._sessions
+
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> Live | Denial:
         """Admit a connection; see `Enforcer`."""
         return await self._connect(mount, agent, token, peer, cut)

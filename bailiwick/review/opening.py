@@ -1,4 +1,4 @@
-"""Opening a review: from the policy, the lock and what the ledger tells to the document on which people decide. Pure."""
+"""Opening a review: from the policy, the lock and what the ledger tells to what people decide on. Pure."""
 
 from __future__ import annotations
 

@@ -69,6 +69,8 @@ class Usage:
     """(agent, elevation): how often it was granted."""
     denied: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     """(agent, code, action)."""
+    refused: Counter[str] = field(default_factory=Counter[str])
+    """Agent → calls that were denied."""
 
     def add(self, told: Told) -> None:
         """Count some records of one day that say the same."""
@@ -77,6 +79,7 @@ class Usage:
             return
         self.calls[told.agent,].add(told)
         if told.decision == "deny":
+            self.refused[told.agent] += told.records
             for action in told.actions or ("",):
                 self.denied[told.agent, told.code, action] += told.records
         elif told.decision == "allow":
