@@ -222,7 +222,7 @@ class _Judged:
         ground = self._ground()
         names = grant.fields if grant.fields is not None else ground.plain() if ground is not None else ()
         left = tuple(name for name in names if not self.idle(self.field(name)))
-        return left if len(left) < len(names) and set(grant.mask) <= set(_columns(resource, left)) else ()
+        return left if len(left) < len(names) else ()
 
     def _ground(self) -> Ground | None:
         resource = self.resource
