@@ -39,7 +39,7 @@ def matrix(
     resource: Annotated[str | None, typer.Option(help="Only this resource.")] = None,
     form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="With the elevations in force at the gateway.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="With elevations, without what lapsed.")] = False,
     config: Annotated[Path | None, typer.Option("--config", help="For --live: default gateway.yaml.")] = None,
 ) -> None:
     """Show what each agent may do with each resource, at most, in words.
@@ -58,6 +58,9 @@ def matrix(
     from bailiwick.policy.matrix import matrix as matrix_of
 
     elevated, notes = _elevated(path, config, policy) if live else ({}, ())
+    if live:
+        policy, off = _without_lapsed(path, config, policy)
+        notes = (*notes, *off)
     found = matrix_of(policy, lock, agent=agent, task=task, resource=resource, elevated=elevated)
     found = replace(found, notes=(*found.notes, *notes))
     chosen = Form.JSON if as_json else form
@@ -137,6 +140,18 @@ def _elevated(path: Path, config: Path | None, policy: Policy) -> tuple[dict[str
     if asking.ask("status", {})["policy"] != policy.version:
         notes.append("the policy in force at the gateway is another one")
     return found, tuple(notes)
+
+
+def _without_lapsed(path: Path, config: Path | None, policy: Policy) -> tuple[Policy, tuple[str, ...]]:
+    """Return the policy without the grants that are turned off at the gateway that runs, and what to know of them."""
+    from bailiwick.cli.suspensions import client
+
+    found = cast("Sequence[Mapping[str, Json]]", client(path, config).ask("review.status", {})["agents"])
+    off = {str(each["agent"]): frozenset(_texts(each["off"])) for each in found if each["off"]}
+    notes = (
+        f"{agent}: {len(grants)} grants are turned off, since its review is overdue" for agent, grants in off.items()
+    )
+    return replace(policy, lapsed=off), tuple(notes)
 
 
 def _check_names(policy: Policy, agent: str | None, task: str | None, resource: str | None) -> None:

@@ -21,7 +21,8 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPath = None) -> None:
     """Show the policy in force, where agents connect, the open sessions, and what is suspended."""
-    found = client(policy, config).ask("status", {})
+    asking = client(policy, config)
+    found = asking.ask("status", {})
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -36,4 +37,9 @@ def status(as_json: AsJson = False, policy: PolicyPath = HERE, config: ConfigPat
         typer.echo(f"{'observe:':<13} {said}")
     if found["pending"]:
         typer.echo("a changed policy waits to be promoted: `bailiwick policy pending`")
+    for each in cast("list[Mapping[str, Json]]", asking.ask("review.status", {})["agents"]):
+        if each["overdue"]:
+            off = len(cast("list[Json]", each["off"]))
+            said = f"; {off} of its grants are turned off" if off else ""
+            typer.echo(f"the review of {each['agent']} is overdue since {each['due_at']}{said}")
     show_suspensions(cast("list[Json]", found["suspensions"]), as_json=False, nothing="nothing is suspended")

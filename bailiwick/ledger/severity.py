@@ -18,6 +18,7 @@ _of_kind: Mapping[str, Severity] = {
     "everything.suspended": "critical",
     "approval.held": "low",
     "elevation.granted": "low",
+    "review.lapsed": "medium",
     "policy.pending": "low",
     "policy.promoted": "low",
     "limit.warned": "medium",

@@ -46,7 +46,7 @@ EVIL = (
 )
 PAGE = "/console/approvals/apr_1"
 NOTICE = Notice("approval", "apr_1", "an approval waits", ("agent: bot", EVIL), PAGE, "apr_1:held")
-ALL = frozenset(("approval", "elevation", "limit", "quarantine", "suspension", "policy", "finding", "test"))
+ALL = frozenset(("approval", "elevation", "limit", "quarantine", "suspension", "policy", "review", "finding", "test"))
 
 
 @dataclass
