@@ -40,6 +40,7 @@ Kind = Literal[
     "words",
     "moment",
     "decision",
+    "verdict",
 ]
 ROOT = "/api/v1"
 _most_records = 1000
@@ -141,7 +142,7 @@ _policy = (
 _reviewing = (Field("agent", "text", "of this agent"), Field("owner", "text", "of all agents of this owner"))
 _reviewed = (
     Field("line", "text", "its number, e.g. 3 or 3.1", needed=True),
-    Field("verdict", "text", "keep, narrow, revoke or ask", needed=True),
+    Field("verdict", "verdict", "keep, narrow, revoke or ask", needed=True),
     Field("note", "words", "why"),
 )
 _closed = (Field("all", "flag", "also those that are closed"),)
@@ -203,7 +204,7 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/approvals/*/ask", "approver", "Ask back", "approval.ask", "approval", _asking),
     Operation("GET", "/reviews", "approver", "The reviews that are open", "review.list", fields=_closed),
     Operation("POST", "/reviews", "approver", "Open a review", "review.open", fields=_reviewing),
-    Operation("GET", "/reviews/status", "auditor", "When reviews are due, agent by agent", "review.status"),
+    Operation("GET", "/reviews/status", "viewer", "When reviews are due, agent by agent", "review.status"),
     Operation("GET", "/reviews/report", "auditor", "The use and the reviews of all grants, as a page", "review.report"),
     Operation("GET", "/reviews/*", "approver", "A review in full", "review.show", "review"),
     Operation("POST", "/reviews/*/decide", "approver", "Decide on a line", "review.decide", "review", _reviewed),
@@ -382,7 +383,7 @@ def _fits(field: Field, value: WireJson) -> bool:
             )
         case "words":
             return _is_text(value, _longest_words) and bool(str(value).strip())
-        case "moment" | "decision":
+        case "moment" | "decision" | "verdict":
             return isinstance(value, str) and re.fullmatch(str(_schemas[field.kind]["pattern"]), value) is not None
         case "text" | "file":
             return _is_text(value, _longest_file if field.kind == "file" else _longest_text)
@@ -432,6 +433,7 @@ _schemas: Mapping[Kind, Mapping[str, Json]] = {
     },
     "moment": {"type": "string", "pattern": _moment_shape},
     "decision": {"type": "string", "pattern": "^(allow|deny|hold)$"},
+    "verdict": {"type": "string", "pattern": "^(keep|narrow|revoke|ask)$"},
     "file": {**_file, "minLength": 1},
     "files": {"type": "object", "additionalProperties": _file, "minProperties": 1, "maxProperties": _most_values},
 }

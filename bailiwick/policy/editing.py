@@ -243,6 +243,10 @@ def _without_lines(text: str, holder: yaml.CollectionNode, found: _Found, path: 
     dash = text.rfind("-", _start(holder), _start(found.node) + 1)
     begin = dash if found.key is None else _start(found.key)
     start = _line_start(text, begin)
+    children = _children(holder)
+    if found.key is not None and found.place == 0 and text[start:begin].strip() == "-" and len(children) > 1:
+        behind = children[1][0]
+        return text[:begin] + text[_start(behind if behind is not None else found.key) :]
     if begin < 0 or text[start:begin].strip():
         raise _by_hand(path)
     indent = text[start:begin]

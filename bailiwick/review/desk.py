@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from bailiwick.errors import ProtocolError
+from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.decision import Denial
 from bailiwick.model.review import Review, verdicts
 from bailiwick.review.deciding import digest_of
 from bailiwick.review.due import Standing
@@ -41,9 +43,9 @@ class ReviewDesk:
         reviews = self._reviews()
         known = reviews.policy.agents
         if bool(agent) == bool(owner):
-            raise ProtocolError("a review is one agent's or one owner's", remedy="name the one or the other")
+            raise _refused("a review is one agent's or one owner's", "name the one or the other")
         if agent and agent not in known:
-            raise ProtocolError(f"the policy has no agent `{agent[:100]}`", remedy="see `bailiwick review status`")
+            raise _refused(f"the policy has no agent `{agent[:100]}`", "see `bailiwick review status`")
         agents = [agent] if agent else [each.name for each in known.values() if each.owner == owner]
         opened = await reviews.open(agents, known[agent].owner if agent else owner or "", by)
         return {"review": self._in_full(opened, by)}
@@ -102,6 +104,10 @@ class ReviewDesk:
             "yours": review.state == "OPEN" and denial is None,
             "not_yours": None if denial is None else denial.message,
         }
+
+
+def _refused(message: str, remedy: str) -> RefusedError:
+    return RefusedError(Denial("review_refused", message, remedy=remedy))
 
 
 def _short(review: Review) -> dict[str, Json]:

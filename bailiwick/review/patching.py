@@ -141,7 +141,8 @@ class _Changes:
         if kept == () and grant.fields is not None:
             self._not(changing, "no field would be left: revoke the grant itself")
             return
-        edits = (*_of_fields(path, grant, kept, self._policy), *self._masks(path, grant, parts, kept))
+        masked = self._masked(grant, parts, kept)
+        edits = tuple(_of_fields(path, grant, kept, masked, self._policy))
         if edits:
             yield _Change(tuple(line.id for line in changing), self._file(path), edits)
 
@@ -163,14 +164,11 @@ class _Changes:
         order = grant.fields if grant.fields is not None else tuple(left)
         return tuple(name for name in order if name in left)
 
-    def _masks(self, path: Path, grant: Grant, parts: Sequence[Line], kept: tuple[str, ...] | None) -> Iterator[Edit]:
-        """Yield the masks that are put on fields which stay."""
-        new = [_field_of(line) for line in parts if line.kind == "mask" and self._review.verdict(line) == "narrow"]
-        new = [name for name in new if name in _expanded(self._policy, grant, kept or ())]
-        if grant.mask:
-            yield from (Put((*path, "mask", name), "full") for name in new)
-        elif new:
-            yield Put((*path, "mask"), dict.fromkeys(new, "full"))
+    def _masked(self, grant: Grant, parts: Sequence[Line], kept: tuple[str, ...] | None) -> list[str]:
+        """Return the fields that stay and are masked from now on."""
+        wanted = [line for line in parts if line.kind == "mask" and self._review.verdict(line) == "narrow"]
+        there = _expanded(self._policy, grant, kept or ())
+        return [name for line in wanted if (name := _field_of(line)) in there]
 
     def _gates(self, lines: Sequence[Line]) -> Iterator[_Change]:
         for name, gate in self._policy.gates.items():
@@ -210,21 +208,32 @@ def _expanded(policy: Policy, grant: Grant, names: Sequence[str]) -> tuple[str, 
     return tuple(dict.fromkeys(column for name in names for column in groups.get(name, (name,))))
 
 
-def _of_fields(path: Path, grant: Grant, kept: tuple[str, ...] | None, policy: Policy) -> Iterator[Edit]:
-    """Yield the edits that leave a grant these fields, and the masks and written values of these alone."""
-    if kept is None or kept == grant.fields:
-        return
-    if grant.fields is None:
-        yield Put((*path, "fields"), kept)
-    else:
-        yield from (Drop((*path, "fields", str(at))) for at, name in enumerate(grant.fields) if name not in kept)
-    left = _expanded(policy, grant, kept)
-    for key, entries in (("mask", grant.mask), ("set", grant.set)):
-        gone = [name for name in entries if name not in left]
-        if gone and len(gone) == len(entries):
-            yield Drop((*path, key))
+def _of_fields(
+    path: Path, grant: Grant, kept: tuple[str, ...] | None, masked: Sequence[str], policy: Policy
+) -> Iterator[Edit]:
+    """Yield the edits that leave a grant these fields, with masks on some, and nothing said of fields that are gone."""
+    gone_masks: list[str] = []
+    if kept is not None and kept != grant.fields:
+        if grant.fields is None:
+            yield Put((*path, "fields"), kept)
         else:
-            yield from (Drop((*path, key, name)) for name in gone)
+            yield from (Drop((*path, "fields", str(at))) for at, name in enumerate(grant.fields) if name not in kept)
+        left = _expanded(policy, grant, kept)
+        gone_masks = [name for name in grant.mask if name not in left]
+        yield from _without(path, "set", list(grant.set), [name for name in grant.set if name not in left])
+    if masked and len(gone_masks) == len(grant.mask):
+        yield Put((*path, "mask"), dict.fromkeys(masked, "full"))
+    else:
+        yield from _without(path, "mask", list(grant.mask), gone_masks)
+        yield from (Put((*path, "mask", name), "full") for name in masked)
+
+
+def _without(path: Path, key: str, names: Sequence[str], gone: Sequence[str]) -> Iterator[Edit]:
+    """Yield the edits that take entries out of a mapping; the mapping itself, when nothing is left."""
+    if gone and len(gone) == len(names):
+        yield Drop((*path, key))
+    else:
+        yield from (Drop((*path, key, name)) for name in gone)
 
 
 def _of_gate(path: Path, gate: Gate, places: Sequence[int], policy: Policy) -> Iterator[Edit]:
