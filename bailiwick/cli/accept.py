@@ -28,7 +28,7 @@ def accept(
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import lock_diff, parse_lock, render_lock
 
-    loaded = _loaded(policy)
+    loaded = loaded_policy(policy)
     text = read_lock(policy)
     old = Lock({}) if text is None else parse_lock(text, str(lock_path(policy)))
     new = _live(loaded, policy)
@@ -50,7 +50,9 @@ def accept(
         raise typer.Exit(1)
 
 
-def _loaded(path: Path) -> Policy:
+def loaded_policy(path: Path) -> Policy:
+    """Return a policy without mistakes; else say which it has, and exit with 2."""
+    """Return a policy without mistakes; else say which it has, and exit with 2."""
     from bailiwick.gateway.files import read_policy
     from bailiwick.policy.load import load
 

@@ -35,6 +35,7 @@ commands: Mapping[str, Entry] = {
     "demo": Entry("Run a scripted agent on a made-up support desk."),
     "init": Entry("Write a starter policy from a live database; it grants nothing."),
     "accept": Entry("Show what changed in the databases, and accept it in the lock."),
+    "drift": Entry("Show what changed behind the mounts since it was accepted."),
     "serve": Entry("Run the gateway for one policy."),
     "status": Entry("Show how the gateway stands, and what is suspended."),
     "stop": Entry("Stop everything that agents do, at once.", group=True),
