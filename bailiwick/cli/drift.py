@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bailiwick.review.drift import Drift
+    from bailiwick.control.drift import Drift
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -31,11 +31,11 @@ def drift(
     import os
 
     from bailiwick.cli.accept import loaded_policy
+    from bailiwick.control.drift import drift_of
     from bailiwick.gateway.config import policy_folder
     from bailiwick.gateway.files import lock_path, read_lock
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import parse_lock
-    from bailiwick.review.drift import drift_of
 
     read = loaded_policy(policy)
     text = read_lock(policy)

@@ -90,7 +90,7 @@ def test_what_changed_is_said_and_what_did_not_is_said_too(folder: Path) -> None
     told = ran(folder, "drift", "--json")
     mounts = {each["mount"]: each for each in json.loads(told.stdout)["mounts"]}
     assert (told.returncode, mounts["shop"]["drifted"], mounts["desk"]["drifted"]) == (1, True, True)
-    assert mounts["shop"]["changes"] == ["shop: main.orders: new column card TEXT"]
+    assert mounts["shop"]["changes"] == ["shop: main.orders: new column card text"]
     assert "gives money to anybody" in " ".join(mounts["desk"]["changes"])
     assert (folder / "bailiwick.lock").read_text() == lock
 
