@@ -318,13 +318,12 @@ class Reviews:
         if once in self._told:
             return
         self._told.add(once)
-        link = f"/console/reviews/{found.open.id}" if found.open is not None else "/console/reviews"
-        self._ground.tell(Notice("review", found.agent, f"the review of {found.agent} {when}", lines, link, once))
+        self._ground.tell(Notice("review", found.agent, f"the review of {found.agent} {when}", lines, "/console", once))
 
     def _tell_opened(self, review: Review) -> None:
         title = f"{review.owner} reviews {', '.join(review.agents)}"
         lines = (f"{len(review.undecided)} lines to decide on", f"due: {review.due_at.date()}")
-        self._ground.tell(Notice("review", review.id, title, lines, f"/console/reviews/{review.id}"))
+        self._ground.tell(Notice("review", review.id, title, lines, "/console"))
 
     # --- reading ---
 
