@@ -66,19 +66,19 @@ def test_the_text_of_the_policy_in_force_is_in_the_ledger_once(gateway: RunningG
 
 
 def test_keys_change_while_the_gateway_runs_and_everything_stays_verifiable(gateway: RunningGateway) -> None:
-    before = gateway.command("ledger", "key").stdout.split()
-    changed = gateway.command("ledger", "rotate-key", "--overlap", "1ms")
+    before = gateway.say("ledger", "key").stdout.split()
+    changed = gateway.say("ledger", "rotate-key", "--overlap", "1ms")
     assert changed.returncode == 0, changed.stderr
-    assert gateway.command("ledger", "key").stdout.split() == [changed.stdout.strip(), *before]
+    assert gateway.say("ledger", "key").stdout.split() == [changed.stdout.strip(), *before]
     for key in (changed.stdout.strip(), *before):
-        verified = gateway.command("ledger", "verify", "--key", key)
+        verified = gateway.say("ledger", "verify", "--key", key)
         assert verified.returncode == 0, verified.stdout + verified.stderr
     gateway.stop()
     gateway.start()  # the overlap has ended, so it has destroyed the old key
     assert [json.dumps(each["detail"]) for each in records(gateway, "ledger.key")][1:] == [
         json.dumps({"retired": before[0]})
     ]
-    assert gateway.command("ledger", "verify", "--key", before[0]).returncode == 0
+    assert gateway.say("ledger", "verify", "--key", before[0]).returncode == 0
 
 
 def test_a_value_is_found_by_its_digest_until_the_persons_key_is_destroyed(gateway: RunningGateway) -> None:
@@ -88,13 +88,13 @@ def test_a_value_is_found_by_its_digest_until_the_persons_key_is_destroyed(gatew
         first = people.digest("anna")("a@example.org")
         assert people.digest("anna")("a@example.org") == first
         assert people.digest("ben")("a@example.org") != first
-    asked = gateway.command("ledger", "digests", "a@example.org", "--person", "anna")
+    asked = gateway.say("ledger", "digests", "a@example.org", "--person", "anna")
     assert asked.stdout.strip() == f"hmac:{first[:16]}"
-    assert len(gateway.command("ledger", "digests", "a@example.org").stdout.split()) >= 2
-    erased = gateway.command("ledger", "erase", "--person", "anna")
+    assert len(gateway.say("ledger", "digests", "a@example.org").stdout.split()) >= 2
+    erased = gateway.say("ledger", "erase", "--person", "anna")
     assert (erased.returncode, "destroyed" in erased.stdout) == (0, True)
-    assert gateway.command("ledger", "digests", "a@example.org", "--person", "anna").stdout.strip() == ""
-    assert gateway.command("ledger", "verify").returncode == 0
+    assert gateway.say("ledger", "digests", "a@example.org", "--person", "anna").stdout.strip() == ""
+    assert gateway.say("ledger", "verify").returncode == 0
     assert b"anna" not in keys.read_bytes()
     with closing(People(keys)) as people:
         assert people.digest("anna")("a@example.org") != first
@@ -133,7 +133,7 @@ def test_what_was_kept_long_enough_is_pruned_unless_it_is_held(gateway: RunningG
         assert isinstance(opened, dict)
         gateway.admin.ask("session.close", {"session": opened["id"]})
     held = gateway.admin.ask("ledger.hold", {"reason": "a lawsuit", "user": "dora"})["hold"]
-    listed = gateway.command("ledger", "hold", "list")
+    listed = gateway.say("ledger", "hold", "list")
     assert f"{held}  user dora  (a lawsuit)" in listed.stdout
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -143,12 +143,12 @@ def test_what_was_kept_long_enough_is_pruned_unless_it_is_held(gateway: RunningG
         time.sleep(0.1)
     assert {each["user"] for each in records(gateway, "session.opened")} == {"dora"}
     assert records(gateway, "policy.text")
-    verified = gateway.command("ledger", "verify")
+    verified = gateway.say("ledger", "verify")
     assert verified.returncode == 0, verified.stdout
-    assert gateway.command("ledger", "hold", "release", str(held)).returncode == 0
-    assert gateway.command("ledger", "prune").returncode == 0
+    assert gateway.say("ledger", "hold", "release", str(held)).returncode == 0
+    assert gateway.say("ledger", "prune").returncode == 0
     assert records(gateway, "session.opened") == []
-    assert gateway.command("ledger", "verify").returncode == 0
-    stats = json.loads(gateway.command("ledger", "stats", "--json").stdout)
+    assert gateway.say("ledger", "verify").returncode == 0
+    stats = json.loads(gateway.say("ledger", "stats", "--json").stdout)
     assert stats["pruned"] > 0
     assert stats["disk_bytes_in_a_year"] >= stats["disk_bytes"]

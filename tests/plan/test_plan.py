@@ -153,7 +153,7 @@ def test_the_command_tells_ci(
     gateway: RunningGateway, past: Past, pairs: tuple[tuple[str, str], ...], code: int
 ) -> None:
     past.side(changed(*pairs))
-    found = gateway.command("policy", "plan", "new/policy.yaml", "--since", "30d", "--json")
+    found = gateway.say("policy", "plan", "new/policy.yaml", "--since", "30d", "--json")
     assert (found.returncode, found.stderr) == (code, "")
     told = json.loads(found.stdout)
     assert told["requests"] == sum(told["counts"].values())
@@ -162,17 +162,17 @@ def test_the_command_tells_ci(
 
 def test_the_command_speaks_to_people(gateway: RunningGateway, past: Past) -> None:
     past.side(changed(("max: 500", "max: 1000")))
-    found = gateway.command("policy", "plan", "new/policy.yaml", "--strict")
+    found = gateway.say("policy", "plan", "new/policy.yaml", "--strict")
     assert found.returncode == 2
     assert "? unknown" in found.stdout
     assert "cannot be told" in found.stdout
 
 
 def test_cases_written_from_the_ledger_pass_and_hold_no_person(gateway: RunningGateway) -> None:
-    recorded = gateway.command("policy", "test", "--record")
+    recorded = gateway.say("policy", "test", "--record")
     assert recorded.returncode == 0, recorded.stderr
     (gateway.folder / "cases.yaml").write_text(recorded.stdout)
-    found = gateway.command("policy", "test", "cases.yaml", "--json")
+    found = gateway.say("policy", "test", "cases.yaml", "--json")
     assert found.returncode == 0, found.stdout
     told = json.loads(found.stdout)
     assert {each["expected"].split(" ")[0] for each in told} == {"allow", "deny", "hold"}
@@ -180,5 +180,5 @@ def test_cases_written_from_the_ledger_pass_and_hold_no_person(gateway: RunningG
     assert "$user" in recorded.stdout
     for value in ("grace", "henry", "ada@", "eve@", ": 7", ":7"):
         assert value not in recorded.stdout
-    fewest = gateway.command("policy", "test", "--record", "--most", "2")
+    fewest = gateway.say("policy", "test", "--record", "--most", "2")
     assert fewest.stdout.count("expect:") == 2

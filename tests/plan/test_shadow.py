@@ -94,7 +94,7 @@ def records(gateway: RunningGateway) -> list[dict[str, Any]]:
 def test_a_candidate_is_compared_and_never_applied(gateway: RunningGateway) -> None:
     session = opened(gateway)
     assert ask(gateway, "policy.shadow.status") == {}
-    told = gateway.command("policy", "shadow", "start", candidate(gateway, NARROW))
+    told = gateway.say("policy", "shadow", "start", candidate(gateway, NARROW))
     assert told.returncode == 0, told.stderr
     assert names(session) == [("name 7",)]  # the candidate would deny it
     assert len(names(session, b"SELECT id FROM tickets")) == 60
@@ -106,7 +106,7 @@ def test_a_candidate_is_compared_and_never_applied(gateway: RunningGateway) -> N
     once(gateway, lambda _: "differs" in {each["shadow"] for each in records(gateway)[-2:]})
     started, differs = records(gateway)[-2:]
     assert (started["shadow"], differs["shadow"], differs["kind"]) == ("started", "differs", "denied")
-    shown = gateway.command("policy", "shadow", "status").stdout
+    shown = gateway.say("policy", "shadow", "status").stdout
     assert "denied" in shown
     assert "not quiet" in shown
     gateway.stop()  # and over a restart
@@ -115,11 +115,11 @@ def test_a_candidate_is_compared_and_never_applied(gateway: RunningGateway) -> N
     assert again["version"] == found["version"]
     assert names(opened(gateway)) == [("name 7",)]
     assert once(gateway, lambda each: each["requests"] == 3)["counts"]["denied"] == 2
-    refused = gateway.command("policy", "shadow", "promote")
+    refused = gateway.say("policy", "shadow", "promote")
     assert refused.returncode == 1
     assert "not quiet" in refused.stderr
     assert (gateway.folder / "policy.yaml").read_text() == POLICY
-    ended = gateway.command("policy", "shadow", "stop", "--json")
+    ended = gateway.say("policy", "shadow", "stop", "--json")
     assert ended.returncode == 0
     assert ask(gateway, "policy.shadow.status") == {}
     assert records(gateway)[-1]["shadow"] == "stopped"
@@ -132,7 +132,7 @@ def test_a_quiet_candidate_is_put_in_force(gateway: RunningGateway) -> None:
     assert early["version"] != cast("str", gateway.admin.ask("status", {})["policy"])
     assert len(names(session, b"SELECT id FROM tickets")) == 60
     once(gateway, lambda each: each["quiet"] and each["requests"] == 1)
-    told = gateway.command("policy", "shadow", "promote")
+    told = gateway.say("policy", "shadow", "promote")
     assert told.returncode == 0, told.stderr
     assert "in force" in told.stdout
     assert (gateway.folder / "policy.yaml").read_text() == NARROW
@@ -150,6 +150,6 @@ def test_what_is_no_policy_never_starts_and_despite_goes_on(gateway: RunningGate
     gateway.admin.ask("policy.shadow", {"files": {"new.yaml": NARROW}})
     assert names(opened(gateway)) == [("name 7",)]
     once(gateway, lambda each: each.get("requests") == 1)
-    assert gateway.command("policy", "shadow", "promote", "--despite").returncode == 0
+    assert gateway.say("policy", "shadow", "promote", "--despite").returncode == 0
     assert (gateway.folder / "policy.yaml").read_text() == NARROW
     assert records(gateway)[-1]["shadow"] == "promoted"

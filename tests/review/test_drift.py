@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import PROGRAM
+from tests.support.gateway import said_here
 
+pytestmark = pytest.mark.xdist_group("drift")
 SERVER = """\
 import sys
 from mcp.server import MCPServer
@@ -50,16 +52,21 @@ mounts:
 """
 
 
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("drift")
+    (made / "server.py").write_text(SERVER)
+    (made / "policy.yaml").write_text(POLICY.replace("PYTHON", sys.executable))
+    changed(made, "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, note TEXT)", "CREATE TABLE spare (id INTEGER)")
+    done = ran(made, "accept", "--yes")
+    assert done.returncode == 0, done.stderr
+    return made
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "server.py").write_text(SERVER)
-    (tmp_path / "policy.yaml").write_text(POLICY.replace("PYTHON", sys.executable))
-    changed(
-        tmp_path, "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, note TEXT)", "CREATE TABLE spare (id INTEGER)"
-    )
-    accepted = ran(tmp_path, "accept", "--yes")
-    assert accepted.returncode == 0, accepted.stderr
-    return tmp_path
+def folder(accepted: Path, tmp_path: Path) -> Path:
+    """A copy of what was accepted, to change at will."""
+    return shutil.copytree(accepted, tmp_path / "copy")
 
 
 def changed(folder: Path, *statements: str) -> None:
@@ -71,9 +78,7 @@ def changed(folder: Path, *statements: str) -> None:
 
 def ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BAILIWICK")}
-    return subprocess.run(
-        [PROGRAM, *arguments], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120
-    )
+    return said_here(folder, environ, *arguments)
 
 
 def test_what_changed_is_said_and_what_did_not_is_said_too(folder: Path) -> None:

@@ -67,7 +67,7 @@ def asked(session: Credentials, sql: str) -> str:
 
 
 def ran(gateway: RunningGateway, *arguments: str) -> str:
-    done = gateway.command(*arguments)
+    done = gateway.say(*arguments)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 
@@ -118,5 +118,5 @@ def test_what_is_used_wrongly_is_said(gateway: RunningGateway) -> None:
         (("show", "rev_0"), "there is no review"),
         (("decide", "rev_0", "1", "keep"), "there is no review"),
     ):
-        done = gateway.command("review", *arguments)
+        done = gateway.say("review", *arguments)
         assert (done.returncode, said in done.stderr) == (1, True), done.stderr

@@ -70,7 +70,7 @@ def test_nothing_is_lost_when_the_gateway_is_killed_between_batches(tmp_path: Pa
             refuse(gateway, 40)
             gateway.kill()
         gateway.start()
-        total = int(json.loads(gateway.command("ledger", "sinks", "--json").stdout)[0]["seq"])
+        total = int(json.loads(gateway.say("ledger", "sinks", "--json").stdout)[0]["seq"])
         deadline = time.monotonic() + PATIENCE
         wanted = set(range(total))
         while True:
@@ -89,15 +89,15 @@ def test_nothing_is_lost_when_the_gateway_is_killed_between_batches(tmp_path: Pa
 
 
 def _look(gateway: RunningGateway) -> None:
-    listed = gateway.command("ledger", "sinks")
+    listed = gateway.say("ledger", "sinks")
     assert listed.returncode == 0
     assert "here (jsonl, native): " in listed.stdout
-    assert "sink:" in gateway.command("status").stdout
-    tried = gateway.command("ledger", "sinks", "test", "here")
+    assert "sink:" in gateway.say("status").stdout
+    tried = gateway.say("ledger", "sinks", "test", "here")
     assert (tried.returncode, tried.stdout) == (0, "here: sent\n")
-    wrong = gateway.command("ledger", "sinks", "test", "nowhere")
+    wrong = gateway.say("ledger", "sinks", "test", "nowhere")
     assert wrong.returncode != 0
     assert "there is no sink `nowhere`" in wrong.stderr
     note = gateway.folder / "out.jsonl.checkpoint"
     if note.exists():
-        assert gateway.command("ledger", "verify", "--checkpoint", str(note)).returncode == 0
+        assert gateway.say("ledger", "verify", "--checkpoint", str(note)).returncode == 0

@@ -13,12 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
+from unittest.mock import patch
 from urllib.parse import quote
 
+from typer.testing import CliRunner
+
+from bailiwick.cli.main import run
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
 from bailiwick.gateway.backends import place_of, read_tables
@@ -53,6 +57,27 @@ class Credentials:
         return found | {"PGDATABASE": self.database, "PGPASSWORD": self.token}
 
 
+def said_here(folder: Path, environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of `bailiwick` in this process, which is spared its start. Not beside a running event loop."""
+    code: str | int | None = 0
+    with (
+        chdir(folder),
+        patch.dict(os.environ, environ, clear=True),
+        patch.object(sys, "argv", ["bailiwick", *arguments]),
+        CliRunner().isolation() as (out, err, _),
+    ):
+        try:
+            run()
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stdout, stderr = out.getvalue().decode(), err.getvalue().decode()
+    return subprocess.CompletedProcess(
+        arguments, code if isinstance(code, int) else int(code is not None), stdout, stderr
+    )
+
+
 class RunningGateway:
     """A gateway's process and what can be asked of it."""
 
@@ -83,6 +108,10 @@ class RunningGateway:
             timeout=60,
             check=False,
         )
+
+    def say(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command of `bailiwick` beside this gateway, in this process: where its own is not what is tested."""
+        return said_here(self.folder, self.environ, *arguments)
 
     def start(self) -> None:
         """Start `bailiwick serve` and wait until it answers."""
