@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from bailiwick.decide.calls import Admitted, Held, Refused
+from bailiwick.decide.calls import Admitted, Decided, Held, Refused
+from bailiwick.decide.files import redacted_by
 from bailiwick.gateway.call import Call
 from bailiwick.match.sniff import head_size, type_of
 from bailiwick.model.decision import Denial
@@ -157,13 +158,16 @@ async def delete(admission: Admission, asked: Asked, condition: str = "") -> Wri
     target = admission.target(asked, ("delete",))
     if isinstance(target, Denial):
         return await admission.refuse(asked, "delete", target)
-    found = await _looked_at(admission, asked, target, "delete", condition)
+    found = await _looked_at(admission, asked, target, "delete")
     if isinstance(found, NotDone):
         return found
     info, kind, shown = found
     decided = admission.decide(target, "delete", Known(info, kind, more={"base": info.version}))
     if isinstance(decided, Refused):
         return await admission.refuse(asked, "delete", admission.absent(asked, ("delete",)), target, decided.decision)
+    against = _against(condition, info)  # of a file that it may delete: of no other may a condition tell anything
+    if against is not None:
+        return await admission.refuse(asked, "delete", against, target)
     if is_held(decided):
         decided = admission.decide(target, "delete", Known(info, kind, more={"base": info.version, "change": shown}))
     going = await admission.clear(decided, target, "delete", asked)
@@ -190,16 +194,16 @@ async def move(admission: Admission, asked: Asked, to: str, condition: str = "")
     place = admission.target(there, ("create",))
     if isinstance(place, Denial):
         return await admission.refuse(there, "move", place)
-    found = await _looked_at(admission, asked, target, "move", condition)
+    found = await _looked_at(admission, asked, target, "move")
     if isinstance(found, NotDone):
         return found
     info, kind, _ = found
-    against = _against_move(admission, target, place, Known(info, kind))
-    if against is not None:
-        return await admission.refuse(asked, "move", against, target)
     decided = admission.decide(target, "move", Known(info, kind, more={"base": info.version, "to": to}))
     if isinstance(decided, Refused):
         return await admission.refuse(asked, "move", admission.absent(asked, ("move",)), target, decided.decision)
+    against = _against(condition, info) or _against_move(admission, target, place, Known(info, kind))
+    if against is not None:
+        return await admission.refuse(asked, "move", against, target)
     going = await admission.clear(decided, target, "move", asked)
     if isinstance(going, NotDone):
         return going
@@ -225,18 +229,39 @@ def _against_move(admission: Admission, target: Target, place: Target, known: Kn
     if levels.index(other.level) < levels.index(own.level) or not own.labels - set(levels) <= other.labels:
         message = "moving it there would take labels from it"
         return Denial("action_not_granted", message, "places with at least the same labels", "ask a person to move it")
-    if own.resource == other.resource:
+    here, there = _read(admission, target, known), _read(admission, place, known)
+    if isinstance(here, Admitted) and not any(grant.masks for grant in here.view.grants):
         return None
-    reads = admission.known_target(target.mounted, target.path, ("read",))
-    read = None if reads is None else admission.decide(reads, "read", known)
-    if not isinstance(read, Admitted) or any(grant.masks for grant in read.view.grants):
+    if own.resource != other.resource:
         message = "moving it to another resource needs the right to read it in clear"
         return Denial("action_not_granted", message, "moving it within its resource", "ask for a grant")
-    return None
+    if _shows_no_more(here, there):
+        return None
+    message = "moving it there would show more of it than may be read where it is"
+    return Denial("action_not_granted", message, "places where no more of it may be read", "ask for a grant")
+
+
+def _read(admission: Admission, target: Target, known: Known) -> Decided | None:
+    """Return what is decided of reading a file, if it were there; None: nothing there can be read."""
+    reads = admission.known_target(target.mounted, target.path, ("read",))
+    return None if reads is None else admission.decide(reads, "read", known)
+
+
+def _shows_no_more(here: Decided | None, there: Decided | None) -> bool:
+    """Return whether of a file nothing is shown by a read of the second kind that one of the first does not show."""
+    if there is None or isinstance(there, Refused):
+        return True
+    if here is None or isinstance(here, Refused):
+        return False
+    first, second = (each if isinstance(each, Admitted) else each.admitted for each in (here, there))
+    if not set(redacted_by(first.view.grants)) <= set(redacted_by(second.view.grants)):
+        return False
+    gates = here.hold.gates if isinstance(here, Held) else ()
+    return set(gates) <= set(there.hold.gates if isinstance(there, Held) else ())
 
 
 async def _looked_at(
-    admission: Admission, asked: Asked, target: Target, verb: FileVerb, condition: str
+    admission: Admission, asked: Asked, target: Target, verb: FileVerb
 ) -> tuple[Info, str, str] | NotDone:
     """Return what a file is, its type, and what its deletion would change."""
     try:
@@ -247,8 +272,7 @@ async def _looked_at(
         return await admission.refuse(asked, verb, changed(), target)
     if found is None:
         return await admission.refuse(asked, verb, admission.absent(asked, (verb,)), target)
-    against = _against(condition, found[0])
-    return found if against is None else await admission.refuse(asked, verb, against, target)
+    return found
 
 
 def _looked(target: Target, verb: FileVerb) -> tuple[Info, str, str] | None:
