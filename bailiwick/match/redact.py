@@ -14,8 +14,8 @@ from bailiwick.model.files import Redaction
 
 CARD, EMAIL, KEY, LONG = "[card]", "[email]", "[key]", "[too long to be looked at]"
 longest_run = 64 * 1024
-_BOUNDARY = re.compile(r"[^\w .%+\-@/=:~\"'\u00a0\u2010-\u2013]")
-_DIGITS = re.compile(r"\d(?:[ .\-\u00a0\u2010-\u2013]?\d)*")
+_BOUNDARY = re.compile(r"[^\w .%+\-@/=:~\"'\t\u00a0\u2007\u2009\u2010-\u2013\u202f]")
+_DIGITS = re.compile(r"\d(?:[ .\-_\t\u00a0\u2007\u2009\u2010-\u2013\u202f]{0,3}\d)*")
 _GROUP = re.compile(r"\d+")
 _EMAIL = re.compile(r"(?<![\w.%+\-])[\w.%+\-]+@[\w\-]+(?:\.[\w\-]+)+")
 _QUOTED_EMAIL = re.compile(r'"[^"]{1,64}"@[\w\-]+(?:\.[\w\-]+)+')
@@ -30,6 +30,7 @@ _KEYS = re.compile(
     r"|npm_[A-Za-z0-9]{36,}|pypi-[A-Za-z0-9_\-]{16,}|hf_[A-Za-z0-9]{30,}|SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}"
 )
 _PEM = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_longest_mark = 256
 _PEM_END = re.compile(r"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
 
 
@@ -41,6 +42,8 @@ class Redactor:
         self._pending = ""
         self._skipping = False
         """Whether the run that is being read was too long, and is masked already."""
+        self._dropped = ""
+        """The end of what was left out of such a run."""
         self._in_key = False
         """Whether a private key has begun, and not ended."""
         self.found = 0
@@ -57,7 +60,7 @@ class Redactor:
         shown = self._runs(whole[:cut]) if cut else ""
         self._pending = whole[cut:]
         if len(self._pending) > longest_run:
-            shown += self._too_long()
+            shown += self._too_long(self._pending)
             self._pending = ""
         return shown
 
@@ -81,26 +84,32 @@ class Redactor:
         return "".join(shown)
 
     def _run(self, run: str) -> str:
-        if self._skipping:
-            self._skipping = False
-            return ""
-        if len(run) > longest_run:
-            shown = self._too_long()
-            self._skipping = False
+        if self._skipping or len(run) > longest_run:
+            shown = self._too_long(run)
+            self._skipping, self._dropped = False, ""
             return shown
         shown = ""
         if "keys" in self._kinds:
             run, shown = self._private_keys(run)
         return shown + self._plain(run) if run else shown
 
-    def _too_long(self) -> str:
-        if self._skipping:
-            return ""
+    def _too_long(self, text: str) -> str:
+        """Return what is shown in place of a part of a run that is too long."""
+        first = not self._skipping and not self._in_key
         self._skipping = True
-        if self._in_key:
-            return ""
-        self.found += 1
-        return LONG
+        if "keys" in self._kinds:
+            self._leave_out(text)
+        self.found += first
+        return LONG if first else ""
+
+    def _leave_out(self, text: str) -> None:
+        """Note whether what is not shown ends within a private key, of which nothing may be shown then."""
+        whole = self._dropped + text
+        begun = max((found.end() for found in _PEM.finditer(whole)), default=0)
+        ended = max((found.end() for found in _PEM_END.finditer(whole)), default=0)
+        if begun != ended:
+            self._in_key = begun > ended
+        self._dropped = whole[-_longest_mark:]
 
     def _private_keys(self, run: str) -> tuple[str, str]:
         """Return what of a run is no private key, and what is shown of what stands before it."""

@@ -113,6 +113,21 @@ def test_a_run_that_is_too_long_is_masked_as_a_whole() -> None:
     assert shown == "[too long to be looked at], rest"
 
 
+@pytest.mark.parametrize("size", [1000, 70_000, 200_000])
+def test_a_private_key_that_begins_within_a_run_that_is_too_long_is_masked(size: int) -> None:
+    text = f"{'a' * 70_000} -----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----\nafter\n"
+    redactor = Redactor(("keys",))
+    shown = "".join(redactor.feed(text[at : at + size]) for at in range(0, len(text), size)) + redactor.end()
+    assert "MIIE" not in shown
+    assert shown == redacted(text, ("keys",))[0]
+    assert shown.endswith("\nafter\n")
+
+
+@pytest.mark.parametrize("between", ["\t", "_", "  ", " - ", "\u202f", "\u2009", "\u2007"])
+def test_a_card_is_masked_however_its_groups_are_set_apart(between: str) -> None:
+    assert redacted(between.join(["4111", "1111", "1111", "1111"]), ("cards",)) == ("[card]", 1)
+
+
 @given(st.text(alphabet="0123456789", min_size=12, max_size=20))
 def test_one_digit_changed_makes_no_card_of_a_card(digits: str) -> None:
     if is_card(digits):
