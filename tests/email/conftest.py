@@ -128,7 +128,7 @@ class Desk:
 
     def records(self) -> list[dict[str, Json]]:
         """Return the ledger's records so far, the oldest first."""
-        told = self.gateway.command("ledger", "query", "--json", "--limit", "5000")
+        told = self.gateway.say("ledger", "query", "--json", "--limit", "5000")
         assert told.returncode == 0, told.stderr
         return [cast("dict[str, Json]", json.loads(line)) for line in told.stdout.splitlines()]
 

@@ -215,12 +215,10 @@ def test_a_held_message_shows_what_is_sent_and_a_change_of_the_reviewer_is_worke
     status, told = desk.post(session.token, said)
     assert (status, told["code"]) == (202, "needs_approval")
     approval = str(told["approval"])
-    assert "CANARY-first" in desk.gateway.command("approvals", "show", approval).stdout
-    changed = desk.gateway.command(
-        "approvals", "modify", approval, "--set", "body=second", "--set", "to=al@acme.example"
-    )
+    assert "CANARY-first" in desk.gateway.say("approvals", "show", approval).stdout
+    changed = desk.gateway.say("approvals", "modify", approval, "--set", "body=second", "--set", "to=al@acme.example")
     assert changed.returncode == 0, changed.stderr + changed.stdout
-    desk.gateway.command("approvals", "approve", approval)
+    desk.gateway.say("approvals", "approve", approval)
     status, told = desk.post(session.token, said)
     assert status == 200, told
     (got,) = desk.taken()

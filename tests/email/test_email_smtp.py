@@ -157,11 +157,11 @@ def test_a_message_that_waits_for_people_is_sent_again_and_goes_once(desk: Desk)
         code, said = submitted(client, case)
         assert code == 451
         approval = said.partition("waits as ")[2].partition(",")[0]
-        shown = desk.gateway.command("approvals", "show", approval, "--json")
+        shown = desk.gateway.say("approvals", "show", approval, "--json")
         assert "held: please" in shown.stdout
         assert "hello" in shown.stdout
         assert desk.taken() == []
-        done = desk.gateway.command("approvals", "approve", approval)
+        done = desk.gateway.say("approvals", "approve", approval)
         assert done.returncode == 0, done.stderr
         code, said = submitted(client, case)
         assert code == 250, said

@@ -123,20 +123,20 @@ def test_elevation_begins_and_ends_in_the_middle_of_a_transaction(
     with closing(psycopg.connect(session.url())) as connection:
         assert connection.execute("SELECT ticket_id FROM tickets").fetchall() == [(7,)]
         number = asked_for(gateway, session, "2h")
-        listed = gateway.command("elevation", "list", "--json")
+        listed = gateway.say("elevation", "list", "--json")
         assert (listed.returncode, "ticket 7 is stuck" in listed.stdout) == (0, True)
-        approved = gateway.command("elevation", "approve", number)
+        approved = gateway.say("elevation", "approve", number)
         assert approved.returncode == 0, approved.stderr
         until(lambda: state_of(gateway, session, number) == "IN FORCE")
         assert count(connection) == "1"
-        live = gateway.command("matrix", "--live", str(gateway.policy)).stdout
+        live = gateway.say("matrix", "--live", str(gateway.policy)).stdout
         assert "has elevation escalation in its session" in " ".join(live.split())
-        assert gateway.command("elevation", "revoke", number, "--reason", "done").returncode == 0
+        assert gateway.say("elevation", "revoke", number, "--reason", "done").returncode == 0
         assert count(connection) == "42501"
         assert connection.execute("SELECT ticket_id FROM tickets").fetchall() == [(7,)]
     records = [
         cast("dict[str, object]", json.loads(line))
-        for line in gateway.command("ledger", "query", "--json", "--session", session.id).stdout.splitlines()
+        for line in gateway.say("ledger", "query", "--json", "--session", session.id).stdout.splitlines()
     ]
     used = [each for each in records if "calls-people" in cast("list[str]", each.get("grants", []))]
     assert [cast("dict[str, object]", each["detail"])["elevation"] for each in used] == [[number]]
