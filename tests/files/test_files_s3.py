@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 from moto.server import ThreadedMotoServer
 
-from bailiwick.mounts.files.looking import Matches
+from bailiwick.mounts.files.looking import Listing, Matches
 from bailiwick.mounts.files.remote import remote_store
 from bailiwick.mounts.files.store import GoneError, UnavailableError
 from bailiwick.mounts.files.writing import Written
@@ -130,6 +131,28 @@ async def test_what_is_written_is_there_and_what_was_is_kept(desk: Desk, bucket:
     assert mounted is not None
     kept = [mounted.versions.open(each).read_bytes() for each in mounted.versions.listed("kb/n.md")]
     assert kept == [b"by somebody else"]
+
+
+async def test_the_version_of_an_object_tells_nothing_of_its_content(desk: Desk, bucket: tuple[str, Bucket]) -> None:
+    bot = await desk.agent()
+    versions: list[str] = []
+    for path in ("kb/same.md", "kb/copy.md"):
+        made = await bot.write(path, b"the same")
+        assert isinstance(made, Written)
+        assert made.info is not None
+        versions.append(made.info.version)
+    listed = await bot.list("kb")
+    assert isinstance(listed, Listing)
+    known = {each.path: each.info.version for each in listed.entries if each.info is not None}
+    assert [known["kb/same.md"], known["kb/copy.md"]] == versions
+    assert versions[0] != versions[1]
+    tag = bucket[1].list_objects_v2(Bucket="company", Prefix="shared/kb/same.md")["Contents"][0]["ETag"]
+    assert hashlib.md5(b"the same", usedforsecurity=False).hexdigest() in tag
+    assert not [each for each in versions if each in tag]
+    assert tag.strip('"') not in str(desk.records())
+    for path, version in zip(("kb/same.md", "kb/copy.md"), versions, strict=True):
+        assert isinstance(await bot.write(path, b"another", version), Written)
+        assert isinstance(await bot.delete(path), Written)
 
 
 async def test_a_large_object_is_read_and_written_by_http(desk: Desk, bucket: tuple[str, Bucket]) -> None:

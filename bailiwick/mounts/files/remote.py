@@ -7,8 +7,11 @@ version that was looked at, and what is written replaces just that one, as far a
 from __future__ import annotations
 
 import contextlib
+import hmac
+import secrets
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import BinaryIO, Protocol, cast
@@ -58,8 +61,8 @@ def remote_store(url: str, credential: Mapping[str, str]) -> Store:
         files = fsspec.filesystem(protocol, **options)
     except ValueError:
         raise ConfigError(f"fsspec knows no `{protocol}://`", remedy="use `s3://`, or `root:` for a folder") from None
-    root = place.strip("/")
-    return S3Store(files, root) if protocol in _S3 else RemoteStore(files, root)
+    root, secret = place.strip("/"), credential.get("secret", "").encode() or secrets.token_bytes(32)
+    return S3Store(files, root, secret) if protocol in _S3 else RemoteStore(files, root, secret)
 
 
 def _troubles_of(*names: str) -> tuple[type[Exception], ...]:
@@ -106,9 +109,19 @@ class OpenedThere:
 class RemoteStore:
     """A place that fsspec knows. Untested but for S3."""
 
-    def __init__(self, files: AbstractFileSystem, root: str) -> None:
+    def __init__(self, files: AbstractFileSystem, root: str, secret: bytes) -> None:
         self.files = files
         self._root = root
+        self._secret = secret
+
+    def info_of(self, found: _Found, parts: Parts) -> Info:
+        """Return what is known of a file.
+
+        INVARIANT: its version tells nothing of its content. The tag of an object often is the digest of its content,
+        by which a text that is masked, or only listed, could be guessed; so it is keyed, and another one elsewhere."""
+        info = _info(found)
+        told = f"bailiwick file version\0{self.place(parts)}\0{info.tag or info.version}".encode()
+        return replace(info, version=hmac.new(self._secret, told, "sha256").hexdigest()[:32])
 
     def place(self, parts: Parts) -> str:
         """Return the key of a path."""
@@ -130,7 +143,7 @@ class RemoteStore:
                 found = self.files.info(self.place(parts), refresh=True)
         except GoneError:
             return None
-        return _info(found) if found.get("type") == "file" else None
+        return self.info_of(found, parts) if found.get("type") == "file" else None
 
     def listed(self, parts: Parts) -> Iterator[Listed]:
         """Yield what a folder holds."""
@@ -146,7 +159,7 @@ class RemoteStore:
             key = str(each["name"]).strip("/")
             name = key[len(place) + 1 :] if key.startswith(f"{place}/") else ""
             if name and not path_problem(name) and "/" not in name:
-                yield Listed(name, None if each.get("type") == "directory" else _info(each))
+                yield Listed(name, None if each.get("type") == "directory" else self.info_of(each, (*parts, name)))
 
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:
         """Put content in the place of what was looked at."""
@@ -288,7 +301,7 @@ class S3Store(RemoteStore):
             return OpenedObject(self, parts, info, b"")
         told = str(answer.get("ContentRange") or "").rpartition("/")[2]
         size = int(told) if told.isdigit() else len(first)
-        return OpenedObject(self, parts, _info({**answer, "size": size}), first)
+        return OpenedObject(self, parts, self.info_of({**answer, "size": size}, parts), first)
 
     def look(self, parts: Parts) -> Info | None:
         """Return what is known of an object; None: there is none. One request, which lists nothing."""
@@ -297,7 +310,7 @@ class S3Store(RemoteStore):
             found = self._asked("head_object", Bucket=bucket, Key=key)
         except GoneError:
             return None
-        return _info({**found, "size": found.get("ContentLength")})
+        return self.info_of({**found, "size": found.get("ContentLength")}, parts)
 
     def part(self, parts: Parts, start: int, size: int, base: Info) -> bytes:
         """Return a part of the version that was looked at. Raises ChangedError."""
@@ -321,7 +334,7 @@ class S3Store(RemoteStore):
         bucket, key = self._split(parts)
         body = content.read() if size <= _BLOCK else content
         answer = self._asked("put_object", Bucket=bucket, Key=key, Body=body, ContentLength=size, **condition)
-        return _info({**answer, "size": size})
+        return self.info_of({**answer, "size": size}, parts)
 
     def _vacant(self, parts: Parts) -> None:
         """The condition of the write says it."""
@@ -379,7 +392,7 @@ def _other(error: Exception) -> Exception:
 
 
 def _tag(base: Info) -> str:
-    return f'"{base.version}"'
+    return f'"{base.tag}"'
 
 
 def _size(found: _Found) -> int:
@@ -393,5 +406,5 @@ def _info(found: _Found) -> Info:
     when: datetime | None = None
     if isinstance(modified, datetime):
         when = modified.astimezone(UTC) if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
-    version = str(found.get("ETag") or found.get("etag") or "").strip('"') or f"{size:x}-{modified}"
-    return Info(size, when, version)
+    tag = str(found.get("ETag") or found.get("etag") or "").strip('"')
+    return Info(size, when, f"{size:x}-{modified}", tag)

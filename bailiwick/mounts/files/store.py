@@ -36,6 +36,8 @@ class Info:
     modified: datetime | None
     version: str
     """Another one after every change: for conditions, and for what people approve."""
+    tag: str = ""
+    """What the place itself calls the version, where it has conditions of its own. Agents are not told."""
 
 
 @dataclass(frozen=True, slots=True)
