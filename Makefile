@@ -51,6 +51,7 @@ bench:           ## measure; prints the tables of docs/benchmarks.md
 	.venv/bin/python bench/mail.py
 	.venv/bin/python bench/limits.py
 	.venv/bin/python bench/plan.py
+	.venv/bin/python bench/ledger.py
 	.venv/bin/python bench/identity.py
 	.venv/bin/python bench/start.py
 	.venv/bin/python bench/console.py

@@ -66,6 +66,8 @@ class Query:
 
 _AT_ONCE = 2_000
 """Records that are read at once where a filter has to look into them."""
+_FEW = 20_000
+"""Records of a period that are sorted rather than looked for."""
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
 _RECORDS = (
     "(SELECT seq, body FROM main.records WHERE length(body) > 0 UNION ALL SELECT seq, body FROM temp.late_records)"
@@ -128,11 +130,13 @@ class LedgerReader:
         if wanted == All(()):
             return self._matching(where, query, wanted, limit)
         found: list[tuple[object, ...]] = []
+        at_once = min(_AT_ONCE, max(limit, 100))
         while True:
-            rows = self._matching(where, query, wanted, _AT_ONCE)
+            rows = self._matching(where, query, wanted, at_once)
             found += [row for row in rows if _meets(wanted, query, _bytes(row[1]))]
-            if len(rows) < _AT_ONCE or len(found) >= limit:
+            if len(rows) < at_once or len(found) >= limit:
                 return found[:limit]
+            at_once = min(_AT_ONCE, at_once * 4)
             last = cast(int, rows[-1][0])
             query = replace(query, after=last) if query.oldest else replace(query, before=last)
 
@@ -146,10 +150,22 @@ class LedgerReader:
         if narrowed is not None:
             conditions.append(narrowed.text)
             values += narrowed.values
-        found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
+        index = " INDEXED BY facts_by_at" if where == "main." and self._is_short(query) else ""
+        found = f"{where}facts f{index} JOIN {where}records r ON r.seq = f.seq"
         order = "" if query.oldest else "DESC"
         statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq {order} LIMIT ?"  # noqa: S608 -- constants; values are bound
         return self._rows(statement, (*values, limit))
+
+    def _is_short(self, query: Query) -> bool:
+        """Return whether the period that is asked for has so few records that they are best found by their moments.
+
+        Else SQLite would go through all that came after it, to have the newest ones first without sorting.
+        """
+        if query.since is None:
+            return False
+        until = "9999" if query.until is None else moment(query.until)
+        counted = "SELECT count(*) FROM (SELECT 1 FROM main.facts WHERE at >= ? AND at < ? LIMIT ?)"
+        return cast(int, self._rows(counted, (moment(query.since), until, _FEW))[0][0]) < _FEW
 
     @contextmanager
     def asking(self) -> Generator[Callable[[str, Sequence[object]], Iterator[tuple[object, ...]]]]:
@@ -288,15 +304,17 @@ class LedgerReader:
         )
         accesses = self._connection.execute("SELECT seq, action FROM accesses ORDER BY seq, action")
         next_access = cast("tuple[object, object] | None", accesses.fetchone())
-        for values in records:
-            seq = cast(int, values[0])
+        for number, digest, body, indexed, *members in cast("Iterator[tuple[object, ...]]", records):
+            seq = cast(int, number)
             actions: list[str] = []
             while next_access is not None and cast(int, next_access[0]) <= seq:
                 if next_access[0] == seq:
                     actions.append(_string(next_access[1]))
                 next_access = cast("tuple[object, object] | None", accesses.fetchone())
-            facts = None if values[3] is None else Facts(*(_string(value) for value in values[4:]))
-            yield Row(seq, _bytes(values[1]), _bytes(values[2]), facts, None if facts is None else tuple(actions))
+            if indexed is None:
+                yield Row(seq, _bytes(digest), _bytes(body))
+            else:
+                yield Row(seq, _bytes(digest), _bytes(body), _joined(members), tuple(actions))
 
     @contextmanager
     def _with_the_tail(self) -> Generator[None]:
@@ -408,6 +426,14 @@ def open_reader(path: Path) -> LedgerReader:
 
 def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
     return LedgerError(f"the ledger `{path}` cannot be read: {error}", remedy="check that it is a ledger's file")
+
+
+def _joined(members: Sequence[object]) -> bytes:
+    """Return the members of an index' row as one text; one that no record has, where something is no text."""
+    try:
+        return b"\0".join(cast("Sequence[bytes]", members))
+    except TypeError:
+        return b"\xff"
 
 
 def _bytes(value: object) -> bytes:

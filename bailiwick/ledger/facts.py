@@ -35,9 +35,24 @@ def facts_of(document: Mapping[str, JsonValue]) -> Facts:
     return Facts(*(value if isinstance(value, str) else "" for value in values))
 
 
+def joined_facts(document: Mapping[str, JsonValue]) -> bytes:
+    """Return the searchable members as one text, a NUL between them: what the index of a record is compared with.
+
+    No member of a record has a NUL in it (`encode`), so only equal members give equal texts.
+    """
+    get = document.get
+    values = [get(name, "") for name in Facts._fields]
+    try:
+        return "\0".join(values).encode()  # type: ignore[arg-type]  # what is no text is caught
+    except TypeError:
+        return "\0".join(facts_of(document)).encode()
+
+
 def actions_of(document: Mapping[str, JsonValue]) -> tuple[str, ...]:
     """Return the distinct actions of a decoded record, sorted."""
     actions = document.get("actions")
     if not isinstance(actions, list):
         return ()
+    if len(actions) == 1 and isinstance(actions[0], str):
+        return (actions[0],)
     return tuple(sorted({action for action in actions if isinstance(action, str)}))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bailiwick.ledger.encode import read
-from bailiwick.ledger.facts import Facts, actions_of, facts_of
+from bailiwick.ledger.facts import actions_of, joined_facts
 from bailiwick.ledger.merkle import TILE_WIDTH, leaf_hash
 from bailiwick.ledger.report import Finding, ranges, span
 from bailiwick.model.record import JsonValue
@@ -20,12 +20,15 @@ HASH = 32
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stored record as the file has it. `facts` and `actions` are None where the index has no row for it."""
+    """A stored record as the file has it. `facts` and `actions` are None where the index has no row for it.
+
+    `facts` are the members in the index, joined as `joined_facts` does.
+    """
 
     seq: int
     hash: bytes
     body: bytes
-    facts: Facts | None = None
+    facts: bytes | None = None
     actions: tuple[str, ...] | None = None
 
 
@@ -148,7 +151,7 @@ def _place(leaves: Leaves, row: Row, indexed: int) -> None:
 def _misindexed(row: Row, document: Mapping[str, JsonValue], indexed: int) -> bool:
     if row.facts is None:
         return 0 <= row.seq < indexed
-    return row.facts != facts_of(document) or (row.actions or ()) != actions_of(document)
+    return row.facts != joined_facts(document) or (row.actions or ()) != actions_of(document)
 
 
 def findings_of(leaves: Leaves) -> list[Finding]:

@@ -183,6 +183,9 @@ def evening(company: Company, day: Day, bot: Agent) -> None:
     day.check("the report of violations has every agent", len(cast("Sequence[Json]", report["agents"])) == 3)
     told = company.run("ledger", "query", "kind:call,outcome detail.elevation:*_*", "--json").splitlines()
     day.check("what was done under an elevation is marked", len(told) >= 2)
+    company.run("review", "open", "--agent", "billing-agent")
+    reviews = company.run("review", "list")
+    day.check("the quarterly review of the billing agent is open", "billing-agent" in reviews or "finance" in reviews)
     day.check("nothing of what is hidden stands in the ledger", CANARY not in company.run("ledger", "export"))
 
 
