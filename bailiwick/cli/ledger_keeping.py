@@ -95,7 +95,7 @@ def prune(
 ) -> None:
     """Remove what records say that were kept for as long as `retention` of the policy asks; hashes and proofs stay.
 
-    The running gateway does it by itself, once an hour.
+    The running gateway does it by itself, once an hour. What a sink was not delivered yet waits for that.
     """
     asker = client(policy, config)
     done = 0
@@ -104,11 +104,16 @@ def prune(
         done += cast("int", found["records"])
         if dry_run or not found["more"]:
             break
+    waiting = cast("dict[str, int]", found["waiting"])
     if as_json:
-        typer.echo(json.dumps({"records": done, "done": not dry_run}))
+        told = {"records": done, "done": not dry_run, "waiting": waiting, "more_wait": found["more_wait"]}
+        typer.echo(json.dumps(told))
     else:
         more = " or more" if found["more"] else ""
         typer.echo(f"{done}{more} records would be pruned" if dry_run else f"{done} records pruned")
+        more = " or more" if found["more_wait"] else ""
+        for sink, count in waiting.items():
+            typer.echo(f"{count}{more} wait until the sink `{sink}` has them")
 
 
 holds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keep records from being pruned.")

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bailiwick.errors import BailiwickError, LedgerError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
-from bailiwick.gateway.ledger_pruning import AT_ONCE, due, holds, unfinished
+from bailiwick.gateway.ledger_pruning import Due, due_by, holds, unfinished
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
 from bailiwick.gateway.ledger_store import LedgerStore
 from bailiwick.gateway.moments import Clock, read_moment
@@ -61,6 +61,10 @@ def _portions(spans: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]
         yield portion
 
 
+def _told(waiting: Mapping[str, int]) -> str:
+    return ", ".join(f"`{name}` {count} records" for name, count in waiting.items())
+
+
 class Keeping:
     """Keeps the ledger of the running gateway."""
 
@@ -72,7 +76,10 @@ class Keeping:
         sessions: Sessions,
         people: People,
         ledger: Path,
+        undelivered: Callable[[], Mapping[str, int]],
     ) -> None:
+        """Keep the ledger; `undelivered` tells the first record that each sink still needs."""
+        self._undelivered = undelivered
         self._ledger = ledger
         self._pruning = asyncio.Lock()
         self._prune_at = clock()
@@ -124,25 +131,30 @@ class Keeping:
         except LedgerError as error:
             _log.error("what is due of the ledger could not be done: %s", error.message)
 
-    async def prune(self, by: str) -> int:
-        """Remove the content of what was kept long enough; return of how many records.
+    async def prune(self, by: str) -> Due:
+        """Remove the content of what was kept long enough and every sink has; return of which records, and what waits.
 
         What goes is on record first: the record is what makes its absence provable.
         """
         async with self._pruning:
-            found = await asyncio.to_thread(self._read, self._due)
-            if not found:
-                return 0
-            detail: dict[str, JsonValue] = {"records": write_ranges(found), "count": len(found), "by": by}
+            found = await self._due()
+            if found.waiting:
+                _log.warning("not pruned yet, since sinks do not have it: %s", _told(found.waiting))
+            records = found.records
+            if not records:
+                return found
+            detail: dict[str, JsonValue] = {"records": write_ranges(records), "count": len(records), "by": by}
             await self._recorder.keep(self._recorder.make(Fact("ledger.pruned", detail=detail)))
             await self._custody.ledger.run(lambda store: store.drain())
-            await self._apply(ranges(found))
-        _log.info("pruned the content of %d records", len(found))
-        return len(found)
+            await self._apply(ranges(records))
+        _log.info("pruned the content of %d records", len(records))
+        return found
 
-    def _due(self, reader: LedgerReader) -> list[int]:
-        rule = self._sessions.force.policy.retention
-        return [] if rule is None else due(reader, rule, self._clock())
+    async def _due(self) -> Due:
+        rule, now, undelivered = self._sessions.force.policy.retention, self._clock(), self._undelivered()
+        if rule is None:
+            return Due((), {})
+        return await asyncio.to_thread(self._read, lambda reader: due_by(reader, rule, now, undelivered))
 
     async def _apply(self, spans: Sequence[tuple[int, int]]) -> None:
         """Prune in portions, between which records are committed."""
@@ -156,11 +168,10 @@ class Keeping:
     async def _prune(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         dry = fields.flag("dry")
         fields.done()
-        if dry:
-            found = await asyncio.to_thread(self._read, self._due)
-            return {"records": len(found), "done": False, "more": len(found) == AT_ONCE}
-        count = await self.prune(by.name)
-        return {"records": count, "done": True, "more": count == AT_ONCE}
+        found = await self._due() if dry else await self.prune(by.name)
+        waiting: dict[str, Json] = {**found.waiting}
+        told: dict[str, Json] = {"records": len(found.records), "done": not dry, "more": found.more}
+        return {**told, "waiting": waiting, "more_wait": found.more_wait}
 
     async def _hold(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         identity = f"hold_{secrets.token_hex(6)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,14 +29,52 @@ def holds(reader: LedgerReader) -> list[Hold]:
     return holds_of(read(stored.body) or {} for stored in sorted(found, key=lambda each: each.seq))
 
 
-def due(reader: LedgerReader, retention: Retention, now: datetime) -> list[int]:
-    """Return the records whose content is to be pruned now, the oldest first, at most so many at once."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What was kept long enough."""
+
+    records: Sequence[int]
+    """Those to be pruned now."""
+    waiting: Mapping[str, int]
+    """How many others wait for a sink that was not delivered them yet, by its name."""
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more records to be pruned."""
+        return len(self.records) == AT_ONCE
+
+    @property
+    def more_wait(self) -> bool:
+        """Whether more may wait than were counted."""
+        return AT_ONCE in self.waiting.values()
+
+
+def due_by(reader: LedgerReader, retention: Retention, now: datetime, undelivered: Mapping[str, int]) -> Due:
+    """Return what is to be pruned now, and what waits: for each sink, what is from its first undelivered record on."""
+    first = min(undelivered.values(), default=None)
+    if first is None:
+        return Due(due(reader, retention, now), {})
+    late = due(reader, retention, now, first=first)
+    counts = {name: sum(each >= seq for each in late) for name, seq in undelivered.items()}
+    waiting = {name: count for name, count in counts.items() if count}
+    return Due(due(reader, retention, now, end=first), waiting)
+
+
+def due(
+    reader: LedgerReader, retention: Retention, now: datetime, *, first: int = 0, end: int | None = None
+) -> list[int]:
+    """Return the records that were kept long enough, the oldest first, at most so many at once.
+
+    Only those from `first` on and before `end`.
+    """
     spans = [span for span in (retention.default, *retention.labels.values()) if span is not None]
     if not spans:
         return []
     held = holds(reader)
     found: list[int] = []
-    for seq, document in _before(reader, now - min(spans)):
+    for seq, document in _before(reader, now - min(spans), first - 1):
+        if end is not None and seq >= end:
+            break
         at, kind = document.get("at"), str(document.get("kind"))
         labels = document.get("labels")
         span = kept_for(retention.default, retention.labels, map(str, labels) if isinstance(labels, list) else ())
@@ -50,8 +88,7 @@ def due(reader: LedgerReader, retention: Retention, now: datetime) -> list[int]:
     return found
 
 
-def _before(reader: LedgerReader, until: datetime) -> Iterator[tuple[int, dict[str, JsonValue]]]:
-    after = -1
+def _before(reader: LedgerReader, until: datetime, after: int) -> Iterator[tuple[int, dict[str, JsonValue]]]:
     while page := reader.older_than(moment(until), after, _PAGE):
         for stored in page:
             yield stored.seq, read(stored.body) or {}

@@ -177,7 +177,13 @@ class Running:
             config.ledger_file, stores.state, stores.recorder, self.notices.tell, utc_now, config.findings
         )
         self.keeping = Keeping(
-            stores.custody, stores.recorder, utc_now, self.sessions, stores.people, config.ledger_file
+            stores.custody,
+            stores.recorder,
+            utc_now,
+            self.sessions,
+            stores.people,
+            config.ledger_file,
+            self.sinks.undelivered,
         )
         self.archive = PolicyArchive(config.data_dir / "policies")
         self.reloader: Reloader | None = None
@@ -194,7 +200,6 @@ class Running:
         await recorder.keep(recorder.make(fact))
         texts = PolicyTexts(self.config.ledger_file, recorder)
         await texts.keep(self.ready)
-        await self.keeping.start()
         self._keep(self.ready)
         await self._counting.start()
         await self.sessions.start()
@@ -202,6 +207,7 @@ class Running:
         await self.gateway.elevations.start()
         await self.notices.start()
         await self.sinks.start()
+        await self.keeping.start()  # what it prunes at once depends on where the sinks are
         await self.searches.start()
         await self.watching.start()
 

@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_archive import archive, restore
 from bailiwick.gateway.ledger_bundle import verified_bundle, write_bundle
-from bailiwick.gateway.ledger_pruning import due, growth, unfinished
+from bailiwick.gateway.ledger_pruning import due, due_by, growth, unfinished
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.ledger_schema import TRIGGERS
 from bailiwick.gateway.ledger_store import LedgerStore
@@ -171,6 +171,20 @@ def test_what_is_due_follows_default_and_labels_and_spares_what_is_held(store: L
     store.checkpoint()
     with closing(open_reader(path)) as reader:
         assert due(reader, Retention(day), NOW) == [*range(SIZE)]
+
+
+def test_what_a_sink_was_not_delivered_waits_for_it(store: LedgerStore, path: Path) -> None:
+    store.append([Record(id="rec_held", kind="ledger.held", at=START, detail={"hold": "h1", "user": "user1"})])
+    store.checkpoint()
+    free = [number for number in range(SIZE) if number % 3 != 1]
+    with closing(open_reader(path)) as reader:
+        for undelivered in ({}, {"a": 0}, {"a": 200, "b": 100, "c": SIZE + 1}, {"a": SIZE + 1}):
+            found = due_by(reader, Retention(timedelta(days=1)), NOW, undelivered)
+            assert found.records == [number for number in free if number < min(undelivered.values(), default=SIZE)]
+            counts = {name: len([number for number in free if number >= seq]) for name, seq in undelivered.items()}
+            assert found.waiting == {name: count for name, count in counts.items() if count}
+            assert not found.more
+        assert due_by(reader, Retention(timedelta(days=60)), NOW, {"a": 0}).waiting == {}
 
 
 def test_a_pruning_that_was_cut_short_is_known_and_goes_on(store: LedgerStore, path: Path) -> None:

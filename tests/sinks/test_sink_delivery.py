@@ -261,12 +261,14 @@ async def test_a_slow_sink_holds_up_neither_another_one_nor_the_ledger(rig: Rig)
     slow, quick = Slow(), Scripted()
     outlets = [Outlet(sink_of(JSONL), slow), Outlet(replace(sink_of(JSONL), name="two"), quick)]
     sinks = Sinks(outlets, rig.ledger, rig.state, rig.recorder(), utc_now)
+    assert sinks.undelivered() == {"one": 0, "two": 0}
     await sinks.start()
     rig.fill(10)
     await asyncio.wait_for(begun.wait(), 60)
     await until(lambda: quick.kept)
     rig.fill(10)
-    assert sinks.held_from() == 0
+    assert sinks.undelivered()["one"] == 0
+    await until(lambda: sinks.undelivered()["two"] == 20)
     assert next(each.behind for each in await sinks.standings()) == 20
     ended.set()
     await until(lambda: len({item.id for item in slow.kept}) >= 22)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from sinks_rig import PATIENCE, Answer, Receiver, receiving
 
 from bailiwick.errors import BailiwickError
+from bailiwick.gateway.ledger_reader import open_reader
 from tests.support.gateway import RunningGateway, prepare_gateway
 
 pytestmark = pytest.mark.xdist_group("sinks-gateway")
@@ -86,6 +88,47 @@ def test_nothing_is_lost_when_the_gateway_is_killed_between_batches(tmp_path: Pa
     finally:
         gateway.stop()
     assert "CANARY" not in gateway.log() + (tmp_path / "out.jsonl").read_text()
+
+
+def _waiting(gateway: RunningGateway) -> int:
+    waiting = gateway.admin.ask("ledger.prune", {"dry": True}).get("waiting")
+    count = waiting.get("hook") if isinstance(waiting, dict) else 0
+    return count if isinstance(count, int) else 0
+
+
+def _pruned(folder: Path) -> int:
+    with closing(open_reader(folder / ".bailiwick" / "ledger.db")) as reader:
+        return sum(last - first + 1 for first, last in reader.pruned())
+
+
+def test_content_is_pruned_only_once_every_sink_has_it(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.usual = Answer(503)
+    settings = f"sinks:\n  here: {{jsonl: out.jsonl}}\n  hook: {{https: '{receiver.url}'}}\n"
+    gateway = prepare_gateway(tmp_path, POLICY + "retention: 1s\n", {}, settings)
+    try:
+        gateway.start()
+        refuse(gateway, 3)
+        deadline = time.monotonic() + PATIENCE
+        while _waiting(gateway) < 3:
+            assert time.monotonic() < deadline, gateway.log()
+            time.sleep(0.1)
+        gateway.stop()
+        gateway.start()  # a start looks at what is due as well
+        told = gateway.command("ledger", "prune").stdout
+        assert told.startswith("0 records pruned\n")
+        assert "wait until the sink `hook` has them" in told
+        assert _pruned(tmp_path) == 0
+        receiver.usual = Answer()
+        deadline = time.monotonic() + PATIENCE
+        while _pruned(tmp_path) < 3:
+            assert time.monotonic() < deadline, gateway.log()
+            gateway.admin.ask("ledger.prune", {})
+            time.sleep(0.1)
+    finally:
+        gateway.stop()
+    came = [each for each in receiver.events() if each["kind"] != "checkpoint"]
+    assert {*range(max(each["seq"] for each in came) + 1)} == {each["seq"] for each in came}
+    assert [each["kind"] for each in came].count("session.refused") == 3
 
 
 def _look(gateway: RunningGateway) -> None:

@@ -54,13 +54,12 @@ class Sinks:
         """Return how each sink stands, as it is told."""
         return [{**asdict(each)} for each in await self.standings()]
 
-    def held_from(self) -> int | None:
-        """Return the first record that some sink was not delivered: from there on nothing may be pruned.
+    def undelivered(self) -> Mapping[str, int]:
+        """Return the first record that each sink was not delivered: from there on nothing may be pruned.
 
-        None: no sink needs anything.
+        A sink of which that is not known yet needs them all.
         """
-        held = [seq for each in self._deliveries.values() if (seq := each.held_from()) is not None]
-        return min(held, default=None)
+        return {name: each.held_from() or 0 for name, each in self._deliveries.items()}
 
     async def test(self, name: str = "") -> Mapping[str, Came]:
         """Send a test item to a sink, or all of them, now and once. Raises ConfigError for no such one."""
