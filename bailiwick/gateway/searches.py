@@ -139,6 +139,8 @@ class Searches:
         """Records with a lower number were there at the start: what they led to may have been said already."""
         self._known: dict[tuple[str, str], list[datetime]] = {}
         """What was: by search and key, for which moments."""
+        self._stopping = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -152,27 +154,29 @@ class Searches:
         """Stop watching, once what is written by now was looked at."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._stopping.set()  # not cancelled: what the thread has read by then would be lost
+        await self._task
         with contextlib.suppress(LedgerError):
             await self.look()
 
     async def look(self) -> None:
         """Look at what was written since the last time, and say what is to be said. Raises LedgerError."""
-        while True:
-            taken, said = await asyncio.to_thread(self._read)
-            for each in said:
-                self._say(each)
-            if taken < _AT_ONCE:
-                return
+        async with self._looking:  # or a record would be counted by both
+            while True:
+                taken, said = await asyncio.to_thread(self._read)
+                for each in said:
+                    self._say(each)
+                if taken < _AT_ONCE:
+                    return
 
     async def _watch(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self.look()
             except LedgerError as error:
                 _log.error("saved searches see nothing for now: %s", error.message)
-            await asyncio.sleep(_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _PAUSE)
 
     def _begin(self) -> None:
         """Begin so far back that every window is as it was, and recall what was said since."""
