@@ -12,6 +12,7 @@ from bailiwick.control.callers import Caller, Callers
 from bailiwick.control.evaluation import Question, answer, told
 from bailiwick.control.web import Asked, Json, Reply, json_object, problem
 from bailiwick.decide.scope import effective_scope
+from bailiwick.gateway.authzen_names import AuthZenNames
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.sessions import Sessions
@@ -22,6 +23,7 @@ _most = 100
 """Evaluations in one request."""
 _longest = 512
 _semantics = ("execute_all", "deny_on_first_deny", "permit_on_first_permit")
+_CALLED = ("tool", "route")
 Part = Mapping[str, Json]
 _NO_SUBJECT = Denial("session_unknown", "there is no such subject", remedy="name an open session or an agent")
 
@@ -33,10 +35,14 @@ class QuestionError(Exception):
 class AuthZen:
     """The decision point."""
 
-    def __init__(self, callers: Callers, sessions: Sessions, url: Callable[[], str]) -> None:
+    def __init__(
+        self, callers: Callers, sessions: Sessions, url: Callable[[], str], names: AuthZenNames | None = None
+    ) -> None:
+        """`names`: how those who ask name subjects and actions, beside what they are called here."""
         self._callers = callers
         self._sessions = sessions
         self._url = url
+        self._names = names or AuthZenNames()
 
     def metadata(self) -> Mapping[str, Json]:
         """Return the metadata of the decision point."""
@@ -91,12 +97,19 @@ class AuthZen:
     async def _one(self, caller: Caller, body: Part) -> dict[str, Json]:
         subject, action, resource = (_part(body, name) for name in ("subject", "action", "resource"))
         _part(body, "context", needed=False)
-        session, live = await self._session(caller, subject)
-        if session is None:
+        found = self._subjects(caller, subject)
+        if not found:
             return await self._kept(caller, None, (action, resource), Deny(_NO_SUBJECT))
-        blocked = None if live is None else live.refused(self._sessions.clock())
-        decision = answer(self._question(session, live, action, resource)) if blocked is None else Deny(blocked)
+        # INVARIANT: of several sessions of one subject it is not known which one acts: all have to allow it
+        decided = ((session, self._decided(session, live, action, resource)) for session, live in found)
+        first = next(decided)
+        session, decision = next((each for each in (first, *decided) if not isinstance(each[1], Allow)), first)
         return await self._kept(caller, session, (action, resource), decision)
+
+    def _decided(self, session: Session, live: Live | None, action: Part, resource: Part) -> Decision:
+        question = self._question(session, live, action, resource)
+        blocked = None if live is None else live.refused(self._sessions.clock())
+        return answer(question) if blocked is None else Deny(blocked)
 
     async def _kept(
         self, caller: Caller, session: Session | None, asked: tuple[Part, Part], decision: Decision
@@ -120,18 +133,26 @@ class AuthZen:
         await recorder.keep(record)
         return {"decision": denial is None, "context": {**told(decision), "record": record.id}}
 
-    async def _session(self, caller: Caller, subject: Part) -> tuple[Session | None, Live | None]:
-        """Return the session that a subject is: a real one, or that of an agent in a task, for nobody."""
+    def _subjects(self, caller: Caller, subject: Part) -> list[tuple[Session, Live | None]]:
+        """Return the sessions that a subject is: real ones, or that of an agent in a task, for nobody."""
         kind, identity = _text(subject, "type"), _text(subject, "id")
         if kind == "session":
             live = self._sessions.registry.get(identity)
             mine = caller.live is not None and caller.live is live
-            known = live if mine or caller.has("viewer") else None
-            return (None, None) if known is None else (known.session, known)
+            return [] if live is None or not (mine or caller.has("viewer")) else [(live.session, live)]
         if kind == "agent" and caller.has("viewer"):
             task = _part(subject, "properties", needed=False).get("task")
-            return self._imagined(identity, task if isinstance(task, str) else None), None
-        return None, None
+            imagined = self._imagined(identity, task if isinstance(task, str) else None)
+            return [] if imagined is None else [(imagined, None)]
+        agent = self._names.subjects.get(kind)
+        if agent is None or not caller.has("viewer"):
+            return []
+        every = ((live.session, live) for live in self._sessions.registry if live.ended is None)
+        return [
+            (session, live)
+            for session, live in every
+            if session.agent == agent and session.parent is None and session.user and session.user.id == identity
+        ]
 
     def _imagined(self, agent: str, task: str | None) -> Session | None:
         now = self._sessions.clock()
@@ -151,7 +172,9 @@ class AuthZen:
     def _question(self, session: Session, live: Live | None, action: Part, resource: Part) -> Question:
         force = self._sessions.force
         asked, kind = _part(action, "properties", needed=False), _text(resource, "type")
-        fields = asked.get("fields", [])
+        name = _text(action, "name")
+        named = None if kind in _CALLED else self._names.actions.get(name)
+        fields: Json = asked.get("fields", [] if named is None else [*named.fields])
         if not isinstance(fields, list) or not all(isinstance(each, str) for each in fields):
             raise QuestionError("`fields` of the action is not a list of texts")
         row = resource.get("properties")
@@ -166,9 +189,9 @@ class AuthZen:
             resource=kind,
             identity=identity if isinstance(identity, str) and identity else None,
             row=None if row is None else {name: _exact(value) for name, value in _part(resource, "properties").items()},
-            action=_text(action, "name"),
+            action=name if named is None else named.verb,
             fields=tuple(cast("list[str]", fields)),
-            arguments=dict(asked) if kind == "tool" else {},
+            arguments=dict(asked) if kind in _CALLED else {},
         )
 
 

@@ -44,7 +44,7 @@ class Question:
 
 def answer(question: Question) -> Decision:
     """Return the decision."""
-    if question.resource == "tool":
+    if question.resource in ("tool", "route"):
         return _call(question)
     place = question.scope.resources.get(question.resource)
     if place is None or (question.mounts is not None and place.resource.mount not in question.mounts):
@@ -68,16 +68,45 @@ _OUTSIDE = Denial(
 )
 
 
+class _Unsaid:
+    """The value of a part of a path that is not said: it matches nothing but `any`."""
+
+
+_unsaid = _Unsaid()
+
+
 def _call(question: Question) -> Decision:
-    tool = question.scope.tools.get(question.identity or "")
-    if tool is None or (question.mounts is not None and tool.mount not in question.mounts) or question.action != "call":
-        return Deny(Denial("resource_unknown", "it is not a tool of this session", remedy="`call` one that it has"))
+    key, kind = (question.identity or "", "tool") if question.resource == "tool" else (_route(question), "route")
+    tool = question.scope.tools.get(key)
+    gone = tool is None or (question.mounts is not None and tool.mount not in question.mounts)
+    if gone or (kind == "tool" and question.action != "call"):
+        what = "`call` one that it has" if kind == "tool" else "name method and template of one that it has"
+        return Deny(Denial("resource_unknown", f"it is not a {kind} of this session", remedy=what))
     values = session_values(question.session)
     asking = Asking(question.policy, question.scope, _resolve(question.session), values, question.now)
-    found = decide_call(asking, question.identity or "", question.arguments)
+    if kind == "route":
+        route = None if tool is None else tool.tool.route
+        unsaid = [] if route is None else [each for each in route.arguments if each.startswith("path.")]
+        given = {**dict.fromkeys(unsaid, _unsaid), **question.arguments}
+        found = decide_call(asking, key.removeprefix("route:"), given, "route")
+    else:
+        found = decide_call(asking, key, question.arguments)
     if isinstance(found, Held):
         return found.hold
     return found.allow if isinstance(found, Admitted) else found.decision
+
+
+def _route(question: Question) -> str:
+    """Return the key of the one route with a method and a template, which may begin with its mount; else nothing."""
+    found = [
+        key
+        for key, each in question.scope.tools.items()
+        if each.tool.route is not None
+        and each.tool.route.method == question.action
+        and question.identity in (each.tool.route.path, f"/{each.mount}{each.tool.route.path}")
+        and (question.mounts is None or each.mount in question.mounts)
+    ]
+    return found[0] if len(found) == 1 else ""
 
 
 def _admits(question: Question, place: ResourceScope, fields: frozenset[str]) -> bool:

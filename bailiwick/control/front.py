@@ -125,7 +125,7 @@ class ControlFront:
         parts = Parts(lambda: self.url, clients, issuers, tokens, sessions, opener, lambda: self._places(running))
         oauth = OAuth(parts)
         callers = Callers(oauth, issuers, sessions)
-        zen = AuthZen(callers, sessions, lambda: self.url)
+        zen = AuthZen(callers, sessions, lambda: self.url, self._config.authzen)
         api = Api(callers, lambda: running.desk, self._config.ledger_file, running.elevation_desk)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}

@@ -16,6 +16,8 @@ from typing import Literal, cast
 import yaml
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.authzen_names import SECTION as AUTHZEN
+from bailiwick.gateway.authzen_names import AuthZenNames, read_names
 from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles
 from bailiwick.gateway.identity import sections as identity_sections
 from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
@@ -29,7 +31,7 @@ from bailiwick.model.label import Level
 
 _console_port = 6435
 
-sections = (*identity_sections, SECTION, SINKS, SEARCHES)
+sections = (*identity_sections, SECTION, SINKS, SEARCHES, AUTHZEN)
 """Keys that map names to settings; modules of their own read them."""
 
 
@@ -132,6 +134,8 @@ class GatewayConfig:
     """Where the ledger is delivered, by name."""
     searches: Mapping[str, Search] = field(default_factory=dict[str, Search])
     """Saved searches of the ledger, by name."""
+    authzen: AuthZenNames = field(default_factory=AuthZenNames)
+    """How those who ask for decisions name subjects and actions."""
     four_eyes: bool = False
     smtp: WebListener | None = None
     """None: messages are taken by MCP and HTTP alone."""
@@ -169,7 +173,7 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     path = file or base / "gateway.yaml"
     texts: dict[str, tuple[str, str]] = {}
     identity, channels, sinks = Identity(), dict[str, Channel](), dict[str, Sink]()
-    searches = dict[str, Search]()
+    searches, authzen = dict[str, Search](), AuthZenNames()
     if path.is_file():
         root = _root(path)
         if root is not None:
@@ -178,6 +182,7 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
             channels.update(read_channels(path, root))
             sinks.update(read_sinks(path, root))
             searches.update(read_searches(path, root))
+            authzen = read_names(path, root)
     elif file is not None:
         raise ConfigError(f"there is no file `{file}`", remedy="name an existing gateway.yaml, or leave --config out")
     written, _ = texts.get("environment", ("", ""))
@@ -185,7 +190,7 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     made = _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
     # INVARIANT: no variable alone switches it on; whoever sets one may not be who answers for the file
     observing = written == "staging" and made.environment == "staging"
-    return replace(made, sinks=sinks, searches=searches, observing=observing)
+    return replace(made, sinks=sinks, searches=searches, authzen=authzen, observing=observing)
 
 
 def _root(path: Path) -> yaml.Node | None:

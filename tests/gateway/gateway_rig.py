@@ -179,14 +179,18 @@ def wanted(**changes: object) -> Wanted:
 
 
 async def make_rig(
-    folder: Path, document: str = text, clock: Hand | None = None, key: Ed25519PrivateKey | None = None
+    folder: Path,
+    document: str = text,
+    clock: Hand | None = None,
+    key: Ed25519PrivateKey | None = None,
+    accepted: Lock | None = None,
 ) -> Rig:
     """Compose a gateway over the state store in a folder."""
     clock = clock or Hand()
     ledger, rows, ulids = Listed(), Rows(), Ulids()
     recorder = Recorder(ledger, clock, ulids)
     state = await open_state(folder / "state.db")
-    sessions = Sessions(state, recorder, clock, Force(policy_of(document), lock))
+    sessions = Sessions(state, recorder, clock, Force(policy_of(document), accepted or lock))
     tokens = Tokens(key or Ed25519PrivateKey.generate(), "bailiwick")
     maxima = SessionMaxima(timedelta(minutes=20), timedelta(hours=12), 100)
     opener = Opener(sessions, tokens, rows, maxima, ulids)

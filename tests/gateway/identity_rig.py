@@ -19,6 +19,7 @@ from bailiwick.control.issuers import FetchError, Issuers
 from bailiwick.control.oauth import ACCESS_TOKEN, EXCHANGE, OAuth, Parts
 from bailiwick.control.web import Asked
 from bailiwick.gateway.identity import Client, Issuer
+from bailiwick.model.lock import Lock
 from bailiwick.model.policy import SecretRef
 from bailiwick.model.record import Record
 
@@ -161,9 +162,9 @@ class Desk:
         return "\n".join(str(record) for record in self.rig.ledger.records)
 
 
-async def make_desk(folder: Path) -> Desk:
+async def make_desk(folder: Path, policy: str = document, accepted: Lock | None = None) -> Desk:
     """Compose everything; the issuer has published its two keys."""
-    rig = await make_rig(folder, document, Hand())
+    rig = await make_rig(folder, policy, Hand(), accepted=accepted)
     provider = Provider()
     provider.publish(provider.rsa.as_dict(private=False), provider.ec.as_dict(private=False))
     signer = OKPKey.import_key(OKPKey.generate_key("Ed25519").as_dict(private=True))

@@ -49,6 +49,12 @@ def test_policy_in_a_folder_has_its_settings_in_the_folder(tmp_path: Path) -> No
         ("environment: [staging]", "`environment` takes one value", ""),
         ("- a", "a mapping of settings", ""),
         ("a: [", "is not YAML", "syntax"),
+        ("authzen: user", "gateway.yaml:1:10: `authzen` maps names to settings", ""),
+        ("authzen: {subject: {}}", "`authzen` has an unknown key `subject`", "`subjects`"),
+        ("authzen: {subjects: {agent: a-bot}}", "`agent` is known already", "another type"),
+        ("authzen: {subjects: {user: [a-bot]}}", "`authzen.subjects.user` is no agent", "name the agent"),
+        ("authzen: {actions: {can_call: call}}", "`authzen.actions.can_call` is no verb of data", "read, create"),
+        ("authzen: {actions: {a b: read}}", "`a b` cannot be such a name", "letters"),
     ],
 )
 def test_wrong_settings_name_their_place_and_a_remedy(tmp_path: Path, text: str, message: str, remedy: str) -> None:

@@ -33,6 +33,7 @@ clients:
   desk: {{agent: desk-bot, secret: "${{DESK_SECRET}}"}}
   admin: {{roles: [administrator], secret: "${{DESK_SECRET}}"}}
   watcher: {{roles: [viewer], secret: "${{DESK_SECRET}}"}}
+authzen: {{subjects: {{employee: desk-bot}}, actions: {{can_see: read}}}}
 """
     policy = POLICY.replace("file: shop.db", f"file: {file}")
     with running_gateway(policy, {"DESK_SECRET": SECRET}, settings) as gateway:

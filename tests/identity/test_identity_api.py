@@ -131,3 +131,7 @@ def test_decisions_are_given_over_http_and_their_metadata_is_found(world: World)
     told = call(endpoint, json.dumps(asked).encode(), token_of(world, "watcher"))
     assert (told[0], told[2]["decision"]) == (200, True)
     assert call(endpoint, json.dumps(asked).encode())[0] == 401
+    named = {**asked, "subject": {"type": "employee", "id": "zoe"}, "action": {"name": "can_see"}}
+    assert call(endpoint, json.dumps(named).encode(), token_of(world, "watcher"))[2]["decision"] is False
+    world.gateway.open_session("desk-bot", task="look", user="zoe", groups=("support",), tenant="4")
+    assert call(endpoint, json.dumps(named).encode(), token_of(world, "watcher"))[2]["decision"] is True
