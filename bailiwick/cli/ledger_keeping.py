@@ -223,7 +223,7 @@ def stats(ledger: LedgerPath = DEFAULT, as_json: AsJson = False) -> None:
     from bailiwick.gateway.ledger_reader import open_reader
 
     with closing(open_reader(ledger)) as reader:
-        found = growth(reader, ledger.stat().st_size, datetime.now(UTC))
+        found = growth(reader, reader.disk(), datetime.now(UTC))
     told = {
         "records": found.records,
         "pruned": found.pruned,

@@ -23,11 +23,11 @@ def violations(reader: LedgerReader, since: datetime, until: datetime, agent: st
     alike = Counter[tuple[object, ...]]()
     before = 0
     with reader.asking() as ask:
-        for tables in ("main.", "temp.late_"):
+        for tables in (reader.words.stored, reader.words.late):
             # Counted here: grouping would have SQLite sort them all first.
             alike.update(
                 ask(
-                    "SELECT f.agent, f.user, f.code, substr(f.at, 1, 10), CAST(r.body AS TEXT) -> '$.actions' "  # noqa: S608 -- names of our own
+                    f"SELECT f.agent, f.user, f.code, substr(f.at, 1, 10), {reader.words.told('actions')} "  # noqa: S608 -- names of our own
                     f"FROM {tables}facts f JOIN {tables}records r ON r.seq = f.seq WHERE {_DENIED}{of_agent}",
                     (moment(since), moment(until), *chosen),
                 )
@@ -63,4 +63,4 @@ def _with_example(reader: LedgerReader, cause: Cause, report: Violations) -> Cau
 
 
 def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")

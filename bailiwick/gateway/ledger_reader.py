@@ -1,12 +1,11 @@
-"""Reading a ledger's file while the gateway writes it: query, tail, proofs, and the evidence for verification.
+"""Reading a ledger while the gateway writes it: query, tail, proofs, and the evidence for verification.
 
-Opened read-only; never waits for the writer nor makes it wait. What a reader shows comes from the records' bytes; the
-index only finds them.
+Read-only; never waits for the writer nor makes it wait. What a reader shows comes from the records' bytes; the index
+only finds them.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,15 +14,14 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import ConfigError, LedgerError
-from bailiwick.gateway.ledger_journal import read_areas
-from bailiwick.gateway.ledger_schema import APPLICATION_ID, select_accesses, select_facts
-from bailiwick.gateway.ledger_store import read_subtrees
+from bailiwick.gateway import ledger_sqlite
+from bailiwick.gateway.ledger_storage import Source
 from bailiwick.gateway.moments import read_moment, utc_now
-from bailiwick.ledger.checkpoint import Checkpoint, Consistency, Proof, parse_checkpoint
+from bailiwick.ledger.checkpoint import Checkpoint, Consistency, Proof, told_by
 from bailiwick.ledger.encode import moment, read
 from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
 from bailiwick.ledger.filter import All, Filter, condition, meets, parse
-from bailiwick.ledger.frame import Tail, follow
+from bailiwick.ledger.frame import Tail
 from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Frontier, Subtree, consistency_proof, frontier_of, inclusion_proof
 from bailiwick.ledger.own import OWN_KINDS
@@ -64,14 +62,13 @@ class Query:
     """The oldest ones instead."""
 
 
+_LAST = 2**63 - 1
+"""No number is higher."""
 _AT_ONCE = 2_000
 """Records that are read at once where a filter has to look into them."""
 _FEW = 20_000
 """Records of a period that are sorted rather than looked for."""
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
-_RECORDS = (
-    "(SELECT seq, body FROM main.records WHERE length(body) > 0 UNION ALL SELECT seq, body FROM temp.late_records)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +82,31 @@ class Stored:
 class LedgerReader:
     """An open ledger, for reading. Make one with `open_reader`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.words = source.words
+        """How to say things in statements (`over`, `asking`)."""
+        self._tables = (source.words.stored, source.words.late)
+        self._records = (
+            f"(SELECT seq, body FROM {source.words.stored}records WHERE length(body) > 0 "  # noqa: S608 -- names of our own
+            f"UNION ALL SELECT seq, body FROM {source.words.late}records) AS found"
+        )
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Let go of it."""
+        self._source.close()
+
+    def disk(self) -> int:
+        """Return the bytes that it takes where it is stored."""
+        return self._source.disk()
 
     def checkpoint(self) -> str:
         """Return the signed head as a note."""
-        return self._text("SELECT note FROM head")
+        return self._text(f"SELECT note FROM {self._tables[0]}head")  # noqa: S608 -- a name of our own
 
     def origin(self) -> str:
         """Return the name of the log."""
-        return self._text("SELECT origin FROM log")
+        return self._text(f"SELECT origin FROM {self._tables[0]}log")  # noqa: S608 -- likewise
 
     def query(self, query: Query) -> list[Stored]:
         """Return the records that match, oldest first; of more than `limit` the newest.
@@ -109,8 +116,8 @@ class LedgerReader:
         wanted = _parsed(query.filter)
         rows: list[tuple[object, ...]] = []
         # The tail is newer than all that is in the file.
-        order = ("main.", "temp.late_") if query.oldest else ("temp.late_", "main.")
-        with self._with_the_tail():
+        order = self._tables if query.oldest else reversed(self._tables)
+        with self._source.latest():
             for where in order:
                 if len(rows) < query.limit:
                     rows += self._filtered(where, query, wanted, query.limit - len(rows))
@@ -146,11 +153,11 @@ class LedgerReader:
         Each by itself: over both together SQLite would read and sort everything before the first record.
         """
         conditions, values = _conditions(query, where)
-        narrowed = condition(wanted, where)
+        narrowed = condition(wanted, where, self.words)
         if narrowed is not None:
             conditions.append(narrowed.text)
             values += narrowed.values
-        index = " INDEXED BY facts_by_at" if where == "main." and self._is_short(query) else ""
+        index = self.words.by_moment if where == self.words.stored and self._is_short(query) else ""
         found = f"{where}facts f{index} JOIN {where}records r ON r.seq = f.seq"
         order = "" if query.oldest else "DESC"
         statement = f"SELECT r.seq, r.body FROM {found} WHERE {' AND '.join(conditions)} ORDER BY f.seq {order} LIMIT ?"  # noqa: S608 -- constants; values are bound
@@ -161,199 +168,166 @@ class LedgerReader:
 
         Else SQLite would go through all that came after it, to have the newest ones first without sorting.
         """
-        if query.since is None:
+        if query.since is None or not self.words.by_moment:
             return False
         until = "9999" if query.until is None else moment(query.until)
-        counted = "SELECT count(*) FROM (SELECT 1 FROM main.facts WHERE at >= ? AND at < ? LIMIT ?)"
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM {self.words.stored}facts WHERE at >= ? AND at < ? LIMIT ?)"  # noqa: S608 -- a name of our own
         return cast(int, self._rows(counted, (moment(query.since), until, _FEW))[0][0]) < _FEW
 
     @contextmanager
     def asking(self) -> Generator[Callable[[str, Sequence[object]], Iterator[tuple[object, ...]]]]:
-        """Read at one moment, by statements over `main.` and `temp.late_` `facts`, `accesses` and `records`.
+        """Read at one moment, by statements over `facts`, `accesses` and `records`, stored and late (`words`).
 
-        Texts are told as bytes. For figures; whatever is shown of records comes from their bytes.
+        Texts may be told as bytes. For figures; whatever is shown of records comes from their bytes.
         """
-        with self._with_the_tail():
-            yield self._each_row
+        with self._source.latest():
+            yield self._source.each_row
 
     def at(self, seq: int) -> Stored | None:
         """Return the record of that sequence number."""
-        with self._with_the_tail():
-            rows = self._rows(f"SELECT seq, body FROM {_RECORDS} WHERE seq = ?", (seq,))  # noqa: S608 -- a constant
+        with self._source.latest():
+            rows = self._rows(f"SELECT seq, body FROM {self._records} WHERE seq = ?", (seq,))  # noqa: S608 -- a constant
         return Stored(cast(int, rows[0][0]), _bytes(rows[0][1])) if rows else None
 
     def following(self, seq: int, limit: int) -> list[Stored]:
         """Return the records from a sequence number on, the oldest first, at most so many."""
-        statement = f"SELECT seq, body FROM {_RECORDS} WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608 -- constants
-        with self._with_the_tail():
+        statement = f"SELECT seq, body FROM {self._records} WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608 -- constants
+        with self._source.latest():
             return [Stored(cast(int, row[0]), _bytes(row[1])) for row in self._rows(statement, (seq, limit))]
 
     def over(self, statement: Callable[[str], str], values: Sequence[object]) -> list[tuple[object, ...]]:
         """Return the rows of a query of the gateway's own, over the file's tables and then over the tail's.
 
         `statement` is given what stands before the names `records`, `facts` and `accesses`."""
-        with self._with_the_tail():
-            return [row for where in ("main.", "temp.late_") for row in self._rows(statement(where), values)]
+        with self._source.latest():
+            return [row for where in self._tables for row in self._rows(statement(where), values)]
 
     def first_since(self, since: datetime) -> int:
         """Return the sequence number of the first record since a moment; the next one's, when there is none yet."""
-        found = self._rows("SELECT seq FROM facts WHERE at >= ? ORDER BY at LIMIT 1", (moment(since),))
+        statement = f"SELECT seq FROM {self._tables[0]}facts WHERE at >= ? ORDER BY at LIMIT 1"  # noqa: S608 -- a name of our own
+        found = self._rows(statement, (moment(since),))
         return cast(int, found[0][0]) if found else self.size()
 
     def size(self) -> int:
         """Return how many records the file holds; what the journal gathered meanwhile is not in it."""
-        return cast(int, self._rows("SELECT coalesce(max(seq), -1) + 1 FROM records")[0][0])
+        return cast(int, self._rows(f"SELECT coalesce(max(seq), -1) + 1 FROM {self._tables[0]}records")[0][0])  # noqa: S608 -- likewise
 
     def prove(self, seq: int) -> Proof:
         """Return the proof that a record is in the tree of the signed head."""
-        self._connection.execute("BEGIN")
-        try:
-            note, head = self.checkpoint(), self._signed()
+        with self._source.moment():
+            note = self.checkpoint()
+            head = told_by(note)
             if head is None or not 0 <= seq < head.size:
                 raise LedgerError(
                     f"the signed head does not reach record {seq}", remedy="run `bailiwick ledger verify`"
                 )
-            return Proof(seq, inclusion_proof(seq, head.size, self._subtrees), note)
-        except LookupError as error:
-            raise LedgerError(f"no proof: {error}", remedy="run `bailiwick ledger verify`") from error
-        finally:
-            self._connection.execute("ROLLBACK")
+            try:
+                return Proof(seq, inclusion_proof(seq, head.size, self._source.subtrees), note)
+            except LookupError as error:
+                raise LedgerError(f"no proof: {error}", remedy="run `bailiwick ledger verify`") from error
 
     def prove_growth(self, old: int) -> Consistency:
         """Return the proof that the ledger of `old` records is the beginning of that of the signed head."""
-        self._connection.execute("BEGIN")
-        try:
-            note, head = self.checkpoint(), self._signed()
+        with self._source.moment():
+            note = self.checkpoint()
+            head = told_by(note)
             if head is None or not 0 <= old <= head.size:
                 raise LedgerError(f"the signed head is not for {old} records or more", remedy="give a smaller size")
-            path = consistency_proof(old, head.size, self._subtrees) if old else ()
+            try:
+                path = consistency_proof(old, head.size, self._source.subtrees) if old else ()
+            except LookupError as error:
+                raise LedgerError(f"no proof: {error}", remedy="run `bailiwick ledger verify`") from error
             return Consistency(old, path, note)
-        except LookupError as error:
-            raise LedgerError(f"no proof: {error}", remedy="run `bailiwick ledger verify`") from error
-        finally:
-            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def at_one_moment(self) -> Generator[None]:
-        """Read the file within it as it is at its beginning."""
-        self._connection.execute("BEGIN")
-        try:
+        """Read within it what is stored at its beginning."""
+        with self._source.moment():
             yield
-        finally:
-            self._connection.execute("ROLLBACK")
 
     def older_than(self, at: str, after: int, limit: int) -> list[Stored]:
         """Return records of the file made before a moment, behind a number, the oldest first; no pruned ones."""
+        stored = self._tables[0]
         statement = (
-            "SELECT r.seq, r.body FROM facts f JOIN records r USING (seq) WHERE f.seq > ? AND f.at < ?"
-            " ORDER BY f.seq LIMIT ?"
+            f"SELECT r.seq, r.body FROM {stored}facts f JOIN {stored}records r ON r.seq = f.seq "  # noqa: S608 -- names of our own
+            "WHERE f.seq > ? AND f.at < ? ORDER BY f.seq LIMIT ?"
         )
         return [Stored(cast(int, seq), _bytes(body)) for seq, body in self._rows(statement, (after, at, limit))]
 
     def pruned(self) -> set[tuple[int, int]]:
         """Return the records (first, last) whose content was removed."""
-        return {(cast(int, first), cast(int, last)) for first, last in self._rows("SELECT first, last FROM pruned")}
+        rows = self._rows(f"SELECT first, last FROM {self._tables[0]}pruned")  # noqa: S608 -- a name of our own
+        return {(cast(int, first), cast(int, last)) for first, last in rows}
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """Return the kept checkpoints: size and note."""
-        rows = self._rows("SELECT size, note FROM checkpoints ORDER BY size")
+        rows = self._rows(f"SELECT size, note FROM {self._tables[0]}checkpoints ORDER BY size")  # noqa: S608 -- likewise
         return [(cast(int, size), _string(note)) for size, note in rows]
 
     def leaves(self, first: int, end: int) -> list[tuple[int, bytes, bytes]]:
         """Return the file's records from one number to before another: number, hash and bytes (empty: pruned)."""
-        rows = self._rows("SELECT seq, hash, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq", (first, end))
+        records = f"{self._tables[0]}records"
+        statement = f"SELECT seq, hash, body FROM {records} WHERE seq >= ? AND seq < ? ORDER BY seq"  # noqa: S608 -- likewise
+        rows = self._rows(statement, (first, end))
         return [(cast(int, seq), _bytes(digest), _bytes(body)) for seq, digest, body in rows]
 
     def begin_evidence(self) -> Evidence:
         """Return all that verification needs, as it was at one moment; read its rows before closing the reader."""
-        areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
-        self._connection.execute("BEGIN")
-        head = self._signed()
+        self._source.begin()
+        note, stored = self.checkpoint(), self._tables[0]
+        head = told_by(note)
+        tail = self._tail(head)
+        last = tail.first - 1 if tail.bodies and not self._source.apart else _LAST
         return Evidence(
-            rows=self._evidence_rows(),
+            rows=self._evidence_rows(last),
             indexed=0 if head is None else head.size,
-            count=cast(int, self._rows("SELECT count(*) FROM records")[0][0]),
+            count=cast(int, self._rows(f"SELECT count(*) FROM {stored}records WHERE seq <= ?", (last,))[0][0]),  # noqa: S608 -- a name of our own
             subtrees=[
                 Subtree(cast(int, level), cast(int, index), _bytes(root))
-                for level, index, root in self._rows("SELECT level, idx, root FROM subtrees")
+                for level, index, root in self._rows(f"SELECT level, idx, root FROM {stored}subtrees")  # noqa: S608 -- likewise
             ],
-            head=self.checkpoint(),
-            tail=self._tail(areas),
+            head=note,
+            tail=tail,
             retained=self.checkpoints(),
             own=self._own(),
         )
 
     def _own(self) -> list[bytes]:
-        kinds = ", ".join("?" * len(OWN_KINDS))
-        statement = f"SELECT body FROM records JOIN facts USING (seq) WHERE kind IN ({kinds}) ORDER BY seq"  # noqa: S608 -- placeholders
+        kinds, stored = ", ".join("?" * len(OWN_KINDS)), self._tables[0]
+        found = f"{stored}records r JOIN {stored}facts f ON f.seq = r.seq"
+        statement = f"SELECT r.body FROM {found} WHERE f.kind IN ({kinds}) ORDER BY r.seq"  # noqa: S608 -- names of our own, placeholders
         return [_bytes(row[0]) for row in self._rows(statement, OWN_KINDS)]
 
-    def _tail(self, areas: Sequence[bytes]) -> Tail:
-        """Return what the journal holds beyond the file; nothing where the file is not whole."""
-        head = self._signed()
+    def _tail(self, head: Checkpoint | None) -> Tail:
+        """Return what is durable beyond what was signed; nothing where that is not whole."""
         try:
-            return follow(areas, Frontier() if head is None else frontier_of(head.size, self._subtrees))
+            return self._source.tail(Frontier() if head is None else frontier_of(head.size, self._source.subtrees))
         except LookupError:
             return Tail(0, Frontier())
 
-    def _evidence_rows(self) -> Iterator[Row]:
+    def _evidence_rows(self, last: int) -> Iterator[Row]:
         members = ", ".join(f'f."{name}"' for name in Facts._fields)
-        columns = f"r.seq, r.hash, r.body, f.seq, {members}"
-        records = self._connection.execute(
-            f"SELECT {columns} FROM records r LEFT JOIN facts f USING (seq) ORDER BY r.seq"  # noqa: S608 -- constants
+        stored = self._tables[0]
+        statement = (
+            f"SELECT r.seq, r.hash, r.body, f.seq, {members} FROM {stored}records r "  # noqa: S608 -- names of our own
+            f"LEFT JOIN {stored}facts f ON f.seq = r.seq WHERE r.seq <= ? ORDER BY r.seq"
         )
-        accesses = self._connection.execute("SELECT seq, action FROM accesses ORDER BY seq, action")
-        next_access = cast("tuple[object, object] | None", accesses.fetchone())
-        for number, digest, body, indexed, *members in cast("Iterator[tuple[object, ...]]", records):
+        accesses = self._source.each_row(f"SELECT seq, action FROM {stored}accesses ORDER BY seq, action", ())  # noqa: S608 -- likewise
+        next_access = next(accesses, None)
+        for number, digest, body, indexed, *values in self._source.each_row(statement, (last,)):
             seq = cast(int, number)
             actions: list[str] = []
             while next_access is not None and cast(int, next_access[0]) <= seq:
                 if next_access[0] == seq:
                     actions.append(_string(next_access[1]))
-                next_access = cast("tuple[object, object] | None", accesses.fetchone())
+                next_access = next(accesses, None)
             if indexed is None:
                 yield Row(seq, _bytes(digest), _bytes(body))
             else:
-                yield Row(seq, _bytes(digest), _bytes(body), _joined(members), tuple(actions))
-
-    @contextmanager
-    def _with_the_tail(self) -> Generator[None]:
-        """Read at one moment, with the journal's records in the temporary tables."""
-        areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
-        execute = self._connection.execute
-        execute("BEGIN")
-        try:
-            tail = self._tail(areas)
-            for table in ("late_records", "late_facts", "late_accesses"):
-                execute(f"DELETE FROM temp.{table}")  # noqa: S608 -- constants
-            rows = list(enumerate(tail.bodies, tail.first))
-            if rows:
-                self._connection.executemany("INSERT INTO temp.late_records (seq, body) VALUES (?, ?)", rows)
-                bounds = (tail.first, tail.size)
-                execute(f"INSERT INTO temp.late_facts {select_facts('temp.late_records')}", bounds)
-                execute(f"INSERT INTO temp.late_accesses {select_accesses('temp.late_records')}", bounds)
-            yield
-        finally:
-            execute("COMMIT")
-
-    def _signed(self) -> Checkpoint | None:
-        """Return what the head says, whoever signed it."""
-        return parse_checkpoint(self.checkpoint().rpartition("\n\n")[0] + "\n")
-
-    def _subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
-        return read_subtrees(self._connection, level, start, count)
+                yield Row(seq, _bytes(digest), _bytes(body), _joined(values), tuple(actions))
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
-
-    def _each_row(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
-        try:
-            yield from self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+        return self._source.rows(statement, values)
 
     def _text(self, statement: str) -> str:
         rows = self._rows(statement)
@@ -408,24 +382,7 @@ def _meets(wanted: Filter, query: Query, body: bytes) -> bool:
 
 def open_reader(path: Path) -> LedgerReader:
     """Open a ledger for reading; LedgerError if there is none."""
-    if not path.is_file():
-        raise LedgerError(f"there is no ledger at `{path}`", remedy="name it with `--ledger PATH`")
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        connection.text_factory = bytes  # text in a tampered file may be no UTF-8
-        connection.execute("PRAGMA trusted_schema = OFF")
-        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise LedgerError(f"`{path}` is not a ledger", remedy="name it with `--ledger PATH`")
-        connection.execute("CREATE TEMP TABLE late_records (seq INTEGER PRIMARY KEY, body BLOB)")
-        connection.execute("CREATE TEMP TABLE late_facts AS SELECT * FROM main.facts LIMIT 0")
-        connection.execute("CREATE TEMP TABLE late_accesses AS SELECT * FROM main.accesses LIMIT 0")
-    except sqlite3.Error as error:
-        raise _unreadable(path, error) from error
-    return LedgerReader(path, connection)
-
-
-def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
-    return LedgerError(f"the ledger `{path}` cannot be read: {error}", remedy="check that it is a ledger's file")
+    return LedgerReader(ledger_sqlite.open_source(path))
 
 
 def _joined(members: Sequence[object]) -> bytes:
@@ -433,7 +390,7 @@ def _joined(members: Sequence[object]) -> bytes:
     try:
         return b"\0".join(cast("Sequence[bytes]", members))
     except TypeError:
-        return b"\xff"
+        return "\0".join(cast("Sequence[str]", members)).encode() if all(type(m) is str for m in members) else b"\xff"
 
 
 def _bytes(value: object) -> bytes:

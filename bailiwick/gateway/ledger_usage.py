@@ -12,11 +12,11 @@ from typing import NamedTuple
 import orjson
 
 from bailiwick.gateway.ledger_reader import LedgerReader
+from bailiwick.ledger.words import Words
 from bailiwick.model.record import JsonValue
 
 _batch = 50_000
 _MEMBERS = ("agent", "user", "kind", "decision", "code", "actions", "grants", "fields", "chain", "detail.name")
-_paths = ", ".join(f"'$.{name}'" for name in _MEMBERS)
 
 
 class Told(NamedTuple):
@@ -49,20 +49,19 @@ def told_since(reader: LedgerReader, since: datetime) -> Iterator[Told]:
 
 
 def _told(reader: LedgerReader, first: int, last: int) -> Iterator[Told]:
-    for key, count, begin, end in reader.over(_statement, (first, last)):
+    for key, count, begin, end in reader.over(lambda where: _statement(where, reader.words), (first, last)):
         found = _read(key)
         if found is not None and isinstance(count, int):
             yield Told(*found, count, _moment(begin), _moment(end))
 
 
-def _statement(where: str) -> str:
+def _statement(where: str, words: Words) -> str:
     """Return the query. Erased or damaged bytes are no JSON, and count for nothing."""
-    text = "CAST(r.body AS TEXT)"
     found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
     kinds = "f.kind IN ('call', 'intent', 'elevation.granted') AND f.agent <> ''"
     return (
-        f"SELECT json_extract({text}, {_paths}) AS said, count(*), min(f.at), max(f.at) FROM {found} "  # noqa: S608 -- constants; values are bound
-        f"WHERE f.seq BETWEEN ? AND ? AND {kinds} AND json_valid({text}) GROUP BY said, substr(f.at, 1, 10)"
+        f"SELECT {words.said(_MEMBERS)} AS said, count(*), min(f.at), max(f.at) FROM {found} "  # noqa: S608 -- constants; values are bound
+        f"WHERE f.seq BETWEEN ? AND ? AND {kinds} AND {words.documents} GROUP BY said, substr(f.at, 1, 10)"
     )
 
 

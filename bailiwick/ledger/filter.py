@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple, TypeVar, cast
 
 from bailiwick.errors import LedgerError
 from bailiwick.ledger.facts import RARE, UNUSUAL
+from bailiwick.ledger.words import SQLITE, Words
 from bailiwick.model.record import JsonValue
 
 Comparison = Literal["=", "<", "<=", ">", ">="]
@@ -219,21 +220,26 @@ class Condition(NamedTuple):
     values: tuple[str | int | float, ...]
 
 
+class _Tables(NamedTuple):
+    prefix: str
+    words: Words
+
+
 _INDEXED = frozenset(("id", "kind", "agent", "user", "session", "task", "mount", "decision", "code", "refers"))
 
 
 _USUAL = {"kind": (("call", "intent", "outcome"), RARE), "decision": (("", "allow"), UNUSUAL)}
 
 
-def condition(wanted: Filter, tables: str) -> Condition | None:
+def condition(wanted: Filter, tables: str, words: Words = SQLITE) -> Condition | None:
     """Return what every record that meets a filter also meets, for the index to find them by; None: nothing is known.
 
-    `tables` stands before the names of the index's tables.
+    `tables` stands before the names of the index's tables, in the dialect of `words`.
     """
-    return _above(wanted, tables)
+    return _above(wanted, _Tables(tables, words))
 
 
-def _above(wanted: Filter, tables: str) -> Condition | None:
+def _above(wanted: Filter, tables: _Tables) -> Condition | None:
     """Return a condition that holds wherever the filter does."""
     match wanted:
         case Not(of):
@@ -250,7 +256,7 @@ def _above(wanted: Filter, tables: str) -> Condition | None:
             return _exact(wanted, tables)
 
 
-def _below(wanted: Filter, tables: str) -> Condition | None:
+def _below(wanted: Filter, tables: _Tables) -> Condition | None:
     """Return a condition that holds only where the filter does; None: none is known."""
     match wanted:
         case Not(of):
@@ -272,11 +278,11 @@ def _joined(conditions: list[Condition], word: str) -> Condition:
     return Condition("(" + word.join(each.text for each in conditions) + ")", values)
 
 
-def _exact(wanted: Filter, tables: str) -> Condition | None:
+def _exact(wanted: Filter, tables: _Tables) -> Condition | None:
     """Return the same test over the index, where it is one that the index can answer."""
     match wanted:
         case Texts(field, values) if field in _INDEXED:
-            found = _joined([_column(f'f."{field}"', value) for value in values], " OR ")
+            found = _joined([_column(f'f."{field}"', value, tables.words) for value in values], " OR ")
             usual = _USUAL.get(field)
             if usual is None or any(not value.exact or value.pieces[0] in usual[0] for value in values):
                 return found
@@ -290,20 +296,21 @@ def _exact(wanted: Filter, tables: str) -> Condition | None:
             return _acting(ranges, bounds, tables)
         case When(comparison, value):
             return Condition(f"f.at {comparison} ?", (_written(value),))
-        case Number("seq", comparison, value):
-            return Condition(f"f.seq {comparison} ?", (value,))
+        case Number("seq", comparison, value) if abs(value) < 2**53 and value == int(value):
+            return Condition(f"f.seq {comparison} ?", (int(value),))
         case _:
             return None
 
 
-def _acting(test: str, values: tuple[str, ...], tables: str) -> Condition:
-    return Condition(f"f.seq IN (SELECT seq FROM {tables}accesses WHERE {test})", values)  # noqa: S608 -- names of our own
+def _acting(test: str, values: tuple[str, ...], tables: _Tables) -> Condition:
+    return Condition(f"f.seq IN (SELECT seq FROM {tables.prefix}accesses WHERE {test})", values)  # noqa: S608 -- names of our own
 
 
-def _column(name: str, value: Pattern) -> Condition:
+def _column(name: str, value: Pattern, words: Words) -> Condition:
     if value.exact:
         return Condition(f"{name} = ?", (value.pieces[0],))
-    return Condition(f"{name} GLOB ?", ("*".join(re.sub(r"([*?\[])", r"[\1]", piece) for piece in value.pieces),))
+    comparison, text = words.like(value.pieces)
+    return Condition(f"{name} {comparison}", (text,))
 
 
 _LEXEME = re.compile(

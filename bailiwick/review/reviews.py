@@ -24,6 +24,7 @@ from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.ledger.words import Words
 from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
 from bailiwick.model.notice import Notice
@@ -258,7 +259,7 @@ class Reviews:
         """Return when the policy in force first was: for a gateway that ran before it knew of reviews."""
         try:
             with closing(open_reader(self._ground.ledger)) as reader:
-                rows = reader.over(_first_of_policy, (self.policy.version,))
+                rows = reader.over(lambda where: _first_of_policy(where, reader.words), (self.policy.version,))
         except BailiwickError:
             return self._now()
         moments = [datetime.fromisoformat(_text(row[0])) for row in rows if row[0] is not None]
@@ -351,11 +352,11 @@ def _begins(reader: LedgerReader, now: datetime) -> datetime:
     return min((datetime.fromisoformat(_text(row[0])) for row in rows if row[0] is not None), default=now)
 
 
-def _first_of_policy(where: str) -> str:
+def _first_of_policy(where: str, words: Words) -> str:
     """Return the query for when a policy was first in force."""
     found = f"{where}facts f JOIN {where}records r ON r.seq = f.seq"
     kinds = "f.kind IN ('gateway.started', 'policy.loaded', 'policy.promoted')"
-    said = "json_valid(CAST(r.body AS TEXT)) AND CAST(r.body AS TEXT) ->> '$.policy' = ?"
+    said = f"{words.documents} AND {words.text('policy')} = ?"
     return f"SELECT min(f.at) FROM {found} WHERE {kinds} AND {said}"  # noqa: S608 -- constants; the value is bound
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.gateway.ledger_reader import open_reader
+from bailiwick.gateway.ledger_sqlite import SqliteStorage
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
 from bailiwick.ledger.checkpoint import Signer, VerifierKey
 from bailiwick.ledger.encode import encode
@@ -55,6 +56,12 @@ def fixed_now() -> datetime:
 def new_store(path: Path, now: Callable[[], datetime] = fixed_now) -> LedgerStore:
     """Open a ledger with the tests' key."""
     return open_store(path, KEY, origin=ORIGIN, now=now)
+
+
+def file_of(store: LedgerStore) -> SqliteStorage:
+    """Return the file that a ledger is kept in."""
+    assert isinstance(store.storage, SqliteStorage)
+    return store.storage
 
 
 def fill(store: LedgerStore, records: Sequence[Record], batch: int = 100) -> None:

@@ -27,7 +27,7 @@ from bailiwick.ledger.facts import actions_of, facts_of, joined_facts
 from bailiwick.ledger.frame import frame_bytes
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 from bailiwick.ledger.verify import verify
-from tests.gateway.ledger_rig import START, VERIFIER, checked, fill, intruding, new_store, record
+from tests.gateway.ledger_rig import START, VERIFIER, checked, file_of, fill, intruding, new_store, record
 
 
 @pytest.fixture
@@ -183,14 +183,14 @@ def test_file_is_for_its_owner_only(store: LedgerStore, path: Path) -> None:
 
 def test_full_disk_fails_the_batch_and_recovers_alone(store: LedgerStore, path: Path) -> None:
     store.append([record(0)])
-    store.limit_pages(40)
+    file_of(store).limit_pages(40)
     with pytest.raises(LedgerError, match="full") as failure:
         fill(store, [record(number, statement="x" * 3_000) for number in range(1, 200)], 1)
     assert "free some disk space" in failure.value.remedy
     size = store.size
     assert 1 < size < 200
     assert checked(path).sound
-    store.limit_pages(100_000)
+    file_of(store).limit_pages(100_000)
     store.append([record(500), record(501)])
     assert store.size == size + 2
     assert checked(path).size == size + 2

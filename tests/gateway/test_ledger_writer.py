@@ -11,7 +11,7 @@ import pytest
 from bailiwick.gateway.ledger_store import LedgerStore
 from bailiwick.gateway.ledger_writer import LedgerWriter, UnsafeAckBeforeCommit
 from bailiwick.model.record import Record
-from tests.gateway.ledger_rig import checked, new_store, record
+from tests.gateway.ledger_rig import checked, file_of, new_store, record
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ async def test_full_disk_answers_no_and_later_yes_again(path: Path) -> None:
     store = new_store(path)
     writer = LedgerWriter(store, asyncio.get_running_loop())
     assert await append(writer, record(0))
-    store.limit_pages(36)
+    file_of(store).limit_pages(36)
     answers: list[bool] = []
     while "full" not in writer.failure:  # the journal goes on taking records until the file is to take them up
         answers.append(await append(writer, record(len(answers) + 1, statement="x" * 3_000)))
     answers.append(await append(writer, record(99)))
     assert not answers[-1]
-    store.limit_pages(100_000)
+    file_of(store).limit_pages(100_000)
     assert await append(writer, record(100))
     assert writer.failure == ""
     await writer.close()
