@@ -88,9 +88,12 @@ def _filled_in(template: Template, given: object) -> tuple[dict[str, str], Mappi
         raise UnclearError("`variables` is not an object", "give each variable its value by name")
     try:
         values = typed(template, cast("Mapping[str, object]", given or {}))
-        return rendered(template, values), values
+        message = rendered(template, values)
     except TemplateFaultError as error:
         raise UnclearError(f"template `{template.name}`: {error}", _declared(template)) from None
+    if is_active(message["html"]):  # by its variables: of what is accepted none is
+        raise UnclearError("`html` would have a link that does something", "give the variables plain texts")
+    return message, values
 
 
 def _declared(template: Template) -> str:

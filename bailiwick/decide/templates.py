@@ -19,7 +19,7 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bailiwick.match.addresses import Fault, read_address
-from bailiwick.match.links import UNREADABLE, links_in
+from bailiwick.match.links import UNREADABLE, is_active, links_in
 from bailiwick.match.scripts import invisible
 from bailiwick.model.email import Template, Variable, VariableType, variable_types
 
@@ -128,6 +128,8 @@ def template_fault(template: Template) -> str:
             _check(source, template.variables, markup=part == "html")
         except (TemplateError, TemplateFaultError, RecursionError) as error:
             return f"`{part}`: {_one_line(error)}"
+    if is_active(template.html):
+        return "`html` has a link that would do something: `javascript:`, `data:`, `file:` and the like"
     return "" if "\n" not in template.subject.strip() else "its `subject` has several lines"
 
 

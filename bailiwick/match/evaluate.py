@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from bailiwick.model.session import Claim
 from bailiwick.model.value import Operand, Ref, Scalar
 
 Resolve = Callable[[Ref], Claim | None]
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def holds(matcher: Matcher, value: object, resolve: Resolve, now: datetime) -> bool | None:
@@ -149,7 +151,7 @@ def _bounded(bound: Bound, value: object, resolve: Resolve) -> bool | None:
 
 
 def _within(span: timedelta, value: object, now: datetime) -> bool | None:
-    moment = _moment(value) if isinstance(value, date) else None
+    moment = _moment(value) if isinstance(value, date) else _read_moment(value)
     return None if moment is None else timedelta(0) <= now - moment <= span
 
 
@@ -157,6 +159,16 @@ def _moment(value: date) -> datetime | None:
     if isinstance(value, datetime):
         return value if value.tzinfo is not None else None
     return datetime.combine(value, time(), UTC)
+
+
+def _read_moment(value: object) -> datetime | None:
+    """Return the moment that a text is, as JSON has them: date, time and offset, or nobody knows which moment it is."""
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _resolved(operand: Operand, resolve: Resolve) -> Claim | None:

@@ -1,24 +1,29 @@
 """Masks in running text: numbers of payment cards, addresses of e-mail, keys and tokens of well-known forms. Pure.
 
 Text is taken apart into runs, between characters that are part of nothing that is looked for. A run is looked at by
-itself, so that it does not matter in which pieces a text comes. A run that is too long is masked as a whole.
+itself, so that it does not matter in which pieces a text comes. A run that is too long is masked as a whole. Cards are
+looked for in what is left (`cards`).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
+from bailiwick.match.cards import Cards
 from bailiwick.model.files import Redaction
 
-CARD, EMAIL, KEY, LONG = "[card]", "[email]", "[key]", "[too long to be looked at]"
+EMAIL, KEY, LONG = "[email]", "[key]", "[too long to be looked at]"
 longest_run = 64 * 1024
-_BOUNDARY = re.compile(r"[^\w .%+\-@/=:~\"'\t\u00a0\u2007\u2009\u2010-\u2013\u202f]")
-_DIGITS = re.compile(r"\d(?:[ .\-_\t\u00a0\u2007\u2009\u2010-\u2013\u202f]{0,3}\d)*")
-_GROUP = re.compile(r"\d+")
-_EMAIL = re.compile(r"(?<![\w.%+\-])[\w.%+\-]+@[\w\-]+(?:\.[\w\-]+)+")
-_QUOTED_EMAIL = re.compile(r'"[^"]{1,64}"@[\w\-]+(?:\.[\w\-]+)+')
+_ATOM = r"\w.!#$%&'*+/=?^`{|}~\-\uff0e"
+"""What a name before the `@` of an address is made of."""
+_NOTHING = r"\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
+_AT = r"@\uff20\ufe6b"
+_BOUNDARY = re.compile(rf"[^{_ATOM}{_NOTHING}{_AT} :\"\t\u00a0\u3002\uff61]")
+_DOMAIN = rf"[\w\-{_NOTHING}]+(?:[.\uff0e\u3002\uff61][\w\-{_NOTHING}]+)+"
+_EMAIL = re.compile(rf"(?<![{_ATOM}{_NOTHING}])[{_ATOM}{_NOTHING}]+[{_AT}]{_DOMAIN}")
+_QUOTED_EMAIL = re.compile(rf'"[^"]{{1,64}}"[{_AT}]{_DOMAIN}')
+_WITH_AT = re.compile(f"[{_AT}]")
 _JWT = re.compile(r"(?<![\w\-.])[\w\-]+(?:\.[\w\-]*){2,}")
 _KEYS = re.compile(
     r"(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA)[A-Z0-9]{16,}"
@@ -46,13 +51,22 @@ class Redactor:
         """The end of what was left out of such a run."""
         self._in_key = False
         """Whether a private key has begun, and not ended."""
-        self.found = 0
+        self._masked = 0
+        self._cards = Cards() if "cards" in self._kinds else None
+
+    @property
+    def found(self) -> int:
         """How much was masked."""
+        return self._masked + (0 if self._cards is None else self._cards.found)
 
     def feed(self, text: str) -> str:
         """Return what of the text so far may be shown."""
-        if not self._kinds:
-            return text
+        if not self._kinds - {"cards"}:
+            return text if self._cards is None else self._cards.feed(text)
+        shown = self._in_runs(text)
+        return shown if self._cards is None else self._cards.feed(shown)
+
+    def _in_runs(self, text: str) -> str:
         whole = self._pending + text
         cut = 0
         for boundary in _BOUNDARY.finditer(whole, max(0, len(self._pending) - 1)):
@@ -67,7 +81,8 @@ class Redactor:
     def end(self) -> str:
         """Return the rest."""
         pending, self._pending = self._pending, ""
-        return self._run(pending) if pending else ""
+        shown = self._run(pending) if pending else ""
+        return shown if self._cards is None else self._cards.feed(shown) + self._cards.end()
 
     def _runs(self, text: str) -> str:
         """Return runs and the boundaries between them as they are shown; the last character is a boundary."""
@@ -99,7 +114,7 @@ class Redactor:
         self._skipping = True
         if "keys" in self._kinds:
             self._leave_out(text)
-        self.found += first
+        self._masked += first
         return LONG if first else ""
 
     def _leave_out(self, text: str) -> None:
@@ -124,7 +139,7 @@ class Redactor:
             if begun is None:
                 return run, shown
             shown += self._plain(run[: begun.start()]) + KEY
-            self.found += 1
+            self._masked += 1
             self._in_key, run = True, run[begun.end() :]
         return "", shown
 
@@ -133,13 +148,13 @@ class Redactor:
             run = self._counted(*_KEYS.subn(KEY, run))
             if "eyJ" in run:
                 run = _JWT.sub(self._token, run)
-        if "email" in self._kinds and "@" in run:
+        if "email" in self._kinds and _WITH_AT.search(run):
             run = self._counted(*_QUOTED_EMAIL.subn(EMAIL, run))
             run = self._counted(*_EMAIL.subn(EMAIL, run))
-        return _DIGITS.sub(self._cards, run) if "cards" in self._kinds else run
+        return run
 
     def _counted(self, text: str, found: int) -> str:
-        self.found += found
+        self._masked += found
         return text
 
     def _token(self, match: re.Match[str]) -> str:
@@ -147,58 +162,8 @@ class Redactor:
         place = text.partition(".")[0].find("eyJ")
         if place < 0 or len(text) - place < 20:
             return text
-        self.found += 1
+        self._masked += 1
         return text[:place] + KEY
-
-    def _cards(self, match: re.Match[str]) -> str:
-        """Return a chain of digits in groups, with every number of a card masked that begins and ends with a group."""
-        text = match[0]
-        if sum(map(str.isdigit, text)) < _FEWEST:
-            return text
-        groups = [(group.start(), group.end()) for group in _GROUP.finditer(text)]
-        shown: list[str] = []
-        at = first = 0
-        while first < len(groups):
-            last = _card_from(text, groups, first)
-            if last is None:
-                first += 1
-                continue
-            shown += [text[at : groups[first][0]], CARD]
-            at = groups[last][1]
-            self.found += 1
-            first = last + 1
-        return "".join([*shown, text[at:]])
-
-
-_FEWEST, _MOST = 13, 19
-_MOST_GROUPS = 6
-"""Groups in which the digits of a card are written, at most."""
-
-
-def _card_from(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """Return the last group of the longest number of a card that begins with a group."""
-    digits, found = "", None
-    if groups[min(first + _MOST_GROUPS, len(groups)) - 1][1] - groups[first][0] < _FEWEST:
-        return None
-    for last in range(first, min(first + _MOST_GROUPS, len(groups))):
-        start, end = groups[last]
-        if len(digits) + end - start > _MOST:
-            break
-        digits += "".join(str(unicodedata.digit(each)) for each in text[start:end])
-        if len(digits) >= _FEWEST and is_card(digits):
-            found = last
-    return found
-
-
-def is_card(digits: str) -> bool:
-    """Return whether digits are a number as payment cards have it: of a known beginning, with its checksum."""
-    if not _FEWEST <= len(digits) <= _MOST or digits[0] not in "23456":
-        return False
-    total = 0
-    for index, each in enumerate(reversed(digits)):
-        number = int(each) * (2 if index % 2 else 1)
-        total += number - 9 if number > 9 else number
-    return total % 10 == 0
 
 
 def redacted(text: str, kinds: Iterable[Redaction]) -> tuple[str, int]:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bailiwick.match.cards import is_card
 from bailiwick.match.file_paths import folded, matches, path_problem, pattern_of, pattern_problem, reaches
-from bailiwick.match.redact import Redactor, is_card, redacted
+from bailiwick.match.redact import Redactor, redacted
 from bailiwick.match.sniff import type_of
 from bailiwick.model.files import redactions
 from bailiwick.mounts.files.diffs import change_of
@@ -123,9 +124,48 @@ def test_a_private_key_that_begins_within_a_run_that_is_too_long_is_masked(size:
     assert shown.endswith("\nafter\n")
 
 
-@pytest.mark.parametrize("between", ["\t", "_", "  ", " - ", "\u202f", "\u2009", "\u2007"])
+@pytest.mark.parametrize(
+    "between",
+    [
+        "\t",
+        "_",
+        "  ",
+        " - ",
+        "\u202f",
+        "\u2009",
+        "\u2007",
+        "/",
+        "\n",
+        "\r\n  ",
+        " \n",
+        "\u200b",
+        "\u2060",
+        "|",
+        "\u2014",
+    ],
+)
 def test_a_card_is_masked_however_its_groups_are_set_apart(between: str) -> None:
     assert redacted(between.join(["4111", "1111", "1111", "1111"]), ("cards",)) == ("[card]", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" ".join("4111111111111111"), "[card]"),
+        ("-".join(["41", *["11"] * 7]), "[card]"),
+        ("\u200b".join("4111111111111111"), "[card]"),
+        ("row 12\n4111 1111\n1111 1111\nrow 13", "row 12\n[card]\nrow 13"),
+        ("4111\n1111\n1111\n11\n11", "4111\n1111\n1111\n11\n11"),
+        ("on 2026/11/22 10:11 to 2026/11/23", "on 2026/11/22 10:11 to 2026/11/23"),
+        ("a!b@c.org, b", "[email], b"),
+        ("to bo\uff20corp.example.", "to [email]."),
+        ("bo\u200b@corp\u3002example", "[email]"),
+        ("o'neil+x@corp.example", "[email]"),
+        ("is 5 > 3? yes! {a}|#b", "is 5 > 3? yes! {a}|#b"),
+    ],
+)
+def test_what_is_masked_has_many_shapes_and_what_is_none_of_them_stays(text: str, shown: str) -> None:
+    assert redacted(text, redactions)[0] == shown
 
 
 @given(st.text(alphabet="0123456789", min_size=12, max_size=20))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
 
 from bailiwick.mounts.files.admission import NotDone
+from bailiwick.mounts.files.local import LocalStore
 from bailiwick.mounts.files.writing import Written
 from tests.files.files_rig import CANARY, Desk, code, files_here
 
@@ -20,6 +23,7 @@ mounts:
     kind: files
     root: root
     resources: {cases: {paths: ["**"]}}
+    quota: {bytes: 100 kB}
 roles:
   clerk:
     grants:
@@ -29,8 +33,19 @@ roles:
       - {allow: cases:create, reason: r}
       - {allow: cases:update, reason: r}
       - {allow: cases:delete, args: {size: {under: 20}}, reason: r}
+  editor:
+    grants:
+      - {allow: cases:update, args: {path: {prefix: recent/}, modified: {within: 30d}, size: {max: 1000}}, reason: r}
+      - {allow: cases:update, args: {path: {prefix: texts/}, type: text/plain}, reason: r}
+      - {allow: cases:read, args: {path: {prefix: recent/}, modified: {within: 30d}}, mask: [email], reason: r}
+      - {allow: cases:read, args: {path: {prefix: texts/}}, reason: r}
+  drafter:
+    grants:
+      - {allow: cases:create, args: {size: {max: 10}}, reason: r}
 agents:
   bot: {owner: o, purpose: p, roles: [clerk]}
+  editor: {owner: o, purpose: p, roles: [editor]}
+  drafter: {owner: o, purpose: p, roles: [drafter]}
 gates:
   delete: {loosen: [cases:delete], reason: what is deleted is kept}
 """
@@ -46,8 +61,12 @@ async def desk() -> AsyncGenerator[Desk]:
         "clear/a.txt": "a\n",
         "sized/large.txt": CANARY * 10,
         "sized/small.txt": "small",
+        "recent/old.txt": CANARY,
+        "recent/new.txt": "new",
+        "texts/a.txt": "text",
     }
     async with files_here(POLICY, files) as found:
+        os.utime(found.root / "recent/old.txt", (1_000_000_000, 1_000_000_000))
         yield found
 
 
@@ -74,3 +93,73 @@ async def test_a_condition_does_not_tell_of_a_file_that_is_not_granted(desk: Des
     assert isinstance(nowhere, NotDone)
     assert there.denial == nowhere.denial
     assert code(await bot.delete("sized/small.txt", "other")) == "data_changed"
+
+
+@pytest.mark.parametrize("condition", ["", "none", "*", "other"])
+@pytest.mark.parametrize("content", [b"text", b"x" * 2000])
+async def test_who_may_only_update_cannot_tell_an_excluded_file_from_none(
+    desk: Desk, condition: str, content: bytes
+) -> None:
+    editor = await desk.agent("editor")
+    there = await editor.write("recent/old.txt", content, condition)
+    nowhere = await editor.write("recent/none.txt", content, condition)
+    assert isinstance(there, NotDone)
+    assert isinstance(nowhere, NotDone)
+    assert there.denial == nowhere.denial
+    assert (desk.root / "recent/old.txt").read_text() == CANARY
+
+
+async def test_who_may_update_a_file_does(desk: Desk) -> None:
+    editor = await desk.agent("editor")
+    assert isinstance(await editor.write("recent/new.txt", b"newer"), Written)
+    assert isinstance(await editor.write("texts/a.txt", b"another"), Written)
+
+
+async def test_who_may_only_create_learns_of_a_file_where_one_could_be_created_alone(desk: Desk) -> None:
+    drafter = await desk.agent("drafter")
+    there, nowhere = [await drafter.write(f"drafts/{name}", b"x" * 11) for name in ("a.txt", "b.txt")]
+    large = await drafter.write("sized/large.txt", b"x" * 11)
+    assert isinstance(large, NotDone)
+    assert isinstance(there, NotDone)
+    assert isinstance(nowhere, NotDone)
+    assert large.denial == there.denial == nowhere.denial
+    assert code(await drafter.write("sized/large.txt", b"x")) == "action_not_granted"
+    assert isinstance(await drafter.write("drafts/a.txt", b"x"), Written)
+
+
+async def test_a_file_that_the_gateway_cannot_read_is_told_of_to_whom_it_is_granted_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs the tests may read everything, so that the refusal is the system's in its place."""
+    editor = await desk.agent("editor")
+    real = os.open
+
+    def refusing(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path in ("old.txt", "a.txt"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    absent = await editor.read("recent/none.txt")
+    with monkeypatch.context() as patched:
+        patched.setattr("bailiwick.mounts.files.local.os.open", refusing)
+        excluded, granted = await editor.read("recent/old.txt"), await editor.read("texts/a.txt")
+    assert isinstance(absent, NotDone)
+    assert isinstance(excluded, NotDone)
+    assert excluded.denial == absent.denial
+    assert code(granted) == "backend_unavailable"
+
+
+async def test_a_version_does_not_tell_the_size_of_what_is_masked(desk: Desk) -> None:
+    path = desk.root / "masked/a.txt"
+    versions = [LocalStore(str(desk.root)).look(("masked", "a.txt")) for _ in range(2)]
+    assert versions[0] is not None
+    assert versions[1] is not None
+    assert versions[0].version != versions[1].version  # under another key
+    assert f"{path.stat().st_size:x}" not in versions[0].version.split("-")
+
+
+async def test_a_put_is_refused_before_more_of_it_is_taken_than_there_is_room_for(desk: Desk) -> None:
+    bot = await desk.agent()
+    status, _, answer = await desk.http(bot, "PUT", "clear/huge.bin", b"x" * 300_000)
+    assert (status, b"may hold" in answer) == (507, True)
+    assert (await desk.http(bot, "PUT", "clear/fits.bin", b"x" * 30_000))[0] == 201

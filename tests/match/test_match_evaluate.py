@@ -87,6 +87,10 @@ def ref(name: str) -> Ref:
         (Bound(min=date(2026, 1, 1)), datetime(2025, 12, 31, 23, 59, tzinfo=UTC), False),
         (Bound(min=date(2026, 1, 1)), datetime(2026, 5, 1), None),  # noqa: DTZ001 - a naive moment is the case
         (Within(timedelta(days=90)), NOW, True),
+        (Within(timedelta(days=90)), NOW.isoformat(), True),
+        (Within(timedelta(days=90)), (NOW - timedelta(days=91)).isoformat(), False),
+        (Within(timedelta(days=90)), NOW.replace(tzinfo=None).isoformat(), None),
+        (Within(timedelta(days=90)), "yesterday", None),
         (Within(timedelta(days=90)), NOW - timedelta(days=90), True),
         (Within(timedelta(days=90)), NOW - timedelta(days=90, seconds=1), False),
         (Within(timedelta(days=90)), NOW + timedelta(microseconds=1), False),

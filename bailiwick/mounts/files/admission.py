@@ -24,7 +24,7 @@ from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
 from bailiwick.model.tool import keyed
 from bailiwick.mounts.files.folders import Folders, Mounted
-from bailiwick.mounts.files.store import Info, Parts, UnavailableError
+from bailiwick.mounts.files.store import Info, Parts, UnreadableError
 from bailiwick.mounts.held_calls import Asked as HeldCall
 from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending
 from bailiwick.mounts.tool_path import ToolPath, request_of
@@ -221,12 +221,17 @@ class Admission:
             request, statement = request_of(tool, asked.purpose), self.statement(verb, target)
         return NotDone(denial, await self.path.refuse(statement[:2000], request, decision or Deny(denial)))
 
-    async def unavailable(self, asked: Asked, verb: str, target: Target, error: UnavailableError) -> NotDone:
-        """Record that a place cannot be reached."""
-        return await self.refuse(asked, verb, unavailable(error), target)
+    async def unavailable(self, asked: Asked, verbs: Sequence[FileVerb], target: Target, error: Exception) -> NotDone:
+        """Record that a place cannot be reached. Of one file that says it to those alone that a verb is granted to,
+        whatever the file is: else it would tell that there is one."""
+        found = unavailable(error)
+        if isinstance(error, UnreadableError):
+            granted = any(not isinstance(self.decide(target, verb, Known()), Refused) for verb in target.tools)
+            found = found if granted else self.absent(asked, verbs)
+        return await self.refuse(asked, verbs[-1], found, target)
 
 
-def unavailable(error: UnavailableError) -> Denial:
+def unavailable(error: Exception) -> Denial:
     """Return the denial where a place cannot be reached."""
     why = str(error.args[0]) if error.args else "it does not answer"
     return Denial("backend_unavailable", f"the files of this mount are not available: {why}", remedy="try again later")

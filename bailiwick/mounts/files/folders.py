@@ -37,6 +37,8 @@ class Folders:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._mounted: Mapping[str, Mounted] = {}
+        self.secret: bytes | None = None
+        """Keys what agents are told of versions; None: another one at each start."""
 
     def get(self, name: str) -> Mounted | None:
         """Return the mount of that name."""
@@ -56,15 +58,16 @@ class Folders:
     def _made(self, mount: FilesMount, given: FileSecrets) -> Mounted:
         before = self._mounted.get(mount.name)
         same = before is not None and _same(before, mount, given)
-        store = before.store if before is not None and same else store_of(mount, given)
+        store = before.store if before is not None and same else store_of(mount, given, self.secret)
         versions = Versions(self._data / "files" / mount.name, mount.keeping)
         return Mounted(mount, given, store, FilePlaces(mount), versions)
 
 
-def store_of(mount: FilesMount, given: FileSecrets) -> Store:
+def store_of(mount: FilesMount, given: FileSecrets, secret: bytes | None = None) -> Store:
     """Return the place of a mount. Raises ConfigError."""
     if mount.is_local:
-        return LocalStore(given.url.reveal(), hard_links=mount.hard_links, cross_mounts=mount.cross_mounts)
+        root, links, mounts = given.url.reveal(), mount.hard_links, mount.cross_mounts
+        return LocalStore(root, hard_links=links, cross_mounts=mounts, secret=secret)
     from bailiwick.mounts.files.remote import remote_store  # fsspec, which folders do not need
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from bailiwick.gateway.config import GatewayConfig
@@ -57,6 +58,7 @@ class FilesFront:
         """Take up the policy's mounts. Raises ConfigError."""
         self._terms = Terms(self._limits.statement_time.total_seconds(), self._limits.result, keyed_digest(keys.mask))
         self._gateway = self._desk.gateway = gateway
+        self.folders.secret = hashlib.blake2b(b"versions of files", key=keys.mask).digest()[:32]
         self.folders.install(ready)
 
     def check(self, ready: Ready) -> None:

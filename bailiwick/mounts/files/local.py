@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -29,6 +30,7 @@ from bailiwick.mounts.files.store import (
     Listed,
     Parts,
     UnavailableError,
+    UnreadableError,
 )
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,14 +76,17 @@ class OpenedHere:
 class LocalStore:
     """One folder."""
 
-    def __init__(self, root: str, *, hard_links: bool = False, cross_mounts: bool = False) -> None:
-        """Raises ConfigError when there is no such folder."""
+    def __init__(
+        self, root: str, *, hard_links: bool = False, cross_mounts: bool = False, secret: bytes | None = None
+    ) -> None:
+        """Raises ConfigError when there is no such folder. `secret`: keys what agents are told of versions."""
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             message = f"the folder `{root}` of a mount of files cannot be opened: {_why(error)}"
             raise ConfigError(message, remedy="create it, or correct `root`") from None
         self._device = os.fstat(self._root).st_dev
+        self._secret = secret or secrets.token_bytes(32)
         self._hard_links = hard_links
         self._cross_mounts = cross_mounts
 
@@ -126,7 +131,7 @@ class LocalStore:
             return None  # gone by now
         if stat.S_ISDIR(found.st_mode) and self._is_here(found):
             return Listed(name, None)
-        return Listed(name, _info(found)) if self._is_served(found) else None
+        return Listed(name, self._info(found)) if self._is_served(found) else None
 
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:
         """Write beside, then take its place."""
@@ -138,7 +143,7 @@ class LocalStore:
                 else:
                     self._exchange(folder, temporary, parts[-1], base, keep, new)
                 _flush(folder)
-                return _info(os.fstat(new))
+                return self._info(os.fstat(new))
             except OSError as error:
                 raise _error(error) from None
             finally:
@@ -155,7 +160,7 @@ class LocalStore:
                 _rename(folder, parts[-1], folder, taken, _NOREPLACE)
             except OSError as error:
                 raise _error(error) from None
-            if not _is(folder, taken, base):
+            if not self._is(folder, taken, base):
                 self._put_back(folder, taken, folder, parts[-1])
                 raise ChangedError
             try:
@@ -175,13 +180,13 @@ class LocalStore:
                 raise ExistsError from None
             except OSError as error:
                 raise _error(error) from None
-            if not _is(other, to[-1], base):
+            if not self._is(other, to[-1], base):
                 self._put_back(other, to[-1], folder, parts[-1])
                 raise ChangedError
             try:
                 _flush(folder)
                 _flush(other)
-                return _info(os.stat(to[-1], dir_fd=other, follow_symlinks=False))
+                return self._info(os.stat(to[-1], dir_fd=other, follow_symlinks=False))
             except OSError as error:
                 raise _error(error) from None
 
@@ -257,7 +262,7 @@ class LocalStore:
         except BaseException:
             os.close(descriptor)
             raise
-        return OpenedHere(descriptor, _info(found))
+        return OpenedHere(descriptor, self._info(found))
 
     def _is_served(self, found: os.stat_result) -> bool:
         return stat.S_ISREG(found.st_mode) and self._is_here(found) and (found.st_nlink == 1 or self._hard_links)
@@ -324,7 +329,7 @@ class LocalStore:
             _rename(folder, temporary, folder, name, _EXCHANGE)
         except FileNotFoundError:
             raise ChangedError from None
-        if not _is(folder, temporary, base):
+        if not self._is(folder, temporary, base):
             _rename(folder, temporary, folder, name, _EXCHANGE)
             raise ChangedError
 
@@ -340,6 +345,21 @@ class LocalStore:
         finally:
             opened.close()
 
+    def _info(self, found: os.stat_result) -> Info:
+        """Return what a file is. A rename alone changes its ctime, and not what it is.
+
+        INVARIANT: of a file that is shown masked, its version does not tell the size."""
+        told = b"%x-%x-%x" % (found.st_ino, found.st_mtime_ns, found.st_size)
+        version = hashlib.blake2b(told, key=self._secret, digest_size=16).hexdigest()
+        return Info(found.st_size, datetime.fromtimestamp(found.st_mtime_ns // 10**9, UTC), version)
+
+    def _is(self, folder: int, name: str, base: Info) -> bool:
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and self._info(found) == base
+
     def _put_back(self, folder: int, name: str, to: int, original: str) -> None:
         """What was taken is not what was meant: it gets its name back, unless somebody has put another thing there."""
         with contextlib.suppress(OSError):
@@ -348,20 +368,6 @@ class LocalStore:
 
 def _own_name() -> str:
     return f"{OWN_PREFIX}{secrets.token_hex(8)}"
-
-
-def _info(found: os.stat_result) -> Info:
-    """Return what a file is. A rename alone changes its ctime, and not what it is."""
-    version = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-    return Info(found.st_size, datetime.fromtimestamp(found.st_mtime_ns // 10**9, UTC), version)
-
-
-def _is(folder: int, name: str, base: Info) -> bool:
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and _info(found) == base
 
 
 def _flush(folder: int) -> None:
@@ -376,6 +382,8 @@ def _flush(folder: int) -> None:
 def _error(error: OSError) -> Exception:
     if error.errno in _NOT_SERVED:
         return GoneError()
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UnreadableError(_why(error))
     return UnavailableError(_why(error))
 
 

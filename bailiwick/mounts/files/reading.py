@@ -69,7 +69,7 @@ async def read(
     except ChangedError:
         return await admission.refuse(asked, verb, changed(), target)
     except UnavailableError as error:
-        return await admission.unavailable(asked, verb, target, error)
+        return await admission.unavailable(asked, ("read",), target, error)
     try:
         return await _read(admission, asked, target, opened, first, use)
     finally:

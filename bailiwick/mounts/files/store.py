@@ -28,6 +28,10 @@ class UnavailableError(Exception):
     """The place cannot be reached, or refuses the gateway. `args[0]` says why, without any name."""
 
 
+class UnreadableError(UnavailableError):
+    """One file, or its folder, refuses the gateway. Who may not know of it is told that there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """What is known of a file that was opened, or listed."""

@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from bailiwick.decide.calls import Admitted, Decided, Held, Refused
-from bailiwick.decide.files import redacted_by
+from bailiwick.decide.files import names_used, redacted_by
 from bailiwick.gateway.call import Call
 from bailiwick.match.sniff import head_size, type_of
-from bailiwick.model.decision import Denial
+from bailiwick.model.decision import Decision, Denial
 from bailiwick.model.files import FileVerb
 from bailiwick.model.label import levels
 from bailiwick.mounts.files.admission import (
@@ -28,7 +28,7 @@ from bailiwick.mounts.files.admission import (
     unavailable,
 )
 from bailiwick.mounts.files.diffs import change_of, longest_compared
-from bailiwick.mounts.files.quotas import over_quota
+from bailiwick.mounts.files.quotas import over, over_quota, room
 from bailiwick.mounts.files.store import (
     ChangedError,
     ExistsError,
@@ -105,30 +105,66 @@ async def write(admission: Admission, asked: Asked, content: Content, condition:
     try:
         base = await asyncio.to_thread(target.mounted.store.look, target.parts)
     except UnavailableError as error:
-        return await admission.unavailable(asked, "write", target, error)
+        return await admission.unavailable(asked, verbs, target, error)
+    return await _write(admission, asked, target, _Change(content, condition, base))
+
+
+async def room_for(admission: Admission, asked: Asked) -> int | NotDone:
+    """Return how many bytes a write may have, before any of them is taken."""
+    verbs: tuple[FileVerb, ...] = ("create", "update")
+    target = admission.target(asked, verbs)
+    if isinstance(target, Denial):
+        return await admission.refuse(asked, "write", target)
+    update = target.tools.get("update")
+    replaced: int | None = 0
+    if update is not None:
+        # which of the files it may change is not known yet: of one that it may not, the size is not told
+        by_path = not update.denies and "modified" not in names_used(update)
+        try:
+            base = await asyncio.to_thread(target.mounted.store.look, target.parts) if by_path else None
+        except UnavailableError as error:
+            return await admission.unavailable(asked, verbs, target, error)
+        replaced = (base.size if base is not None else 0) if by_path else None
+    found = await room(target.mounted, replaced)
+    return await admission.refuse(asked, "write", found, target) if isinstance(found, Denial) else found
+
+
+async def too_long(admission: Admission, asked: Asked) -> NotDone:
+    """Record that more was to be written than there is room for."""
+    target = admission.target(asked, ("create", "update"))
+    if isinstance(target, Denial):
+        return await admission.refuse(asked, "write", target)
+    return await admission.refuse(asked, "write", over(target.mounted), target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What is to be written, in the place of what."""
+
+    content: Content
+    condition: str
+    base: Info | None
+
+
+async def _write(admission: Admission, asked: Asked, target: Target, change: _Change) -> Written | NotDone:
+    content, base = change.content, change.base
     verb: FileVerb = "create" if base is None else "update"
-    if verb not in target.tools:
-        return await admission.refuse(asked, "write", _other_verb(verb, target), target)
-    against = _against(condition, base)
-    if against is not None:
-        return await admission.refuse(asked, verb, against, target)
-    return await _write(admission, asked, target, verb, content, base)
-
-
-async def _write(
-    admission: Admission, asked: Asked, target: Target, verb: FileVerb, content: Content, base: Info | None
-) -> Written | NotDone:
     kind = type_of(target.parts[-1], content.head)
     more = {"content": content.digest, "base": "" if base is None else base.version}
-    known = Known(base, kind, content.size, more)
-    decided = admission.decide(target, verb, known)
+    refused = _against_write(admission, asked, target, verb, Known(base, kind, content.size, more))
+    if refused is not None:
+        return await admission.refuse(asked, "write", refused[0], target, refused[1])
+    against = _against(change.condition, base)  # of what it may write: of nothing else may a condition tell anything
+    if against is not None:
+        return await admission.refuse(asked, verb, against, target)
+    decided = admission.decide(target, verb, Known(base, kind, content.size, more))
     if isinstance(decided, Held):
         try:
             shown = await asyncio.to_thread(_change, target, base, content)
         except ChangedError:
             return await admission.refuse(asked, verb, changed(), target)
         except UnavailableError as error:
-            return await admission.unavailable(asked, verb, target, error)
+            return await admission.unavailable(asked, (verb,), target, error)
         decided = admission.decide(target, verb, Known(base, kind, content.size, {**more, "change": shown}))
     going = await admission.clear(decided, target, verb, asked)
     if isinstance(going, NotDone):
@@ -267,7 +303,7 @@ async def _looked_at(
     try:
         found = await asyncio.to_thread(_looked, target, verb)
     except UnavailableError as error:
-        return await admission.unavailable(asked, verb, target, error)
+        return await admission.unavailable(asked, (verb,), target, error)
     except ChangedError:
         return await admission.refuse(asked, verb, changed(), target)
     if found is None:
@@ -318,11 +354,27 @@ def _against(condition: str, base: Info | None) -> Denial | None:
     return changed("there is a file already" if condition == NOTHING else "the file is not the version that was named")
 
 
-def _other_verb(verb: FileVerb, target: Target) -> Denial:
-    action = f"{target.placed.resource}:{verb}"
-    known = ", ".join(f"`{target.placed.resource}:{each}`" for each in target.tools)
-    what = "there is a file already, and changing it" if verb == "update" else "there is no file yet, and creating one"
-    return Denial("action_not_granted", f"{what} is not granted", known, "ask for a grant", action)
+def _against_write(
+    admission: Admission, asked: Asked, target: Target, verb: FileVerb, known: Known
+) -> tuple[Denial, Decision | None] | None:
+    """Return why a write is not granted, as it is said and as it is recorded; None: it is granted, or held.
+
+    INVARIANT: who may only change files is told the same of one that it may not change and of none; who may only
+    create them learns of one that is there where it could have created one, and by that alone."""
+    asked_for: FileVerb = verb if verb in target.tools else "create" if verb == "update" else "update"
+    if asked_for != verb:
+        known = replace(known, info=None, more={**known.more, "base": ""})
+    decided = admission.decide(target, asked_for, known)
+    refused = decided if isinstance(decided, Refused) else None
+    if refused is not None and (asked_for == "create" or "modified" not in names_used(target.tools[asked_for])):
+        return refused.decision.denial, refused.decision
+    if asked_for == "update" and (refused is not None or verb == "create"):
+        return admission.absent(asked, ("update",)), None if refused is None else refused.decision
+    if asked_for == verb:
+        return None
+    action = f"{target.placed.resource}:update"
+    message = "there is a file already, and changing it is not granted"
+    return Denial("action_not_granted", message, f"`{target.placed.resource}:create`", "ask for a grant", action), None
 
 
 def _keeper(admission: Admission, target: Target, why: str) -> Keep:

@@ -21,7 +21,7 @@ from bailiwick.mounts.files.looking import list_files, most_entries
 from bailiwick.mounts.files.offered import listing_result
 from bailiwick.mounts.files.reading import Found, part_size, read
 from bailiwick.mounts.files.store import ChangedError, UnavailableError
-from bailiwick.mounts.files.writing import ANY, NOTHING, Content, Written, delete, write
+from bailiwick.mounts.files.writing import ANY, NOTHING, Content, Written, delete, room_for, too_long, write
 from bailiwick.mounts.held_calls import Pending
 from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.envelope import Head
@@ -33,7 +33,6 @@ from bailiwick.mounts.mcp.message import write as as_json
 from bailiwick.mounts.tool_path import Done
 from bailiwick.mounts.web import Receive
 
-largest_upload = 5 * 1024**3
 _buffered = 256 * 1024
 _part_seconds = 60.0
 """How long a client may take for one part of its body."""
@@ -108,12 +107,16 @@ class FileRequests:
         return _json(200, cast("dict[str, Json]", listing_result(found)["structuredContent"]), head, [])
 
     async def _put(self, admission: Admission, asked: Asked, head: Head, receive: Receive, send: Sending) -> Shown:
-        could = admission.target(asked, ("create", "update"))
-        if isinstance(could, Denial):  # before a byte of it is taken
-            return _not_done(await admission.refuse(asked, "write", could), head)
+        most = await room_for(admission, asked)
+        if isinstance(most, NotDone):  # before a byte of it is taken
+            return _not_done(most, head)
+        if int(head.headers.get("content-length", "0")) > most:
+            return _not_done(await too_long(admission, asked), head)
         content = Content()
         try:
-            wrong = await _received(receive, content)
+            wrong = await _received(receive, content, most)
+            if content.size > most:
+                return _not_done(await too_long(admission, asked), head)
             if wrong:
                 return await self._malformed(admission, asked, head, wrong)
             send.receive = receive
@@ -122,8 +125,8 @@ class FileRequests:
             content.close()
 
 
-async def _received(receive: Receive, content: Content) -> str:
-    """Take a body; return what is wrong with it."""
+async def _received(receive: Receive, content: Content, most: int) -> str:
+    """Take a body of at most so many bytes; return what is wrong with it."""
     while True:
         try:
             part = await asyncio.wait_for(receive(), _part_seconds)
@@ -132,8 +135,8 @@ async def _received(receive: Receive, content: Content) -> str:
         if part["type"] != "http.request":
             return "its client left"
         content.add(cast("bytes", part.get("body", b"")))
-        if content.size > largest_upload:
-            return f"its body is longer than {largest_upload} bytes"
+        if content.size > most:
+            return "its body is too long"
         if not part.get("more_body"):
             return ""
 
