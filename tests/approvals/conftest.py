@@ -210,7 +210,7 @@ class Desk:
 
     def records(self, session: str) -> list[dict[str, object]]:
         """Return the ledger's records of a session, the oldest first."""
-        told = self.gateway.command("ledger", "query", "--json", "--limit", "1000", "--session", session)
+        told = self.gateway.say("ledger", "query", "--json", "--limit", "1000", "--session", session)
         assert told.returncode == 0, told.stderr
         return [cast("dict[str, object]", json.loads(line)) for line in told.stdout.splitlines()]
 

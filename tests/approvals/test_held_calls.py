@@ -299,7 +299,7 @@ def test_what_an_agent_writes_does_nothing_to_a_terminal(desk: Desk) -> None:
     session = desk.session()
     note = "\x1b]0;owned\x07\x1b[2J\u202eevil\r\n[red]x[/red]"
     approval = pending(desk.post(session.token, 94, note=note))
-    shown = desk.gateway.command("approvals", "show", approval)
+    shown = desk.gateway.say("approvals", "show", approval)
     assert shown.returncode == 0, shown.stderr
     assert not any(each in shown.stdout for each in ("\x1b", "\x07", "\u202e", "\r"))
     assert "\\x1b" in shown.stdout or "\\u001b" in shown.stdout
@@ -311,7 +311,7 @@ def test_the_command_line_lists_approves_denies_and_modifies(desk: Desk) -> None
     one, two = (pending(desk.post(session.token, amount, note="cli")) for amount in (95, 96))
 
     def run(*words: str) -> str:
-        return desk.gateway.command("approvals", *words).stdout
+        return desk.gateway.say("approvals", *words).stdout
 
     assert one in run("list")
     assert one in run("list", "--mine", "--json")

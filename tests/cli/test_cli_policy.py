@@ -11,23 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import said
 from tests.support.postgres import Database
 
-bailiwick = str(Path(sys.executable).with_name("bailiwick"))
 SPINE = (Path(__file__).parent.parent / "policy" / "spine.yaml").read_text()
 PLAIN = "\n".join(line for line in SPINE.splitlines() if "when:" not in line) + "\n"
 
 
 def run(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [bailiwick, "policy", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, **env},
-    )
+    return said(cwd or Path.cwd(), {**os.environ, **env}, "policy", *arguments)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.forked import said
 from tests.support.installed import installations
 from tests.support.postgres import Server
 
@@ -41,14 +41,7 @@ tasks:
 
 def checked(policy: Path, url: str) -> subprocess.CompletedProcess[str]:
     """Check a policy against its database."""
-    return subprocess.run(
-        [Path(sys.executable).with_name("bailiwick"), "policy", "check", policy, "--connect"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "M_URL": url},
-    )
+    return said(policy.parent, {**os.environ, "M_URL": url}, "policy", "check", str(policy), "--connect")
 
 
 def test_connect_warns_of_extensions_and_collations_that_are_not_what_they_seem(

@@ -101,7 +101,7 @@ def _both(policy: str, database: Database) -> Generator[RunningGateway]:
     environ = {"FREIGHT_URL": database.url("gate", "gate"), "ADMIN_URL": database.url()}
     gateway = prepare_gateway(folder, policy.replace("    sql: true\n", "    sql: true\n    enforce: both\n"), environ)
     try:
-        applied = gateway.command("postgres", "apply", "policy.yaml", "--url-env", "ADMIN_URL", "--yes")
+        applied = gateway.say("postgres", "apply", "policy.yaml", "--url-env", "ADMIN_URL", "--yes")
         assert applied.returncode == 0, applied.stderr
         gateway.start()
         yield gateway

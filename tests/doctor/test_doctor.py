@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -37,6 +36,7 @@ from bailiwick.gateway.keys import load_keys, make_data_dir
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.model.session import Session
 from tests.support.certificates import certificate
+from tests.support.forked import said
 from tests.support.postgres import Database
 
 CANARY = "CANARY-4f1d0c"
@@ -70,14 +70,8 @@ class Told:
 
 def doctor(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Told:
     """Run the command in an environment of its own."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("bailiwick"), "doctor", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})},
-    )
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})}
+    done = said(Path.cwd(), environ, "doctor", *map(str, arguments), "--json")
     rows = cast("list[dict[str, str]]", json.loads(done.stdout)) if done.returncode in (0, 1) else []
     found = tuple(Finding(r["check"], r["level"], r["message"], r["remedy"]) for r in rows)  # pyright: ignore[reportArgumentType]  # any level is compared below
     return Told(done.returncode, done.stdout + done.stderr, found)

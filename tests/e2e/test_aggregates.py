@@ -223,7 +223,7 @@ class TestTheBound:
     def test_each_is_in_the_ledger(self, office: Office) -> None:
         with office.connected() as connection:
             assert ask(connection, "SELECT team, avg(salary) FROM people WHERE active GROUP BY team")
-        found = office.gateway.command("ledger", "tail", "--json", "-n", "20").stdout
+        found = office.gateway.say("ledger", "tail", "--json", "-n", "20").stdout
         assert '"grouping"' in found
         assert '"aggregated"' in found
         assert "people:aggregate" in found

@@ -338,7 +338,7 @@ def test_what_broke_a_ceiling_is_on_record_with_its_count(gate: Desk, connection
         connection.execute("UPDATE items SET note = 'a'")
     detail = error.value.diag.message_detail or ""
     record = detail.rpartition("decision ")[2]
-    shown = gate.gateway.command("ledger", "query", "--json")
+    shown = gate.gateway.say("ledger", "query", "--json")
     assert '"batch_exceeded"' in shown.stdout
     assert record in shown.stdout
 

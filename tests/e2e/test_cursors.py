@@ -153,7 +153,7 @@ def test_every_fetch_and_execute_is_on_record(gateway: RunningGateway) -> None:
         connection.execute("FETCH 2 FROM c")
         connection.execute("PREPARE p AS SELECT name FROM customers WHERE name <> $1")
         connection.execute("EXECUTE p ('a private value')")
-    listed = gateway.command("ledger", "query", "--json", "--limit", "1000").stdout
+    listed = gateway.say("ledger", "query", "--json", "--limit", "1000").stdout
     assert "a private value" not in listed
     records = [each for each in map(json.loads, listed.splitlines()) if each["kind"] == "call"]
     told = {each["statement"].split(" AS ")[0]: (each["actions"], each["rows"]) for each in records}

@@ -442,7 +442,7 @@ def test_the_run_is_on_record_with_its_approval(connection: Connection, gate: De
     told = held(connection, gate, DELETE, [15])
     approve(gate, told)
     connection.execute(DELETE.encode(), [15])
-    lines = gate.gateway.command("ledger", "query", "--json").stdout.splitlines()
+    lines = gate.gateway.say("ledger", "query", "--json").stdout.splitlines()
     mine = [each for each in map(json.loads, lines) if told["id"] in json.dumps(each)]
     story = [(each["kind"], each.get("decision", "")) for each in mine if each.get("session") == told["session"]]
     at = story.index(("intent", "allow"))

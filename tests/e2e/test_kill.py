@@ -94,7 +94,7 @@ def killed(postgres: Server) -> Iterator[tuple[RunningGateway, Database]]:
 
 def _records(gateway: RunningGateway, kind: str) -> int:
     """Count records of a kind through the command line, which reads the store of a gateway that is down."""
-    done = gateway.command("ledger", "query", "--json", "--limit", "1000000")
+    done = gateway.say("ledger", "query", "--json", "--limit", "1000000")
     assert done.returncode == 0, done.stdout + done.stderr
     return sum(
         f'"kind":"{kind}"' in line.replace(" ", "") and "notes:create" in line for line in done.stdout.splitlines()
@@ -102,7 +102,7 @@ def _records(gateway: RunningGateway, kind: str) -> int:
 
 
 def _verified(gateway: RunningGateway) -> None:
-    done = gateway.command("ledger", "verify")
+    done = gateway.say("ledger", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -142,4 +142,4 @@ def test_a_torn_ledger_file_is_noticed(killed: tuple[RunningGateway, Database]) 
         for trigger in store.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             store.execute(f'DROP TRIGGER "{trigger[0]}"')
         store.execute("DELETE FROM records WHERE seq = 5")
-    assert gateway.command("ledger", "verify").returncode != 0
+    assert gateway.say("ledger", "verify").returncode != 0

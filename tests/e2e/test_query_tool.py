@@ -87,7 +87,7 @@ class Gate:
 
     def records(self) -> list[dict[str, object]]:
         """Return the ledger's records so far."""
-        told = self.gateway.command("ledger", "query", "--json", "--limit", "1000")
+        told = self.gateway.say("ledger", "query", "--json", "--limit", "1000")
         return [cast("dict[str, object]", json.loads(line)) for line in told.stdout.splitlines()]
 
 
@@ -225,7 +225,7 @@ def test_a_change_that_waits_for_approval_is_kept_and_not_made(gate: Gate) -> No
     found = gate.ask("UPDATE asked SET note = $1 WHERE id = 1", "y")
     assert found.code == "queued", found.data
     assert gate.upstream.rows("SELECT note FROM asked") == [("x",)]
-    listed = json.loads(gate.gateway.command("approvals", "list", "--json").stdout)
+    listed = json.loads(gate.gateway.say("approvals", "list", "--json").stdout)
     assert [(each["state"], each["actions"][0], each["rows"]) for each in listed] == [("PENDING", "asked:update", 1)]
 
 

@@ -258,7 +258,7 @@ def test_a_change_ends_with_its_session(gate: Desk) -> None:
     assert shown(gate, change["id"])["state"] == "WITHDRAWN"
     listed = cast("list[Change]", gate.gateway.admin.ask("approval.list", {"all": False})["approvals"])
     assert change["id"] not in [each["id"] for each in listed]
-    everything = json.loads(gate.gateway.command("approvals", "list", "--all", "--json").stdout)
+    everything = json.loads(gate.gateway.say("approvals", "list", "--all", "--json").stdout)
     assert change["id"] in [each["id"] for each in everything]
 
 
@@ -275,7 +275,7 @@ def test_a_session_has_a_bounded_number_of_them(gate: Desk) -> None:
 
 def test_preview_and_holding_are_on_record(connection: Connection, gate: Desk) -> None:
     change = held(connection, gate, "UPDATE items SET note = 'rec' WHERE id = 15")
-    records = [json.loads(line) for line in gate.gateway.command("ledger", "query", "--json").stdout.splitlines()]
+    records = [json.loads(line) for line in gate.gateway.say("ledger", "query", "--json").stdout.splitlines()]
     mine = [each for each in records if each.get("session") == change["session"]]
     kinds = [(each["kind"], each.get("decision", ""), each.get("code", "")) for each in mine if "update" in str(each)]
     assert ("intent", "hold", "") in kinds
@@ -286,10 +286,10 @@ def test_preview_and_holding_are_on_record(connection: Connection, gate: Desk) -
 
 def test_a_person_can_read_it(connection: Connection, gate: Desk) -> None:
     change = held(connection, gate, "UPDATE items SET note = 'said' WHERE id = 17")
-    assert json.loads(gate.gateway.command("approvals", "show", change["id"], "--json").stdout) == change
-    said = gate.gateway.command("approvals", "show", change["id"]).stdout
+    assert json.loads(gate.gateway.say("approvals", "show", change["id"], "--json").stdout) == change
+    said = gate.gateway.say("approvals", "show", change["id"]).stdout
     assert "note: 'n17' -> 'said'" in said
-    assert change["id"] in gate.gateway.command("approvals", "list").stdout
+    assert change["id"] in gate.gateway.say("approvals", "list").stdout
 
 
 def test_what_is_kept_holds_no_canary(gate: Desk) -> None:

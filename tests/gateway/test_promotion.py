@@ -262,16 +262,16 @@ def test_widened_policy_waits_at_the_gateway_and_is_promoted_on_the_command_line
     gateway.policy.write_text(wide)
     until(lambda: status(gateway)["pending"] is not None)
     assert status(gateway)["policy"] == first
-    shown = gateway.command("policy", "pending")
+    shown = gateway.say("policy", "pending")
     assert (shown.returncode, "+ support-bot" in shown.stdout) == (0, True), shown.stderr
     gateway.stop()
     gateway.start()
     assert (status(gateway)["policy"], status(gateway)["pending"] is None) == (first, False)
-    promoted = gateway.command("policy", "promote", "--yes")
+    promoted = gateway.say("policy", "promote", "--yes")
     assert promoted.returncode == 0, promoted.stderr
     assert status(gateway)["policy"] == policy_of(wide).version
     assert status(gateway)["pending"] is None
     gateway.policy.write_text(text)  # narrower again: at once
     until(lambda: status(gateway)["policy"] == first)
-    kinds = [line for line in gateway.command("ledger", "query", "--json").stdout.splitlines() if "policy." in line]
+    kinds = [line for line in gateway.say("ledger", "query", "--json").stdout.splitlines() if "policy." in line]
     assert sum('"policy.promoted"' in line for line in kinds) >= 2

@@ -54,7 +54,7 @@ async def test_a_gateway_that_runs_beside_is_used_and_denies_once_it_is_gone(gat
         assert await orders("books") == {"found": [{"customer_id": 7, "of": "books"}]}
         with pytest.raises(DeniedError, match="argument_not_granted"):
             refund(7, 501)
-        told = gateway.command("ledger", "query", "--json")
+        told = gateway.say("ledger", "query", "--json")
         assert "CANARY" not in told.stdout
         assert "refund" in told.stdout
         with pytest.raises(DeniedError, match="what was done stays done"):

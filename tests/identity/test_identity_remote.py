@@ -12,7 +12,7 @@ from test_identity_api import base, token_of
 
 from bailiwick.control.remote_client import RemoteClient
 from bailiwick.errors import ConfigError
-from tests.support.gateway import PROGRAM
+from tests.support.forked import said
 
 pytestmark = pytest.mark.xdist_group("identity-api")
 
@@ -21,15 +21,7 @@ def remote(world: World, folder: Path, *arguments: str, **environ: str) -> subpr
     """Run a command far from the gateway's files."""
     known = {"PATH": world.gateway.environ["PATH"], "HOME": str(folder), "BAILIWICK_GATEWAY": base(world)}
     client = {"BAILIWICK_GATEWAY_CLIENT": "admin", "BAILIWICK_GATEWAY_SECRET": SECRET}
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        env={**known, **(environ or client)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return said(folder, {**known, **(environ or client)}, *arguments)
 
 
 def test_a_session_is_opened_listed_shown_and_revoked_from_elsewhere(world: World, tmp_path: Path) -> None:
@@ -40,12 +32,12 @@ def test_a_session_is_opened_listed_shown_and_revoked_from_elsewhere(world: Worl
     assert "canary-eu-four" in world.rows(str(json.loads(opened.stdout)["token"]))
     listed = json.loads(remote(world, tmp_path, "session", "list", "--json").stdout)
     assert session in [each["id"] for each in listed]
-    here = world.gateway.command("session", "show", session)
+    here = world.gateway.say("session", "show", session)
     assert remote(world, tmp_path, "session", "show", session).stdout.splitlines()[:3] == here.stdout.splitlines()[:3]
     assert remote(world, tmp_path, "session", "revoke", session).returncode == 0
     for run in (
         remote(world, tmp_path, "session", "show", "ses_none"),
-        world.gateway.command("session", "show", "ses_none"),
+        world.gateway.say("session", "show", "ses_none"),
     ):
         assert run.returncode == 1
         assert "ses_none" in run.stderr
@@ -56,7 +48,7 @@ def test_the_ledger_is_read_verified_and_proven_from_elsewhere(world: World, tmp
     found = remote(world, tmp_path, "ledger", "query", "--kind", "session.opened", "--limit", "1", "--json")
     assert found.returncode == 0, found.stderr
     record = json.loads(found.stdout)
-    here = world.gateway.command("ledger", "show", str(record["id"]), "--json")
+    here = world.gateway.say("ledger", "show", str(record["id"]), "--json")
     assert here.stdout == found.stdout
     assert remote(world, tmp_path, "ledger", "show", str(record["seq"]), "--json").stdout == found.stdout
     told = remote(world, tmp_path, "ledger", "verify", "--json")
@@ -71,7 +63,7 @@ def test_the_ledger_is_read_verified_and_proven_from_elsewhere(world: World, tmp
 def test_what_would_be_decided_is_asked_of_a_gateway_elsewhere(world: World, tmp_path: Path) -> None:
     asked = ("--agent", "desk-bot", "--task", "look", "--user", "ada", "--group", "support", "--tenant", "4")
     for sql, code in (("SELECT note FROM orders", 0), ("SELECT note FROM secrets", 1)):
-        here = world.gateway.command("explain", sql, *asked)
+        here = world.gateway.say("explain", sql, *asked)
         there = remote(world, tmp_path, "explain", sql, *asked)
         assert (there.returncode, here.returncode) == (code, code), there.stderr
         assert there.stdout.replace(str(world.gateway.folder) + "/", "") == here.stdout
@@ -85,7 +77,7 @@ def test_the_matrix_and_what_a_policy_would_change_are_asked_of_a_gateway_elsewh
 ) -> None:
     there = remote(world, tmp_path, "matrix", "--json")
     assert there.returncode == 0, there.stderr
-    assert json.loads(there.stdout) == json.loads(world.gateway.command("matrix", "--json").stdout)
+    assert json.loads(there.stdout) == json.loads(world.gateway.say("matrix", "--json").stdout)
     assert "orders" in remote(world, tmp_path, "matrix").stdout
     policy = tmp_path / "policy.yaml"
     text = world.gateway.policy.read_text()

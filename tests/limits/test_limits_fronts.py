@@ -96,7 +96,7 @@ class Desk:
         return McpClient(self.gateway.mcp_port, self.gateway.open_session(agent).token)
 
     def records(self, kind: str) -> list[dict[str, object]]:
-        told = self.gateway.command("ledger", "query", "--json", "--limit", "1000")
+        told = self.gateway.say("ledger", "query", "--json", "--limit", "1000")
         assert told.returncode == 0, told.stderr
         found = [cast("dict[str, object]", json.loads(line)) for line in told.stdout.splitlines()]
         return [each for each in found if each["kind"] == kind]

@@ -109,7 +109,7 @@ class Desk:
 
     def records(self) -> list[dict[str, object]]:
         """Return the ledger's records so far, the oldest first."""
-        told = self.gateway.command("ledger", "query", "--json", "--limit", "1000")
+        told = self.gateway.say("ledger", "query", "--json", "--limit", "1000")
         assert told.returncode == 0, told.stderr
         return [cast("dict[str, object]", json.loads(line)) for line in told.stdout.splitlines()]
 

@@ -63,7 +63,7 @@ def behind() -> Generator[Behind]:
         (folder / "policy.yaml").write_text(policy)
         (folder / "gateway.yaml").write_text("environment: staging\npostgres: {port: 0}\nmcp: {port: 0}\n")
         gateway = RunningGateway(folder, {"TOKEN": CREDENTIAL, "SSL_CERT_FILE": str(chain[0])})
-        accepted = gateway.command("accept", str(gateway.policy), "--yes")
+        accepted = gateway.say("accept", str(gateway.policy), "--yes")
         assert accepted.returncode == 0, accepted.stderr + accepted.stdout
         stack.callback(gateway.stop)
         gateway.start()

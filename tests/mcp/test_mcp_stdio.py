@@ -105,7 +105,7 @@ def test_a_client_that_starts_a_command_gets_what_the_session_gets(desk: Desk) -
 
 def test_what_is_wrong_is_said_in_the_protocol_and_a_renewed_token_is_used_at_once(desk: Desk, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    opened = desk.gateway.command(
+    opened = desk.gateway.say(
         "session", "open", "--agent", "bot", "--task", "work", "--set", "customer_id=501", "--token-file", str(file)
     )
     assert (opened.returncode, opened.stdout) == (0, ""), opened.stderr
@@ -171,7 +171,7 @@ def test_it_starts_without_what_is_heavy() -> None:
 
 
 def test_connect_prints_for_each_client_what_holds_no_token(desk: Desk) -> None:
-    done = desk.gateway.command("mcp", "connect", "--json")
+    done = desk.gateway.say("mcp", "connect", "--json")
     assert done.returncode == 0, done.stderr
     told = {each["client"]: each["settings"] for each in json.loads(done.stdout)}
     assert {"claude-desktop", "claude-code", "cursor", "vscode", "stdio"} == set(told)
@@ -179,8 +179,8 @@ def test_connect_prints_for_each_client_what_holds_no_token(desk: Desk) -> None:
     assert told["vscode"]["servers"]["bailiwick"]["url"] == url
     assert told["cursor"]["mcpServers"]["bailiwick"]["headers"] == {"Authorization": "Bearer ${env:BAILIWICK_TOKEN}"}
     assert told["claude-desktop"]["mcpServers"]["bailiwick"]["args"][:4] == ["mcp", "stdio", "--url", url]
-    one = desk.gateway.command("mcp", "connect", "--client", "cursor")
+    one = desk.gateway.say("mcp", "connect", "--client", "cursor")
     assert one.stdout.startswith("# cursor: into .cursor/mcp.json")
     assert json.loads(one.stdout.partition("\n")[2])["mcpServers"]["bailiwick"]["url"] == url
-    assert desk.gateway.command("mcp", "connect", "--client", "netscape").returncode == 1
+    assert desk.gateway.say("mcp", "connect", "--client", "netscape").returncode == 1
     assert SECRET not in done.stdout

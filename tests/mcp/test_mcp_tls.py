@@ -5,30 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import subprocess
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.support.certificates import certificate
-from tests.support.gateway import PROGRAM
+from tests.support.forked import said
 from tests.support.mcp_client import PLAIN
 from tests.support.mcp_here import Here, here
 
 pytestmark = pytest.mark.xdist_group("mcp")
 
 
-def said(found: Here, *arguments: str) -> str:
+def told(found: Here, *arguments: str) -> str:
     """Return what a command prints beside the gateway."""
-    done = subprocess.run(
-        [PROGRAM, *arguments, "--policy", str(found.folder / "policy.yaml")],
-        env={"BAILIWICK_MCP_PORT": "0"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = said(found.folder, {"BAILIWICK_MCP_PORT": "0"}, *arguments, "--policy", str(found.folder / "policy.yaml"))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -42,10 +34,10 @@ def test_the_url_that_is_told_is_the_one_that_answers(tmp_path: Path, secure: bo
         async with here(tls if secure else {}) as found:
             port = found.client.port
             url = f"https://localhost:{port}/mcp" if secure else f"http://127.0.0.1:{port}/mcp"
-            opened = await asyncio.to_thread(said, found, "session", "open", "--agent", "tester")
+            opened = await asyncio.to_thread(told, found, "session", "open", "--agent", "tester")
             values = dict(line.removeprefix("export ").split("=", 1) for line in opened.splitlines())
             assert values["BAILIWICK_MCP_URL"] == url
-            assert url in await asyncio.to_thread(said, found, "mcp", "connect", "--client", "vscode")
+            assert url in await asyncio.to_thread(told, found, "mcp", "connect", "--client", "vscode")
 
             def ask() -> object:
                 body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()

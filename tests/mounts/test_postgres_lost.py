@@ -56,7 +56,7 @@ class Lossy:
 
     def denied(self) -> list[str]:
         """Return the statements that are on record as denied because nothing could read them."""
-        done = self.gateway.command("ledger", "query", "--json", "--limit", "1000")
+        done = self.gateway.say("ledger", "query", "--json", "--limit", "1000")
         records = [json.loads(line) for line in done.stdout.splitlines()]
         return [
             each["statement"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from bailiwick.model.observation import Argument, Condition, Held, Observation, 
 from bailiwick.model.observation_json import from_json
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import render_lock
-from tests.support.gateway import PROGRAM
+from tests.support.forked import said
 
 POLICY = """
 bailiwick: 1
@@ -299,8 +300,7 @@ def test_what_is_no_moment_is_none(given: object) -> None:
 
 
 def imported(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command: Sequence[str] = (PROGRAM, "learn", "import", *arguments)
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return said(folder, os.environ, "learn", "import", *arguments)
 
 
 def test_the_command_writes_what_learn_reads(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_requests_of_routes_are_observed_and_answers_say_so(rig: Rig) -> None:
 
 
 def test_the_command_line_says_that_it_is_on(rig: Rig) -> None:
-    said = rig.gateway.command("status").stdout
+    said = rig.gateway.say("status").stdout
     assert "agent `app` is observed: everything that was accepted is let through" in said
     assert "observe: agent `app` is observed" in rig.gateway.log()
 
@@ -328,7 +328,7 @@ def test_what_was_observed_makes_a_draft(rig: Rig, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("DATABASE_URL", replace(session, database="shop").url())
         for _ in range(6):
             rig.app.open_tickets(customer)
-    done = rig.gateway.command("learn", "--agent", "clerk")
+    done = rig.gateway.say("learn", "--agent", "clerk")
     assert done.returncode == 0, done.stderr
     assert "customer_id: $customer_id" in done.stdout
     assert "CANARY" not in done.stdout

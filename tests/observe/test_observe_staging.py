@@ -14,7 +14,7 @@ from bailiwick.gateway.ready import PolicyRefusedError, make_ready
 from bailiwick.model.lock import LockedTable
 from bailiwick.model.policy import Mount
 from bailiwick.sql.catalogue import Catalogue
-from tests.support.gateway import PROGRAM
+from tests.support.forked import said
 
 POLICY = """
 bailiwick: 1
@@ -28,14 +28,7 @@ agents: {bot: {owner: desk, purpose: helps, roles: [], observe: true}}
 
 def check(path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run `bailiwick policy check`."""
-    return subprocess.run(
-        [PROGRAM, "policy", "check", str(path)],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return said(path.parent, {**os.environ, **environ}, "policy", "check", str(path))
 
 
 async def no_catalogue(url: str, mount: Mount, tables: object) -> Catalogue:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import said_here
+from tests.support.forked import said
 
 pytestmark = pytest.mark.xdist_group("drift")
 SERVER = """\
@@ -78,7 +78,7 @@ def changed(folder: Path, *statements: str) -> None:
 
 def ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BAILIWICK")}
-    return said_here(folder, environ, *arguments)
+    return said(folder, environ, *arguments)
 
 
 def test_what_changed_is_said_and_what_did_not_is_said_too(folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_content_is_pruned_only_once_every_sink_has_it(tmp_path: Path, receiver:
             time.sleep(0.1)
         gateway.stop()
         gateway.start()  # a start looks at what is due as well
-        told = gateway.command("ledger", "prune").stdout
+        told = gateway.say("ledger", "prune").stdout
         assert told.startswith("0 records pruned\n")
         assert "wait until the sink `hook` has them" in told
         assert _pruned(tmp_path) == 0

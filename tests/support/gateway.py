@@ -13,16 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from unittest.mock import patch
 from urllib.parse import quote
 
-from typer.testing import CliRunner
-
-from bailiwick.cli.main import run
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
 from bailiwick.gateway.backends import place_of, read_tables
@@ -31,6 +27,7 @@ from bailiwick.model.policy import Policy
 from bailiwick.mounts.mcp.accepting import live_tools
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import render_lock
+from tests.support.forked import Child, forked, said
 
 PROGRAM = str(Path(sys.prefix) / "bin" / "bailiwick")
 
@@ -57,27 +54,6 @@ class Credentials:
         return found | {"PGDATABASE": self.database, "PGPASSWORD": self.token}
 
 
-def said_here(folder: Path, environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one command of `bailiwick` in this process, which is spared its start. Not beside a running event loop."""
-    code: str | int | None = 0
-    with (
-        chdir(folder),
-        patch.dict(os.environ, environ, clear=True),
-        patch.object(sys, "argv", ["bailiwick", *arguments]),
-        CliRunner().isolation() as (out, err, _),
-    ):
-        try:
-            run()
-        except SystemExit as ended:
-            code = ended.code
-        sys.stdout.flush()
-        sys.stderr.flush()
-        stdout, stderr = out.getvalue().decode(), err.getvalue().decode()
-    return subprocess.CompletedProcess(
-        arguments, code if isinstance(code, int) else int(code is not None), stdout, stderr
-    )
-
-
 class RunningGateway:
     """A gateway's process and what can be asked of it."""
 
@@ -94,36 +70,16 @@ class RunningGateway:
         """0: it does not listen for mail programs."""
         self.api_port = 0
         """0: it has neither API nor console."""
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
         self.admin = AdminClient(folder / ".bailiwick" / "admin.sock")
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one command of `bailiwick` beside this gateway."""
-        return subprocess.run(
-            [PROGRAM, *arguments],
-            env=self.environ,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
     def say(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one command of `bailiwick` beside this gateway, in this process: where its own is not what is tested."""
-        return said_here(self.folder, self.environ, *arguments)
+        """Run one command of `bailiwick` beside this gateway."""
+        return said(self.folder, self.environ, *arguments)
 
     def start(self) -> None:
         """Start `bailiwick serve` and wait until it answers."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, "serve", str(self.policy)],
-                env=self.environ,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = forked(["serve", str(self.policy)], self.environ, self.folder, self.folder / "log")
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
