@@ -29,7 +29,6 @@ from bailiwick.model.value import Ref
 from bailiwick.mounts.postgres.jobs import Analysed
 from bailiwick.mounts.postgres.planning import Planning
 from bailiwick.mounts.postgres.translate import Unplanned
-from bailiwick.mounts.postgres.values import MaskPads
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
 from bailiwick.sql.snapshot import snapshot
@@ -211,7 +210,7 @@ def looked_up(sql: str, rounds: int) -> float:
 
     aside = SimpleNamespace(parcel=lambda value: value, ask=ask)  # pyright: ignore[reportUnknownLambdaType] - a stand-in
     limits = Ceilings(1, timedelta(1), timedelta(1), 1, 1 << 16, 1)
-    planning = Planning(cast("Ready", ready), cast("Aside", aside), MaskPads.of(b"key" * 11), limits)
+    planning = Planning(cast("Ready", ready), cast("Aside", aside), limits)
     planning.plan(Unplanned(sql, ()), live, "crm", lambda _: None)
     if planning.known(sql, live, "crm", ()) != plans:
         raise SystemExit(f"not kept: {sql}")

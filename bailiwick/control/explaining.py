@@ -136,7 +136,7 @@ def _plans(policy: Policy, scope: Scope, catalogue: Catalogue, mount: str, sql: 
         from bailiwick.sql.rewrite import Rewriter
 
         rewriter = Rewriter(scope, catalogue, mount, policy.mounts[mount].functions)
-        return rewriter.rewrite(sql, inline=lambda bound: f"<{bound.source}>::{bound.type}")
+        return rewriter.rewrite(sql)
     from bailiwick.sql.engines.rewrite import DIALECTS, EngineRewriter
 
     if engine not in DIALECTS:
@@ -182,7 +182,7 @@ def _json(each: Explained, scope: Scope) -> dict[str, object]:
         found["rewritten"] = each.plan.sql
         found["bound"] = [
             {"parameter": each.plan.first + place, "source": str(bound.source), "type": bound.type}
-            for place, bound in enumerate(each.plan.bound)
+            for place, bound in enumerate(each.plan.bound or each.plan.lent)
         ]
         found["checked_after"] = each.plan.checked
         found["aggregated"] = [

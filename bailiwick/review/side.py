@@ -81,7 +81,7 @@ class Side:
             return None
         engine = known.engine
         if engine is None:
-            plans = self._rewriter(scope, mount, known.functions).rewrite(statement, inline=lambda _: "NULL")
+            plans = self._rewriter(scope, mount, known.functions).rewrite(statement)
         else:
             from bailiwick.sql.engines.rewrite import DIALECTS, EngineRewriter  # sqlglot costs start-up time
 

@@ -21,6 +21,9 @@ commas, once such a statement has been executed. Agents can neither read nor set
 To count on it: clear it before the statement (`set_config('bailiwick.rows', '', true)`), read it behind the Execute
 and before the Sync (`current_setting('bailiwick.rows', true)`), and undo the statement when it is still empty."""
 
+LENT = "bailiwick.lent_"
+"""The settings that a COPY reads its values from; no agent can set or read them."""
+
 StatementKind = Literal["READ", "WRITE", "CONTROL", "SESSION", "EMPTY"]
 """READ: SELECT, VALUES, TABLE, COPY (query) TO STDOUT, FETCH; no effect. WRITE: INSERT, UPDATE, DELETE, MERGE, and a
 SELECT whose WITH queries write. CONTROL: BEGIN, COMMIT, ROLLBACK, SAVEPOINT, … SESSION: harmless SET, SHOW, RESET,
@@ -69,8 +72,9 @@ class Plan:
     """Whether the agent expects rows. With `checked` and not `returns` the result rows are the check only."""
     copy: bool = False
     """COPY … TO STDOUT: the result is a copy stream. Never has `bound` (utility statements take no parameters)."""
-    cacheable: bool = True
-    """False when `sql` holds values of this session (COPY); it must then not be kept under the scope's id."""
+    lent: tuple[Bound, ...] = ()
+    """COPY: values that the text reads from settings, `LENT` and their place from 1 on. The mount sets each, for the
+    transaction, to `=` and the value, or to nothing for NULL, right before the Execute, and to nothing behind it."""
     statement: str = ""
     """The agent's text with literals replaced by `$n`, for the ledger."""
     purpose: str | None = None
@@ -169,7 +173,7 @@ def with_sql(plan: Plan, sql: str) -> Plan:
         plan.checked,
         plan.returns,
         plan.copy,
-        plan.cacheable,
+        plan.lent,
         plan.statement,
         plan.purpose,
         plan.own_types,

@@ -1,7 +1,7 @@
 """From the text of an agent to plans: parse, resolve against the scope, replace, deparse. Nothing else goes upstream.
 
-A `Rewriter` belongs to one scope and one catalogue. It holds no session's values, so everything that it gives back but
-plans with `cacheable=False` may be kept for every session of the same scope.
+A `Rewriter` belongs to one scope and one catalogue. It holds no session's values, so everything that it gives back may
+be kept for every session of the same scope.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, form, twin
 from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
 from bailiwick.sql.native.through import through_views
-from bailiwick.sql.parameters import Inline, Parameters
+from bailiwick.sql.parameters import Parameters
 from bailiwick.sql.parser import (
     MAX_STATEMENT,
     MAX_STATEMENTS,
@@ -122,13 +122,10 @@ class Rewriter:
         schemas = sorted({schema for schema, _ in places}, key=lambda schema: (schema != "public", schema))
         return Visible(tuple(found), self.scope.agent, tuple(schemas) or ("public",), mount, longest)
 
-    def rewrite(
-        self, sql: str, inline: Inline | None = None, declared: tuple[int, ...] = ()
-    ) -> tuple[Plan | Denial, ...]:
+    def rewrite(self, sql: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
         """Return a plan or a denial for each statement of the text; one EMPTY plan when there is none.
 
-        `inline` gives the literal for a session value where a statement can take no parameters (COPY); without it
-        such a statement is denied. `declared`: oids of the types that the client declares its first parameters with.
+        `declared`: oids of the types that the client declares its first parameters with.
         """
         types = tuple(declared_name(oid, self._catalogue) for oid in declared)
         found = None if any(declared) or self._observed is not None else cut_for_shape(sql)
@@ -139,7 +136,7 @@ class Rewriter:
             if plan is not None:
                 return (plan,)
         denial = scan(sql, self._limit)
-        plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, inline, types))
+        plans = (denial,) if denial is not None else on_stack(sql, lambda: self._rewrite(sql, types))
         return tuple(_advised(each) if isinstance(each, Denial) else each for each in plans)
 
     def shared(self, sql: str) -> Shared | None:
@@ -168,12 +165,13 @@ class Rewriter:
         if sql is None or scan(sql, self._limit) is not None:
             return None
         self._by_value = False
-        plans = on_stack(sql, lambda: self._rewrite(sql, None, ()))
+        plans = on_stack(sql, lambda: self._rewrite(sql, ()))
         plan = plans[0]
         if (
             len(plans) != 1
             or isinstance(plan, Denial)
             or plan.kind not in ("READ", "WRITE")
+            or plan.copy
             or plan.act
             or self._by_value
         ):
@@ -184,7 +182,7 @@ class Rewriter:
         shaped = with_parameters(plan, made, len(found.literals))
         return (replace(plan, shaped=shaped) if shaped else plan, made)
 
-    def _rewrite(self, sql: str, inline: Inline | None, types: tuple[str, ...]) -> tuple[Plan | Denial, ...]:
+    def _rewrite(self, sql: str, types: tuple[str, ...]) -> tuple[Plan | Denial, ...]:
         tree = parse(sql)
         if isinstance(tree, Denial):
             return (tree,)
@@ -192,16 +190,16 @@ class Rewriter:
             return (Plan("EMPTY", "", returns=False),)
         if len(tree.stmts) > MAX_STATEMENTS:
             return (Denial("statement_too_large", "too many statements", f"up to {MAX_STATEMENTS} in one string"),)
-        return tuple(self._statement(raw, sql, inline, types) for raw in tree.stmts)
+        return tuple(self._statement(raw, sql, types) for raw in tree.stmts)
 
-    def _statement(self, raw: RawStmt, sql: str, inline: Inline | None, types: tuple[str, ...]) -> Plan | Denial:
+    def _statement(self, raw: RawStmt, sql: str, types: tuple[str, ...]) -> Plan | Denial:
         encoded = sql.encode()
         text = encoded[raw.stmt_location : raw.stmt_location + raw.stmt_len] if raw.stmt_len else encoded
         statement = normalized(text.decode("utf-8", "replace"))
         again = copied(raw.stmt) if text.count(b"$") > 1 else Node()
         self._torn = frozenset()
         used = None if self._observed is None else used_by(raw.stmt, self._observed, self._visible.search_path)
-        found = self._planned_twice(raw.stmt, again, statement, inline, types)
+        found = self._planned_twice(raw.stmt, again, statement, types)
         if self._observed is None or isinstance(found, Denial):
             return found
         uses = used or ()
@@ -209,35 +207,31 @@ class Rewriter:
             return replace(found, used=(), act=replace(found.act, plan=replace(found.act.plan, used=uses)))
         return replace(found, used=uses)
 
-    def _planned_twice(
-        self, node: Node, again: Node, statement: str, inline: Inline | None, types: tuple[str, ...]
-    ) -> Plan | Denial:
+    def _planned_twice(self, node: Node, again: Node, statement: str, types: tuple[str, ...]) -> Plan | Denial:
         """Plan a statement, and a copy of it once more where its parameters turn out to have several types."""
         try:
-            plan = self._plan(node, statement, inline, types)
+            plan = self._plan(node, statement, types)
             if not self._torn:
                 return plan
             # The server takes the type of a parameter from one of its places, and we do not know which.
             most = max(*self._torn, len(types))
             names = (types[number] if number < len(types) else "unknown" for number in range(most))
             known = ("" if number in self._torn else name for number, name in enumerate(names, 1))
-            return self._plan(again, statement, inline, tuple(known))
+            return self._plan(again, statement, tuple(known))
         except Refused as refused:
             return refused.denial
         except RecursionError:
             return Denial("statement_too_large", "the statement nests too deeply")
 
-    def _plan(
-        self, node: Node, statement: str, inline: Inline | None, types: tuple[str, ...], parameters: int = 0
-    ) -> Plan | Denial:
+    def _plan(self, node: Node, statement: str, types: tuple[str, ...], parameters: int = 0) -> Plan | Denial:
         """`types`: of the agent's first parameters; `parameters`: how many of them there are at least."""
         walk = self._walk()
         walk.declared, walk.parameters = types, parameters
-        plan = self._planned(node, walk, statement, inline)
+        plan = self._planned(node, walk, statement)
         self._torn = self._torn | walk.torn()
         return plan
 
-    def _planned(self, node: Node, walk: Walk, statement: str, inline: Inline | None) -> Plan | Denial:
+    def _planned(self, node: Node, walk: Walk, statement: str) -> Plan | Denial:
         kind = node.WhichOneof("node") or ""
         within: list[Write] = []
         walk.write = writes.within(within)
@@ -258,14 +252,12 @@ class Rewriter:
             query(node.select_stmt, Level(top=True), walk)
             if within:
                 return self._write(node, walk, Plan("WRITE", "", tag="SELECT"), within, statement)
-            return self._query(node, walk, Plan("READ", "", tag="SELECT"), statement, None)
+            return self._query(node, walk, Plan("READ", "", tag="SELECT"), statement)
         if kind == "copy_stmt":
             inner = statements.copy_query(node)
             query(inner.select_stmt, Level(), walk)
             aggregates.refuse_in(walk.uses, "COPY")
-            if inline is None:
-                return Denial("syntax_not_supported", "COPY is not available here")
-            return self._query(node, walk, Plan("READ", "", copy=True, cacheable=False, tag="COPY"), statement, inline)
+            return self._query(node, walk, Plan("READ", "", copy=True, tag="COPY"), statement)
         if kind in writes.KINDS:
             write, _ = writes.written(node, Level(top=True), walk)
             plan = Plan("WRITE", "", checked=write.checked, returns=write.returns, tag=write.tag)
@@ -274,7 +266,7 @@ class Rewriter:
             plan = named.declaration(node)
             query(node.declare_cursor_stmt.query.select_stmt, Level(), walk)
             aggregates.refuse_in(walk.uses, "DECLARE")
-            return named.declared(self._query(node, walk, plan, statement, None))
+            return named.declared(self._query(node, walk, plan, statement))
         if kind == "prepare_stmt":
             return self._prepare(node, walk)
         if kind == "execute_stmt":
@@ -291,7 +283,7 @@ class Rewriter:
         stmt = node.prepare_stmt
         declared, statement = named.declared_types(stmt, walk), named.inner_statement(stmt)
         types = named.without(declared, walk.declared)
-        plan = self._plan(stmt.query, statement, None, types, len(declared))
+        plan = self._plan(stmt.query, statement, types, len(declared))
         if isinstance(plan, Denial):
             return plan
         named.declare_all(stmt, plan)
@@ -311,12 +303,12 @@ class Rewriter:
         walk.aggregates = self._aggregates
         return walk
 
-    def _query(self, node: Node, walk: Walk, plan: Plan, statement: str, inline: Inline | None) -> Plan | Denial:
+    def _query(self, node: Node, walk: Walk, plan: Plan, statement: str) -> Plan | Denial:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
         if len(alone) == 1 and alone <= ONLY_BESIDE and not all(map(_asks_for_one_setting, walk.uses)):
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
         self._by_value = self._by_value or walk.by_value
-        parameters = Parameters(walk.parameters + 1, inline)
+        parameters = Parameters(1, lent=True) if plan.copy else Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
             self._put_column(replacement, parameters)
         self._replace(walk, parameters)
@@ -360,6 +352,8 @@ class Rewriter:
             return Denial("syntax_not_supported", "a relation stands in a place where it cannot be scoped")
         made = with_sql(plan, sql)
         first, bound = (parameters.first, parameters.bound) if parameters else (1, ())
+        if plan.copy:
+            made, bound = replace(made, lent=bound), ()
         return replace(
             made, accesses=accesses, first=first, bound=bound, statement=statement, own_types=self._own_types
         )

@@ -26,7 +26,7 @@ _LIKELY = re.compile(r"[=<>] $|LIMIT $")
 def with_parameters(plan: Plan, made: Form, literals: int) -> str:
     """Return the SQL of a plan that was made with stand-ins, with a parameter in the place of each: `$n` behind those
     that the plan has. Empty when that could mean something else."""
-    plain = plan.kind == "READ" and plan.cacheable and not (plan.copy or plan.checked or plan.groupings or plan.locks)
+    plain = plan.kind == "READ" and not (plan.copy or plan.checked or plan.groupings or plan.locks)
     if not plain or plan.first != 1 or not all(_LIKELY.search(text) for text in made.texts[:-1]):
         return ""
     first = plan.first + len(plan.bound)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -25,6 +26,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 SCRIPT = """
 CREATE TABLE public.items (id int PRIMARY KEY, owner int NOT NULL, note text, secret text);
 INSERT INTO public.items SELECT g, g % 2, 'n' || g, 'CANARY_ITEM_' || g FROM generate_series(1, 300) g;
+CREATE TABLE public.people (id int PRIMARY KEY, name text);
+INSERT INTO public.people VALUES (1, 'Ann'), (2, NULL), (3, 'CANARY_CY');
 CREATE TABLE public.pages (id int PRIMARY KEY, body text);
 INSERT INTO public.pages SELECT g, repeat('x', 1000) FROM generate_series(1, 3000) g;
 CREATE TABLE public.free (id int PRIMARY KEY, note text);
@@ -43,6 +46,7 @@ mounts:
     limits: {bytes: 200000}
     resources:
       items: {table: public.items, key: id}
+      people: {table: public.people, key: id}
       pages: {table: public.pages, key: id}
       free: {table: public.free, key: id}
       parents: {table: public.parents, key: id}
@@ -56,6 +60,7 @@ roles:
         limits: {rows: 100, timeout: 2s}
       - {allow: items:update:note, reason: edits, limits: {batch: 5}}
       - {allow: items:create, reason: adds, fields: [id, owner, note], limits: {batch: 3}}
+      - {allow: people:read, reason: counts, mask: {name: hash}, rows: {id: {under: 10}}, limits: {rows: 5}}
       - {allow: pages:read, reason: reads}
       - {allow: free:read, reason: reads}
       - {allow: free:update, reason: edits}
@@ -299,6 +304,30 @@ def test_copy_counts_its_rows(connection: Connection) -> None:
             copied(f"COPY (SELECT id FROM items LIMIT {limit}) TO STDOUT{options}")
         assert copied(f"COPY (SELECT id FROM items LIMIT 100) TO STDOUT{options}")
     assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_no_value_of_the_gateway_stands_in_what_a_copy_runs(gate: Desk) -> None:
+    database = gate.upstream.name
+    log, said = gate.upstream.server.data.parent / "log", "ALTER ROLE gw IN DATABASE {} SET {}"
+    gate.upstream.script(said.format(database, "log_statement = 'all'"))
+    gate.upstream.script(said.format(database, "log_parameter_max_length = 0"))
+    before = log.stat().st_size
+    copy = "COPY (SELECT id, name FROM people ORDER BY id) TO STDOUT"
+    with psycopg.connect(gate.session.url(), autocommit=True) as connection:
+        shown = connection.execute("SELECT id, name FROM people ORDER BY id").fetchall()
+        for around in (None, "BEGIN"):
+            if around:
+                connection.execute(around)
+            for _ in range(2):
+                with connection.cursor().copy(copy) as copied:
+                    assert [(int(key), name) for key, name in copied.rows()] == shown
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute("SELECT current_setting('bailiwick.lent_1', true)")
+    gate.upstream.script(f"ALTER ROLE gw IN DATABASE {database} RESET ALL")
+    written = log.read_bytes()[before:].decode()
+    assert "COPY (SELECT" in written
+    assert "set_config('bailiwick.lent_1', '', true)" in written
+    assert not re.search(r"\\\\?x[0-9a-f]{64}", written)
 
 
 # --- bytes and time ---

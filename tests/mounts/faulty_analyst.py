@@ -14,7 +14,6 @@ from unittest.mock import patch
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import analyst
 from bailiwick.sql import rewrite
-from bailiwick.sql.parameters import Inline
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
 
@@ -70,15 +69,13 @@ FAULTS: Mapping[str, Callable[[], object]] = {
 }
 
 
-def _rewrite(
-    self: Rewriter, sql: str, inline: Inline | None = None, declared: tuple[int, ...] = ()
-) -> tuple[Plan | Denial, ...]:
+def _rewrite(self: Rewriter, sql: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
     if "sleep_once" in sql:
         _sleep_once(sql)
     for name, fault in FAULTS.items():
         if name in sql:
             fault()
-    return _real(self, sql, inline, declared)
+    return _real(self, sql, declared)
 
 
 def _nothing_found(sql: str, limit: int) -> None:

@@ -172,7 +172,7 @@ def test_what_drivers_send_is_taken_in_one_step(said: bytes) -> None:
     "plan",
     [
         Plan("WRITE", "UPDATE x", statement="x"),
-        Plan("READ", "SELECT 1", statement="x", cacheable=False),
+        Plan("READ", "SELECT 1", statement="x", copy=True),
         Plan("READ", "SELECT 1", statement="x", checked=True),
         Plan("READ", "COPY (SELECT 1) TO STDOUT", statement="x", copy=True),
     ],

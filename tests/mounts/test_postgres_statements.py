@@ -19,6 +19,7 @@ from tests.mounts.fakes import MOMENT, a_session, passing, planned
 from tests.mounts.playbook import (
     BOUND,
     CLOSED,
+    KEY,
     PARSED,
     READY,
     Playbook,
@@ -137,19 +138,30 @@ def test_the_moment_is_bound_at_each_execution() -> None:
     assert b"2026-01-02T03:04:05+00:00" in play.client(query("now"))
 
 
-def test_a_statement_that_holds_a_moment_is_prepared_and_bound_in_one_batch() -> None:
-    moments = iter(range(9))
+def test_a_copy_is_lent_its_values_for_as_long_as_it_runs() -> None:
+    lent = (Bound(Ref(("tenant",)), "integer"), Bound(Ref(("nothing",)), "text"), Bound("mask.inner", "bytea"))
 
     def plan(text: str, live: LiveSession, mount: str, declared: tuple[int, ...] = ()) -> tuple[Plan | Denial, ...]:
         assert (text, live.scope.id, mount, declared) == ("COPY", "scope-1", "crm", ())
-        return (Plan("READ", f"COPY (SELECT {next(moments)}) TO STDOUT", copy=True, cacheable=False),)
+        return (Plan("READ", "COPY (SELECT 1) TO STDOUT", copy=True, lent=lent),)
 
     play = Playbook(plan)
-    assert b"SELECT 0" in play.client(query("COPY"))
-    play.server(PARSED, BOUND, codec.NO_DATA, done("COPY 0"), READY)
-    assert b"SELECT 1" in play.client(codec.parse(b"s", b"COPY"), bind_values(b"s"), EXECUTE, codec.SYNC)
-    play.server(PARSED, BOUND, done("COPY 0"), READY)
-    assert play.client(bind_values(b"s"), EXECUTE, codec.SYNC) == POISON_PARSE + codec.SYNC
+    own = (CLOSED, PARSED, BOUND, row(b"x", b"", b"y"), done("SELECT 1"), CLOSED)
+    copied = (codec.message(b"H", b"\0\0\1\0\0"), codec.message(b"d", b"1\n"), codec.message(b"c", b""))
+    sent = play.client(query("COPY"))
+    assert kinds(sent) == "PBDCPBECECPBECS"
+    pad = b"=\\x" + MaskPads.of(KEY).inner.hex().encode()
+    assert codec.pack_int32(2) + b"=3" + codec.pack_int32(0) + codec.pack_int32(len(pad)) + pad in sent
+    reply = play.server(PARSED, BOUND, codec.NO_DATA, *own, *copied, done("COPY 1"), *own, READY)
+    assert kinds(reply) == "HdcCZ"
+    play.client(codec.parse(b"s", b"COPY"), bind_values(b"s"), EXECUTE, codec.SYNC)
+    reply = play.server(PARSED, BOUND, *own, *copied, done("COPY 1"), *own, READY)
+    assert kinds(reply) == "12HdcCZ"
+    assert play.ledger.outcomes() == [("call", "", 1), ("call", "", 1)]
+    play.client(bind_values(b"s"), EXECUTE, codec.SYNC)
+    reply = play.server(BOUND, *own, failed("22P02"), READY)
+    assert kinds(reply) == "2EZ"
+    assert play.client(codec.parse(b"bailiwick lent", b"SELECT 1"), codec.SYNC) == POISON_PARSE + codec.SYNC
 
 
 # --- names ---

@@ -31,25 +31,7 @@ from bailiwick.mounts.postgres.jobs import (
     size_of,
 )
 from bailiwick.sql.catalogue import Catalogue
-from bailiwick.sql.plan import Bound
 from bailiwick.sql.rewrite import Rewriter
-
-
-class StandIns:
-    """An `Inline` that gives literals which stand for values of the session. `nonce`: what no agent can know."""
-
-    def __init__(self, nonce: str) -> None:
-        self._nonce = nonce
-        self._made: dict[Bound, str] = {}
-
-    def __call__(self, bound: Bound) -> str:
-        name = self._made.setdefault(bound, f"{self._nonce}:{len(self._made)}:")
-        return f"'{name}'::{bound.type}"
-
-    @property
-    def made(self) -> tuple[tuple[str, Bound], ...]:
-        """The stand-ins so far."""
-        return tuple((name, bound) for bound, name in self._made.items())
 
 
 class Analyst:
@@ -84,10 +66,9 @@ class Analyst:
 
 
 def _analysed(rewriter: Rewriter, asked: Analyse) -> Analysed:
-    stand_ins = StandIns(os.urandom(16).hex())
-    plans = rewriter.rewrite(asked.text, stand_ins, asked.declared)
+    plans = rewriter.rewrite(asked.text, asked.declared)
     shared = None if any(asked.declared) else rewriter.shared(asked.text)
-    return Analysed(plans if shared is None else (), shared, stand_ins.made)
+    return Analysed(plans if shared is None else (), shared)
 
 
 def serve(source: BinaryIO, out: BinaryIO, seconds: float) -> None:

@@ -11,6 +11,7 @@ from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import BIND, CLOSE, PARSE, Execution, MeteredSegment, Step
 from bailiwick.mounts.postgres.metered import Metered
+from bailiwick.mounts.postgres.prepared import Prepared
 from bailiwick.sql.plan import COUNTS, Plan
 
 OWN: Final = b"bailiwick rows"
@@ -26,22 +27,21 @@ UNCOUNTED = Denial(
 
 
 class Aside(Execution):
-    """EXECUTE of the gateway's own beside a write: nothing of it reaches the client or the ledger."""
+    """EXECUTE of the gateway's own beside another: nothing of it reaches the client or the ledger."""
 
-    __slots__ = ("last", "write")
+    __slots__ = ("ends",)
 
-    def __init__(self, write: Metered, *, last: bool) -> None:
-        super().__init__(write.prepared, b"")
+    def __init__(self, prepared: Prepared, ends: Metered | None = None) -> None:
+        super().__init__(prepared, b"")
         self.checked = True
         self.settled = True
-        self.write = write
-        self.last = last
-        """Whether it reads what was counted: then the write is over with it."""
+        self.ends = ends
+        """The write that is over with it, because it reads what was counted."""
 
     def take(self, raw: bytes) -> None:
         """Take its one row."""
-        if self.last:
-            self.write.counted = counted(raw[11:], self.write.prepared.plan, self.write.told)
+        if self.ends is not None:
+            self.ends.counted = counted(raw[11:], self.ends.prepared.plan, self.ends.told)
 
 
 def counted(found: bytes, plan: Plan, told: int | None) -> int | None:
@@ -55,10 +55,10 @@ def counted(found: bytes, plan: Plan, told: int | None) -> int | None:
 def surround(segment: MeteredSegment, write: Metered) -> None:
     """Put the two statements around the last message of the segment, the Execute of the write."""
     execute, step = segment.chunks.pop(), segment.steps.pop()
-    _add(segment, CLEAR, Aside(write, last=False))
+    _add(segment, CLEAR, Aside(write.prepared))
     segment.chunks.append(execute)
     segment.steps.append(step)
-    _add(segment, READ, Aside(write, last=True))
+    _add(segment, READ, Aside(write.prepared, write))
 
 
 def _add(segment: MeteredSegment, text: bytes, aside: Aside) -> None:

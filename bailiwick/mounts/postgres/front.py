@@ -125,7 +125,7 @@ class PostgresFront:
         targets = _targets(ready, self._mask)
         self._targets.clear()
         self._targets.update(targets)
-        self._planning = Planning(ready, self._aside, self._pads, self._config.limits)
+        self._planning = Planning(ready, self._aside, self._config.limits)
         self.questions.install(ready)
         if self._server is not None:
             self._server.recheck()

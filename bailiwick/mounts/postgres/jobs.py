@@ -89,13 +89,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """The plans of a text. Where values of the session stand as literals (COPY), stand-ins do."""
+    """The plans of a text."""
 
     plans: tuple[Plan | Denial, ...]
     shared: Shared | None
     """What the text shares with those that differ from it in their literals only; `plans` is then left out."""
-    stand_ins: tuple[tuple[str, Bound], ...] = ()
-    """Each the text within the quotes of a literal, which no agent can know."""
 
 
 Answer = Analysed | DryRun | RowsQuery | None

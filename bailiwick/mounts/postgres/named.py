@@ -11,14 +11,14 @@ from typing import Literal, Protocol
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.model.decision import Denial, Request
-from bailiwick.mounts.postgres import approved, codec, counted, kept, told
+from bailiwick.mounts.postgres import approved, codec, counted, kept, lent, told
 from bailiwick.mounts.postgres.names import Names
 from bailiwick.mounts.postgres.prepared import Misuse, Portal, Prepared, ceilings_of, is_held
 from bailiwick.sql.plan import Bound, Declare, Drop, Fetch, Plan, Prepare, Run
 
 MOST = 1000
 """Cursors that a connection may have at a time, and statements that it may PREPARE."""
-OWN_NAMES = frozenset({told.OWN, counted.OWN, approved.OWN, kept.NOTHING, *kept.NAMES})
+OWN_NAMES = frozenset({told.OWN, counted.OWN, lent.OWN, approved.OWN, kept.NOTHING, *kept.NAMES})
 """Of statements and portals of the gateway's own; no client may use them."""
 _ASKED_ANEW = "\0"
 """A purpose that no agent can claim: with it, every execution of a statement passes `executing`."""

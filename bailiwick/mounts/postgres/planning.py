@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 from bailiwick.gateway.config import Ceilings
@@ -17,14 +16,11 @@ from bailiwick.gateway.enforce import LiveSession, attempt
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.aside import LOST, Aside
-from bailiwick.mounts.postgres.codec import NULL_VALUE
 from bailiwick.mounts.postgres.jobs import Analyse, Analysed, Answer, Asked, MakeDryRun, MakeRows, Parcel, Setup
 from bailiwick.mounts.postgres.translate import Unplanned
-from bailiwick.mounts.postgres.values import MaskPads, bound_values
 from bailiwick.sql.parser import too_long
-from bailiwick.sql.plan import Bound, Plan, with_sql
+from bailiwick.sql.plan import Plan
 from bailiwick.sql.preview import DryRun, RowsQuery
-from bailiwick.sql.quote import text as quoted
 from bailiwick.sql.shapes import Shapes, cut_for_shape
 
 Plans = tuple[Plan | Denial, ...]
@@ -84,10 +80,9 @@ class _Under:
 class Planning:
     """Knows the plans of texts under one policy in force; has analysts make those that it does not know."""
 
-    def __init__(self, ready: Ready, aside: Aside, pads: MaskPads, limits: Ceilings) -> None:
+    def __init__(self, ready: Ready, aside: Aside, limits: Ceilings) -> None:
         self._ready = ready
         self._aside = aside
-        self._pads = pads
         self._limits = limits
         self._catalogues = {
             name: aside.parcel(catalogue)
@@ -125,7 +120,7 @@ class Planning:
         key = (live.scope.id, mount, unplanned.text, unplanned.declared)
 
         def told(answer: Analysed | Denial) -> None:
-            done((answer,) if isinstance(answer, Denial) else self._filled(answer, live))
+            done((answer,) if isinstance(answer, Denial) else answer.plans)
 
         if key in self._asked:
             self._asked[key].append(told)
@@ -191,8 +186,7 @@ class Planning:
         plans = found.plans
         if found.shared is not None:
             plans = _by_shape(text, shapes) or (LOST,)
-        if all(isinstance(each, Denial) or each.cacheable for each in plans):
-            self._keep(key, plans)
+        self._keep(key, plans)
         return replace(found, plans=plans)
 
     def _keep(self, key: _Key, plans: Plans) -> None:
@@ -200,27 +194,6 @@ class Planning:
             self._kept[key] = plans
             if len(self._kept) > _MOST_TEXTS:
                 self._kept.popitem(last=False)
-
-    def _filled(self, found: Analysed, live: LiveSession) -> Plans:
-        """Put the session's values into the place of their stand-ins, as literals that the server's input reads."""
-        if not found.stand_ins:
-            return found.plans
-        moment = datetime.now(UTC)
-        values = {name: self._literal(bound, live, moment) for name, bound in found.stand_ins}
-
-        def filled(sql: str) -> str:
-            for name, value in values.items():
-                sql = sql.replace(f"'{name}'", value)
-            return sql
-
-        return tuple(
-            each if isinstance(each, Denial) or each.cacheable else with_sql(each, filled(each.sql))
-            for each in found.plans
-        )
-
-    def _literal(self, bound: Bound, live: LiveSession, moment: datetime) -> str:
-        sized = bound_values((bound,), live.session, self._pads, moment)
-        return "NULL" if sized == NULL_VALUE else quoted(sized[4:].decode())  # behind the four bytes of its length
 
 
 def _by_shape(text: str, shapes: Shapes) -> Plans | None:

@@ -73,7 +73,7 @@ class Prepared:
         """Whether it was asked for before in one step."""
         self.sets = plan.kind == "SESSION" or isinstance(plan.act, Fetch) or "set_config" in plan.sql
         """Whether it may change a setting at the server, or drop statements there."""
-        reads = plan.kind == "READ" and plan.cacheable and not plan.locks
+        reads = plan.kind == "READ" and not plan.locks
         self._reads = reads and not (plan.copy or plan.checked or plan.groupings or self.sets or plan.used is not None)
         self.sql = plan.sql.encode()
         self._momentary: bool | None = None
@@ -121,9 +121,19 @@ class Prepared:
     def same_statement(self, plan: Plan) -> bool:
         """Return whether that plan runs the very same statement."""
         mine = self.plan
-        return (mine.kind, mine.bound, mine.first, mine.checked, mine.returns, mine.template, mine.groupings) == (
+        return (
+            mine.kind,
+            mine.bound,
+            mine.lent,
+            mine.first,
+            mine.checked,
+            mine.returns,
+            mine.template,
+            mine.groupings,
+        ) == (
             plan.kind,
             plan.bound,
+            plan.lent,
             plan.first,
             plan.checked,
             plan.returns,

@@ -489,7 +489,7 @@ class Replies:
     def _completed(self, raw: bytes) -> bytes | None:
         step = self._executed()
         if isinstance(step, Aside):
-            return self._counted(step.write) if step.last else b""
+            return b"" if step.ends is None else self._counted(step.ends)
         plan = step.prepared.plan
         kind = plan.kind
         if step.checked and self._ended(step, raw):

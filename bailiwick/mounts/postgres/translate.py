@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from bailiwick.mounts.postgres.batch import (
 )
 from bailiwick.mounts.postgres.counted import surround
 from bailiwick.mounts.postgres.errors import denied, own_error
+from bailiwick.mounts.postgres.lent import lend, take_back
 from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
@@ -44,7 +45,7 @@ from bailiwick.mounts.postgres.records import Records
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.shaped import Shaped
 from bailiwick.mounts.postgres.values import MaskPads, bound_values, has_moment
-from bailiwick.sql.plan import Plan
+from bailiwick.sql.plan import Bound, Plan
 
 
 class Planner(Protocol):
@@ -184,9 +185,6 @@ class Translator:
             return
         if len(name) > codec.MAX_NAME:
             self.misused(Misuse("42622", "the name of a portal is longer than 63 bytes"))
-            return
-        if not prepared.plan.cacheable and statement not in self.names.fresh_statements:
-            self._stale(prepared, "this statement holds values of the moment in which it was prepared")
             return
         if prepared.scope != self._live.scope.id:
             prepared = self.current(prepared)
@@ -364,7 +362,7 @@ class Translator:
         if found is not None:
             return found
         found = self._decided(text, scope, types)
-        if found is not None and len(text) <= _CACHED_LENGTH and all(one.scope and one.plan.cacheable for one in found):
+        if found is not None and len(text) <= _CACHED_LENGTH and all(one.scope for one in found):
             if len(self._cache) >= _CACHED_TEXTS:
                 del self._cache[next(iter(self._cache))]
             self._cache[key] = found
@@ -529,9 +527,16 @@ class Translator:
     def _add_execute(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.purpose != self.purpose and not self._claim(prepared):
             return
+        if prepared.plan.lent:
+            lend(self.batch, prepared, self._values_of(prepared.plan.lent))
         if prepared.bounded:
             self._add_bounded(sent, prepared, portal)
-            return
+        else:
+            self._add_plain(sent, prepared, portal)
+        if prepared.plan.lent:
+            take_back(self.batch, prepared)
+
+    def _add_plain(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         execution = Execution(prepared, portal.passed)
         if prepared.plan.used:
             execution.call = self._observed(prepared, portal)
@@ -572,12 +577,14 @@ class Translator:
         values = prepared.values
         if values is not None:
             return values
-        bound = prepared.plan.bound
-        moment = has_moment(bound)
-        values = bound_values(bound, self._live.session, self._pads, self._clock() if moment else None)
-        if not moment:
+        values = self._values_of(prepared.plan.bound)
+        if not has_moment(prepared.plan.bound):
             prepared.values = values
         return values
+
+    def _values_of(self, bound: Sequence[Bound]) -> bytes:
+        moment = self._clock() if has_moment(bound) else None
+        return bound_values(bound, self._live.session, self._pads, moment)
 
 
 _VALUE_NOT_READ = Denial(
