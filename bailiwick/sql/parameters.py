@@ -6,24 +6,27 @@ as the statement runs. So no value of ours ever stands in a text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bailiwick.sql import plan
+
+Inline = Callable[[plan.Bound, int], str]
+"""Gives what stands in the text for a bound value, the how-manieth it is, where there are no parameters."""
 
 
 class Parameters:
     """The parameters that we append behind the agent's own. Equal sources of equal types share one."""
 
-    def __init__(self, first: int, *, lent: bool = False) -> None:
-        """`lent`: the statement takes no parameters, and reads its values from settings."""
+    def __init__(self, first: int, inline: Inline | None = None) -> None:
         self.first = first
-        self.lent = lent
-        """If so, a text holds the number of a value, and nothing made with these may be kept for another statement."""
+        self._inline = inline
         self._bound: dict[plan.Bound, int] = {}
 
     def use(self, source: plan.Source, type_name: str) -> str:
         """Return the SQL text that stands for the value."""
         bound = plan.Bound(source, type_name)
         number = self.number(bound)
-        return _setting(number, type_name) if self.lent else f"${number}"
+        return f"${number}" if self._inline is None else self._inline(bound, number)
 
     def number(self, bound: plan.Bound) -> int:
         """Return the number of the parameter that is bound so."""
@@ -34,8 +37,13 @@ class Parameters:
         """The parameters so far, in order."""
         return tuple(self._bound)
 
+    @property
+    def inline(self) -> bool:
+        """Whether something else than parameters stands in the text; then nothing made with them may be kept."""
+        return self._inline is not None
 
-def _setting(number: int, type_name: str) -> str:
+
+def lent(bound: plan.Bound, number: int) -> str:
     """Return a sub-query, which is evaluated once, of what a setting holds: nothing (NULL), or `=` and the value."""
     held = f"NULLIF(pg_catalog.current_setting('{plan.LENT}{number}'), '')"
-    return f"((SELECT pg_catalog.substr({held}, 2))::{type_name})"
+    return f"((SELECT pg_catalog.substr({held}, 2))::{bound.type})"

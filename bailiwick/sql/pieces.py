@@ -50,10 +50,10 @@ class Piece:
 
 
 def piece(make: Callable[[Parameters], Message], parameters: Parameters) -> Piece:
-    """Return what `make` makes, as a piece. Where values are lent it holds no parameters: not to be kept."""
-    own = parameters if parameters.lent else Parameters(1)
+    """Return what `make` makes, as a piece. With `inline` ones it holds none: not to be kept."""
+    own = parameters if parameters.inline else Parameters(1)
     tree = make(own)
-    return Piece(tree, () if parameters.lent else own.bound)
+    return Piece(tree, () if parameters.inline else own.bound)
 
 
 def _parameters(tree: Message) -> Iterator[ParamRef]:

@@ -22,7 +22,7 @@ from bailiwick.sql.expressions import expression
 from bailiwick.sql.literals import Cut, form, twin
 from bailiwick.sql.native.resetting import reset_what_agents_set, resets_everything
 from bailiwick.sql.native.through import through_views
-from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.parameters import Parameters, lent
 from bailiwick.sql.parser import (
     MAX_STATEMENT,
     MAX_STATEMENTS,
@@ -308,7 +308,7 @@ class Rewriter:
         if len(alone) == 1 and alone <= ONLY_BESIDE and not all(map(_asks_for_one_setting, walk.uses)):
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
         self._by_value = self._by_value or walk.by_value
-        parameters = Parameters(1, lent=True) if plan.copy else Parameters(walk.parameters + 1)
+        parameters = Parameters(1, lent) if plan.copy else Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
             self._put_column(replacement, parameters)
         self._replace(walk, parameters)

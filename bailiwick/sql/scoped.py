@@ -150,7 +150,7 @@ class ScopedRelation:
         place.ParseFromString(within(_ITEM, within(_QUERY, select)))
 
     def _piece(self, key: tuple[object, ...], make: Callable[[Parameters], Message], parameters: Parameters) -> Piece:
-        if parameters.lent:
+        if parameters.inline:
             return piece(make, parameters)
         if key not in self._pieces:
             self._pieces[key] = piece(make, parameters)

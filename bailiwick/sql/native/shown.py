@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -12,7 +12,7 @@ from bailiwick.model.scope import ResourceScope, RowFilter
 from bailiwick.model.value import Ref
 from bailiwick.sql.catalogue import Relation
 from bailiwick.sql.comparing import is_citext, schema_of
-from bailiwick.sql.parameters import Parameters
+from bailiwick.sql.parameters import Inline, Parameters
 from bailiwick.sql.parser import expression
 from bailiwick.sql.plan import Bound
 from bailiwick.sql.predicates import RelationText, columns_of, own_sql, relations_in
@@ -23,11 +23,11 @@ NOW = "pg_catalog.statement_timestamp()"
 """The native depth's clock is the server's: an agent cannot set it, and holding a transaction open does not stop it."""
 
 
-def bound_expressions(home: str) -> Callable[[Bound], str]:
+def bound_expressions(home: str) -> Inline:
     """Return what stands in the database for a value that the rewriter would bind. Each is computed once a query."""
     schema = ident(home)
 
-    def expression(bound: Bound) -> str:
+    def expression(bound: Bound, _number: int) -> str:
         source = bound.source
         if isinstance(source, Ref):
             name = text(str(source)[1:])
