@@ -177,6 +177,9 @@ def verify(
         str, typer.Argument(metavar="PLACE", help="An export or an archive (folder, `s3://…`). Default: --ledger.")
     ] = "",
     key: Key = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare the file's own indexes too where it has over a million records.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Recompute everything from the stored bytes; exit 1 if anything is not as it was signed."""
@@ -186,7 +189,7 @@ def verify(
 
     notes = [_read(path) for path in checkpoint or []]
     elsewhere = _elsewhere()
-    told = _verified(at or str(ledger), key, notes) if at or elsewhere is None else elsewhere.verified(notes)
+    told = _verified(at or str(ledger), key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
     verifier = told["key"]
     if as_json:
         typer.echo(
@@ -201,7 +204,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str]) -> Mapping[str, object]:
+def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, deep: bool) -> Mapping[str, object]:
     from bailiwick.gateway.ledger_bundle import verified_bundle
     from bailiwick.gateway.ledger_check import report_told, signers_of
     from bailiwick.gateway.ledger_reader import open_reader
@@ -216,7 +219,7 @@ def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str]) -> Ma
         return {"key": str(verifiers[0]), **report_told(report)}
     verifiers = keys_of(key, ledger)
     with closing(open_reader(ledger)) as reader:
-        report = verify_evidence(reader.begin_evidence(), verifiers, notes, signers_of(ledger, verifiers))
+        report = verify_evidence(reader.begin_evidence(deep=deep), verifiers, notes, signers_of(ledger, verifiers))
     return {"key": str(verifiers[0]), **report_told(report)}
 
 

@@ -39,8 +39,11 @@ class ApprovalRecords:
             detail["groups"] = [*line.groups]
         if by is not None:
             detail["means"] = by.means
+        if line.kind == "held" and approval.subject.kind == "elevation":
+            detail["name"] = approval.subject.text
+            detail["asked"] = approval.subject.content
         record = self._recorder.make(Fact(kind, message=line.text, policy=approval.policy, detail=detail))
-        return _about(record, approval)
+        return _about(record, approval)._replace(purpose=approval.purpose if line.kind == "held" else "")
 
     def not_counted(self, approval: Approval, act: Act, by: Reviewer | None, denial: Denial) -> Record:
         """Return the record of a verdict that does not count."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,7 @@ _every = 60.0
 
 
 _prune_every = timedelta(hours=1)
+_most_step = timedelta(hours=1)
 _portion = 1_000
 Result = TypeVar("Result")
 
@@ -61,6 +63,11 @@ def _portions(spans: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]
         yield portion
 
 
+def stepped(began: tuple[datetime, float], now: tuple[datetime, float]) -> bool:
+    """Return whether a clock was set since a moment; each is what it says, and seconds of one that cannot be set."""
+    return abs((now[0] - began[0]).total_seconds() - (now[1] - began[1])) > _most_step.total_seconds()
+
+
 def _told(waiting: Mapping[str, int]) -> str:
     return ", ".join(f"`{name}` {count} records" for name, count in waiting.items())
 
@@ -83,6 +90,8 @@ class Keeping:
         self._ledger = ledger
         self._pruning = asyncio.Lock()
         self._prune_at = clock()
+        self._began = (clock(), time.monotonic())
+        self._stepped = False
         self._sessions = sessions
         self._people = people
         self._custody = custody
@@ -125,11 +134,21 @@ class Keeping:
         try:
             if await self._custody.retire(self._recorder, self._clock()):
                 _log.info("the ledger's old key was destroyed: its overlap has ended")
-            if self._clock() >= self._prune_at:
+            if self._clock() >= self._prune_at or self._clock() < self._prune_at - _prune_every:
                 self._prune_at = self._clock() + _prune_every
-                await self.prune("retention")
+                await self._prune_by_the_clock()
         except LedgerError as error:
             _log.error("what is due of the ledger could not be done: %s", error.message)
+
+    async def _prune_by_the_clock(self) -> None:
+        """Prune, unless the clock cannot be trusted: what it takes for old would be gone for good."""
+        if stepped(self._began, (self._clock(), time.monotonic())):
+            if not self._stepped:
+                _log.error("nothing is pruned by itself: the clock was set by over an hour since the gateway started")
+            self._stepped = True
+            return
+        self._stepped = False
+        await self.prune("retention")
 
     async def prune(self, by: str) -> Due:
         """Remove the content of what was kept long enough and every sink has; return of which records, and what waits.

@@ -15,6 +15,7 @@ from typing import cast
 
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway import ledger_sqlite
+from bailiwick.gateway.ledger_faults import MOST
 from bailiwick.gateway.ledger_storage import Source
 from bailiwick.gateway.moments import read_moment, utc_now
 from bailiwick.ledger.checkpoint import Checkpoint, Consistency, Proof, told_by
@@ -25,7 +26,7 @@ from bailiwick.ledger.frame import Tail
 from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Frontier, Subtree, consistency_proof, frontier_of, inclusion_proof
 from bailiwick.ledger.own import OWN_KINDS
-from bailiwick.ledger.verify import Evidence
+from bailiwick.ledger.verify import Beside, Evidence
 from bailiwick.model.record import JsonValue
 
 
@@ -271,17 +272,22 @@ class LedgerReader:
         rows = self._rows(statement, (first, end))
         return [(cast(int, seq), _bytes(digest), _bytes(body)) for seq, digest, body in rows]
 
-    def begin_evidence(self) -> Evidence:
-        """Return all that verification needs, as it was at one moment; read its rows before closing the reader."""
+    def begin_evidence(self, *, deep: bool = False) -> Evidence:
+        """Return all that verification needs, as it was at one moment; read its rows before closing the reader.
+
+        `deep`: of a large file too, its own structures are compared entry by entry. Raises LedgerError, also while
+        its rows are read.
+        """
         self._source.begin()
         note, stored = self.checkpoint(), self._tables[0]
         head = told_by(note)
         tail = self._tail(head)
         last = tail.first - 1 if tail.bodies and not self._source.apart else _LAST
+        count = self._count("records", last)
         return Evidence(
             rows=self._evidence_rows(last),
             indexed=0 if head is None else head.size,
-            count=cast(int, self._rows(f"SELECT count(*) FROM {stored}records WHERE seq <= ?", (last,))[0][0]),  # noqa: S608 -- a name of our own
+            count=count,
             subtrees=[
                 Subtree(cast(int, level), cast(int, index), _bytes(root))
                 for level, index, root in self._rows(f"SELECT level, idx, root FROM {stored}subtrees")  # noqa: S608 -- likewise
@@ -290,7 +296,22 @@ class LedgerReader:
             tail=tail,
             retained=self.checkpoints(),
             own=self._own(),
+            beside=Beside(
+                self.origin(),
+                self._count("facts", last),
+                self._count("accesses", last),
+                tuple(sorted(self.pruned())),
+                self._faults(whole=deep or count <= MOST),
+            ),
         )
+
+    def _count(self, table: str, last: int) -> int:
+        statement = f"SELECT count(*) FROM {self._tables[0]}{table} WHERE seq <= ?"  # noqa: S608 -- names of our own
+        return cast(int, self._rows(statement, (last,))[0][0])
+
+    def _faults(self, *, whole: bool) -> tuple[str, ...]:
+        source = self._source
+        return source.faults(whole=whole) if isinstance(source, ledger_sqlite.SqliteSource) else ()
 
     def _own(self) -> list[bytes]:
         kinds, stored = ", ".join("?" * len(OWN_KINDS)), self._tables[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import LedgerError
+from bailiwick.gateway.ledger_faults import faults_of
 from bailiwick.gateway.ledger_journal import Journal, journal_of, read_areas
 from bailiwick.gateway.ledger_schema import (
     APPLICATION_ID,
@@ -258,7 +259,17 @@ class SqliteSource:
 
     def subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
         """Return stored roots of subtrees (`merkle.Subtrees`); LookupError if one is missing."""
-        return _read_subtrees(self._connection, level, start, count)
+        try:
+            return _read_subtrees(self._connection, level, start, count)
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
+
+    def faults(self, *, whole: bool) -> tuple[str, ...]:
+        """Return what is wrong with the file itself; see `ledger_faults`."""
+        try:
+            return faults_of(self._connection, whole=whole)
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
 
     def tail(self, frontier: Frontier) -> Tail:
         """Return what the journal held beyond the file."""

@@ -219,8 +219,9 @@ class LedgerStore:
     def _due(self, frontier: Frontier, *, at_once: bool) -> datetime | None:
         """Return the moment if the head is to be kept as a checkpoint now."""
         now = self._now()
-        grown = frontier.size - self._retained
-        due = grown >= RETAIN_RECORDS or (grown > 0 and (at_once or now - self._retained_at >= RETAIN_AFTER))
+        grown, passed = frontier.size - self._retained, now - self._retained_at
+        set_back = passed < timedelta(0)  # else none would be kept until the clock has made it up
+        due = grown >= RETAIN_RECORDS or (grown > 0 and (at_once or set_back or passed >= RETAIN_AFTER))
         return now if due else None
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ back to an earlier state that had been signed, or that the holder of the key sig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +18,22 @@ from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree
 from bailiwick.ledger.own import KeyChange, Pruning, own_records, succession
 from bailiwick.ledger.replay import Anchor, Replay
 from bailiwick.ledger.report import Finding, Report, span
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a ledger's file holds beside its evidence."""
+
+    origin: str
+    """The ledger's name."""
+    facts: int
+    """Rows of the search index."""
+    accesses: int
+    """Actions in it."""
+    pruned: Sequence[tuple[int, int]]
+    """Records (first, last) whose content may go."""
+    faults: Sequence[str] = ()
+    """What is wrong with the file itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,8 @@ class Evidence:
     """Kept checkpoints: the size in whose place each stands, and the note."""
     own: Sequence[bytes] = ()
     """The records about the ledger itself (`own.OWN_KINDS`), as far as the index knows them."""
+    beside: Beside | None = None
+    """None for an export."""
 
 
 def verify(
@@ -64,8 +82,15 @@ def verify(
     anchors += tail
     limit = max((anchor.size for anchor in anchors), default=evidence.count)
     pruned = [span for each in prunings for span in each.ranges]
-    leaves = place(chain(evidence.rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
+    counted = _Counted(evidence.rows)
+    leaves = place(chain(counted, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
     findings += findings_of(leaves)
+    if evidence.beside is not None:
+        findings += _check_beside(evidence.beside, pruned, head)
+        if not (
+            leaves.misindexed or leaves.moved or leaves.beyond or leaves.missing()
+        ):  # else what is left is of those
+            findings += _check_excess(evidence.beside, counted)
     findings += _unfounded([*believed, *(each for each in prunings if leaves.pruned)], leaves)
     findings += _gone(leaves.missing(), limit)
     stored = evidence.subtrees
@@ -85,6 +110,46 @@ def verify(
         checkpoints=len(anchors),
         findings=tuple(findings),
     )
+
+
+class _Counted:
+    """Rows, and how much of the search index belongs to them."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = rows
+        self.facts = 0
+        self.accesses = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows."""
+        for row in self._rows:
+            if row.facts is not None:
+                self.facts += 1
+                self.accesses += len(row.actions or ())
+            yield row
+
+
+def _check_excess(beside: Beside, counted: _Counted) -> Iterable[Finding]:
+    """Check that the search index has nothing beside what belongs to records."""
+    for what, there, belong in (("rows", beside.facts, counted.facts), ("actions", beside.accesses, counted.accesses)):
+        if there > belong:
+            yield Finding("index", f"the search index holds {there - belong} {what} that belong to no record")
+
+
+def _check_beside(beside: Beside, pruned: Sequence[tuple[int, int]], head: Checkpoint | None) -> Iterable[Finding]:
+    """Check what the file says of itself."""
+    if head is not None and beside.origin != head.origin:
+        text = f"the ledger calls itself `{beside.origin[:100]}`, and its checkpoints are those of `{head.origin}`"
+        yield Finding("checkpoint", text)
+    said = bytearray(max((last for _, last in pruned), default=-1) + 1)
+    for first, last in pruned:
+        said[first : last + 1] = b"\1" * (last + 1 - first)
+    for first, last in beside.pruned:
+        if first < 0 or last >= len(said) or not all(said[first : last + 1]):
+            text = f"{span(first, last)}: marked as pruned, and no record of the ledger says that it was"
+            yield Finding("index", text, first, last)
+    for each in beside.faults:
+        yield Finding("index", each)
 
 
 def _own_anchors(

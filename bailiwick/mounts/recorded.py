@@ -6,17 +6,21 @@ A keyed digest shows that two calls were given the same, and nothing of what it 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from bailiwick.decide.asking import matcher_of
 from bailiwick.gateway.people import told
 from bailiwick.match.masks import Digest
 from bailiwick.model.matcher import Bound, Equal, Every, Matcher, OneOf
+from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import CallGrant, ToolScope
 from bailiwick.mounts.mcp.message import Json, write
 
 _longest = 8192
 _longest_name = 300
+_most_told = 50
+_plain = str | int | float
 
 
 def statement_of(name: str, arguments: Mapping[str, Json]) -> str:
@@ -42,6 +46,13 @@ def in_clear(tool: ToolScope, grants: Iterable[CallGrant], arguments: Mapping[st
     }
 
 
+def given_detail(parameters: Sequence[JsonValue], digest: Digest) -> dict[str, JsonValue] | None:
+    """Return what a record says of the parameters of a statement: each as a digest, of many the first ones."""
+    if not parameters:
+        return None
+    return {"parameters": [_plain_told(each, digest) for each in parameters[:_most_told]]}
+
+
 Told = dict[str, Json]
 
 
@@ -60,5 +71,15 @@ def _is_bounded(matcher: Matcher | None, value: Json) -> bool:
 def _told(value: Json, digest: Digest) -> Json:
     if value is None or isinstance(value, bool):
         return value
-    plain = value if isinstance(value, str) else write(value).decode()
-    return told(digest, plain)
+    if isinstance(value, list):  # each by itself, so that one of them can be searched for
+        parts = cast("list[Json]", value)
+        if 0 < len(parts) <= _most_told and all(isinstance(each, _plain) for each in parts):
+            return [_told(each, digest) for each in parts]
+        return _plain_told(parts, digest)
+    return _plain_told(value, digest)
+
+
+def _plain_told(value: Json, digest: Digest) -> JsonValue:
+    if value is None or isinstance(value, bool):
+        return value
+    return told(digest, value if isinstance(value, str) else write(value).decode())

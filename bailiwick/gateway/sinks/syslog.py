@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import re
 import socket
@@ -27,6 +28,7 @@ from bailiwick.gateway.sinks.section import SECTION, Sink
 from bailiwick.gateway.sinks.way import SENT, Came
 from bailiwick.ledger.severity import Severity
 
+_log = logging.getLogger("bailiwick.sinks")
 _audit = 13
 """The facility `log audit`."""
 _levels: Mapping[Severity, int] = {"informational": 6, "low": 5, "medium": 4, "high": 3, "critical": 2}
@@ -156,12 +158,14 @@ class Syslog:
         try:
             while await reader.read(4096):
                 continue
-        except OSError:
-            pass
-        if self._writer is writer:
-            self._writer = None
-            self._broke = time.monotonic()
-            writer.close()
+            _log.info("the receiver of syslog closed the connection")
+        except OSError as error:
+            _log.warning("the connection to the receiver of syslog broke: %s", error.strerror or type(error).__name__)
+        finally:  # whatever it was: what was sent last may be lost, and is sent again
+            if self._writer is writer:
+                self._writer = None
+                self._broke = time.monotonic()
+                writer.close()
 
 
 def _unacknowledged(writer: asyncio.StreamWriter) -> bool:

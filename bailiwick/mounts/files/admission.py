@@ -15,6 +15,7 @@ from bailiwick.decide.limits import strictest
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
+from bailiwick.gateway.people import told
 from bailiwick.match.file_paths import folded, path_problem
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
@@ -204,9 +205,13 @@ class Admission:
         """Return what was asked as the ledger tells it: of what is restricted, a digest of the path."""
         return f"{verb} {target.mounted.mount.name}/{self.told(target.path, target.placed)}"
 
+    def digested(self, content: str) -> str:
+        """Return the SHA-256 of a content as the ledger tells it: of a short one it would tell what it is."""
+        return told(self.live.digest, content)
+
     def told(self, path: str, placed: Placed) -> str:
         """Return a path as the ledger tells it."""
-        return path if placed.level != "restricted" else f"hmac:{self.terms.digest(path)[:16]}"
+        return path if placed.level != "restricted" else told(self.live.digest, path)
 
     async def refuse(
         self, asked: Asked, verb: str, denial: Denial, target: Target | None = None, decision: Decision | None = None
@@ -215,7 +220,7 @@ class Admission:
         mount = asked.mount if self.folders.get(asked.mount) is not None else ""
         request = Request(mount, (), asked.purpose)
         path = asked.path.encode("utf-8", "replace").decode()  # it may be no Unicode at all
-        statement = f"{verb} {mount}/hmac:{self.terms.digest(path)[:16]}"
+        statement = f"{verb} {mount}/{told(self.live.digest, path)}"
         if target is not None:
             tool = next(iter(target.tools.values()))
             request, statement = request_of(tool, asked.purpose), self.statement(verb, target)

@@ -185,7 +185,7 @@ async def _write(admission: Admission, asked: Asked, target: Target, change: _Ch
             return Done(denial=done)
         return Done(Written(target.path, done, created=base is None), size=content.size)
 
-    call = admission.call(going, target, verb, asked, content=f"sha256:{content.digest}", size=content.size)
+    call = admission.call(going, target, verb, asked, content=admission.digested(content.digest), size=content.size)
     return await _run(admission, going, call, execute)
 
 

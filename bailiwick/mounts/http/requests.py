@@ -11,6 +11,7 @@ from bailiwick.errors import BailiwickError
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.live import Live
+from bailiwick.gateway.people import told as digest_told
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route
@@ -23,7 +24,7 @@ from bailiwick.mounts.http.envelope import Fault, Head
 from bailiwick.mounts.http.exchange import Exchange, Terms
 from bailiwick.mounts.http.waiting import Line, patience_of, pending, standing, with_approval
 from bailiwick.mounts.mcp.message import Json
-from bailiwick.mounts.recorded import in_clear, statement_of
+from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request, request_of
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ class Requests:
             decided = without_waiting(decided)
         if isinstance(decided, Refused):
             request = refused_request(decided, head.purpose)
-            return await self._refused(routed.name, request, decided.decision, decided.decision.denial)
+            statement = statement_of(routed.name, digested(given.arguments, self._live.digest))
+            return await self._refused(statement, request, decided.decision, decided.decision.denial)
         approval: Approval | None = None
         if isinstance(decided, Held):
             cleared = await self._cleared(routed, decided, send)
@@ -224,7 +226,7 @@ class Requests:
             tool = self._live.routes.tools.get(keyed("route", routed.name))
             request = Request("", (), head.purpose) if tool is None else request_of(tool, head.purpose)
             return await self._refused(routed.name, request, Deny(denial), denial, status)
-        name = f"{head.method} /{head.mount} hmac:{self._live.digest(head.path)[:16]}"
+        name = f"{head.method} /{head.mount} {digest_told(self._live.digest, head.path)}"
         more: Headers = []
         allowed = self.allowed(head) if denial.code == "resource_unknown" else ()
         if allowed:

@@ -16,7 +16,7 @@ from bailiwick.decide.denials import words_of
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Failed, Gateway
 from bailiwick.gateway.live import Live
-from bailiwick.model.decision import Allow, Denial, Deny, Request
+from bailiwick.model.decision import Allow, Denial, DenialCode, Deny, Request
 from bailiwick.model.tool import Kind, keyed
 from bailiwick.mounts.held_calls import Asked as HeldCall
 from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, status_of
@@ -188,7 +188,7 @@ class Calls:
             telling.cancel()
 
     async def _own(self, asked: _Asked, run: Callable[[Mapping[str, Json]], Awaitable[Result]]) -> Result:
-        """Answer with one of the gateway's own tools; what it does of mounts it records itself.
+        """Answer with one of the gateway's own tools; a statement on a mount was recorded there, and is not told twice.
 
         This record has the name only: an argument may be SQL, of which no literal belongs into the ledger.
         """
@@ -197,10 +197,35 @@ class Calls:
         if blocked is not None:
             told = await self._errands.refuse(asked.name, request, Deny(blocked))
             return denied(told.denial, told.record)
-        call = Call("", asked.name, request, Allow(()))
         result = await run(asked.arguments)
-        kept, _ = await self._errands.path.tell(call)
-        return result if kept else denied(NO_LEDGER)
+        if asked.name == "query" and _is_on_record(result):
+            return result
+        call = Call("", asked.name, request, _decision_of(result))
+        kept, record = await self._errands.path.tell(call)
+        if not kept:
+            return denied(NO_LEDGER)
+        return result if isinstance(call.decision, Allow) else denied(call.decision.denial, record)
+
+
+def _is_on_record(result: Result) -> bool:
+    """Return whether what came of a statement names its record."""
+    data = _data(result)
+    return bool(data.get("record") or data.get("decision"))
+
+
+def _decision_of(result: Result) -> Allow | Deny:
+    """Return what was decided, of a tool of the gateway's own that answers with a denial or with what was asked for."""
+    data = _data(result)
+    code = data.get("code")
+    if not result.get("isError") or not isinstance(code, str):
+        return Allow(())
+    message, allowed, remedy = (str(data.get(each, "")) for each in ("message", "allowed", "remedy"))
+    return Deny(Denial(cast("DenialCode", code), message, allowed, remedy))  # `denied` wrote it
+
+
+def _data(result: Result) -> Mapping[str, Json]:
+    data = result.get("structuredContent")
+    return cast("Mapping[str, Json]", data) if isinstance(data, dict) else {}
 
 
 async def _tell_of_waiting(audience: Audience) -> None:

@@ -27,6 +27,7 @@ from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.record import JsonValue
+from bailiwick.mounts.recorded import given_detail
 from bailiwick.mounts.sql import results
 from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
@@ -163,7 +164,7 @@ class SqlMounts:
             live.unwatch(closing)
 
     async def _whole(
-        self, live: LiveSession, mount: str, sql: str, parameters: Sequence[JsonValue], purpose: str, stop: Stop
+        self, live: Live, mount: str, sql: str, parameters: Sequence[JsonValue], purpose: str, stop: Stop
     ) -> Answer:
         place, gateway = self._places.get(mount), self._gateway
         if gateway is None:
@@ -174,13 +175,15 @@ class SqlMounts:
         plan = await self._plan(live, mount, sql)
         if place is None or isinstance(plan, Denial):
             denial = plan if isinstance(plan, Denial) else _NO_MOUNT
-            return await self._refused(gateway, live, _call(mount, "", Request(mount, (), purpose), Deny(denial)))
+            asked = await self._told(live, mount, sql)
+            return await self._refused(gateway, live, _call(mount, asked, Request(mount, (), purpose), Deny(denial)))
         request = Request(mount, plan.accesses, purpose)
         decision = gateway.decide(live, request)
         values = given_values(parameters)
         if isinstance(decision, Allow) and (values is None or len(values) != plan.parameters):
             decision = Deny(_parameters(plan, parameters))
-        call = _call(mount, plan.statement, request, decision)
+        told = given_detail(parameters if values is not None else (), live.digest)
+        call = Call(mount, plan.statement, request, decision, told)
         if not isinstance(decision, Allow) or values is None:
             return await self._refused(gateway, live, call)
         ceilings = self._ceilings(decision.ceilings or Ceilings())
@@ -224,6 +227,17 @@ class SqlMounts:
                 if len(self._plans) > _most_plans:
                     self._plans.popitem(last=False)
         return kept
+
+    async def _told(self, live: LiveSession, mount: str, sql: str) -> str:
+        """Return a refused statement as the ledger tells it: without its literals, or nothing if it cannot be read."""
+        rewriter = self._rewriter(live, mount)
+        if rewriter is None or len(sql) > _longest_kept:
+            return ""
+        from bailiwick.sql.engines.tree import without_literals  # see `_rewriter`
+
+        loop, what, grammar = asyncio.get_running_loop(), "the reading of a statement", rewriter.dialect.grammar
+        found = await loop.run_in_executor(self._threads, attempt, what, without_literals, sql, grammar)
+        return found if isinstance(found, str) else ""
 
     def _rewriter(self, live: LiveSession, mount: str) -> EngineRewriter | None:
         key, place, ready = (live.scope.id, mount), self._places.get(mount), self._ready

@@ -79,17 +79,20 @@ def _quoted(tree: Node) -> Node:
 
 
 def without_literals(sql: str, grammar: str) -> str:
-    """Return a text with `$n` in place of its literals, without comments; empty where it cannot be read at all."""
+    """Return a text with `$n` in place of its literals, without comments; empty where it cannot be read at all.
+
+    They are numbered behind its own `$n`."""
     try:
         tokens = GRAMMARS[grammar].tokenize(sql)
     except (TokenError, ValueError, IndexError, RecursionError):
         return ""
     parts: list[str] = []
-    count, end = 0, -1
-    for token in tokens:
+    own = {place: found[0] for place in range(len(tokens)) if (found := _given(tokens, place, grammar)) is not None}
+    count, end = max(own.values(), default=0), -1
+    for place, token in enumerate(tokens):
         if token.start > end + 1 and parts:
             parts.append(" ")
-        if token.token_type in _LITERALS:
+        if token.token_type in _LITERALS and place - 1 not in own:
             count += 1
             parts.append(f"${count}")
         else:

@@ -32,7 +32,7 @@ from bailiwick.mounts.http.graphql.text import Posted, UnreadableError, read_pos
 from bailiwick.mounts.http.stream import Send, WithheldError
 from bailiwick.mounts.http.upstream import whole
 from bailiwick.mounts.mcp.message import Json, read_faithfully, write
-from bailiwick.mounts.recorded import in_clear, statement_of
+from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request
 
 _JSON = "application/json"
@@ -93,7 +93,8 @@ class Operations:
             admitted = without_waiting(self._gateway.decide_field(self._live, name, root.arguments))
             if isinstance(admitted, Refused):
                 request = refused_request(admitted, head.purpose)
-                return Denied(admitted.decision.denial, name, request, admitted.decision)
+                statement = statement_of(name, digested(root.arguments, self._live.digest))
+                return Denied(admitted.decision.denial, statement, request, admitted.decision)
             each = attempt("what an operation selects", selected, graph.schema, root, admitted, self._resolve)
             if isinstance(each, Denial):
                 action = admitted.tool.tool.action
