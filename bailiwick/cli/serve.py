@@ -81,8 +81,8 @@ async def _run(policy: Path, config: GatewayConfig, *, link: bool) -> None:
 
     console = Console()
     postgres, databases, control = PostgresFront(config), SqlMounts(config), ControlFront(config, console)
-    mail = EmailFront(config)
     files = FilesFront(config)
+    mail = EmailFront(config, files.fetch)
     own: Doings = {"email": mail.mails}
     asked = [postgres.questions, databases]
     served = McpFront(config, asked, lambda: control.url, own, [files.tools])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -13,6 +13,7 @@ from typing import cast
 from bailiwick.match.condition import CelInput
 from bailiwick.match.evaluate import Resolve
 from bailiwick.model.decision import Denial
+from bailiwick.model.email import Attachment
 from bailiwick.model.matcher import Matcher
 from bailiwick.model.policy import Policy
 from bailiwick.model.scope import CallGrant, Scope
@@ -41,6 +42,8 @@ class Asking:
     session: Mapping[str, CelInput]
     """What conditions see as `session`."""
     now: datetime
+    attached: Mapping[str, Attachment] = field(default_factory=dict[str, Attachment])
+    """Reference → what the gateway read of it for the session. INVARIANT: nothing of this is what an agent says."""
 
 
 @lru_cache(maxsize=4096)

@@ -14,21 +14,28 @@ from bailiwick.decide.templates import TemplateFaultError, longest_message, own_
 from bailiwick.match.addresses import Address, Fault, is_internal, read_mailbox
 from bailiwick.match.links import is_active, links_in
 from bailiwick.match.scripts import invisible
-from bailiwick.model.email import EmailMount, Template
+from bailiwick.model.email import Attachment, EmailMount, Template
+from bailiwick.model.label import level_of, levels
 
 RECIPIENTS = ("to", "cc", "bcc", "reply_to")
 """Arguments that are lists of addresses. A reply goes where `reply_to` says, so it counts as a recipient."""
-GIVEN = (*RECIPIENTS, "template", "variables", "subject", "body", "html")
+ATTACHED = "attachments"
+GIVEN = (*RECIPIENTS, "template", "variables", "subject", "body", "html", ATTACHED)
 """What agents give."""
-FACTS = ("recipients", "external", "domains", "links", "message")
+ATTACHED_LEVEL = "attachments.level"
+_OF_ATTACHED = ("number", "size", "types", "labels", "level", "files")
+FACTS = ("recipients", "external", "domains", "links", "message", *(f"{ATTACHED}.{each}" for each in _OF_ATTACHED))
 """What is worked out of that."""
 VARIABLE = "variables."
 most_recipients = 100
+most_attached = 10
 longest_subject = 400
 _JOINERS = "\u200c\u200d"
 
 
-def worked_out(mount: EmailMount, definition: str, given: Mapping[str, object]) -> dict[str, object]:
+def worked_out(
+    mount: EmailMount, definition: str, given: Mapping[str, object], attached: Mapping[str, Attachment]
+) -> dict[str, object]:
     """Return the arguments of a call in their one form, with its facts. Raises UnclearError.
 
     INVARIANT: facts are never taken from what is given."""
@@ -50,7 +57,37 @@ def worked_out(mount: EmailMount, definition: str, given: Mapping[str, object]) 
         "domains": [*dict.fromkeys(each.domain for each in reached.values())],
         "links": links,
         "message": message,
+        **(_attached(found[ATTACHED], attached) if ATTACHED in found else {}),
     }
+
+
+def refs_of(given: object) -> list[str]:
+    """Return what is to be attached, by reference, each once. Raises UnclearError."""
+    listed = cast("list[object]", given) if isinstance(given, list) else [given]
+    found = [*dict.fromkeys(each for each in listed if isinstance(each, str))]
+    if not found or len(found) != len(listed):
+        raise UnclearError("`attachments` is no list of different references", "write each as `MOUNT/PATH`")
+    if len(found) > most_attached:
+        raise UnclearError(f"the message has more than {most_attached} attachments", "send several")
+    return found
+
+
+def _attached(given: object, known: Mapping[str, Attachment]) -> dict[str, object]:
+    refs = refs_of(given)
+    found = [known[ref] for ref in refs if ref in known]
+    if len(found) < len(refs):
+        raise UnclearError("an attachment has not been read for this message", "ask for the message to be sent anew")
+    level = max((level_of(each.labels) for each in found), key=levels.index)
+    labels = {label for each in found for label in (*each.labels, level_of(each.labels))}
+    told: dict[str, object] = {
+        "number": len(found),
+        "size": sum(each.size for each in found),
+        "types": [*dict.fromkeys(each.type for each in found)],
+        "labels": sorted(labels),
+        "level": level,
+        "files": [str(each) for each in found],
+    }
+    return {ATTACHED: refs, **{f"{ATTACHED}.{name}": value for name, value in told.items()}}
 
 
 def _addresses(name: str, given: object) -> list[Address]:

@@ -11,16 +11,19 @@ from dataclasses import replace
 from typing import cast
 
 from bailiwick.decide.asking import Arguments, Asking, UnclearError, as_json, matcher_of, resolved
-from bailiwick.decide.messages import FACTS, GIVEN, RECIPIENTS, VARIABLE, worked_out
+from bailiwick.decide.messages import ATTACHED_LEVEL, FACTS, GIVEN, RECIPIENTS, VARIABLE, worked_out
 from bailiwick.decide.templates import templates_in
 from bailiwick.match.addresses import canonical_address
 from bailiwick.match.evaluate import Resolve
 from bailiwick.match.paths import holds_of_argument
+from bailiwick.model.label import levels
 from bailiwick.model.matcher import Equal, Matcher
 from bailiwick.model.scope import CallGrant, ToolScope
 from bailiwick.model.session import Claim
 from bailiwick.model.tool import EVERY_ARGUMENT
 from bailiwick.model.value import Ref
+
+OPEN_LEVELS = levels[: levels.index("confidential")]
 
 
 def completed_own(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> dict[str, object] | None:
@@ -65,7 +68,9 @@ def met(asking: Asking, name: str, matcher: Matcher, found: Arguments) -> bool |
 def _meant(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> dict[str, object] | None:
     mount = asking.policy.email.get(tool.mount)
     filled = _filled(asking, tool, grant, given)
-    return None if mount is None or filled is None else worked_out(mount, tool.locked.definition, filled)
+    return (
+        None if mount is None or filled is None else worked_out(mount, tool.locked.definition, filled, asking.attached)
+    )
 
 
 def _filled(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> dict[str, object] | None:
@@ -116,9 +121,12 @@ def _unnamed(grant: CallGrant, given: Arguments) -> Iterable[str]:
 
 def _is_free(name: str, found: Arguments) -> bool:
     """Return whether a grant need not name it: facts, and variables, which were accepted with their template. Links
-    that no template brought are what the agent says, as any argument."""
+    that no template brought are what the agent says, as any argument; and files of `confidential` and above go out only
+    where a grant says so."""
     if name == "links":
         return not found.get("links")
+    if name == ATTACHED_LEVEL:
+        return found.get(name) in OPEN_LEVELS
     return name in FACTS or name == "variables" or name.startswith(VARIABLE)
 
 

@@ -306,7 +306,7 @@ class Gateway:
     def _asking(self, live: Live, scope: Scope) -> Asking:
         session = live.session
         values, policy = session_values(session), live.terms.table.policy
-        return Asking(policy, scope, lambda ref: session.value(ref.path), values, self._clock())
+        return Asking(policy, scope, lambda ref: session.value(ref.path), values, self._clock(), live.attached)
 
     async def kept_up(self, work: Awaitable[None], asked: Callable[[], tuple[str, Live | None]]) -> Failed | None:
         """Do a front's work; when it fails in a way that nobody foresaw, that is a denial on record, and returned.

@@ -19,6 +19,7 @@ from bailiwick.gateway.told import SessionGroupings
 from bailiwick.match.masks import Digest
 from bailiwick.model.budget import Budget
 from bailiwick.model.decision import Denial, DenialCode
+from bailiwick.model.email import Attachment
 from bailiwick.model.policy import Hours
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session, SessionState
@@ -127,6 +128,7 @@ class Live:
         "_session",
         "_tools",
         "_watching",
+        "attached",
         "children",
         "closed_mounts",
         "digest",
@@ -166,6 +168,8 @@ class Live:
         self.identity = identify(session)
         self.groupings = SessionGroupings() if groupings is None else groupings
         """What it has asked of relations that it may only aggregate."""
+        self.attached: dict[str, Attachment] = {}
+        """What it attached to messages, by reference: decided on as it was read. `mounts.email` says so."""
         self.holding = 0
         """How many of its requests wait for people: meanwhile it is not idle. `gateway.approvals` says so."""
         self.mounts = frozenset(mounts)

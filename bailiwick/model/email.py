@@ -40,6 +40,27 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a message, as the gateway knows it once the session has read it, or has handed it over."""
+
+    ref: str
+    """`MOUNT/PATH` of a mount of files, or `upload:NAME` of what a mail program handed over."""
+    name: str
+    type: str
+    size: int
+    labels: frozenset[str]
+    digest: str
+    """SHA-256 in hex of what is sent."""
+
+    def __str__(self) -> str:
+        return f"{self.ref} ({self.type}, {self.size} bytes, sha256:{self.digest})"
+
+
+UPLOAD = "upload:"
+"""What the references begin with that no path of a mount of files is."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmailMount:
     """An enforcement point in front of one mail server."""
 

@@ -6,7 +6,8 @@ A front decides and holds as for any tool; what was admitted is done by the `Doi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bailiwick.decide.calls import Admitted, Held, Refused
@@ -41,8 +42,25 @@ class Order:
     """Where the session is observed: what looks at it on the path."""
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A call as it is asked for, before it is decided on."""
+
+    name: str
+    arguments: Mapping[str, Json]
+    purpose: str
+    patience: float
+    uploads: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """What was handed over with it, by the references that its arguments name."""
+
+
 class Doing(Protocol):
     """What the gateway does for mounts of one kind."""
+
+    def prepared(self, live: Live, before: Before) -> AbstractAsyncContextManager[NotDone | None]:
+        """Have at hand what a call is about, as long as it is decided and run; what it gives says why it is not done,
+        and is on record where something was denied."""
+        ...
 
     async def run(self, path: ToolPath, live: Live, order: Order) -> Done[Told]:
         """Do it on the path of every tool; what came of it is on record by then."""
@@ -86,8 +104,14 @@ class OwnCalls:
         self._path = ToolPath(gateway, live)
         self._held = HeldCalls(gateway, live, self._path)
 
-    async def call(self, name: str, arguments: Mapping[str, Json], purpose: str, patience: float) -> Carried | NotDone:
-        """Do what is asked, or say why not; it waits so many seconds for people, where a gate holds it."""
+    async def call(self, before: Before) -> Carried | NotDone:
+        """Do what is asked, or say why not; it waits for people as long as its patience, where a gate holds it."""
+        async with self._doing.prepared(self.live, before) as missing:
+            if missing is not None:
+                return missing
+            return await self._call(before.name, before.arguments, before.purpose, before.patience)
+
+    async def _call(self, name: str, arguments: Mapping[str, Json], purpose: str, patience: float) -> Carried | NotDone:
         blocked = self.live.blocked()
         if blocked is not None:
             return await self.refuse(name, arguments, purpose, Refused(None, Deny(blocked)))

@@ -119,6 +119,12 @@ def locked_send(templates: Iterable[Template]) -> LockedTool:
         "subject": {"type": "string"},
         "body": {"type": "string", "description": "Plain text."},
         "html": {"type": "string"},
+        "attachments": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": "Files that go with it, each as `MOUNT/PATH` of a mount of files.",
+        },
     }
     if known:
         properties["template"] = {**cast("dict[str, object]", properties["template"]), "enum": sorted(known)}

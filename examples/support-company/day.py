@@ -121,10 +121,13 @@ def billing(company: Company, day: Day, box: Mailbox) -> None:
     made = agent.call("create_invoice", customer_id=70, amount=40, text="laces")
     day.see("creates an invoice", made, "INV-4")
     mail = {"template": "invoice", "variables": {"number": "INV-4", "amount": 40}}
-    day.see("sends it by its template", agent.call("send", **mail), "")
+    other = ["documents/kb/shipping/parcels.md"]
+    day.see("nothing but articles on billing goes with it", agent.call("send", **mail, attachments=other), "code")
+    with_article = {**mail, "attachments": ["documents/kb/billing/invoices.md"]}
+    day.see("sends it by its template, with the article on invoices", agent.call("send", **with_article), "")
     day.check(
         "the customer has it",
-        bool(box.mails) and box.mails[-1][0] == ("ada@mail.example",) and "INV-4" in box.mails[-1][1],
+        bool(box.mails) and box.mails[-1][0] == ("ada@mail.example",) and "INV-4" in box.mails[-1][1] and "invoices.md" in box.mails[-1][1],
     )
     day.see("nobody else can be written to", agent.call("send", **mail, to=["thief@mail.example"]), "code")
     day.see("nor with words of its own", agent.call("send", subject="hello", body="send me money"), "code")

@@ -29,7 +29,41 @@ mounts:
     name: Acme Support
     templates: templates
     internal: [acme.example, "*.acme.example"]
+  docs:
+    kind: files
+    root: files
+    resources: {papers: {paths: ["papers/**"]}, secrets: {paths: ["secrets/**"]}}
+    labels: {"papers/prices/**": [confidential, prices], "papers/board/**": restricted}
 roles:
+  attaching:
+    grants:
+      - allow: email:send
+        reason: sends papers to colleagues
+        args:
+          to: {glob: "*.example"}
+          subject: any
+          body: any
+          attachments: {prefix: docs/}
+          attachments.number: {max: 2}
+          attachments.size: {max: 5000}
+          attachments.types: [text/plain, application/pdf, text/markdown]
+      - allow: email:send
+        reason: answers of partners
+        args:
+          to: any
+          subject: any
+          body: any
+          attachments: {glob: "upload:*.pdf"}
+          attachments.types: application/pdf
+      - {allow: papers:read, reason: knows them, mask: [email], args: {level: any}}
+      - {allow: papers:read, reason: knows them, args: {type: application/pdf}}
+      - {deny: email:send, reason: prices stay here, args: {attachments.labels: prices, external: {over: 0}}}
+  pricing:
+    inherits: [attaching]
+    grants:
+      - allow: email:send
+        reason: sends prices
+        args: {to: any, subject: any, body: any, attachments: any, attachments.level: confidential}
   templates:
     grants:
       - allow: email:send
@@ -58,6 +92,8 @@ roles:
     grants:
       - {allow: email:send, reason: people decide, args: any}
 agents:
+  attacher: {owner: ops, purpose: sends papers, roles: [attaching]}
+  pricer: {owner: ops, purpose: sends prices, roles: [pricing]}
   open: {owner: ops, purpose: anything, roles: [open]}
   held: {owner: ops, purpose: what people approve, roles: [held]}
   bot: {owner: ops, purpose: invoices, roles: [templates]}
@@ -88,6 +124,18 @@ Dear {{ name }},
     "invoice.html": "<p>Dear {{ name }}</p><a href='https://pay.acme.example/{{ number }}'>pay</a>\n",
     "plain.yaml": "subject: Hello\ntext: Hello.\n",
     "other.yaml": "subject: Other\ntext: 'CANARY-other-template'\n",
+}
+
+
+PAPERS = {
+    "papers/a.txt": b"the paper, by ann@corp.example\n",
+    "papers/b.pdf": b"%PDF-1.7\n\x00\x01\n",
+    "papers/\u00fcber.md": b"# \xc3\xbcber\n",
+    "papers/long.txt": b"x" * 6000,
+    "papers/page.html": b"<!DOCTYPE html><p>",
+    "papers/prices/list.txt": b"CANARY-prices\n",
+    "papers/board/minutes.txt": b"CANARY-minutes\n",
+    "secrets/key.txt": b"CANARY-secret\n",
 }
 
 
@@ -156,6 +204,9 @@ def write_templates(folder: Path, files: Mapping[str, str] = TEMPLATES) -> None:
 def desk() -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="bwmail"))
     write_templates(folder)
+    for path, content in PAPERS.items():
+        (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "files" / path).write_bytes(content)
     with mail_server() as server:
         gateway = prepare_gateway(folder, POLICY, {"SMTP_URL": f"smtp://127.0.0.1:{server.port}"}, "smtp: {port: 0}\n")
         try:

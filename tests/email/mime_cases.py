@@ -52,6 +52,15 @@ _BOTH = (
 )
 
 
+def _file(name: str, *head: str, body: str = "AAECAw==", kind: str = "application/pdf", coding: str = "base64") -> Case:
+    """Return a message with a text, and a file of that head."""
+    part = "\r\n".join([f"Content-Type: {kind}", f"Content-Transfer-Encoding: {coding}", *head, "", body])
+    return Case(name, _with(*_MIXED), f"--xyz\r\n\r\nhello\r\n--xyz\r\n{part}\r\n--xyz--")
+
+
+_AS = "Content-Disposition: attachment; filename="
+
+
 def _several(name: str, body: str, head: tuple[str, ...] = _MIXED) -> Case:
     return Case(name, _with(*head), body)
 
@@ -254,8 +263,42 @@ HOSTILE: tuple[Case, ...] = (
     _several("a text before the first boundary", "CANARY\r\n--xyz\r\n\r\nhello\r\n--xyz--"),
     _several("two texts", "--xyz\r\n\r\nhello\r\n--xyz\r\n\r\nCANARY\r\n--xyz--"),
     _several("a message within", "--xyz\r\nContent-Type: message/rfc822\r\n\r\nTo: x@evil.test\r\n\r\nx\r\n--xyz--"),
-    _several("a file", "--xyz\r\nContent-Type: application/pdf\r\n\r\nx\r\n--xyz--"),
+    _several("a file that is not attached", "--xyz\r\nContent-Type: application/pdf\r\n\r\nx\r\n--xyz--"),
     _several("an attached text", "--xyz\r\nContent-Disposition: attachment\r\n\r\nhello\r\n--xyz--"),
+    _file("a file without a name", "Content-Disposition: attachment"),
+    _file("a file in another folder", _AS + '"../CANARY.pdf"'),
+    _file("a file with a drive", _AS + '"C:CANARY.pdf"'),
+    _file("a file with a name of a device", _AS + "con.pdf"),
+    _file("a file with an escape in its name", _AS + '"a\\".exe"'),
+    _file("a file whose name ends with a dot", _AS + '"CANARY.exe."'),
+    _file("a file with two names", _AS + "a.pdf; filename=CANARY.exe"),
+    _file("a file with two names of two kinds", _AS + "a.pdf; filename*=utf-8''CANARY.exe"),
+    _file("a file with another name as its type", _AS + "a.pdf", kind="application/pdf; name=CANARY.exe"),
+    _file("a file whose name turns around", "Content-Disposition: attachment; filename*=utf-8''a%E2%80%AEfdp.exe"),
+    _file("a file whose name is no UTF-8", "Content-Disposition: attachment; filename*=utf-8''a%FF.pdf"),
+    _file("a file whose name has another character set", "Content-Disposition: attachment; filename*=utf-7''a.pdf"),
+    _file("a file whose name comes in parts", "Content-Disposition: attachment; filename*0=a; filename*1=.pdf"),
+    _file("a file that is no base64", _AS + "a.pdf", body="AAEC!w=="),
+    _file("a file that ends twice", _AS + "a.pdf", body="AAECAw==\r\nAAECAw=="),
+    _file("a file with bits that say nothing", _AS + "a.pdf", body="AAECAx=="),
+    _file("a file in quoted-printable", _AS + "a.pdf", coding="quoted-printable"),
+    _file("a file in 8bit", _AS + "a.pdf", coding="8bit"),
+    _file("a message as a file", _AS + "a.eml", kind="message/rfc822"),
+    _file("parts as a file", _AS + "a.eml", kind="multipart/mixed; boundary=abc"),
+    _file("a file with a header of messages", _AS + "a.pdf", f"Bcc: {_EVIL}"),
+    _file("a text with the name of a file", kind="text/html; name=CANARY.html"),
+    _several(
+        "two files of one name",
+        "--xyz\r\n\r\nx\r\n"
+        + "".join(f"--xyz\r\n{_AS}{n}\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\n" for n in ("a.pdf", "A.PDF"))
+        + "--xyz--",
+    ),
+    _several(
+        "a file as an alternative",
+        f"--xyz\r\nContent-Type: text/plain\r\n\r\nx\r\n--xyz\r\n{_AS}a.html\r\nContent-Type: text/html\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\nPHA+Q0FOQVJZPC9wPg==\r\n--xyz--",
+        _ALTERNATIVE,
+    ),
     _several(
         "a header twice in a part", "--xyz\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx\r\n--xyz--"
     ),
@@ -291,6 +334,10 @@ HOSTILE: tuple[Case, ...] = (
 )
 
 SENT: tuple[Case, ...] = (
+    _file("a file", _AS + "a.pdf"),
+    _file("a file with a coded name", "Content-Disposition: attachment; filename*=utf-8''r%C3%A9.pdf"),
+    _file("a file with its name twice", _AS + '"a b.pdf"', kind='application/pdf; name="a b.pdf"'),
+    _file("a file that is described", _AS + "a.pdf", "Content-Description: a"),
     Case("plain", _with(), expect={"text": "hello\n", "Subject": "hello", "To": "bo@ok.example"}),
     Case("a name", (FROM, "To: Bo Li <bo@ok.example>", SUBJECT), expect={"To": "bo@ok.example"}),
     Case("a name in quotes", (FROM, 'To: "Li, Bo" <bo@ok.example>', SUBJECT), expect={"To": "bo@ok.example"}),

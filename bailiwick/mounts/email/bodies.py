@@ -38,7 +38,7 @@ def decoded(body: bytes, encoding: str, charset: str) -> str:
             raise Refusal("a part that says `7bit` has other characters than ASCII")
         data = body
     elif encoding == "base64":
-        data = _base64(body)
+        data = unpacked(body)
     elif encoding == "quoted-printable":
         data = _quoted(body)
     else:
@@ -54,7 +54,8 @@ def text_in(data: bytes, charset: str) -> str:
         raise Refusal("a text is not of the character set that it names") from None
 
 
-def _base64(body: bytes) -> bytes:
+def unpacked(body: bytes) -> bytes:
+    """Return what base64 stands for. Raises Refusal where it could stand for something else, too."""
     lines = body.rstrip(b"\r\n").split(b"\r\n")
     if any(not _BASE64_LINE.fullmatch(line) or len(line) > 76 for line in lines):
         raise Refusal("a part that says `base64` is not")

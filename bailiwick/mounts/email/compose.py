@@ -7,16 +7,19 @@ text is more than that, bodies as they are where they are short ASCII lines, els
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import cast
+from urllib.parse import quote
 
 from bailiwick.decide.calls import Arguments
-from bailiwick.model.email import EmailMount
+from bailiwick.model.email import Attachment, EmailMount
 
 _LISTS = {"to": "To", "cc": "Cc", "reply_to": "Reply-To"}
 _longest_line = 900
+_KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,100}")
 _word = 42
 """Bytes in one encoded word, so that it stays within 75 characters."""
 
@@ -31,7 +34,13 @@ def _addresses(found: object) -> Sequence[str]:
     return cast("list[str]", found) if isinstance(found, list) else ()
 
 
-def composed(mount: EmailMount, arguments: Arguments, now: datetime, identity: str) -> bytes:
+def composed(
+    mount: EmailMount,
+    arguments: Arguments,
+    now: datetime,
+    identity: str,
+    attached: Sequence[tuple[Attachment, bytes]] = (),
+) -> bytes:
     """Return the bytes of a message; `identity`: what makes it this one. Who is in `bcc` stands nowhere in it."""
     said = cast("Mapping[str, str]", arguments["message"])
     lines = [f"From: {_sender(mount)}"]
@@ -48,15 +57,43 @@ def composed(mount: EmailMount, arguments: Arguments, now: datetime, identity: s
         "Auto-Submitted: auto-generated",
         "MIME-Version: 1.0",
     ]
+    text = _texts(said, identity)
+    if not attached:
+        lines += text
+        return ("\r\n".join(lines) + "\r\n").encode("ascii")
+    mark = f"+{identity}+"
+    lines += [f'Content-Type: multipart/mixed; boundary="{mark}"', "", f"--{mark}", *text]
+    for each, data in attached:
+        lines += [f"--{mark}", *_file(each), "", _in_lines(data)]
+    lines.append(f"--{mark}--")
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+
+def _texts(said: Mapping[str, str], identity: str) -> list[str]:
+    """Return the lines of what a message says: one text, or both as alternatives."""
     parts = [(kind, said[key]) for kind, key in (("plain", "text"), ("html", "html")) if said[key]]
     if len(parts) == 1:
-        lines += _part(*parts[0])
-    else:
-        lines.append(f'Content-Type: multipart/alternative; boundary="={identity}="')
-        for kind, text in parts:
-            lines += ["", f"--={identity}=", *_part(kind, text)]
-        lines += ["", f"--={identity}=--"]
-    return ("\r\n".join(lines) + "\r\n").encode("ascii")
+        return [*_part(*parts[0])]
+    lines = [f'Content-Type: multipart/alternative; boundary="={identity}="']
+    for kind, text in parts:
+        lines += ["", f"--={identity}=", *_part(kind, text)]
+    return [*lines, "", f"--={identity}=--"]
+
+
+def _file(attached: Attachment) -> Iterator[str]:
+    """Yield the head of an attachment. INVARIANT: its name is the last part of a path: no quotes, no controls."""
+    kind = attached.type if _KIND.fullmatch(attached.type) else "application/octet-stream"
+    yield f"Content-Type: {kind}"
+    yield "Content-Transfer-Encoding: base64"
+    if attached.name.isascii():
+        yield f'Content-Disposition: attachment;\r\n filename="{attached.name}"'
+        return
+    coded = quote(attached.name.encode(), safe="")
+    yield f"Content-Disposition: attachment;\r\n filename*=utf-8''{coded}"
+
+
+def _in_lines(data: bytes) -> str:
+    return base64.encodebytes(data).decode("ascii").replace("\n", "\r\n").removesuffix("\r\n")
 
 
 def _sender(mount: EmailMount) -> str:

@@ -13,6 +13,7 @@ from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
+from bailiwick.mounts.email.attaching import Fetch
 from bailiwick.mounts.email.sending import Mails
 from bailiwick.mounts.listening import bound
 
@@ -25,12 +26,13 @@ class EmailFront:
 
     name = "smtp"
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, fetch: Fetch | None = None) -> None:
+        """`fetch`: reads the files that go with messages, of the gateway's mounts of files."""
         self._config = config
         self._ready: Ready | None = None
         self._listening: asyncio.Server | None = None
         self._open: set[Connection] = set()
-        self.mails = Mails(config.data_dir.parent, config.limits.statement_time.total_seconds())
+        self.mails = Mails(config.data_dir.parent, config.limits.statement_time.total_seconds(), fetch)
 
     @property
     def address(self) -> tuple[str, int] | None:

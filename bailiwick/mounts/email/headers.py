@@ -7,7 +7,9 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
+from bailiwick.match.file_paths import path_problem
 from bailiwick.mounts.email.bodies import Refusal, charset_of, text_in
 
 most_headers = 64
@@ -19,7 +21,11 @@ _ATOM = r"[A-Za-z0-9!#$%&'+.^_`{|}~-]+"
 _TYPE = re.compile(rf"({_ATOM})/({_ATOM})")
 _PARAMETER = re.compile(rf';[ \t]*({_ATOM})=(?:({_ATOM}|[A-Za-z0-9\'()+_,./:=?-]+)|"([^"\\\x00-\x1f]*)")[ \t]*')
 _BOUNDARY = re.compile(r"[A-Za-z0-9'()+_,./:=?-]{1,70}")
-_PARAMETERS = frozenset({"charset", "format", "delsp", "boundary"})
+_PARAMETERS = frozenset({"charset", "format", "delsp", "boundary", "name"})
+_FILENAME = re.compile(r';[ \t]*filename=(?:([A-Za-z0-9_.+-]+)|"([^"\\\x00-\x1f]*)")[ \t]*', re.IGNORECASE)
+_FILENAME_CODED = re.compile(
+    r";[ \t]*filename\*=utf-8'[A-Za-z-]{0,20}'((?:[A-Za-z0-9_.+-]|%[0-9A-Fa-f]{2})+)[ \t]*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Content:
     kind: str
     charset: str
     boundary: bytes
+    name: str = ""
+    """Of a file, where it is said here."""
 
 
 def read_headers(data: bytes) -> tuple[dict[str, str], bytes]:
@@ -157,7 +165,7 @@ def content_of(value: str | None) -> Content:
     kind = f"{found[1]}/{found[2]}".lower()
     if boundary and (not _BOUNDARY.fullmatch(boundary) or not kind.startswith("multipart/")):
         raise Refusal("a boundary is of another form than boundaries have")
-    return Content(kind, given.get("charset", "us-ascii"), boundary.encode())
+    return Content(kind, given.get("charset", "us-ascii"), boundary.encode(), text_of(given.get("name", "")))
 
 
 def disposition_of(value: str | None) -> str:
@@ -168,6 +176,21 @@ def disposition_of(value: str | None) -> str:
     if kind not in ("inline", "attachment"):
         raise Refusal("a `Content-Disposition` cannot be read")
     return kind if kind == "attachment" or ";" not in value else "attachment"
+
+
+def filename_of(value: str, content: Content) -> str:
+    """Return the name of an attachment, which it has in one way. Raises Refusal."""
+    rest = value[value.find(";") :] if ";" in value else ""
+    plain, coded = _FILENAME.fullmatch(rest), _FILENAME_CODED.fullmatch(rest)
+    if plain is None and coded is None and rest.strip("; \t"):
+        raise Refusal("a `Content-Disposition` cannot be read in one way")
+    try:
+        name = text_of(plain[1] or plain[2]) if plain else unquote(coded[1], errors="strict") if coded else content.name
+    except UnicodeDecodeError:
+        raise Refusal("the name of an attachment is not Unicode") from None
+    if (content.name and name != content.name) or not name or "/" in name or path_problem(name):
+        raise Refusal("the name of an attachment is missing, or could be read in two ways")
+    return name
 
 
 def _parameters(value: str, at: int) -> dict[str, str]:

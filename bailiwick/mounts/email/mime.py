@@ -2,6 +2,7 @@
 
 Of MIME only what every program reads in one way is taken; nothing of the bytes is sent on. What is not understood,
 stands twice, is encoded in an unusual way, or ends where it should not is refused, and the refusal says what it is.
+Whether something may be attached is for the policy to say.
 """
 
 from __future__ import annotations
@@ -10,11 +11,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bailiwick.mounts.email.bodies import Refusal, decoded
-from bailiwick.mounts.email.headers import Content, content_of, disposition_of, mailboxes, read_headers, text_of
+from bailiwick.match.file_paths import folded
+from bailiwick.mounts.email.bodies import Refusal, decoded, unpacked
+from bailiwick.mounts.email.headers import (
+    Content,
+    content_of,
+    disposition_of,
+    filename_of,
+    mailboxes,
+    read_headers,
+    text_of,
+)
 
-longest_message = 1024 * 1024
-most_parts = 10
+longest_message = 8 * 1024 * 1024
+longest_texts = 1024 * 1024
+"""Bytes of a message without its attachments."""
+most_parts = 16
 most_depth = 3
 _PREAMBLE = re.compile(rb"(?:\s*This is a (?:multi-part|cryptographically signed) message in MIME format\.?\s*)?\s*")
 _TAKEN = frozenset({"from", "sender", "to", "cc", "bcc", "reply-to", "subject"})
@@ -35,12 +47,17 @@ class Mail:
     subject: str
     text: str
     html: str
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """Name → content of what is attached."""
 
 
 @dataclass(slots=True)
 class _Body:
     text: list[str] = field(default_factory=list[str])
     html: list[str] = field(default_factory=list[str])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    attached: int = 0
+    """Bytes of the parts that are attachments."""
     parts: int = 0
 
 
@@ -65,17 +82,24 @@ def read_message(data: bytes) -> Mail:
     _part(found, body, read, 0, ())
     if len(read.text) > 1 or len(read.html) > 1:
         raise Refusal("the message has several texts")
-    return Mail(addresses, text_of(found["subject"]).strip(), "".join(read.text), "".join(read.html))
+    if len(data) - read.attached > longest_texts:
+        raise Refusal(f"the message is longer than {longest_texts} bytes without its attachments")
+    return Mail(addresses, text_of(found["subject"]).strip(), "".join(read.text), "".join(read.html), read.files)
 
 
 def _part(headers: Mapping[str, str], body: bytes, read: _Body, depth: int, outer: Sequence[bytes]) -> None:
     read.parts += 1
     if depth > most_depth or read.parts > most_parts:
         raise Refusal("the message has too many parts, or parts within parts")
-    if disposition_of(headers.get("content-disposition")) == "attachment":
-        raise Refusal("attachments are not taken")
     content = content_of(headers.get("content-type"))
     encoding = headers.get("content-transfer-encoding", "7bit").strip().lower()
+    if disposition_of(headers.get("content-disposition")) == "attachment":
+        if not depth:
+            raise Refusal("the message itself is an attachment")
+        _attachment(headers["content-disposition"], content, encoding, body, read)
+        return
+    if content.name:
+        raise Refusal("a text has the name of a file, and is no attachment")
     if content.kind in ("multipart/alternative", "multipart/mixed"):
         if encoding not in ("7bit", "8bit"):
             raise Refusal("a part with parts is encoded")
@@ -85,6 +109,18 @@ def _part(headers: Mapping[str, str], body: bytes, read: _Body, depth: int, oute
         raise Refusal("a part is neither plain text nor HTML")
     text = decoded(body, encoding, content.charset)
     (read.html if content.kind == "text/html" else read.text).append(text)
+
+
+def _attachment(disposition: str, content: Content, encoding: str, body: bytes, read: _Body) -> None:
+    name = filename_of(disposition, content)
+    if content.kind.startswith(("multipart/", "message/")):
+        raise Refusal("a message, or what has parts, is attached")
+    if encoding != "base64":
+        raise Refusal("an attachment is not in `base64`")
+    if folded(name) in {folded(each) for each in read.files}:
+        raise Refusal("two attachments have one name")
+    read.files[name] = unpacked(body)
+    read.attached += len(body)
 
 
 def _parts(content: Content, body: bytes, read: _Body, depth: int, outer: Sequence[bytes]) -> None:
@@ -112,9 +148,10 @@ def _parts(content: Content, body: bytes, read: _Body, depth: int, outer: Sequen
     kinds: list[str] = []
     for piece in pieces[1:-1]:
         inner, rest = read_headers(b"\r\n".join(piece))
-        if any(name not in _MIME | {"content-id", "content-language"} for name in inner):
+        if any(name not in _MIME | {"content-id", "content-language", "content-description"} for name in inner):
             raise Refusal("a part has a header that parts do not have")
-        kinds.append(content_of(inner.get("content-type")).kind)
+        attached = disposition_of(inner.get("content-disposition")) == "attachment"
+        kinds.append("attachment" if attached else content_of(inner.get("content-type")).kind)
         _part(inner, rest, read, depth + 1, (*outer, mark))
     if content.kind == "multipart/alternative" and kinds not in (
         ["text/plain"],

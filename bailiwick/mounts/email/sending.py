@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from bailiwick.decide.limits import exceeded
+from bailiwick.decide.messages import ATTACHED
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
-from bailiwick.model.email import EmailMount
+from bailiwick.model.email import Attachment, EmailMount
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
+from bailiwick.mounts.email.attaching import Attaching, Fetch
 from bailiwick.mounts.email.compose import composed, recipients_of
 from bailiwick.mounts.email.server import Delivery, MailServer, Place, place_of, tls_of
 from bailiwick.mounts.email.told import described
-from bailiwick.mounts.offered import Order, Told
+from bailiwick.mounts.offered import Before, NotDone, Order, Told
 from bailiwick.mounts.tool_path import Done, ToolPath, request_of
 
 
@@ -36,8 +39,9 @@ class _Mounted:
 class Mails:
     """The mounts of kind `email` of the policy in force."""
 
-    def __init__(self, base: Path, longest_time: float) -> None:
+    def __init__(self, base: Path, longest_time: float, fetch: Fetch | None = None) -> None:
         self._base = base
+        self._attaching = Attaching(fetch)
         self._longest_time = longest_time
         self._mounted: Mapping[str, _Mounted] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -78,11 +82,15 @@ class Mails:
         session = live.session
         return described(tool, lambda ref: session.value(ref.path), utc_now())
 
+    def prepared(self, live: Live, before: Before) -> AbstractAsyncContextManager[NotDone | None]:
+        """Have the attachments of a message at hand; see `Doing`."""
+        return self._attaching.prepared(live, before)
+
     async def run(self, path: ToolPath, live: Live, order: Order) -> Done[Told]:
         """Send a message that was admitted; see `Doing`."""
-        del live
         mounted = self._mounted.get(order.admitted.tool.mount)
-        sending = _Sending(mounted, order, self._longest_time)
+        attached = self._attaching.of(live, order.admitted.arguments)
+        sending = _Sending(mounted, order, self._longest_time, attached)
         call = Call(
             order.admitted.tool.mount,
             order.statement,
@@ -109,13 +117,23 @@ def _facts(order: Order) -> dict[str, JsonValue]:
         "external": cast("int", arguments["external"]),
         "domains": cast("list[JsonValue]", arguments["domains"]),
     }
+    for name in (f"{ATTACHED}.{each}" for each in ("number", "size", "labels")):
+        if name in arguments:
+            found[name.replace(f"{ATTACHED}.", "attached_")] = cast("JsonValue", arguments[name])
     return {**found, "template": template} if isinstance(template, str) else found
 
 
 class _Sending:
     """One message on its way."""
 
-    def __init__(self, mounted: _Mounted | None, order: Order, longest_time: float) -> None:
+    def __init__(
+        self,
+        mounted: _Mounted | None,
+        order: Order,
+        longest_time: float,
+        attached: Sequence[tuple[Attachment, bytes]] | None,
+    ) -> None:
+        self._attached = attached
         self._mounted = mounted
         self._arguments = order.admitted.arguments
         self._bounds = order.admitted.allow.ceilings or Ceilings()
@@ -141,7 +159,10 @@ class _Sending:
             return Done(denial=Denial("backend_unavailable", "this mount is gone", remedy="ask again"))
         if self._bounds.batch is not None and len(recipients) > self._bounds.batch:
             return Done(denial=_too_many(self._bounds.batch, len(recipients)))
-        message = composed(mounted.mount, self._arguments, utc_now(), self._identity)
+        if self._attached is None:
+            return Done(denial=_OTHER_FILES)
+        parts = mounted.mount, self._arguments, utc_now(), self._identity, self._attached
+        message = await asyncio.to_thread(composed, *parts) if self._attached else composed(*parts)
         if self._bounds.bytes is not None and len(message) > self._bounds.bytes:
             return Done(denial=Denial("bytes_exceeded", f"the message has more than {self._bounds.bytes} bytes"))
         seconds = min(self._longest_time, self._bounds.timeout or self._longest_time)
@@ -176,6 +197,11 @@ class _Sending:
             return Done(denial=Denial("backend_unavailable", message, remedy="try again later"))
         message = "the connection was lost while the message was handed over: whether it was sent is not known"
         return Done(denial=Denial("message_unknown", message, remedy="find out before sending it again"))
+
+
+_OTHER_FILES = Denial(
+    "data_changed", "the attachments are not what was decided on any more", remedy="send the message anew"
+)
 
 
 def _too_many(most: int, real: int) -> Denial:

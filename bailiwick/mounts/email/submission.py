@@ -23,14 +23,17 @@ from bailiwick.gateway.live import Live
 from bailiwick.match.addresses import Address, Fault, read_address, read_mailbox
 from bailiwick.match.masks import Digest
 from bailiwick.model.decision import Denial
+from bailiwick.mounts.email.attaching import uploads_of
 from bailiwick.mounts.email.bodies import Refusal
 from bailiwick.mounts.email.mime import Mail, longest_message, read_message
 from bailiwick.mounts.mcp.message import Json
-from bailiwick.mounts.offered import Carried, Doing, NotDone, OwnCalls
+from bailiwick.mounts.offered import Before, Carried, Doing, NotDone, OwnCalls
 
 most_recipients = 100
 _idle_seconds = 300.0
 _longest_reply = 400
+_quickly_read = 128 * 1024
+"""Bytes of a message that is read at once; longer ones are read aside."""
 _AGAIN = frozenset(
     {"needs_approval", "limit_exceeded", "limit_unavailable", "ledger_unavailable", "backend_unavailable"}
 )
@@ -118,11 +121,16 @@ class Program:
         if calls is None or not name:
             return "550 5.7.1 this session sends as another address"
         try:
-            arguments = _arguments(envelope, read_message(cast("bytes", envelope.content or b"")))
+            data = cast("bytes", envelope.content or b"")
+            mail = await asyncio.to_thread(read_message, data) if len(data) > _quickly_read else read_message(data)
+            arguments = _arguments(envelope, mail)
         except Refusal as error:
             denial = Denial("protocol_violation", str(error), remedy="write it more plainly")
             return _said(await calls.malformed(name, denial))
-        done = await calls.call(name, arguments, "", 0.0)
+        uploads = uploads_of(mail.files)
+        if uploads:
+            arguments["attachments"] = [*uploads]
+        done = await calls.call(Before(name, arguments, "", 0.0, uploads))
         if isinstance(done, Carried):
             return f"250 2.0.0 sent as {done.told.get('message', '')}"
         return _said(done)

@@ -31,6 +31,8 @@ def described(tool: ToolScope, resolve: Resolve, now: datetime) -> str:
     parts = [tool.tool.description or _DESCRIPTION]
     if may_write(tool):
         parts.append("It takes a `subject` and a `body`.")
+    if any(matcher_of(grant, "attachments") is not None for grant in tool.allows):
+        parts.append("It takes `attachments`: files that the session may read, each as `MOUNT/PATH`.")
     found = templates_for(tool, resolve, now)
     if found:
         parts.append("Templates, each with its `variables`:")

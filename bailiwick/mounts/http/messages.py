@@ -13,7 +13,7 @@ from bailiwick.mounts.http.envelope import Head
 from bailiwick.mounts.http.exchange import Terms
 from bailiwick.mounts.http.waiting import Line, patience_of, pending, said, with_approval
 from bailiwick.mounts.mcp.message import Json, MalformedError, read_strictly
-from bailiwick.mounts.offered import NotDone, OwnCalls
+from bailiwick.mounts.offered import Before, NotDone, OwnCalls
 
 PATH = "/messages"
 
@@ -48,7 +48,8 @@ class Messages:
             told = await calls.malformed(name, _NO_JSON, head.purpose)
             return problem(told.denial, told.record, 415 if head.content != "json" else 400)
         line.waits()
-        done = await calls.call(name, cast("dict[str, Json]", given), head.purpose, patience_of(head))
+        asked = Before(name, cast("dict[str, Json]", given), head.purpose, patience_of(head))
+        done = await calls.call(asked)
         if isinstance(done, NotDone):
             if done.approval is not None:
                 return pending(Pending(done.approval, done.denial, done.record))

@@ -28,6 +28,7 @@ from bailiwick.mounts.mcp.offered import OwnCall, OwnRun
 from bailiwick.mounts.mcp.relay import Audience
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
 from bailiwick.mounts.mcp.status import NAME
+from bailiwick.mounts.offered import Before
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, refused_request
 
@@ -85,7 +86,11 @@ class Calls:
         offered = self._built_in.offered(asked.name, self._live)
         if offered is not None:
             return await self._offered(asked, offered, audience)
-        done = await self._decided(asked, audience, lambda found: ("tools/call", _sent(found), looked_at))
+        before = Before(asked.name, asked.arguments, asked.purpose, _patience_of(asked, audience))
+        async with self._errands.prepared(before) as missing:
+            done = missing or await self._decided(
+                asked, audience, lambda found: ("tools/call", _sent(found), looked_at)
+            )
         return not_done(done) if isinstance(done, NotDone) else _result(done)
 
     async def prompt(self, params: Mapping[str, Json], audience: Audience) -> Result:
@@ -153,7 +158,7 @@ class Calls:
             return await self._errands.run(Errand(decided, statement, asked.purpose, *plan(decided)), audience)
         key = keyed(asked.kind, asked.name)
         waiting = HeldCall(key, self._statement(asked, decided.admitted), asked.purpose, {asked.kind: asked.name})
-        patience = asked.wait if asked.wait is not None else _patience if audience.token is not None else 0.0
+        patience = _patience_of(asked, audience)
         telling = asyncio.ensure_future(_tell_of_waiting(audience))
         try:
             cleared = await self._held.clear(decided, waiting, patience)
@@ -180,7 +185,7 @@ class Calls:
 
     async def _offered(self, asked: _Asked, run: OwnRun, audience: Audience) -> Result:
         """Answer with a tool that a mount offers; it decides and records by itself."""
-        patience = asked.wait if asked.wait is not None else _patience if audience.token is not None else 0.0
+        patience = _patience_of(asked, audience)
         telling = asyncio.ensure_future(_tell_of_waiting(audience))
         try:
             return await run(OwnCall(asked.arguments, asked.purpose, patience))
@@ -226,6 +231,11 @@ def _decision_of(result: Result) -> Allow | Deny:
 def _data(result: Result) -> Mapping[str, Json]:
     data = result.get("structuredContent")
     return cast("Mapping[str, Json]", data) if isinstance(data, dict) else {}
+
+
+def _patience_of(asked: _Asked, audience: Audience) -> float:
+    """Return how many seconds a client waits for people."""
+    return asked.wait if asked.wait is not None else _patience if audience.token is not None else 0.0
 
 
 async def _tell_of_waiting(audience: Audience) -> None:

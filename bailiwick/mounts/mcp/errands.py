@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,7 +26,7 @@ from bailiwick.mounts.mcp.replies import data_in
 from bailiwick.mounts.mcp.rounds import ask, mirrored
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
-from bailiwick.mounts.offered import Doing, Doings, Order
+from bailiwick.mounts.offered import Before, Doing, Doings, Order
 from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, request_of
 
@@ -97,6 +98,17 @@ class Errands:
     async def refuse(self, statement: str, request: Request, decision: Deny | Hold) -> NotDone:
         """Record what is not done."""
         return NotDone(decision.denial, await self.path.refuse(statement, request, decision))
+
+    @asynccontextmanager
+    async def prepared(self, before: Before) -> AsyncGenerator[NotDone | None]:
+        """Have at hand what a call is about, if the gateway itself would do it, while it is decided and run."""
+        tool = self._live.tools.tools.get(before.name)
+        doing = None if tool is None or tool.tool.own is None else self._terms.own.get(tool.tool.own)
+        if doing is None:
+            yield None
+            return
+        async with doing.prepared(self._live, before) as missing:
+            yield None if missing is None else NotDone(missing.denial, missing.record, missing.approval)
 
     async def run(self, errand: Errand, audience: Audience) -> Told:
         """Do what was admitted; the audience hears what of the server's words the policy lets pass meanwhile."""
