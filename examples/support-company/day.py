@@ -127,7 +127,10 @@ def billing(company: Company, day: Day, box: Mailbox) -> None:
     day.see("sends it by its template, with the article on invoices", agent.call("send", **with_article), "")
     day.check(
         "the customer has it",
-        bool(box.mails) and box.mails[-1][0] == ("ada@mail.example",) and "INV-4" in box.mails[-1][1] and "invoices.md" in box.mails[-1][1],
+        bool(box.mails)
+        and box.mails[-1][0] == ("ada@mail.example",)
+        and "INV-4" in box.mails[-1][1]
+        and "invoices.md" in box.mails[-1][1],
     )
     day.see("nobody else can be written to", agent.call("send", **mail, to=["thief@mail.example"]), "code")
     day.see("nor with words of its own", agent.call("send", subject="hello", body="send me money"), "code")
