@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Access
+from bailiwick.review.touched import Touched
 
 Outcome = Literal["allow", "deny", "hold", "unknown"]
 
@@ -92,6 +93,8 @@ class Asked(NamedTuple):
     policy: str
     approved: bool = False
     """It ran since people had approved it."""
+    touched: tuple[Touched, ...] = ()
+    """Of an observed request the rows that it reached, and what it wrote there, as far as that is told."""
 
     @property
     def then(self) -> str:

@@ -217,7 +217,7 @@ def _compared(asked: Asked, was: Verdict, now: Verdict, before: Scope, after: Sc
     found = _outcome(asked.then, now)
     if found != UNCHANGED or now.outcome == "deny":
         return found
-    effects = [*data_effects(before, after, was.accesses)]
+    effects = [*data_effects(before, after, was.accesses, asked.touched)]
     fields = {(each.resource, each.verb): {*each.fields} for each in now.accesses}
     for access in was.accesses:
         left = [each for each in access.fields if each not in fields.get((access.resource, access.verb), set())]

@@ -23,8 +23,9 @@ from bailiwick.model.scope import (
     WriteGrant,
 )
 from bailiwick.policy.covers import denied_still, mask_within
+from bailiwick.review.touched import Touched, met_by, written_by
 
-EffectKind = Literal["masked", "narrowed", "widened", "unknown"]
+EffectKind = Literal["denied", "masked", "narrowed", "widened", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +75,21 @@ def _placeless(scope: ResourceScope) -> ResourceScope:
     return replace(scope, resource=replace(scope.resource, position=NOWHERE))
 
 
-def data_effects(old: Scope, new: Scope, accesses: Iterable[Access]) -> tuple[Effect, ...]:
-    """Return what happens to data that both allow to be reached."""
+def data_effects(
+    old: Scope, new: Scope, accesses: Iterable[Access], touched: Sequence[Touched] = ()
+) -> tuple[Effect, ...]:
+    """Return what happens to data that both allow to be reached. `touched`: what is on record of the very rows."""
     found: dict[Effect, None] = {}
     for access in accesses:
         before, after = old.resources.get(access.resource), new.resources.get(access.resource)
         if before is None or after is None or same_resource(before, after):
             continue
-        for effect in _of_access(access, before, after):
+        for effect in _of_access(access, before, after, touched):
             found[effect] = None
     return tuple(found)
 
 
-def _of_access(access: Access, old: ResourceScope, new: ResourceScope) -> Iterator[Effect]:
+def _of_access(access: Access, old: ResourceScope, new: ResourceScope, touched: Sequence[Touched]) -> Iterator[Effect]:
     name = access.resource
     places = [(each.resource.mount, each.resource.schema, each.resource.table) for each in (old, new)]
     if places[0] != places[1]:
@@ -98,9 +101,10 @@ def _of_access(access: Access, old: ResourceScope, new: ResourceScope) -> Iterat
             kind, f"{name}: rows of the session's tenant only" if kind == "narrowed" else f"{name}: all tenants"
         )
     if access.verb in ("read", "aggregate"):
-        yield from _of_reads(name, access.fields, _reads(access.verb, old), _reads(access.verb, new))
+        met = met_by(touched, name, access.verb)
+        yield from _of_reads(name, access.fields, _reads(access.verb, old), _reads(access.verb, new), met)
     else:
-        yield from _of_writes(access, _writes(access.verb, old), _writes(access.verb, new))
+        yield from _of_writes(access, _writes(access.verb, old), _writes(access.verb, new), touched)
     if not all(any(_still(deny, other) for other in old.denied_rows) for deny in new.denied_rows):
         yield Effect("narrowed", f"{name}: a deny takes rows away")
     if not all(any(_still(deny, other) for other in new.denied_rows) for deny in old.denied_rows):
@@ -121,7 +125,13 @@ def _writes(verb: str, scope: ResourceScope) -> Sequence[WriteGrant]:
     return {"update": scope.updates, "create": scope.creates}.get(verb, scope.deletes)
 
 
-def _of_reads(name: str, fields: Sequence[str], old: Sequence[ReadGrant], new: Sequence[ReadGrant]) -> Iterator[Effect]:
+def _of_reads(
+    name: str,
+    fields: Sequence[str],
+    old: Sequence[ReadGrant],
+    new: Sequence[ReadGrant],
+    met: Sequence[RowFilter],
+) -> Iterator[Effect]:
     used = fields or tuple(dict.fromkeys(each for read in old for each in read.fields))
     masked = [each for each in used if _shown(old, each) and not _as_clear(old, new, each)]
     clearer = [each for each in used if _shown(new, each) and _shown(old, each) and not _as_clear(new, old, each)]
@@ -132,26 +142,41 @@ def _of_reads(name: str, fields: Sequence[str], old: Sequence[ReadGrant], new: S
         yield Effect("masked", f"{name}: {_names(gone)} no longer shown")
     if clearer:
         yield Effect("widened", f"{name}: {_names(clearer)} shown in clear, or more of it")
-    if not _within([each.filter for each in old], [each.filter for each in new]):
-        yield Effect("narrowed", f"{name}: rows")
-    elif not _within([each.filter for each in new], [each.filter for each in old]):
-        yield Effect("widened", f"{name}: rows")
+    yield from _of_rows(name, [each.filter for each in old], [each.filter for each in new], met)
 
 
-def _of_writes(access: Access, old: Sequence[WriteGrant], new: Sequence[WriteGrant]) -> Iterator[Effect]:
-    what = f"{access.resource}:{access.verb}"
-    if not _within([each.filter for each in old], [each.filter for each in new]):
+def _of_rows(
+    what: str, old: Sequence[RowFilter], new: Sequence[RowFilter], met: Sequence[RowFilter]
+) -> Iterator[Effect]:
+    """Tell what becomes of rows of which each met one of `met` anyway."""
+    if not _within(_both(old, met), new):
         yield Effect("narrowed", f"{what}: rows")
-    elif not _within([each.filter for each in new], [each.filter for each in old]):
+    elif not _within(_both(new, met), old):
         yield Effect("widened", f"{what}: rows")
+
+
+def _both(filters: Sequence[RowFilter], met: Sequence[RowFilter]) -> list[RowFilter]:
+    return [replace(each, conditions=(*each.conditions, *more.conditions)) for each in filters for more in met]
+
+
+def _of_writes(
+    access: Access, old: Sequence[WriteGrant], new: Sequence[WriteGrant], touched: Sequence[Touched]
+) -> Iterator[Effect]:
+    what = f"{access.resource}:{access.verb}"
+    met = met_by(touched, access.resource, access.verb)
+    yield from _of_rows(what, [each.filter for each in old], [each.filter for each in new], met)
     for field in access.fields:
         before = [each.set.get(field) for each in old if field in each.fields]
         after = [each.set.get(field) for each in new if field in each.fields]
         if None in after or not before:
             continue
         wide = [each for each in after if each is not None]
-        known = all_of(None if mine is None else any_of(implies(mine, each) for each in wide) for mine in before)
-        if known is not True:
+        written = written_by(touched, access.resource, access.verb, field)
+        values = before if written is None else written
+        known = all_of(None if mine is None else any_of(implies(mine, each) for each in wide) for mine in values)
+        if known is False and written is not None:
+            yield Effect("denied", f"{what}: `set` does not admit what was written into {field}")
+        elif known is not True:
             yield Effect("unknown", f"{what}: `set` asks for values of {field} that are not recorded")
 
 

@@ -13,8 +13,10 @@ from typing import cast
 
 from bailiwick.model.record import JsonValue
 from bailiwick.review.asked import UNTOLD, Asked, Terms
+from bailiwick.review.touched import Teller, Touched
 
 Document = Mapping[str, JsonValue]
+_Lists = tuple[JsonValue, JsonValue, JsonValue, tuple[Touched, ...]]
 _DIGEST = re.compile(rf"{UNTOLD}[0-9A-Za-z_:.-]+")
 _MOST_PEOPLE = 1000
 _MOST_UNDER_WAY = 100_000
@@ -45,11 +47,12 @@ class Gatherer:
         self.seen = 0
         """Requests that were taken up."""
         self._opening = opening
+        self._teller = Teller()
         self._terms: dict[str, Terms] = {}
         self._same: dict[Terms, Terms] = {}
         self._elevated: dict[str, tuple[str, str, str]] = {}
         """Elevation in force → its agent, session (empty: all of them) and name."""
-        self._last: dict[tuple[object, ...], tuple[tuple[JsonValue, JsonValue, JsonValue], Group]] = {}
+        self._last: dict[tuple[object, ...], tuple[_Lists, Group]] = {}
         """What a request says in short → what the last such one said in its lists, and its group."""
         self._under_way: dict[str, Group] = {}
         """Intent → its group, until its outcome."""
@@ -85,14 +88,17 @@ class Gatherer:
         terms = self._session(session, document)
         if UNTOLD in statement:
             statement = _DIGEST.sub(UNTOLD, statement)
-        approved = get("decision") == "allow" and "approval" in _detail(document)
+        detail = _detail(document)
+        approved = get("decision") == "allow" and "approval" in detail
+        used = detail.get("used")
+        touched = self._teller.touched(session, used) if isinstance(used, dict) else ()
         key = (id(terms), statement, get("mount"), get("decision"), get("code"), get("policy"), approved)
-        lists = (get("actions"), get("fields"), get("grants"))
+        lists = (get("actions"), get("fields"), get("grants"), touched)
         known = self._last.get(key)
         if known is not None and known[0] == lists:
             group = known[1]
         else:
-            group = self._group(document, terms, statement, approved=approved)
+            group = self._group(document, terms, statement, touched, approved=approved)
             self._last[key] = (lists, group)
         self.seen += 1
         group.count += 1
@@ -108,7 +114,9 @@ class Gatherer:
         elif len(self._under_way) < _MOST_UNDER_WAY:
             self._under_way[group.example] = group
 
-    def _group(self, document: Document, terms: Terms, statement: str, *, approved: bool) -> Group:
+    def _group(
+        self, document: Document, terms: Terms, statement: str, touched: tuple[Touched, ...], *, approved: bool
+    ) -> Group:
         asked = Asked(
             terms,
             _text(document, "mount"),
@@ -120,6 +128,7 @@ class Gatherer:
             _texts(document.get("grants")),
             _text(document, "policy"),
             approved,
+            touched,
         )
         group = self.groups.get(asked)
         if group is None:
