@@ -1,6 +1,6 @@
 """A page of the documentation as somebody follows it: its files are written, its commands run, its outputs compared.
 
-The shell is a real one. `bailiwick` in it is answered by this process, which spares each command the start of Python.
+The shell is a real one. `bailiwick` in it is a fork of a process that has imported everything (`forked`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.gateway import said_here
+from tests.support.forked import said
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"`([\w.-]+\.\w+)`[^`\n]*:\n+\Z")
@@ -119,7 +119,7 @@ class Shell:
         while asked.count(b"\0") < 2 or asked.count(b"\0") < 2 + int(asked.split(b"\0")[1]):
             asked += connection.recv(65536)
         folder, _, *words = asked.decode().split("\0")[:-1]
-        done = said_here(Path(folder), self._environ, *words)
+        done = said(Path(folder), self._environ, *words)
         (self._exchange / "out").write_text(done.stdout)
         (self._exchange / "err").write_text(done.stderr)
         connection.sendall(f"{done.returncode}\n".encode())
