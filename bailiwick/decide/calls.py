@@ -21,6 +21,7 @@ from bailiwick.match.paths import holds_of_argument
 from bailiwick.match.uris import is_template, values_in
 from bailiwick.model.decision import Allow, Denial, Deny, Hold
 from bailiwick.model.matcher import Equal, Matcher
+from bailiwick.model.policy import Policy
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.tool import EVERY_ARGUMENT, Kind, keyed
 
@@ -159,6 +160,21 @@ def _fires(asking: Asking, tool: ToolScope, gate: str, arguments: Arguments) -> 
 def allowance(asking: Asking, tool: ToolScope, grants: Iterable[CallGrant]) -> Allow:
     """Return an allow by these grants, with the ceilings of them all and of the mount."""
     ids = tuple(grant.grant for grant in grants)
+    key = (asking.policy.version, asking.scope.id, tool.mount, tool.tool.key, ids)
+    known = _allowances.get(key)
+    if known is None or known[0] is not asking.policy or known[1] is not tool:
+        if len(_allowances) >= _most_allowances:
+            _allowances.clear()
+        known = _allowances[key] = (asking.policy, tool, _allowance(asking, tool, ids))
+    return known[2]
+
+
+_allowances: dict[tuple[str, str, str, str, tuple[str, ...]], tuple[Policy, ToolScope, Allow]] = {}
+_most_allowances = 1024
+"""An allow hangs on nothing but its key: it is made once. Holding policy and tool keeps theirs from being others."""
+
+
+def _allowance(asking: Asking, tool: ToolScope, ids: tuple[str, ...]) -> Allow:
     mount = asking.policy.tool_mounts.get(tool.mount)
     known = [asking.scope.grants[each] for each in ids if each in asking.scope.grants]
     verb = "read" if tool.tool.own is None else tool.tool.action.verb

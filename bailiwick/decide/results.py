@@ -50,6 +50,8 @@ def show(view: View, result: object, resolve: Resolve, now: datetime, digest: Di
     looked_at = _at(result, view.path)
     if looked_at is _missing:
         return Shown(None, 0, found=False)
+    if len(view.grants) == 1 and not view.denies and not view.grants[0].items:  # nothing is asked of the items
+        return _walked(view, looked_at, digest)
     look = _Look(view, resolve, now, digest)
     if isinstance(looked_at, list):
         kept = look.items(cast("list[object]", looked_at))
@@ -58,6 +60,15 @@ def show(view: View, result: object, resolve: Resolve, now: datetime, digest: Di
     if one is _missing:
         return Shown(None, 0, found=False)
     return Shown(_within(view.path, one), 1)
+
+
+def _walked(view: View, found: object, digest: Digest) -> Shown:
+    walk = _way(view.grants[0], view.hidden, digest).walk
+    if isinstance(found, list):
+        kept = [shown for item in cast("list[object]", found) if (shown := walk(item)) is not _missing]
+        return Shown(_within(view.path, kept), len(kept))
+    one = walk(found)
+    return Shown(None, 0, found=False) if one is _missing else Shown(_within(view.path, one), 1)
 
 
 def count(view: View, result: object) -> int:

@@ -95,7 +95,8 @@ class Limits:
 
     async def reserve(self, live: Live, decision: Allow, cost: int | None = None) -> Reserved | Denial:
         """Reserve for a request; whoever gets no denial settles or releases."""
-        return await _answered(lambda done: self.begin(live, self.charged(live, decision), cost, done), self)
+        budgets = self.charged(live, decision)
+        return await _answered(lambda done: self.begin(live, budgets, cost, done), self) if budgets else FREE
 
     async def hold(self, live: Live, decision: Hold) -> Denial | None:
         """Charge a request that is held for people; return why it cannot even be held."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bailiwick.errors import PolicyError
+from bailiwick.errors import ConfigError, PolicyError
 from bailiwick.gateway.backends import place_of
 from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.files import lock_path, read_lock, read_policy
@@ -66,14 +66,26 @@ class ApiSecrets:
 
     url: Secret
     credential: Mapping[str, Secret]
+    authority: str = ""
+    """The certificates that verify the API's, in PEM; empty: the system's do."""
 
 
 def api_secrets(mount: HttpMount, environ: Mapping[str, str], base: Path) -> ApiSecrets:
-    """Return where a mount's API is, and what the gateway shows it. Raises ConfigError."""
+    """Return where a mount's API is, what the gateway shows it, and who vouches for it. Raises ConfigError."""
     values = mount.credential.values.items() if mount.credential is not None else ()
     return ApiSecrets(
-        resolve(mount.url, environ, base), {name: resolve(value, environ, base) for name, value in values}
+        resolve(mount.url, environ, base),
+        {name: resolve(value, environ, base) for name, value in values},
+        _certificates(mount, base) if mount.authority else "",
     )
+
+
+def _certificates(mount: HttpMount, base: Path) -> str:
+    try:
+        return (base / mount.authority).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        message = f"mount `{mount.name}`: the certificates in `{mount.authority}` cannot be read"
+        raise ConfigError(message, remedy="give `authority` a file of certificates in PEM") from None
 
 
 @dataclass(frozen=True, slots=True)

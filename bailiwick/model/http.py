@@ -57,6 +57,8 @@ class HttpMount:
     credential: Credential | None = None
     networks: tuple[str, ...] = ()
     """Networks, beyond those of the whole internet, in which its host may be."""
+    authority: str = ""
+    """File with the certificates that verify the API's; empty: the system's do."""
     graphql: GraphQL | None = None
     limits: tuple[Limit, ...] = ()
     """Ceilings on every request, beside those of the grants."""

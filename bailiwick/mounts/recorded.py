@@ -21,12 +21,12 @@ _longest = 8192
 _longest_name = 300
 _most_told = 50
 _plain = str | int | float
+_json = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 
 
 def statement_of(name: str, arguments: Mapping[str, Json]) -> str:
     """Return a call as the ledger tells it, at most so long; the arguments as `in_clear` or `digested` gave them."""
-    told = json.dumps(arguments, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    text = f"{name[:_longest_name]} {told}"
+    text = f"{name[:_longest_name]} {_json(arguments)}"
     return text if len(text) <= _longest else text[:_longest] + "…"
 
 

@@ -134,7 +134,7 @@ def _server(old: McpMount, new: McpMount) -> Iterator[Note]:
 
 def _api(old: HttpMount, new: HttpMount) -> Iterator[Note]:
     """Yield what changed about where an API is, as whom the gateway speaks to it, and what its routes are."""
-    if old.url != new.url:
+    if (old.url, old.authority) != (new.url, new.authority):
         yield Note(True, f"mount {new.name} points elsewhere: {new.url.text}", certain=False)
     if old.credential != new.credential:
         yield Note(True, f"mount {new.name} shows its API another credential", certain=False)

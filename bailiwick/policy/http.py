@@ -34,7 +34,7 @@ from bailiwick.policy.problem import Report, near, quoted
 from bailiwick.policy.reading import Reading
 from bailiwick.policy.values import call_limits, mount_limits, secret_text, web_url
 
-http_keys = ("kind", "url", "credential", "networks", "routes", "graphql", "resources", "limits")
+http_keys = ("kind", "url", "credential", "networks", "authority", "routes", "graphql", "resources", "limits")
 route_keys = (*tool_keys, "path", "query", "headers", "body", "form", "multipart")
 credential_keys: Mapping[CredentialKind, tuple[str, ...]] = {
     "header": (),
@@ -81,7 +81,7 @@ def http_mount(reading: Reading, entry: Entry, found: Block) -> HttpMount | None
     operations = found.get("graphql")
     graphql = graphql_of(reading, operations, what, routes) if operations else None
     mapped = (*routes.values(), *(graphql.fields.values() if graphql is not None else ()))
-    given, networks = found.get("credential"), found.get("networks")
+    given, networks, authority = found.get("credential"), found.get("networks"), found.get("authority")
     mount = HttpMount(
         name=entry.key,
         url=where or SecretRef(""),
@@ -89,6 +89,7 @@ def http_mount(reading: Reading, entry: Entry, found: Block) -> HttpMount | None
         resources=tool_resources(reading, found, entry, mapped),
         credential=_credential(report, given, what) if given else None,
         networks=several(report, networks.value, f"`networks` of {what}", _network, least=1) if networks else (),
+        authority=(text(report, authority.value, f"`authority` of {what}") or "") if authority else "",
         graphql=graphql,
         limits=mount_limits(report, found, what, call_limits),
         position=entry.position,

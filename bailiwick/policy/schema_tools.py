@@ -97,6 +97,7 @@ def http_mount() -> dict[str, object]:
             "description": "How the gateway shows the API who it is; values may hold `${ENV}`, or be `file:PATH`.",
         },
         "networks": {**_TEXTS, "description": "Private networks or addresses in which its host may be."},
+        "authority": {**_TEXT, "description": "File with the certificates that verify the API's."},
         "routes": {
             "type": "object",
             "additionalProperties": {"$ref": "#/$defs/route"},

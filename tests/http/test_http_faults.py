@@ -78,10 +78,12 @@ async def here(port: int) -> AsyncGenerator[tuple[Running, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def asked(gateway: Running, token: str) -> tuple[int, dict[str, object]]:
+async def asked(gateway: Running, token: str, reason: str = "") -> tuple[int, dict[str, object]]:
+    """Ask for an invoice. With another reason it is not the same request again."""
     client = HttpClient(Origin("http", *gateway.addresses()["http"]))
+    said = [("Bailiwick-Reason", reason)] if reason else []
     try:
-        answer = await client.send("GET", "/billing/invoices/5", [("Authorization", f"Bearer {token}")])
+        answer = await client.send("GET", "/billing/invoices/5", [("Authorization", f"Bearer {token}"), *said])
         body = bytearray()
         while part := await answer.part():
             body += part
@@ -121,7 +123,7 @@ def test_a_fault_is_a_denial_on_record(
             assert (await asked(gateway, token))[0] == 200
             with monkeypatch.context() as patch:
                 patch.setattr(where, name, broken)
-                status, answer = await asked(gateway, token)
+                status, answer = await asked(gateway, token, "another one")
             assert (status, answer["code"]) == (500, "internal_error")
             assert "CANARY" not in str(answer)
             records = told(gateway)

@@ -20,8 +20,11 @@ from mcp.shared.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp_types import TextContent
 
 from bailiwick.decide.approvals import Approve
+from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.model.approval import Approval, Reviewer
+from bailiwick.model.session import User
 from bailiwick.mounts.mcp.clients import Listener
+from tests.support.mcp_client import McpClient
 from tests.support.mcp_here import Here, here
 
 pytestmark = pytest.mark.xdist_group("mcp")
@@ -201,3 +204,35 @@ async def test_a_call_in_flight_ends_only_where_its_mount_s_server_is_another(ch
             assert await asyncio.wait_for(calling, 60) == ""
         assert await code(client, "echo", text="before") == ""
         assert await code(client, "echo", text="always") == ("" if changed else "argument_not_granted")
+
+
+async def test_a_delegated_session_has_of_tools_what_both_have() -> None:
+    async with here() as found:
+        opener, port = found.gateway.opener, found.client.port
+        asked = Wanted("bot", "work", User("ada"), "acorn", {"customer_id": "501"}, opener="tests")
+        parent = await opener.open(asked)
+        assert isinstance(parent, Opened)
+        child = await opener.open(Wanted("tester", parent=parent.live))
+        assert isinstance(child, Opened), child
+        above, below = McpClient(port, parent.token), McpClient(port, child.token)
+
+        def listed(client: McpClient) -> set[str]:
+            tools = cast("list[dict[str, object]]", client.ask("tools/list").result["tools"])
+            return {str(each["name"]) for each in tools}
+
+        def test() -> None:
+            assert {"search", "refund", "echo"} <= listed(above)
+            assert listed(below) == {"my_permissions", "search"}  # a condition may be about who calls
+            assert above.call("refund", amount=5, currency="EUR").code == ""
+            assert below.call("refund", amount=5, currency="EUR").code == "resource_unknown"
+            assert below.call("misbehave", how="fine").code == "resource_unknown"
+            assert above.call("search", query="three").code == ""
+            assert below.call("search", query="three").code == "argument_not_granted"
+            assert (above.call("echo", text="x").code, below.call("echo", text="x").code) == ("", "resource_unknown")
+            hits = cast("list[dict[str, object]]", above.call("search", query="one").data["results"])
+            seen = cast("list[dict[str, object]]", below.call("search", query="one").data["results"])
+            assert hits == seen != []
+
+        await asyncio.to_thread(test)
+        await found.gateway.sessions.end(parent.live.session.id, "REVOKED", "over", "tests")
+        assert (await asyncio.to_thread(below.ask, "tools/list")).status == 401

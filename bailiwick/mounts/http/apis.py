@@ -85,7 +85,7 @@ class Apis:
 
 
 def _reached(mount: HttpMount) -> object:
-    return mount.url, mount.networks, None if mount.credential is None else mount.credential.kind
+    return mount.url, mount.networks, mount.authority, None if mount.credential is None else mount.credential.kind
 
 
 def _graph(mount: HttpMount, lock: Lock) -> Graph | None:

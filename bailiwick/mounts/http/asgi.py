@@ -88,6 +88,10 @@ class Endpoint:
         requests = client.requests
         if len(client.running) > most_requests:
             return await requests.refuse(head, BUSY)
+        known = None if head.content else requests.known(head)
+        if known is not None:
+            sent.receive = receive
+            return await requests.do(known, head, sent)
         approval = asked_for(head)
         if approval is not None:
             return await requests.status(approval)

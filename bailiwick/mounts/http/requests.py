@@ -22,6 +22,7 @@ from bailiwick.mounts.http.apis import Apis, Mounted
 from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
 from bailiwick.mounts.http.envelope import Fault, Head
 from bailiwick.mounts.http.exchange import Exchange, Terms
+from bailiwick.mounts.http.repeated import Repeated, Repetitions
 from bailiwick.mounts.http.waiting import Line, patience_of, pending, standing, with_approval
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
@@ -67,6 +68,13 @@ class Requests:
         self._operations: Operations | None = None
         self._held = HeldCalls(gateway, live, self._path)
         self._calls: dict[tuple[str, str, str, tuple[str, ...]], Call] = {}
+        self._repetitions = Repetitions(live)
+
+    def known(self, head: Head) -> Repeated | None:
+        """Return what is known of a request that was admitted before, and may be done again as it was then."""
+        if self._live.blocked() is not None:
+            return None
+        return self._repetitions.find(head, self._apis.get(head.mount))
 
     def route(self, head: Head) -> Routed | Posted | Denial:
         """Return the route of a request; what the session does not have does not exist."""
@@ -152,20 +160,34 @@ class Requests:
             return await self.refuse(head, error.denial, routed, status=error.status)
         if isinstance(asked, Denial):
             return await self.refuse(head, asked, routed)
-        session = self._live.session
-        price = decided.tool.tool.cost
-        exchange = Exchange(
+        made = Repeated(
             routed.mounted,
+            routed.route,
             decided,
             asked,
+            self._call(routed, decided),
+            "rows" in self._gateway.measured(self._live, decided.allow, decided.tool.tool.cost),
+        )
+        if approval is None:
+            self._repetitions.keep(head, made)
+        return await self.do(made, head, send, approval)
+
+    async def do(self, made: Repeated, head: Head, send: Line, approval: Approval | None = None) -> Shown:
+        """Do what was admitted; see `answer`."""
+        session, admitted = self._live.session, made.admitted
+        exchange = Exchange(
+            made.mounted,
+            admitted,
+            made.asked,
             head.accept,
             lambda ref: session.value(ref.path),
             self._terms,
             send,
-            counted="rows" in self._gateway.measured(self._live, decided.allow, price),
+            counted=made.counted,
         )
-        effects = routed.route.method not in ("GET", "HEAD") or bool(decided.tool.tool.effects)
-        watched = self._path.watch(decided, self._terms.digest)
+        tool = admitted.tool.tool
+        effects = made.route.method not in ("GET", "HEAD") or bool(tool.effects)
+        watched = self._path.watch(admitted, self._terms.digest)
 
         async def run() -> Done[Shown]:
             done = await exchange.run()
@@ -175,10 +197,10 @@ class Requests:
 
         try:
             done = await self._path.run(
-                self._call(routed, decided),
-                run,
-                intends=effects or decided.tool.tool.action.verb != "read",
-                price=price,
+                made.call,
+                exchange.run if watched is None else run,
+                intends=effects or tool.action.verb != "read",
+                price=tool.cost,
                 approval=approval,
                 watched=watched,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
@@ -43,7 +44,9 @@ class Api:
         self.origin = address.origin
         self.base = address.target.rstrip("/")
         self._networks = mount.networks
-        self._client = HttpClient(address.origin, find=Finder(mount.networks, address.origin.host))
+        self._authority = given.authority
+        trust = _trust(mount, given.authority)
+        self._client = HttpClient(address.origin, trust, find=Finder(mount.networks, address.origin.host))
         self._injector: Injector = injector_of(mount.credential, given, self._fetch)
         self._known: tuple[str, ...] = ()
         self._marks: tuple[bytes, ...] = ()
@@ -96,7 +99,10 @@ class Api:
             address = address_of(url)
         except ValueError:
             raise CredentialError("`token_url` is not a URL") from None
-        client = HttpClient(address.origin, find=Finder(self._networks, address.origin.host))
+        trust = ssl.create_default_context() if self._authority else None
+        if trust is not None:  # it may be a public one
+            trust.load_verify_locations(cadata=self._authority)
+        client = HttpClient(address.origin, trust, find=Finder(self._networks, address.origin.host))
         try:
             answer = await client.send("POST", address.target, (*headers.items(), *_common), body)
             return answer.status, await whole(answer, _longest_answer_of_token)
@@ -125,6 +131,15 @@ class Api:
     async def close(self) -> None:
         """End its connections."""
         await self._client.close()
+
+
+def _trust(mount: HttpMount, authority: str) -> ssl.SSLContext | None:
+    """Return how the API's certificate is verified; None: as the system does. Raises ConfigError."""
+    try:
+        return ssl.create_default_context(cadata=authority) if authority else None
+    except ssl.SSLError:
+        message = f"mount `{mount.name}`: `{mount.authority}` has no certificates"
+        raise ConfigError(message, remedy="give `authority` a file of certificates in PEM") from None
 
 
 _common = (("User-Agent", "bailiwick"), ("Accept-Encoding", "identity"))
