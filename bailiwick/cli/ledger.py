@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader, Stored
     from bailiwick.gateway.searches import Search
+    from bailiwick.gateway.timestamps import Stamped
     from bailiwick.ledger.checkpoint import VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -113,6 +114,9 @@ def query(
     since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `2h` for two hours ago.")] = "",
     until: Annotated[str, typer.Option(metavar="TIME", help="Before then.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    value: Annotated[
+        str, typer.Option(metavar="VALUE", help="Only what was done with this value, which no record holds in clear.")
+    ] = "",
     saved: Annotated[str, typer.Option(metavar="NAME", help="Also the filter of this search of gateway.yaml.")] = "",
     policy: Annotated[Path, typer.Option("--policy", help="The policy beside gateway.yaml.")] = _POLICY,
     as_json: AsJson = False,
@@ -137,10 +141,30 @@ def query(
         kind=kind,
         since=_moment(since),
         until=_moment(until),
+        holding=_digests(value, policy) if value else frozenset(),
         limit=limit,
     )
+    if value and (_elsewhere() is not None or not asked.holding):
+        raise LedgerError(
+            "nobody has digests of this value here", remedy="ask beside the gateway that wrote the ledger"
+        )
     with _reading(ledger) as reader:
         _print(reader.query(asked), as_json=as_json)
+
+
+def _digests(value: str, policy: Path) -> frozenset[bytes]:
+    """Return how a value may stand in records, as the gateway knows that has the keys; that it was asked is on record.
+
+    Files that are written stand there by the SHA-256 of their content.
+    """
+    import hashlib
+    from typing import cast
+
+    from bailiwick.cli.suspensions import client
+
+    desk, content = client(policy, None), hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
+    told = [desk.ask("ledger.digests", {"value": each, "person": None})["digests"] for each in (value, content)]
+    return frozenset(each.encode() for found in told for each in cast("list[str]", found))
 
 
 @app.command()
@@ -177,6 +201,10 @@ def verify(
         str, typer.Argument(metavar="PLACE", help="An export or an archive (folder, `s3://…`). Default: --ledger.")
     ] = "",
     key: Key = None,
+    tsa: Annotated[
+        Path | None,
+        typer.Option("--tsa", metavar="FILE", help="Check the time-stamps too: certificates (PEM) of who is trusted."),
+    ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Compare the file's own indexes too where it has over a million records.")
     ] = False,
@@ -189,8 +217,14 @@ def verify(
 
     notes = [_read(path) for path in checkpoint or []]
     elsewhere = _elsewhere()
+    stamped = _stamped(at or str(ledger), tsa) if tsa is not None else None
+    notes += stamped.notes if stamped is not None else ()
     told = _verified(at or str(ledger), key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
     verifier = told["key"]
+    if stamped is not None:
+        from bailiwick.gateway.ledger_check import with_stamps
+
+        told = with_stamps(told, stamped)
     if as_json:
         typer.echo(
             json.dumps({name: value for name, value in told.items() if name != "key"}, indent=2, ensure_ascii=False)
@@ -202,6 +236,22 @@ def verify(
             typer.echo("give --checkpoint FILE, kept elsewhere, to see also whether the whole file was taken back")
     if told["ok"] is not True:
         raise typer.Exit(1)
+
+
+def _stamped(place: str, roots: Path) -> Stamped:
+    from bailiwick.gateway.places import Place
+    from bailiwick.gateway.timestamps import NAME, stamps_in, verified_stamps
+
+    try:
+        trusted = roots.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"`{roots}` cannot be read: {error.strerror}", remedy="name a PEM file") from None
+    ledger = Path(place)
+    folder = Place(place if "://" in place or ledger.is_dir() else str(ledger.absolute().parent))
+    if NAME not in folder.names():
+        raise LedgerError(f"`{place}` has no time-stamps", remedy="see `bailiwick ledger timestamp`")
+    with folder.reading(NAME) as file:
+        return verified_stamps(stamps_in([line.rstrip(b"\n") for line in file]), trusted)
 
 
 def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, deep: bool) -> Mapping[str, object]:

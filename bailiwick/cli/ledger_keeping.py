@@ -50,13 +50,39 @@ def write_bundle(
     from bailiwick.gateway.ledger_bundle import write_bundle as written
     from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.places import Place
+    from bailiwick.gateway.timestamps import NAME
 
     place = Place(folder)
     if place.names():
         raise LedgerError(f"`{folder}` is not empty", remedy="name a new folder")
     with closing(open_reader(ledger)) as reader:
         size = written(reader, place, keys_of(key, ledger))
+    stamps = ledger.with_name(NAME)
+    if stamps.is_file():
+        place.write(NAME, stamps.read_bytes())
     typer.echo(f"{size} records; check them with `bailiwick ledger verify {folder} --key KEY`")
+
+
+@app.command()
+def timestamp(
+    url: Annotated[str, typer.Argument(metavar="URL", help="A time-stamp authority (RFC 3161), http or https.")],
+    ledger: LedgerPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Have an authority stamp the newest checkpoint: that these records existed by then. `verify --tsa` checks it."""
+    from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.gateway.timestamps import NAME, keep, stamp
+    from bailiwick.ledger.checkpoint import told_by
+
+    with closing(open_reader(ledger)) as reader:
+        note = reader.checkpoint()
+    head = told_by(note)
+    if head is None:
+        raise LedgerError("the ledger has no signed head", remedy="run `bailiwick ledger verify`")
+    made, at = stamp(note, url)
+    keep(ledger.with_name(NAME), made)
+    told = {"at": at.isoformat(), "size": head.size}
+    typer.echo(json.dumps(told) if as_json else f"{head.size} records stamped at {at.isoformat()}")
 
 
 @app.command()
@@ -223,17 +249,7 @@ def stats(ledger: LedgerPath = DEFAULT, as_json: AsJson = False) -> None:
     from bailiwick.gateway.ledger_reader import open_reader
 
     with closing(open_reader(ledger)) as reader:
-        found = growth(reader, reader.disk(), datetime.now(UTC))
-    told = {
-        "records": found.records,
-        "pruned": found.pruned,
-        "disk_bytes": found.disk,
-        "bytes_a_record": round(found.record_bytes),
-        "oldest": found.first or None,
-        "records_a_day": round(found.per_day),
-        "disk_bytes_in_30_days": found.disk_in(30),
-        "disk_bytes_in_a_year": found.disk_in(365),
-    }
+        told = growth(reader, reader.disk(), datetime.now(UTC)).told()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return

@@ -110,6 +110,10 @@ def print_report(told: Mapping[str, object]) -> None:
     size = "no valid head" if told["size"] is None else f"signed head for {_count(cast('int', told['size']), 'record')}"
     records, checkpoints = cast("int", told["records"]), cast("int", told["checkpoints"])
     typer.echo(f"checked {_count(records, 'record')} against {_count(checkpoints, 'signed checkpoint')}, {size}")
+    stamps = cast("Mapping[str, object] | None", told.get("timestamps"))
+    if stamps is not None:
+        newest = f", the newest of {stamps['newest']} for {stamps['size']} records" if stamps["newest"] else ""
+        typer.echo(f"{_count(cast('int', stamps['valid']), 'valid time-stamp')}{newest}")
     findings = cast("Sequence[Mapping[str, str]]", told["findings"])
     for finding in findings:
         typer.secho(f"{finding['kind']}: {plain(finding['text'])}", fg="red")

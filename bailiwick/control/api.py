@@ -115,6 +115,13 @@ _filters = (
     *(Field(name, "count", f"only those {name} this sequence number") for name in ("after", "before")),
     Field("limit", "number", "at most so many, the newest"),
 )
+_holding = (
+    Field("reason", "words", "why; it is kept in the ledger", needed=True),
+    *(Field(name, "text", f"only records of this {name}") for name in ("agent", "user", "session")),
+    Field("since", "moment", "only from then on"),
+    Field("until", "moment", "only before then"),
+)
+_pruning = (Field("dry", "flag", "only say how many records it would be about"),)
 _approvals = (
     Field("all", "flag", "also those that are decided or over"),
     Field("mine", "flag", "only those that the caller may decide on"),
@@ -213,6 +220,13 @@ operations: tuple[Operation, ...] = (
     Operation("GET", "/ledger/records", "auditor", "Records that meet all conditions", fields=_filters),
     Operation("GET", "/ledger/records/*", "auditor", "A record", of="record"),
     Operation("GET", "/ledger/records/*/proof", "auditor", "The proof that a record is in the ledger", of="record"),
+    Operation("GET", "/ledger/stats", "auditor", "How large the ledger is, how it grows, a forecast", "ledger.stats"),
+    Operation("GET", "/ledger/holds", "auditor", "What is held from being pruned", "ledger.holds"),
+    Operation("POST", "/ledger/holds", "administrator", "Hold records", "ledger.hold", fields=_holding),
+    Operation("POST", "/ledger/holds/*/release", "administrator", "End a hold", "ledger.release", "hold"),
+    Operation(
+        "POST", "/ledger/prune", "administrator", "Remove what was kept long enough", "ledger.prune", fields=_pruning
+    ),
     Operation("GET", "/ledger/checkpoint", "auditor", "The current signed checkpoint"),
     Operation("POST", "/ledger/verify", "auditor", "Recompute the ledger from its bytes", fields=_notes),
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_keys import read_ledger_keys
 from bailiwick.gateway.ledger_reader import LedgerReader
+from bailiwick.gateway.timestamps import Stamped
 from bailiwick.ledger.checkpoint import Signer, VerifierKey, parse_verifier_keys
-from bailiwick.ledger.report import Report
+from bailiwick.ledger.report import Finding, Report
 from bailiwick.ledger.verify import verify
 
 
@@ -33,12 +35,21 @@ def signers_of(ledger: Path, verifiers: Sequence[VerifierKey]) -> tuple[Signer, 
     return found if any(signer.verifier in verifiers for signer in found) else ()
 
 
+def with_stamps(told: Mapping[str, object], stamped: Stamped) -> dict[str, object]:
+    """Return a report with what the time-stamps say."""
+    findings = [*cast("Sequence[object]", told["findings"]), *map(_finding_told, stamped.findings)]
+    newest = None if stamped.newest is None else stamped.newest.isoformat()
+    stamps = {"valid": len(stamped.notes), "newest": newest, "size": stamped.size}
+    return {**told, "ok": told["ok"] is True and not stamped.findings, "findings": findings, "timestamps": stamps}
+
+
+def _finding_told(finding: Finding) -> dict[str, object]:
+    return {"kind": finding.kind, "first": finding.first, "last": finding.last, "text": finding.text}
+
+
 def report_told(report: Report) -> dict[str, object]:
     """Return a report as JSON."""
-    findings = [
-        {"kind": finding.kind, "first": finding.first, "last": finding.last, "text": finding.text}
-        for finding in report.findings
-    ]
+    findings = [_finding_told(each) for each in report.findings]
     return {
         "ok": report.sound,
         "records": report.records,

@@ -17,7 +17,7 @@ from typing import TypeVar
 from bailiwick.errors import BailiwickError, LedgerError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
-from bailiwick.gateway.ledger_pruning import Due, due_by, holds, unfinished
+from bailiwick.gateway.ledger_pruning import Due, due_by, growth, holds, unfinished
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
 from bailiwick.gateway.ledger_store import LedgerStore
 from bailiwick.gateway.moments import Clock, read_moment
@@ -111,6 +111,7 @@ class Keeping:
             "ledger.holds": self._holds,
             "ledger.checkpoint_of": self._checkpoint_of,
             "ledger.archived": self._archived,
+            "ledger.stats": self._stats,
         }
 
     async def start(self) -> None:
@@ -222,6 +223,11 @@ class Keeping:
         del by
         fields.done()
         return {"holds": [asdict(hold) for hold in await asyncio.to_thread(self._read, holds)]}
+
+    async def _stats(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
+        del by
+        fields.done()
+        return (await asyncio.to_thread(self._read, lambda read: growth(read, read.disk(), self._clock()))).told()
 
     async def _checkpoint_of(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by

@@ -126,6 +126,19 @@ class Growth:
         """Return the bytes it will have in so many days, if it goes on like that and nothing is pruned."""
         return round(self.disk + days * self.per_day * self.record_bytes)
 
+    def told(self) -> dict[str, int | str | None]:
+        """Return it as it is told, with a forecast."""
+        return {
+            "records": self.records,
+            "pruned": self.pruned,
+            "disk_bytes": self.disk,
+            "bytes_a_record": round(self.record_bytes),
+            "oldest": self.first or None,
+            "records_a_day": round(self.per_day),
+            "disk_bytes_in_30_days": self.disk_in(30),
+            "disk_bytes_in_a_year": self.disk_in(365),
+        }
+
 
 def growth(reader: LedgerReader, disk: int, now: datetime) -> Growth:
     """Return how a ledger grows."""

@@ -6,6 +6,7 @@ only finds them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ class Query:
     """What else they meet, in the language of `ledger.filter`."""
     seen: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]] | None = None
     """How whoever searches sees a record; what is hidden from them is not searched either."""
+    holding: frozenset[bytes] = frozenset()
+    """Only records that hold one of these digests (`hmac:…`); empty does not restrict."""
     limit: int = 100
     """At most so many, the newest ones."""
     oldest: bool = False
@@ -70,6 +73,9 @@ _AT_ONCE = 2_000
 _FEW = 20_000
 """Records of a period that are sorted rather than looked for."""
 _EQUAL = ("id", "kind", "agent", "user", "session", "task", "decision", "code", "refers")
+
+
+_DIGEST = re.compile(rb"hmac:[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ class LedgerReader:
 
     def _filtered(self, where: str, query: Query, wanted: Filter, limit: int) -> list[tuple[object, ...]]:
         """Return the records that match and meet the filter, those first that are wanted first."""
-        if wanted == All(()):
+        if wanted == All(()) and not query.holding:
             return self._matching(where, query, wanted, limit)
         found: list[tuple[object, ...]] = []
         at_once = min(_AT_ONCE, max(limit, 100))
@@ -397,6 +403,8 @@ def check_filter(text: str) -> None:
 
 
 def _meets(wanted: Filter, query: Query, body: bytes) -> bool:
+    if query.holding and query.holding.isdisjoint(_DIGEST.findall(body)):
+        return False
     document = read(body)
     return document is not None and meets(wanted, document if query.seen is None else query.seen(document))
 

@@ -115,6 +115,11 @@ def test_a_call_is_found_by_a_value_that_no_record_holds(gateway: RunningGateway
         (digest,) = people.told("someone@example.org", "dora")
     (call,) = [each for each in (*records(gateway, "call"), *records(gateway, "intent")) if each["user"] == "dora"]
     assert digest in str(call["statement"])
+    with guard.session("bot", user="emma"):
+        guarded(email="another@example.org")
+    found = gateway.say("ledger", "query", "--value", "someone@example.org", "agent:bot", "--json")
+    assert {json.loads(each)["user"] for each in found.stdout.splitlines()} == {"dora"}, found.stderr
+    assert gateway.say("ledger", "query", "--value", "nobody@example.org", "--json").stdout == ""
     assert b"someone" not in ledger_of(gateway).read_bytes()
 
 

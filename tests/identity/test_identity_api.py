@@ -80,6 +80,27 @@ def test_ledger_is_asked_shown_and_proven(world: World) -> None:
     assert call(f"{url}/records/rec_x", None, admin)[0] == 404
 
 
+def test_what_the_ledger_keeps_is_told_held_and_released(world: World) -> None:
+    admin, watcher, url = token_of(world, "admin"), token_of(world, "watcher"), f"{base(world)}/api/v1/ledger"
+    assert cast("int", call(f"{url}/stats", None, admin)[2]["records"]) > 0
+    status, _, told = post(world, "/api/v1/ledger/holds", {"reason": "a lawsuit", "user": "ada"}, admin)
+    assert status == 200, told
+    held = cast("list[Mapping[str, object]]", call(f"{url}/holds", None, admin)[2]["holds"])
+    assert [(each["id"], each["reason"]) for each in held] == [(told["hold"], "a lawsuit")]
+    assert post(world, f"/api/v1/ledger/holds/{told['hold']}/release", {}, admin)[0] == 200
+    assert call(f"{url}/holds", None, admin)[2]["holds"] == []
+    assert post(world, "/api/v1/ledger/prune", {"dry": True}, admin)[2]["done"] is False
+    asked = (
+        ("stats", None),
+        ("holds", None),
+        ("holds", b'{"reason": "x"}'),
+        ("holds/x/release", b"{}"),
+        ("prune", b"{}"),
+    )
+    for path, data in asked:
+        assert call(f"{url}/{path}", data, watcher)[0] == 403
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
