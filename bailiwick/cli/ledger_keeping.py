@@ -44,11 +44,13 @@ def write_bundle(
     folder: Annotated[str, typer.Argument(metavar="PLACE", help="An empty folder, or `s3://bucket/folder`.")],
     ledger: LedgerPath = DEFAULT,
     key: Annotated[list[str] | None, typer.Option("--key", help="As for `verify`.")] = None,
+    tiles: Annotated[bool, typer.Option("--tiles", help="Also as C2SP tlog-tiles, for the tools of others.")] = False,
 ) -> None:
     """Export the whole ledger with its checkpoints, to be verified anywhere with nothing but the public key."""
     from bailiwick.cli.ledger import keys_of
     from bailiwick.gateway.ledger_bundle import write_bundle as written
     from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.gateway.ledger_tiles import write_tiles
     from bailiwick.gateway.places import Place
     from bailiwick.gateway.timestamps import NAME
 
@@ -57,9 +59,12 @@ def write_bundle(
         raise LedgerError(f"`{folder}` is not empty", remedy="name a new folder")
     with closing(open_reader(ledger)) as reader:
         size = written(reader, place, keys_of(key, ledger))
+        left_out = write_tiles(reader, place)[1] if tiles else 0
     stamps = ledger.with_name(NAME)
     if stamps.is_file():
         place.write(NAME, stamps.read_bytes())
+    if left_out:
+        typer.echo(f"{left_out} bundles of entries are left out: a record was pruned, or is larger than 65,535 bytes")
     typer.echo(f"{size} records; check them with `bailiwick ledger verify {folder} --key KEY`")
 
 

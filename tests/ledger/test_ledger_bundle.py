@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from bailiwick.cli.ledger import app
 from bailiwick.gateway.ledger_bundle import verified_bundle, write_bundle
 from bailiwick.gateway.ledger_reader import open_reader
 from bailiwick.gateway.ledger_store import open_store
+from bailiwick.gateway.ledger_tiles import tile_path
 from bailiwick.gateway.places import Place
 from bailiwick.ledger.encode import encode
 from tests.gateway.ledger_rig import ORIGIN, VERIFIER, checked, fill, intruding, new_store, record
@@ -165,3 +168,62 @@ def test_command_line_exports_verifies_and_proves_growth(store: Path, tmp_path: 
     assert run("verify", place)[0] == 0  # by the keys that lie beside it
     code, said = run("prove", "--from", "700", "--ledger", str(store))
     assert (code, said.startswith("old 700\n")) == (0, True)
+
+
+def tile(place: Path, level: int | str, number: int, width: int) -> bytes:
+    """Read a tile where C2SP tlog-tiles says that it stands. Written from its text, not from ours."""
+    name, left = f"{number % 1000:03}", number // 1000
+    while left:
+        name, left = f"x{left % 1000:03}/{name}", left // 1000
+    return (place / "tile" / str(level) / (name if width == 256 else f"{name}.p/{width}")).read_bytes()
+
+
+def leaves_of_tiles(place: Path, size: int) -> list[bytes]:
+    """Return the leaf hashes of a log, of its tiles of level 0."""
+    found = b"".join(tile(place, 0, at // 256, min(256, size - at)) for at in range(0, size, 256))
+    return [found[at : at + 32] for at in range(0, len(found), 32)]
+
+
+def mth(leaves: list[bytes]) -> bytes:
+    """Return RFC 6962's tree hash, as it is defined there."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    return hashlib.sha256(b"\x01" + mth(leaves[:half]) + mth(leaves[half:])).digest()
+
+
+def test_tiles_are_read_by_the_rules_of_their_format(store: Path, tmp_path: Path) -> None:
+    place, ledger = tmp_path / "tiles", Path(shutil.copy(store, tmp_path / "ledger.db"))
+    with closing(new_store(ledger)) as opened:
+        fill(opened, [record(SIZE, statement="x" * 70_000)])  # the last bundle has no room for this one
+    done = CliRunner().invoke(app, ["bundle", str(place), "--tiles", "--ledger", str(ledger), "--key", str(VERIFIER)])
+    assert done.exit_code == 0, done.output
+    assert "1 bundles of entries are left out" in done.output
+    origin, told, root = (place / "checkpoint").read_text().split("\n")[:3]
+    size = int(told)
+    assert (origin, size) == (ORIGIN, SIZE + 1)
+    leaves = leaves_of_tiles(place, size)
+    assert base64.b64encode(mth(leaves)).decode() == root
+    above = tile(place, 1, 0, size // 256)
+    assert [above[at : at + 32] for at in range(0, len(above), 32)] == [
+        mth(leaves[at : at + 256]) for at in range(0, size - 255, 256)
+    ]
+    assert sorted(each.name for each in (place / "tile/entries").iterdir()) == ["000", "001", "002", "003", "004"]
+    for number in range(size // 256):
+        bundle, at, entries = tile(place, "entries", number, 256), 0, list[bytes]()
+        while at < len(bundle):
+            length = int.from_bytes(bundle[at : at + 2], "big")
+            entries.append(bundle[at + 2 : at + 2 + length])
+            at += 2 + length
+        hashes = [hashlib.sha256(b"\x00" + each).digest() for each in entries]
+        assert hashes == leaves[number * 256 : (number + 1) * 256]
+    assert verified_bundle(Place(str(place)), [VERIFIER]).sound
+
+
+def test_the_places_of_tiles_are_those_of_the_format() -> None:
+    assert [tile_path(0, number) for number in (0, 255, 1000, 1_234_067)] == [
+        *("tile/0/000", "tile/0/255", "tile/0/x001/000", "tile/0/x001/x234/067")
+    ]
+    assert tile_path("entries", 1_234_067, 8) == "tile/entries/x001/x234/067.p/8"
