@@ -255,8 +255,11 @@ def _stamped(place: str, roots: Path) -> Stamped:
 
 
 def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, deep: bool) -> Mapping[str, object]:
+    from dataclasses import replace
+
     from bailiwick.gateway.ledger_bundle import verified_bundle
     from bailiwick.gateway.ledger_check import report_told, signers_of
+    from bailiwick.gateway.ledger_parquet import can_compare, parquet_findings
     from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.places import Place
     from bailiwick.ledger.verify import verify as verify_evidence
@@ -266,6 +269,10 @@ def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, de
         beside = ledger / "ledger.vkey"
         verifiers = keys_of(key or ([str(beside)] if beside.is_file() else None), ledger)
         report = verified_bundle(Place(place), verifiers, notes)
+        if can_compare():
+            report = replace(report, findings=(*report.findings, *parquet_findings(Place(place))))
+        else:
+            typer.echo("Parquet files were not compared: that takes `bailiwick[duckdb]`", err=True)
         return {"key": str(verifiers[0]), **report_told(report)}
     verifiers = keys_of(key, ledger)
     with closing(open_reader(ledger)) as reader:

@@ -116,7 +116,7 @@ _filters = (
     Field("limit", "number", "at most so many, the newest"),
 )
 _holding = (
-    Field("reason", "words", "why; it is kept in the ledger", needed=True),
+    Field("reason", "text", "why; it is kept in the ledger", needed=True),
     *(Field(name, "text", f"only records of this {name}") for name in ("agent", "user", "session")),
     Field("since", "moment", "only from then on"),
     Field("until", "moment", "only before then"),

@@ -8,6 +8,7 @@ is `{"size":…,"note":…}`. So the leaf of the tree is the SHA-256 of a zero b
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -29,6 +30,8 @@ from bailiwick.ledger.verify import Evidence, verify
 RECORDS = ("records.jsonl", "records.jsonl.gz")
 CHECKPOINTS = "checkpoints.jsonl"
 _PAGE = 2_000
+_LONGEST = 64 << 20
+"""Bytes of a line: a packed file of others may unpack to more than there is memory for."""
 _own_marks = tuple(f'"kind":"{kind}"'.encode() for kind in OWN_KINDS)
 
 
@@ -95,13 +98,21 @@ class Bundle:
         for name in self.place.names():
             if PurePosixPath(name).name not in names:
                 continue
-            with self.place.reading(name) as file:
-                stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
-                try:
-                    for line in stream:
-                        yield line.rstrip(b"\n")
-                except (OSError, EOFError) as error:
-                    raise LedgerError(f"`{name}` cannot be read: {error}", remedy="take it from its source") from None
+            yield from lines_of(self.place, name)
+
+
+def lines_of(place: Place, name: str) -> Iterator[bytes]:
+    """Yield the lines of a file, unpacked if it is packed. Raises LedgerError, also for what can be no record."""
+    with place.reading(name) as file:
+        stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
+        try:
+            while line := stream.readline(_LONGEST + 1):
+                if len(line) > _LONGEST:
+                    message = f"`{name}` has a line of over {_LONGEST >> 20} MiB, which is no record"
+                    raise LedgerError(message, remedy="take it from its source")
+                yield line.rstrip(b"\n")
+        except (OSError, EOFError, zlib.error) as error:
+            raise LedgerError(f"`{name}` cannot be read: {error}", remedy="take it from its source") from None
 
 
 def verified_bundle(place: Place, keys: Sequence[VerifierKey], external: Sequence[str] = ()) -> Report:

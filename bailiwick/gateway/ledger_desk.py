@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from bailiwick.errors import BailiwickError, LedgerError
+from bailiwick.errors import BailiwickError, ConfigError, LedgerError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
 from bailiwick.gateway.ledger_pruning import Due, due_by, growth, holds, unfinished
@@ -214,7 +214,7 @@ class Keeping:
         identity = fields.text("hold")
         fields.done()
         if identity not in {hold.id for hold in await asyncio.to_thread(self._read, holds)}:
-            raise LedgerError(f"there is no hold `{identity[:100]}`", remedy="see `bailiwick ledger hold list`")
+            raise ConfigError(f"there is no hold `{identity[:100]}`", remedy="see `bailiwick ledger hold list`")
         detail: dict[str, JsonValue] = {"hold": identity, "by": by.name}
         await self._recorder.keep(self._recorder.make(Fact("ledger.released", detail=detail)))
         return {"released": identity}

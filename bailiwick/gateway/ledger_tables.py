@@ -140,6 +140,14 @@ class Tables(AbstractContextManager["Tables"]):
             "WHERE seq NOT IN (SELECT seq FROM records)"
         )
 
+    def differing(self, path: Path) -> int:
+        """Return how many rows a Parquet file has, or lacks, that these records do not say. Raises LedgerError."""
+        columns = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in COLUMNS.items())
+        there = f"SELECT {columns} FROM read_parquet({text(str(path))}, hive_partitioning = false)"  # noqa: S608 -- names of our own
+        either = f"(FROM records EXCEPT ALL ({there})) UNION ALL (({there}) EXCEPT ALL FROM records)"
+        found = self._run(f"SELECT count(*) FROM ({either})").fetchone()  # noqa: S608 -- likewise
+        return int(found[0]) if found is not None else 0
+
     def write_parquet(self, path: Path) -> None:
         """Write all of them to a Parquet file, the oldest first."""
         self._run(f"COPY (FROM records ORDER BY seq) TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)")

@@ -86,7 +86,7 @@ def verify(
     leaves = place(chain(counted, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
     findings += findings_of(leaves)
     if evidence.beside is not None:
-        findings += _check_beside(evidence.beside, pruned, head)
+        findings += _check_beside(evidence.beside, pruned, head, limit)
         if not (
             leaves.misindexed or leaves.moved or leaves.beyond or leaves.missing()
         ):  # else what is left is of those
@@ -136,14 +136,16 @@ def _check_excess(beside: Beside, counted: _Counted) -> Iterable[Finding]:
             yield Finding("index", f"the search index holds {there - belong} {what} that belong to no record")
 
 
-def _check_beside(beside: Beside, pruned: Sequence[tuple[int, int]], head: Checkpoint | None) -> Iterable[Finding]:
+def _check_beside(
+    beside: Beside, pruned: Sequence[tuple[int, int]], head: Checkpoint | None, limit: int
+) -> Iterable[Finding]:
     """Check what the file says of itself."""
     if head is not None and beside.origin != head.origin:
         text = f"the ledger calls itself `{beside.origin[:100]}`, and its checkpoints are those of `{head.origin}`"
         yield Finding("checkpoint", text)
-    said = bytearray(max((last for _, last in pruned), default=-1) + 1)
+    said = bytearray(limit)
     for first, last in pruned:
-        said[first : last + 1] = b"\1" * (last + 1 - first)
+        said[first : last + 1] = b"\1" * (min(last + 1, limit) - min(first, limit))
     for first, last in beside.pruned:
         if first < 0 or last >= len(said) or not all(said[first : last + 1]):
             text = f"{span(first, last)}: marked as pruned, and no record of the ledger says that it was"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_archive import archive, restore
 from bailiwick.gateway.ledger_bundle import verified_bundle, write_bundle
+from bailiwick.gateway.ledger_parquet import parquet_findings
 from bailiwick.gateway.ledger_pruning import due, due_by, growth, unfinished
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.ledger_schema import TRIGGERS
@@ -281,6 +283,41 @@ def test_a_tampered_archive_is_named_and_not_restored(store: LedgerStore, path: 
     with pytest.raises(LedgerError, match="is not as it was signed"):
         restore(Place(str(tmp_path / "archive")), tmp_path / "back.db", [VERIFIER])
     assert not (tmp_path / "back.db").exists()
+
+
+def test_a_parquet_file_that_says_something_else_is_named(store: LedgerStore, path: Path, tmp_path: Path) -> None:
+    import duckdb
+
+    place = Place(str(tmp_path / "archive"))
+    archive_of(store, path, place, START.date() + timedelta(days=1))
+    assert parquet_findings(place) == []
+    file, other = next((tmp_path / "archive").rglob("*.parquet")), tmp_path / "other.parquet"
+    for change in ("* REPLACE ('other-bot' AS agent)", "* REPLACE (if(seq = 7, '{}', detail) AS detail)"):
+        duckdb.connect().execute(f"COPY (SELECT {change} FROM read_parquet('{file}')) TO '{other}' (FORMAT parquet)")
+        whole = file.read_bytes()
+        file.write_bytes(other.read_bytes())
+        (finding,) = parquet_findings(place)
+        assert (finding.kind, "rows are not as the records say" in finding.text) == ("index", True)
+        file.write_bytes(whole)
+    file.write_bytes(b"PAR1 no such file PAR1")
+    (finding,) = parquet_findings(place)
+    assert "cannot be read" in finding.text
+    assert verified_bundle(place, [VERIFIER]).sound  # the records themselves are
+
+
+def test_an_archive_that_unpacks_to_more_than_a_record_is_refused(
+    store: LedgerStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(str(tmp_path / "archive"))
+    archive_of(store, path, place, NOW.date())
+    monkeypatch.setattr("bailiwick.gateway.ledger_bundle._LONGEST", 1 << 20)
+    packed = next((tmp_path / "archive").rglob("*.jsonl.gz"))
+    packed.write_bytes(gzip.compress(b" " * (8 << 20)))
+    with pytest.raises(LedgerError, match="which is no record"):
+        verified_bundle(place, [VERIFIER])
+    packed.write_bytes(gzip.compress(b"x" * 100_000)[:-50] + b"\xff" * 42)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        verified_bundle(place, [VERIFIER])
 
 
 def test_the_parquet_of_an_archive_answers_sql(store: LedgerStore, path: Path, tmp_path: Path) -> None:
