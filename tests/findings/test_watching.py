@@ -139,6 +139,18 @@ async def test_a_departure_is_on_record_told_and_listed_once(world: World) -> No
     assert event["anomaly_analyses"]
 
 
+async def test_what_was_pruned_is_passed_over_and_what_is_left_is_learned_from(world: World) -> None:
+    world.month()
+    world.kept.store.prune([(0, 99), (300, 309)])
+    watching = world.watching()
+    await seen(watching)
+    assert world.findings() == []
+    world.use(NIGHT, 90)
+    world.kept.store.drain()
+    await seen(watching)
+    assert [each["code"] for each in world.findings()] == ["unusual_calls"]
+
+
 @pytest.mark.parametrize("when", ["before it was on record", "after it was on record"])
 async def test_a_gateway_that_dies_says_what_it_found_and_says_it_once(world: World, when: str) -> None:
     world.month()

@@ -160,6 +160,17 @@ async def test_what_a_killed_gateway_did_not_say_is_said_by_the_next(rig: Rig) -
     assert len(rig.told) == 1
 
 
+async def test_what_was_pruned_is_not_found_and_what_comes_after_it_is(rig: Rig) -> None:
+    await rig.keep([record(9), record(19), record(29, agent="other")])
+    await rig.writer.run(lambda store: store.drain())
+    await rig.writer.run(lambda store: store.prune([(0, 2)]))
+    searches = rig.searches(DENIALS)
+    await searches.start()
+    await rig.keep([record(39, agent="other"), record(49)])
+    await searches.stop()
+    assert [each.lines[0].split(" from ")[0] for each in rig.told] == ["2 records of agent other"]
+
+
 async def test_a_search_does_not_find_its_own_alerts(rig: Rig) -> None:
     searches = rig.searches(Search("all", "", Alert(1, MINUTE)))
     await searches.start()
