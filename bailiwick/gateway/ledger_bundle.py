@@ -30,6 +30,7 @@ from bailiwick.ledger.verify import Evidence, verify
 RECORDS = ("records.jsonl", "records.jsonl.gz")
 CHECKPOINTS = "checkpoints.jsonl"
 _PAGE = 2_000
+_PART = 1 << 20
 _LONGEST = 64 << 20
 """Bytes of a line: a packed file of others may unpack to more than there is memory for."""
 _own_marks = tuple(f'"kind":"{kind}"'.encode() for kind in OWN_KINDS)
@@ -106,11 +107,15 @@ def lines_of(place: Place, name: str) -> Iterator[bytes]:
     with place.reading(name) as file:
         stream = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
         try:
-            while line := stream.readline(_LONGEST + 1):
-                if len(line) > _LONGEST:
+            held = b""
+            while part := stream.read(_PART):
+                *lines, held = (held + part).split(b"\n")
+                yield from lines
+                if len(held) > _LONGEST:
                     message = f"`{name}` has a line of over {_LONGEST >> 20} MiB, which is no record"
                     raise LedgerError(message, remedy="take it from its source")
-                yield line.rstrip(b"\n")
+            if held:
+                yield held
         except (OSError, EOFError, zlib.error) as error:
             raise LedgerError(f"`{name}` cannot be read: {error}", remedy="take it from its source") from None
 
