@@ -294,7 +294,7 @@ async def test_inserts_are_of_the_tenant_and_checked(shop: MariaDesk) -> None:
     ):
         assert (await shop.denial(clerk, sql)).code == "row_out_of_scope", sql
     failed = await shop.failure(clerk, "INSERT INTO orders (id, customer) VALUES (12, 1)")
-    assert (failed.code, leaks(failed.message)) == ("23000", [])
+    assert (failed.code, leaks(failed.message)) == ("23505", [])
     assert (await shop.failure(clerk, "INSERT INTO orders (customer) VALUES ('1x')")).code == "22000"
     assert shop.dump() == before
 

@@ -153,6 +153,46 @@ async def test_what_reaches_beyond_the_scope_is_refused(shop: Desk, caplog: pyte
     assert caplog.text == ""
 
 
+TAKEN = {
+    "INSERT INTO items (tenant, sku, amount) VALUES ({}, 'z', 1)": ("2", "3"),
+    "INSERT INTO items (tenant, sku, amount) SELECT {}, 'z', price FROM prices WHERE price = 3": ("2", "3"),
+    "INSERT INTO items (sku, amount) VALUES ({}, -1)": ("'a'", "'fresh'"),
+    "INSERT INTO items (sku, amount) VALUES ('fresh', 1), ({}, -1)": ("'a'", "'other'"),
+    "INSERT INTO orders (id, customer) VALUES ({}, 300) RETURNING id": ("13", "14", "10", "77"),
+    "INSERT INTO orders (id) VALUES ({}) RETURNING id": ("13", "14", "77"),
+}
+"""Rows that may not be written, whose keys are taken, by rows that are hidden and others, or are not."""
+
+
+async def test_a_row_outside_of_the_scope_does_not_tell_whether_its_key_is_taken(shop: Desk) -> None:
+    clerk = await shop.session("clerk-bot", tenant="1")
+    before = shop.dump()
+    for sql, values in TAKEN.items():
+        told = [await shop.denial(clerk, sql.format(value)) for value in values]
+        assert (told[0].code, len({*told})) == ("row_out_of_scope", 1), sql
+    assert (await shop.failure(clerk, "INSERT INTO items (sku, amount) VALUES ('a', 1)")).code == "23505"
+    nobody = await shop.session("clerk-bot")
+    for key in (10, 77):
+        assert (await shop.denial(nobody, f"INSERT INTO orders (id) VALUES ({key})")).code == "row_out_of_scope"
+    assert shop.dump() == before
+    assert await shop.written(clerk, "INSERT INTO orders (id, customer) VALUES (77, 5), (78, NULL)") == 2
+    assert (
+        await shop.written(clerk, "INSERT INTO items (sku, amount) SELECT 'w', ? FROM prices WHERE price = 3", 1) == 1
+    )
+
+
+@pytest.mark.parametrize("kind", FILES)
+async def test_a_change_that_leaves_the_scope_does_not_tell_whether_its_key_is_taken(kind: str, tmp_path: Path) -> None:
+    policy = POLICY.replace("fields: [amount, label]\n", "fields: [tenant, sku, amount, label]\n")
+    async with stage(kind, tmp_path, policy, SCRIPT, None) as shop:
+        clerk = await shop.session("clerk-bot", tenant="1")
+        leaving = "UPDATE items SET tenant = 2, sku = '{}' WHERE sku = 'a'"
+        told = [await shop.denial(clerk, leaving.format(sku)) for sku in ("z", "y")]
+        assert (told[0].code, told[0]) == ("row_out_of_scope", told[1])
+        assert (await shop.failure(clerk, "UPDATE items SET sku = 'b' WHERE sku = 'a'")).code == "23505"
+        assert await shop.written(clerk, "UPDATE items SET sku = 'y' WHERE sku = 'a'") == 1
+
+
 @pytest_asyncio.fixture(params=FILES)
 async def file(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Desk]:
     async with stage(request.param, tmp_path, POLICY, SCRIPT, None) as found:

@@ -16,7 +16,7 @@ from bailiwick.errors import BackendError
 from bailiwick.gateway.duckdb import INSTANCES, Place, type_of
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
-from bailiwick.mounts.sql.results import Failed, Row, as_json
+from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json
 from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped
 from bailiwick.mounts.sql.writing import Found, written
 from bailiwick.sql.engines.duckdb_names import QUOTED_OR_PARAMETER
@@ -31,7 +31,6 @@ _INTERVAL = 0.05
 _AT_ONCE = 256
 _LARGEST_INTEGER = 2**63
 _FAILURES = {
-    "ConstraintException": Failed("23000", "a constraint of the table does not admit this"),
     "TransactionException": Failed("40001", "somebody else changed the same rows; try again"),
     "OutOfMemoryException": Failed("53200", "the statement needs more memory than it may have"),
     "ConversionException": Failed("22000", "a value does not fit the type that it is given"),
@@ -43,6 +42,10 @@ _FAILURES = {
     "NotImplementedException": Failed("0A000", "the database cannot do this"),
     "PermissionException": Failed("42501", "the database's own guard does not allow this statement"),
 }
+_NO_KEYS = tuple(
+    f"Constraint Error: {what}" for what in ("NOT NULL constraint", "CHECK constraint", "Violates foreign key")
+)
+"""How messages begin about constraints that are no keys. Values stand behind that, never before."""
 _IN_USE = Failed("55P03", "the database is in use by somebody else; try again")
 _GUARDED = Failed("42501", "the database's own guard does not allow this statement")
 
@@ -232,6 +235,8 @@ def _as_json(value: object) -> JsonValue:
 
 def _failed(error: Exception) -> Failed:
     """Say in our words how it failed. DuckDB's own message may hold names and values from outside the scope."""
+    if type(error).__name__ == "ConstraintException":
+        return CONSTRAINT if str(error).startswith(_NO_KEYS) else KEY_TAKEN
     found = _FAILURES.get(type(error).__name__)
     if found is None:
         _log.error("DuckDB failed: %s", type(error).__name__)

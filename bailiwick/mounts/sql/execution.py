@@ -14,7 +14,7 @@ from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.sql import results
-from bailiwick.mounts.sql.results import Answer, Denied, Failed, Result, typed
+from bailiwick.mounts.sql.results import KEY_TAKEN, Answer, Denied, Failed, Result, typed
 from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
 
@@ -110,7 +110,7 @@ class Execution:
 
     def _answer(self, ran: Ran) -> Answer:
         if isinstance(ran, Failed):
-            return ran
+            return Denied(OUT_OF_SCOPE) if self.plan.blind and ran.code == KEY_TAKEN.code else ran
         if isinstance(ran, Stopped):
             return Denied(exceeded("timeout_exceeded", self.ceilings, 0, self._action) if ran.late else self._stopped())
         if isinstance(ran, Written):

@@ -17,7 +17,7 @@ import orjson
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.mariadb import opened
-from bailiwick.mounts.sql.results import Failed, Row, as_json
+from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json
 from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
 from bailiwick.sql.engines.mariadb_words import prepared, quoted
 from bailiwick.sql.engines.plan import Keyed, Target
@@ -33,7 +33,8 @@ _PADS: Mapping[object, int] = {"mask.inner": 0x36, "mask.outer": 0x5C}
 _BLOCK = 64
 _DENIED = (1044, 1045, 1142, 1143, 1227, 1370)
 _LATE = (1317, 1969, 3024)
-_CONSTRAINT = (1022, 1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 1761, 1762, 4025)
+_TAKEN = (1022, 1062, 1169, 1557, 1586, 1761, 1762)
+_CONSTRAINT = (1048, 1216, 1217, 1364, 1451, 1452, 4025)
 _BUSY = (1205, 1213)
 _VALUE = (1264, 1265, 1292, 1366, 1367, 1406, 1411, 1690, 3140, 4079)
 _LARGE = (1153, 1301, 1038, 1041)
@@ -146,7 +147,11 @@ def _read(connection: Connection, job: Job, sql: str, values: Sequence[object]) 
 
 
 def _returned(connection: Connection, job: Job) -> Ran:
-    """Insert rows, each of which answers whether it may be there."""
+    """Insert rows, each of which answers whether it may be there; those are not begun with that are known not to."""
+    if job.plan.foresee:
+        outside = int(str(_do(connection, prepared(job.plan.foresee, _values(job)))[0][0]))
+        if outside:
+            return Written(outside, "row_out_of_scope")
     checks = _do(connection, prepared(job.plan.sql, _values(job)))
     if job.bounds.batch is not None and len(checks) > job.bounds.batch:
         return Written(len(checks), "batch_exceeded")
@@ -216,8 +221,10 @@ def _failed(error: Exception) -> Ran:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     if number in _LATE:
         return Stopped(late=True)
+    if number in _TAKEN:
+        return KEY_TAKEN
     if number in _CONSTRAINT:
-        return Failed("23000", "a constraint of the table does not admit this")
+        return CONSTRAINT
     if number in _BUSY:
         return Failed("55P03", "the database is locked by somebody else; try again")
     if number in _LARGE:

@@ -94,6 +94,12 @@ class Failed:
         return {"failed": {"code": self.code, "message": self.message}, "record": self.record}
 
 
+KEY_TAKEN = Failed("23505", "a key of the table does not admit this")
+"""A unique key does not admit the row. Which row has it, and whether it may be seen, nobody is told."""
+CONSTRAINT = Failed("23000", "a constraint of the table does not admit this")
+"""Another constraint does not."""
+
+
 Answer = Result | Denied | Failed
 
 

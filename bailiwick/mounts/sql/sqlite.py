@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from bailiwick.mounts.sql import masks
-from bailiwick.mounts.sql.results import Failed, Row, as_json
+from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json
 from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, known_columns
 from bailiwick.mounts.sql.values import Value
 from bailiwick.mounts.sql.writing import Found, written
@@ -26,6 +26,7 @@ from bailiwick.sql.engines.scoped import folded
 
 _log = logging.getLogger("bailiwick.sql")
 _STEPS = 2000
+_NO_KEYS = tuple(f"SQLITE_CONSTRAINT_{what}" for what in ("NOTNULL", "CHECK", "FOREIGNKEY", "DATATYPE"))
 """Instructions of SQLite's machine between two looks at the clock."""
 _BUSY_SECONDS = 5.0
 _LARGEST_VALUE = 64 * 1024 * 1024
@@ -280,7 +281,7 @@ def _failed(error: sqlite3.Error) -> Failed:
     """Say in our words how it failed. SQLite's own message may hold names and values from outside the scope."""
     name = str(getattr(error, "sqlite_errorname", "") or "")
     if name.startswith("SQLITE_CONSTRAINT"):
-        return Failed("23000", "a constraint of the table does not admit this")
+        return CONSTRAINT if name in _NO_KEYS else KEY_TAKEN
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Failed("55P03", "the database is locked by somebody else; try again")
     if name in ("SQLITE_TOOBIG", "SQLITE_NOMEM"):

@@ -9,12 +9,14 @@ from dataclasses import replace
 from bailiwick.sql.engines.composing import Composed, composed, form_of, identity
 from bailiwick.sql.engines.dialect import Dialect, Parameters
 from bailiwick.sql.engines.environment import Walk
+from bailiwick.sql.engines.foresight import foreseen, is_blind
 from bailiwick.sql.engines.keyed import KeyedWrite
 from bailiwick.sql.engines.plan import EnginePlan, Reached, Returning, Step, Upsert
+from bailiwick.sql.engines.predicates import TRUE
 from bailiwick.sql.engines.returning import find, form_back, returned
 from bailiwick.sql.engines.tree import Node, piece_of
 from bailiwick.sql.engines.upserts import Upserting
-from bailiwick.sql.engines.writes import Conflict, Write
+from bailiwick.sql.engines.writes import Write
 
 
 class Assembly:
@@ -34,11 +36,16 @@ class Assembly:
             found = self._with(plan, self._step(plan.sql))
         elif self._dialect.by_key:
             found = self._by_key(plan, made)
-        elif made.conflict is not None:
-            found = self._upsert(plan, made, made.conflict)
+        elif made.conflict is not None or (made.verb == "create" and self._is_looked_at(made)):
+            found = self._upsert(plan, made)
         else:
             found = self._written(plan, made)
-        return replace(found, bound=self._parameters.bound)
+        blind = made is not None and is_blind(made)
+        return replace(found, bound=self._parameters.bound, blind=blind)
+
+    def _is_looked_at(self, made: Write) -> bool:
+        """Whether something is known of which rows an INSERT may not write."""
+        return foreseen(made, made.target.text(Parameters(1))) != TRUE
 
     def _with(self, plan: EnginePlan, step: Step) -> EnginePlan:
         """Return the plan with a step as its statement."""
@@ -104,8 +111,9 @@ class Assembly:
     def _returning(self, made: Write, before: Step | None = None) -> Returning:
         return Returning(self._step(returned(made, self._walk)), len(identity(made, self._walk)), before)
 
-    def _upsert(self, plan: EnginePlan, made: Write, conflict: Conflict) -> EnginePlan:
-        composing = Upserting(made, conflict, self._walk, self._parameters)
+    def _upsert(self, plan: EnginePlan, made: Write) -> EnginePlan:
+        composing = Upserting(made, self._walk, self._parameters)
+        conflict = composing.conflict
         texts = composing.composed()
         self._forms[conflict.given] = texts.given
         self._reads[conflict.given] = composing.reached()
@@ -131,9 +139,11 @@ class Assembly:
         back = "" if made.back is None else made.back.name
         forms = {name: form for name, form in self._forms.items() if name != back}
         named = [f"{self._dialect.ident(name)} AS ({form})" for name, form in forms.items()]
-        body, keyed, target = composing.composed([*named, *self._ctes])
+        named += self._ctes
+        body, keyed, target = composing.composed(named)
         if keyed is not None:
             keyed = replace(keyed, find=self._numbered(keyed.find))
         step = replace(self._step(""), sql=self._numbered(body), target=target)
-        found = replace(self._with(plan, step), keyed=keyed)
+        foresee = self._numbered(composing.foresee(named)) if made.verb == "create" and self._is_looked_at(made) else ""
+        found = replace(self._with(plan, step), keyed=keyed, foresee=foresee)
         return found if made.back is None else replace(found, returning=self._returning(made))

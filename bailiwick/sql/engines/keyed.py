@@ -9,8 +9,9 @@ from sqlglot import exp
 from bailiwick.sql.engines.composing import admissible, identity, reachable
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.environment import Walk
+from bailiwick.sql.engines.foresight import foreseen
 from bailiwick.sql.engines.plan import Keyed, Target
-from bailiwick.sql.engines.predicates import every
+from bailiwick.sql.engines.predicates import FALSE, every
 from bailiwick.sql.engines.refusal import refuse
 from bailiwick.sql.engines.scoped import INNER
 from bailiwick.sql.engines.tree import Node, children, piece_of
@@ -94,7 +95,26 @@ class KeyedWrite:
         sql = f"UPDATE {joined} SET {', '.join(settings)} WHERE {reach}"  # noqa: S608  # walked
         return sql, Keyed(find, verify, keys)
 
+    def foresee(self, named: Sequence[str]) -> str:
+        """Return the query that counts the rows to come that are known to be outside. `named`: the WITH queries."""
+        ident, found = self.walk.dialect.ident, self.found
+        titles, given, inner = self._given(named)
+        columns = ", ".join(f"{value} AS {ident(title)}" for title, value in zip(titles, given, strict=True))
+        inside = foreseen(found, found.target.text(self.parameters))
+        rows = f"SELECT {columns} FROM ({inner}) AS {self._new}"  # noqa: S608  # walked
+        return f"SELECT count(*) FROM ({rows}) AS {ident(INNER)} WHERE NOT COALESCE({inside}, {FALSE})"  # noqa: S608
+
     def _inserted(self, named: Sequence[str], check: str) -> str:
+        ident, found = self.walk.dialect.ident, self.found
+        titles, given, inner = self._given(named)
+        return (
+            f"INSERT INTO {found.target.source()} ({', '.join(map(ident, titles))})"  # noqa: S608  # walked
+            f" SELECT {', '.join(given)} FROM ({inner}) AS {self._new} WHERE 1 = 1"
+            f" RETURNING {', '.join((f'CASE WHEN {check} THEN 1 ELSE 0 END', *identity(found, self.walk)))}"
+        )
+
+    def _given(self, named: Sequence[str]) -> tuple[list[str], list[str], str]:
+        """Return the columns of an insert, what each is given, and the query that this comes from."""
         ident, dialect, found = self.walk.dialect.ident, self.walk.dialect, self.found
         rows = "" if found.rows is None else _rows(found.rows, dialect.grammar)
         made = ident(f"{self.walk.prefix}rows")
@@ -105,11 +125,7 @@ class KeyedWrite:
             given.append(found.tenant(self.parameters))
         listed = ", ".join(values)
         inner = f"{_with([*named, f'{made} ({listed}) AS ({rows})'])}SELECT {listed} FROM {made}"  # noqa: S608  # walked
-        return (
-            f"INSERT INTO {found.target.source()} ({', '.join(map(ident, titles))})"  # noqa: S608  # walked
-            f" SELECT {', '.join(given)} FROM ({inner}) AS {self._new} WHERE 1 = 1"
-            f" RETURNING {', '.join((f'CASE WHEN {check} THEN 1 ELSE 0 END', *identity(found, self.walk)))}"
-        )
+        return titles, given, inner
 
 
 def _rows(node: Node, grammar: str) -> str:

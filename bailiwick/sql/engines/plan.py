@@ -79,14 +79,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """An INSERT … ON CONFLICT, one step after the other in one transaction. The rows that the agent gives are put into
-    a table of our own first, so that each step sees the same ones; what conflicts is updated, the rest inserted."""
+    """An INSERT whose rows are looked at first, or that has ON CONFLICT, one step after the other in one transaction.
+    The rows that the agent gives are put into a table of our own first, so that each step sees the same ones; what
+    conflicts is updated or left out, the rest inserted."""
 
     make: str
     """Makes that table, which lasts as long as the connection. No text of the agent's."""
     fill: Step
     held: str
-    """Counts its rows whose key is not what the scope wants there; must be 0. No text of the agent's; may be empty."""
+    """Counts its rows that are known to be outside, or whose key is not what the scope wants there; must be 0. No text
+    of the agent's; may be empty."""
     fresh: str
     """Of DO UPDATE: counts the rows whose key no row has; as many must be inserted. No text of the agent's."""
     meant: Step | None
@@ -136,6 +138,10 @@ class EnginePlan:
     """WRITE: what is done before `sql`, which then inserts the rows that are left."""
     returning: Returning | None = None
     """WRITE: what it returns, if it returns something."""
+    foresee: str = ""
+    """WRITE, of engines that are written by key: counts the rows to come that are known to be outside; must be 0."""
+    blind: bool = False
+    """WRITE: that a key is taken may tell of a hidden row, where the new row is outside, too: it is told as that."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ class EnginePlan:
         before = () if first is None else (first.make, first.fill.sql, first.held, first.fresh)
         steps = () if first is None else (first.meant, first.change)
         back_first = () if back is None or back.find is None else (back.find.sql, back.step.sql)
-        found = () if self.keyed is None else (self.keyed.find,)
+        found = (self.foresee,) if self.keyed is None else (self.keyed.find,)
         after = () if back is None or back.find is not None else (back.step.sql,)
         own = (*before, *(each.sql for each in steps if each is not None), *back_first, *found, self.sql, *after)
         return tuple(each for each in own if each)

@@ -19,6 +19,7 @@ from bailiwick.sql.engines.composing import Composed, inserted, once, rows_of, u
 from bailiwick.sql.engines.dialect import Parameters
 from bailiwick.sql.engines.environment import Level, Source, Walk
 from bailiwick.sql.engines.expressions import expression, name_of
+from bailiwick.sql.engines.foresight import foreseen
 from bailiwick.sql.engines.plan import Reached, Target
 from bailiwick.sql.engines.predicates import every
 from bailiwick.sql.engines.refusal import refuse
@@ -125,10 +126,11 @@ class ComposedUpsert:
 
 
 class Upserting:
-    """Composes one walked ON CONFLICT."""
+    """Composes one walked INSERT whose rows are kept in a table of ours first: with ON CONFLICT, or to be looked at."""
 
-    def __init__(self, found: Write, conflict: Conflict, walk: Walk, parameters: Parameters) -> None:
-        self.found, self.conflict, self.walk, self.parameters = found, conflict, walk, parameters
+    def __init__(self, found: Write, walk: Walk, parameters: Parameters) -> None:
+        self.found, self.walk, self.parameters = found, walk, parameters
+        self.conflict = found.conflict or Conflict((), (), given=walk.new_name())
         self._ident = walk.dialect.ident
         self._columns = (*found.fields, *tenant_of(found))
         writing = walk.dialect.writing
@@ -161,10 +163,9 @@ class Upserting:
             meant = f"SELECT count(*), count(DISTINCT {row}) FROM ({rows}) AS {of}"  # noqa: S608  # walked
             self.walk.functions.add("count")
             change = updated(found, conflict.update, self.walk, self.parameters, once(found, rows, self.walk))
-        key = f" ({', '.join(ident(name) for name in conflict.key)})" if conflict.key else ""
         values = ", ".join(f"{new}.{ident(name)}" for name in self._columns)
         own = (values, f"SELECT {listed} FROM {ident(conflict.given)}")  # noqa: S608  # our own names
-        add = inserted(found, found.act, self.walk, self.parameters, own, left, f" ON CONFLICT{key} DO NOTHING")
+        add = inserted(found, found.act, self.walk, self.parameters, own, left, self._nothing())
         return ComposedUpsert(make, self._fill(listed), self._held(), fresh, meant, change, add, given)
 
     def _fill(self, listed: str) -> Composed:
@@ -175,8 +176,18 @@ class Upserting:
         sql = f"INSERT INTO {self._place} ({listed}) SELECT {values} FROM ({rows}) AS {new} WHERE 1 = 1"  # noqa: S608  # walked
         return Composed(sql, Target(self._schema, self._name, "create", frozenset(), frozenset()), rows)
 
+    def _nothing(self) -> str:
+        """Return what keeps a row that conflicts from failing, if that is asked for."""
+        if self.found.conflict is None:
+            return ""
+        key = ", ".join(self._ident(name) for name in self.conflict.key)
+        return f" ON CONFLICT{f' ({key})' if key else ''} DO NOTHING"
+
     def _held(self) -> str:
-        """Return the query that counts the rows whose key is not the scope's."""
+        """Return the query that counts the rows that are known to be outside; with ON CONFLICT, by their key."""
+        if self.found.conflict is None:
+            inside = foreseen(self.found, self.found.target.text(self.parameters))
+            return self._count_without(inside)
         if not self.conflict.pins:
             return ""
         text = self.found.target.text(self.parameters)
@@ -186,8 +197,11 @@ class Upserting:
             if column is not None:
                 reference = text.column(name)
                 parts.append(self.walk.dialect.compare(reference, "=", operand, column, self.parameters, exact=False))
+        return self._count_without(every(parts))
+
+    def _count_without(self, condition: str) -> str:
         inner = f"SELECT count(*) FROM {self._place} AS {self._ident(INNER)}"  # noqa: S608  # our own
-        return f"{inner} WHERE NOT COALESCE({every(parts)}, (1 = 0))"
+        return f"{inner} WHERE NOT COALESCE({condition}, (1 = 0))"
 
     def _same(self, first: str, second: str) -> str:
         writing, relation = self.walk.dialect.writing, self.found.target.relation
