@@ -171,7 +171,7 @@ def test_masks_show_what_they_show_in_postgresql(database: Database) -> None:
         def in_postgres(mask: Mask, kind: str, value: object) -> object:
             relation = Relation("public", "t", 0, "r", (Column("c", 1, kind),))
 
-            def pad(bound: object) -> str:
+            def pad(bound: object, _: int) -> str:
                 byte = pads[getattr(bound, "source", "")]
                 return f"'\\x{bytes(each ^ byte for each in key.ljust(64, bytes(1))).hex()}'::bytea"
 

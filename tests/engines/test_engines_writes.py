@@ -149,6 +149,12 @@ async def test_what_reaches_beyond_the_scope_is_refused(shop: Desk, caplog: pyte
         found = await shop.ask(clerk, sql)
         assert isinstance(found, Denied), f"{sql}: {found}"
         assert leaks(str(found.json())) == [], sql
+        told = found.denial
+        if (
+            any(word in sql for word in ("OR REPLACE", "IGNORE", "ON DUPLICATE"))
+            and told.code != "statement_unparsable"
+        ):
+            assert "conflict of any key" in told.message, sql
     assert shop.dump() == before
     assert caplog.text == ""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from bailiwick.sql.engines.refusal import refuse
-from bailiwick.sql.engines.tree import Node, argument, parts
+from bailiwick.sql.engines.tree import Node, argument, child, parts
 
 _BINARY = ("this", "expression")
 _QUERY = ("with_", "order", "limit", "offset")
@@ -122,6 +122,14 @@ _IN_WORDS: Mapping[str, str] = {
 
 def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozenset[str]) -> None:
     """Deny a tree that holds anything that is not listed. Raises Refused."""
+    upsert = _upsert_by_any_key(tree)
+    if upsert:
+        refuse(
+            "syntax_not_supported",
+            f"{upsert} is refused: it acts on a conflict of any key of the table, also with rows that are hidden",
+            "INSERT … ON CONFLICT (columns of the key)" if exp.OnConflict in more else "INSERT, and UPDATE",
+            "send an UPDATE, then an INSERT of what it did not reach",
+        )
     if type(tree) not in STATEMENTS:
         refuse(
             "statement_not_allowed",
@@ -143,6 +151,20 @@ def check(tree: Node, more: Mapping[type[Node], frozenset[str]], joins: frozense
                 refuse("syntax_not_supported", f"{what} is not supported here")
             if isinstance(value, str) and not isinstance(node, _OWN_TEXT) and not _WORDS.fullmatch(value):
                 refuse("syntax_not_supported", f"`{key}` of {_named(node)} is not supported here")
+
+
+def _upsert_by_any_key(tree: Node) -> str:
+    """Return the name of an upsert that does not say by which key; empty: it is none."""
+    if isinstance(tree, exp.Command):
+        return "REPLACE" if str(argument(tree, "this")).upper() == "REPLACE" else ""
+    if not isinstance(tree, exp.Insert):
+        return ""
+    conflict, alternative = child(tree, "conflict"), argument(tree, "alternative")
+    if conflict is not None and argument(conflict, "duplicate"):
+        return "ON DUPLICATE KEY UPDATE"
+    if alternative:
+        return f"INSERT OR {str(alternative).upper()}"
+    return "INSERT IGNORE" if argument(tree, "ignore") else ""
 
 
 def _is_joined_in_a_write(node: Node) -> bool:
