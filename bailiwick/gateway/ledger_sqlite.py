@@ -253,7 +253,8 @@ class SqliteSource:
     def each_row(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         """Yield them."""
         try:
-            yield from self._connection.execute(statement, values)
+            # not the cursor itself, which would be closed with whoever stops early, perhaps behind the connection
+            yield from iter(self._connection.execute(statement, values).fetchone, None)
         except sqlite3.Error as error:
             raise _unreadable(self._path, error) from error
 
