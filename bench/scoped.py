@@ -165,7 +165,7 @@ class Way:
 def rewritten(gateway: RunningGateway, case: Case) -> str:
     """Return what the gateway runs for an agent's query; its only bound value is the tenant."""
     session = ["--agent", "bench-bot", "--tenant", str(TENANT), "--policy", str(gateway.policy)]
-    done = gateway.command("explain", "--connect", "--json", *session, case.sql)
+    done = gateway.say("explain", "--connect", "--json", *session, case.sql)
     if done.returncode != 0:
         raise RuntimeError(f"{case.name}: {done.stdout}{done.stderr}")
     (told,) = json.loads(done.stdout)
