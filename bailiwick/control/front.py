@@ -151,7 +151,8 @@ class ControlFront:
         found: dict[str, Sequence[str]] = {}
         if tools:
             found |= dict.fromkeys([each for each in (self._config.mcp_url, *tools) if each], _reached(running))
-        for root in _roots(self._config.http, addresses.get("http")):
+        roots = _roots(self._config.http, addresses.get("http"))
+        for root in (*([self._config.http_url] if roots and self._config.http_url else []), *roots):
             found |= {f"{root}/{mount}": (mount,) for mount in policy.http}
         return found
 

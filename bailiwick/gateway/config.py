@@ -122,6 +122,8 @@ class GatewayConfig:
     """The ways to tell people, by name."""
     sessions: SessionMaxima
     limits: Ceilings
+    http_url: str = ""
+    """Where clients of APIs find it, if not at its address; else empty."""
     local_approvers: bool = True
     """Whether who may open the admin socket may decide on any approval."""
     limit_store: str = field(default="", repr=False)
@@ -316,6 +318,7 @@ def _build(
             count("limits.statement"),
             count("limits.parsers"),
         ),
+        http_url=text("http.url"),
         local_approvers=text("approvals.local") == "true",
         limit_store=text("limits.store"),
         findings=Rules(

@@ -55,6 +55,14 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
+def parse_root(text: str) -> str:
+    """Return a URL of http or https without a path, or ConfigError."""
+    if re.fullmatch(r"https?://(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:[0-9]{1,5})?/?", text) is None:
+        message = f"`{text[:200]}` is not a URL without a path"
+        raise ConfigError(message, remedy="write scheme and host, e.g. `https://apis.example`")
+    return text.rstrip("/").lower()
+
+
 def parse_environment(text: str) -> str:
     """Return `staging` or `production`, or ConfigError."""
     if text not in ("staging", "production"):
@@ -147,6 +155,7 @@ keys: Mapping[str, Key] = {
     "http.port": Key(parse_port, "6434", "its port; 0 takes a free one; used when the policy has APIs"),
     "http.hosts": Key(str, "", "further names, with commas, by which clients may call it (`Host`)"),
     "http.origins": Key(str, "", "web origins, with commas, whose pages may call it; empty: none"),
+    "http.url": Key(parse_root, "", "its URL for clients, without a path, where that is not its address"),
     "http.tls_cert": Key(str, "", "PEM certificate chain; empty: no TLS, loopback clients only"),
     "http.tls_key": Key(str, "", "PEM private key of the certificate"),
     "smtp.host": Key(str, "127.0.0.1", "address that agents' mail programs connect to"),

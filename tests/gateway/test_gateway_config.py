@@ -49,6 +49,11 @@ def test_policy_in_a_folder_has_its_settings_in_the_folder(tmp_path: Path) -> No
         ("environment: [staging]", "`environment` takes one value", ""),
         ("- a", "a mapping of settings", ""),
         ("a: [", "is not YAML", "syntax"),
+        (
+            "http: {url: https://apis.example/v1}",
+            "`http.url`: `https://apis.example/v1` is not a URL without",
+            "scheme",
+        ),
         ("authzen: user", "gateway.yaml:1:10: `authzen` maps names to settings", ""),
         ("authzen: {subject: {}}", "`authzen` has an unknown key `subject`", "`subjects`"),
         ("authzen: {subjects: {agent: a-bot}}", "`agent` is known already", "another type"),

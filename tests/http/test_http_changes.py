@@ -6,6 +6,7 @@ One gateway in the tests' process, in front of two APIs that are there too: one 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import shutil
 import ssl
@@ -16,9 +17,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlencode
 
 import pytest
 
+from bailiwick.control.front import ControlFront
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.http_client import HttpClient, Origin
 from bailiwick.gateway.live import Live
@@ -34,6 +37,11 @@ from tests.support.gateway import accept, prepare_gateway
 
 pytestmark = pytest.mark.xdist_group("http")
 SECRET = "CANARY_UPSTREAM_CREDENTIAL0815"
+BOT = "bot-secret-canary-4711-0815-abcdef"
+PUBLIC = """http: {port: 0, url: "https://Apis.example/"}
+api: {port: 0}
+clients: {bot: {agent: bot, secret: "${BOT_SECRET}"}}
+"""
 WIDE = "args: {path.id: {max: 9}}"
 POLICY = f"""\
 bailiwick: 1
@@ -158,18 +166,23 @@ class Place:
 
 
 @asynccontextmanager
-async def place() -> AsyncGenerator[Place]:
+async def place(settings: str = "") -> AsyncGenerator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="bwchange"))
     chain, key = await asyncio.to_thread(certificate, folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(chain, key)
     try:
         async with serving(Api("plain")) as api, serving(Api("secure"), context) as secure:
-            environ = {"API_TOKEN": SECRET, "PLAIN_URL": f"http://127.0.0.1:{api.port}/v2"}
+            environ = {"API_TOKEN": SECRET, "BOT_SECRET": BOT, "PLAIN_URL": f"http://127.0.0.1:{api.port}/v2"}
             policy = POLICY.replace("TLS_PORT", str(secure.port))
-            await asyncio.to_thread(prepare_gateway, folder, policy, environ)
+            await asyncio.to_thread(prepare_gateway, folder, policy, environ, settings)
+            if settings:  # `http` stands there once
+                written = (folder / "gateway.yaml").read_text().replace("http: {port: 0}\n", "")
+                (folder / "gateway.yaml").write_text(written)
             config = load_config(folder / "policy.yaml", environ)
-            async with running(folder / "policy.yaml", config, environ, [HttpFront(config)]) as gateway:
+            control = ControlFront(config)
+            fronts = [HttpFront(config, lambda: control.url), control]
+            async with running(folder / "policy.yaml", config, environ, fronts) as gateway:
                 yield Place(gateway, folder, environ, api, secure)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -230,6 +243,37 @@ async def test_a_delegated_session_has_of_routes_what_both_have() -> None:
         await found.gateway.sessions.end(parent.live.session.id, "REVOKED", "over", "tests")
         assert await found.ask(child.token, "/plain/items/5") == (401, "session_closed")
         assert (await found.ask(alone.token, "/plain/items/5"))[0] == 200
+
+
+async def test_behind_a_proxy_everything_leads_to_the_public_url() -> None:
+    async with place(PUBLIC) as found:
+        addresses = found.gateway.addresses()
+        assert [front.url for front in found.gateway.fronts if isinstance(front, HttpFront)] == ["https://apis.example"]
+
+        def get(target: str, host: str) -> tuple[int, str, dict[str, object]]:
+            connection = http.client.HTTPConnection(*addresses["http"], timeout=60)
+            connection.request("GET", target, headers={"Host": host})
+            answer = connection.getresponse()
+            told = (answer.status, answer.getheader("www-authenticate", ""), json.loads(answer.read()))
+            connection.close()
+            return told
+
+        well_known = "/.well-known/oauth-protected-resource/plain"
+        status, challenge, _ = await asyncio.to_thread(get, "/plain/items/5", "apis.example")
+        assert (status, f'resource_metadata="https://apis.example{well_known}"' in challenge) == (401, True)
+        assert (await asyncio.to_thread(get, "/plain/items/5", "other.example"))[0] == 403
+        metadata = (await asyncio.to_thread(get, well_known, "apis.example"))[2]
+        assert metadata["resource"] == "https://apis.example/plain"
+
+        client = HttpClient(Origin("http", *addresses["api"]))
+        said = {"grant_type": "client_credentials", "client_id": "bot", "client_secret": BOT}
+        for resource, expected in (("https://apis.example/plain", 200), ("https://other.example/plain", 400)):
+            form = urlencode({**said, "resource": resource}).encode()
+            kind = [("Content-Type", "application/x-www-form-urlencoded")]
+            answer = await client.send("POST", "/oauth/token", kind, form)
+            assert answer.status == expected
+            answer.close()
+        await client.close()
 
 
 @pytest.mark.parametrize(

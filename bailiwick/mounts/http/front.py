@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig
@@ -21,6 +22,7 @@ from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.offered import Doings
+from bailiwick.mounts.web import bare
 
 _sweep_seconds = 15.0
 
@@ -56,7 +58,7 @@ class HttpFront:
     @property
     def url(self) -> str:
         """Where clients connect; below it each mount has its name. Empty: it does not listen."""
-        return self._listening.url
+        return self._listening.url and (self._config.http_url or self._listening.url)
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Begin to listen, if there is something to serve. Raises ConfigError when it cannot."""
@@ -71,9 +73,13 @@ class HttpFront:
         )
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)
-        signpost = Signpost(Discovery(self._authority, "", secure=self._config.http.tls_cert is not None))
+        config, public = self._config, self._config.http_url
+        signpost = Signpost(Discovery(self._authority, "", config.http.tls_cert is not None, public))
+        checks = checks_of(config.http)
+        if public:
+            checks = replace(checks, hosts=checks.hosts | {bare(public.partition("://")[2])})
         files = None if self._files is None else FileRequests(self._files)
-        await self._listening.start(Endpoint(self._clients, checks_of(self._config.http), signpost, files))
+        await self._listening.start(Endpoint(self._clients, checks, signpost, files))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))
 
     def check(self, ready: Ready) -> None:

@@ -19,12 +19,16 @@ class Discovery:
     url: str
     """The endpoint's URL, if the configuration names it."""
     secure: bool
+    root: str = ""
+    """What its paths begin with for clients, if the configuration says so, where there is no one `url`."""
 
     def resource(self, host: str, path: str) -> str:
         """Return the endpoint's URL for a client that called it by a host name that is served here."""
         if not _host.fullmatch(host):
             host = "localhost"  # what a client puts there is not repeated to it
-        return self.url or f"{'https' if self.secure else 'http'}://{host}{path}"
+        if self.url or self.root:
+            return self.url or self.root + path
+        return f"{'https' if self.secure else 'http'}://{host}{path}"
 
     def metadata(self, host: str, asked: str, path: str) -> Mapping[str, object] | None:
         """Return the metadata that stands at a path that was asked for; None when there is none."""
