@@ -153,6 +153,16 @@ _reviewed = (
     Field("note", "words", "why"),
 )
 _closed = (Field("all", "flag", "also those that are closed"),)
+_holding = (
+    Field("reason", "text", "why it is kept", needed=True),
+    *(Field(name, "text", f"records with this {name}") for name in ("agent", "user", "session")),
+    Field("since", "moment", "records from then on"),
+    Field("until", "moment", "records before then"),
+)
+_pruning = (Field("dry", "flag", "only say what would go"),)
+_valued = (Field("value", "text", "the value", needed=True), Field("person", "text", "of this person alone"))
+_file_of = (Field("mount", "text", "its mount", needed=True), Field("path", "text", "its path", needed=True))
+_version_of = (*_file_of, Field("version", "text", "the id of what was kept", needed=True))
 _notes = (Field("checkpoints", "texts", "checkpoints that were kept elsewhere"),)
 operations: tuple[Operation, ...] = (
     Operation("GET", "/status", "viewer", "How the gateway stands", "status"),
@@ -197,6 +207,8 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/policy/shadow", "administrator", "Run a candidate beside it", "policy.shadow", fields=_policy),
     Operation("GET", "/policy/shadow", "auditor", "What the candidate would decide otherwise", "policy.shadow.status"),
     Operation("POST", "/policy/shadow/stop", "administrator", "End the candidate", "policy.shadow.stop"),
+    Operation("POST", "/files/versions", "administrator", "What is kept of a file", "files.versions", fields=_file_of),
+    Operation("POST", "/files/restore", "administrator", "Put a version back", "files.restore", fields=_version_of),
     Operation("GET", "/approvals", "approver", "What waits for people", "approval.list", fields=_approvals),
     Operation(
         "GET", "/approvals/watch", "approver", "The same, once something has changed", "approval.watch", fields=_seen
@@ -228,6 +240,13 @@ operations: tuple[Operation, ...] = (
         "POST", "/ledger/prune", "administrator", "Remove what was kept long enough", "ledger.prune", fields=_pruning
     ),
     Operation("GET", "/ledger/checkpoint", "auditor", "The current signed checkpoint"),
+    Operation("GET", "/ledger/holds", "auditor", "What is kept whatever retention says", "ledger.holds"),
+    Operation("POST", "/ledger/holds", "administrator", "Keep records", "ledger.hold", fields=_holding),
+    Operation("POST", "/ledger/holds/*/release", "administrator", "Keep them no longer", "ledger.release", "hold"),
+    Operation("POST", "/ledger/prune", "administrator", "Remove what is past its time", "ledger.prune", "", _pruning),
+    Operation(
+        "POST", "/ledger/digests", "auditor", "How a value may stand in records", "ledger.digests", fields=_valued
+    ),
     Operation("POST", "/ledger/verify", "auditor", "Recompute the ledger from its bytes", fields=_notes),
 )
 

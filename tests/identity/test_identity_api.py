@@ -156,3 +156,22 @@ def test_decisions_are_given_over_http_and_their_metadata_is_found(world: World)
     assert call(endpoint, json.dumps(named).encode(), token_of(world, "watcher"))[2]["decision"] is False
     world.gateway.open_session("desk-bot", task="look", user="zoe", groups=("support",), tenant="4")
     assert call(endpoint, json.dumps(named).encode(), token_of(world, "watcher"))[2]["decision"] is True
+
+
+def test_records_are_held_and_released_over_http(world: World) -> None:
+    admin, watcher = token_of(world, "admin"), token_of(world, "watcher")
+    asked = {"reason": "a case", "agent": "desk-bot"}
+    assert post(world, "/api/v1/ledger/holds", asked, watcher)[0] == 403
+    made = str(post(world, "/api/v1/ledger/holds", asked, admin)[2]["hold"])
+    url = f"{base(world)}/api/v1/ledger/holds"
+
+    def held() -> set[str]:
+        return {str(each["id"]) for each in cast("list[dict[str, object]]", call(url, None, admin)[2]["holds"])}
+
+    assert made in held()
+    assert post(world, f"/api/v1/ledger/holds/{made}/release", {}, admin)[0] == 200
+    assert made not in held()
+    assert post(world, "/api/v1/ledger/holds/hold_none/release", {}, admin)[0] == 409
+    assert post(world, "/api/v1/ledger/prune", {"dry": True}, admin)[2]["done"] is False
+    assert post(world, "/api/v1/ledger/digests", {"value": "4711"}, admin)[2]["digests"] == []
+    assert post(world, "/api/v1/files/versions", {"mount": "none", "path": "a"}, admin)[0] == 409
