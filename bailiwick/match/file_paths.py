@@ -49,6 +49,12 @@ def path_problem(path: str) -> str:
 
 
 @lru_cache(maxsize=8192)
+def name_problem(name: str) -> str:
+    """Return why a text is no name of a file in a folder, empty when it is one. A name is asked for again and again."""
+    return path_problem(name) if "/" not in name else "it has a slash"
+
+
+@lru_cache(maxsize=8192)
 def _part_problem(part: str) -> str:
     if not part:
         return "a part of it is empty"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping
 
 head_size = 4096
@@ -74,6 +75,8 @@ _TEXTS: Mapping[str, str] = {
     "eml": "message/rfc822",
     "ics": "text/calendar",
 }
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""What does not stand in texts; tabs, ends of lines and pages, and escapes do."""
 _ACTIVE = (b"<!doctype html", b"<html", b"<script", b"<svg", b"<?xml")
 
 
@@ -100,4 +103,4 @@ def is_text(head: bytes) -> bool:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return not any(byte < 32 and byte not in (9, 10, 12, 13, 27) for byte in head)
+    return _CONTROL.search(head) is None

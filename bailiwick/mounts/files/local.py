@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from bailiwick.errors import ConfigError
-from bailiwick.match.file_paths import OWN_PREFIX, path_problem
+from bailiwick.match.file_paths import OWN_PREFIX, name_problem
 from bailiwick.mounts.files.store import (
     ChangedError,
     ExistsError,
@@ -123,7 +123,7 @@ class LocalStore:
                     yield found
 
     def _entry(self, folder: int, name: str) -> Listed | None:
-        if path_problem(name):
+        if name_problem(name):
             return None
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bailiwick.decide.calls import Admitted, allowance
-from bailiwick.decide.files import could, names_used, redacted_by
+from bailiwick.decide.files import Placed, could, names_used, redacted_by
 from bailiwick.decide.limits import exceeded
 from bailiwick.gateway.call import Call
 from bailiwick.match.file_paths import folder_problem
@@ -91,6 +91,10 @@ class _Scanning:
         self._admission = admission
         self._mounted = mounted
         self._verb: FileVerb = verb
+        self._asking = admission.gateway.asking(admission.live)
+        """One moment for all of it."""
+        self._tools: dict[str, ToolScope | None] = {}
+        self._used: dict[str, frozenset[str]] = {}
         self._plain: dict[tuple[str, str], Admitted | None] = {}
         """Resource and level → what is decided of all such files, where nothing else of them matters."""
         self._walked = 0
@@ -121,10 +125,11 @@ class _Scanning:
                     else:
                         yield Entry(path, None), None
                 continue
-            target = self._admission.known_target(self._mounted, path, (self._verb,))
-            admitted = None if target is None else self._decided(target, each.info)
-            if target is not None and admitted is not None:
-                yield Entry(path, each.info, target.placed.level), admitted
+            placed = self._mounted.places.place(path)
+            tool = None if placed is None else self._tool(placed.resource)
+            admitted = None if placed is None or tool is None else self._decided(path, placed, tool, each.info)
+            if placed is not None and admitted is not None:
+                yield Entry(path, each.info, placed.level), admitted
 
     @property
     def store(self) -> Store:
@@ -136,8 +141,7 @@ class _Scanning:
         places = self._mounted.places
         probe = places.place(f"{folder}/{_PROBE}" if folder else _PROBE)
         tool = None if probe is None else self._tool(probe.resource)
-        asking = self._admission.gateway.asking(self._admission.live)
-        if probe is not None and tool is not None and could(asking, tool, f"{folder}/{_PROBE}", probe):
+        if probe is not None and tool is not None and could(self._asking, tool, f"{folder}/{_PROBE}", probe):
             return True
         known = places.below(folder) - ({probe.resource} if probe is not None else frozenset())
         return any(self._tool(name) is not None for name in known) or (
@@ -145,17 +149,26 @@ class _Scanning:
         )
 
     def _tool(self, resource: str) -> ToolScope | None:
-        return self._admission.tool(self._mounted, resource, self._verb)
+        if resource not in self._tools:
+            self._tools[resource] = self._admission.tool(self._mounted, resource, self._verb)
+        return self._tools[resource]
 
-    def _decided(self, target: Target, info: Info) -> Admitted | None:
-        tool = target.tools[self._verb]
-        used = names_used(tool)
-        key = (target.placed.resource, target.placed.level)
-        if not used & {"path", "folded", "size", "type", "modified"}:
-            if key not in self._plain:
-                self._plain[key] = self._known(target, Known(info))
+    def _decided(self, path: str, placed: Placed, tool: ToolScope, info: Info) -> Admitted | None:
+        used = self._used.get(placed.resource)
+        if used is None:
+            used = self._used[placed.resource] = names_used(tool)
+        plain = not used & {"path", "folded", "size", "type", "modified"}
+        key = (placed.resource, placed.level)
+        if plain and key in self._plain:
             return self._plain[key]
-        return self._known(target, Known(info, self._type(target) if "type" in used else None))
+        target = Target(self._mounted, path, placed, {self._verb: tool})
+        if not could(self._asking, tool, path, placed):  # what is not reached is not looked at
+            found = None
+        else:
+            found = self._known(target, Known(info, self._type(target) if "type" in used else None))
+        if plain:
+            self._plain[key] = found
+        return found
 
     def _known(self, target: Target, known: Known) -> Admitted | None:
         decided = self._admission.decide(target, self._verb, known)
