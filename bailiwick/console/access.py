@@ -23,7 +23,7 @@ from bailiwick.model.suspension import Suspension
 ROOT = "/console"
 _statuses = {"backend": 502, "ledger": 503, "config": 503, "session": 404, "protocol": 400}
 Shape = Literal["page", "part"]
-_recorded = ("reason", "verdict", "group")
+_recorded = ("reason", "verdict", "group", "line")
 """Fields of forms that stand in the record of an action. No others do: they may hold data."""
 
 
@@ -195,6 +195,9 @@ _told: Mapping[str, str] = {
     "ask": "Your question is with the agent.",
     "promoted": "The policy is in force.",
     "reloaded": "The policy was read anew.",
+    "opened": "The review is open.",
+    "decided": "It is decided, and on record.",
+    "closed": "The review is closed, and on record.",
 }
 """What is said after an action; what stands in the query only chooses from it."""
 

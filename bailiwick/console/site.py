@@ -18,6 +18,7 @@ from bailiwick.console.pages.login import LoginPages
 from bailiwick.console.pages.matrix import MatrixPages
 from bailiwick.console.pages.now import Now
 from bailiwick.console.pages.policy import PolicyPages
+from bailiwick.console.pages.reviews import ReviewPages
 from bailiwick.console.pages.sessions import SessionPages
 from bailiwick.console.pages.stop import StopPages
 from bailiwick.console.parts import Parts
@@ -75,6 +76,7 @@ class Console:
             **LoginPages(doors, oidc, self._links).routes(),
             **Now(parts).routes(),
             **ApprovalPages(parts, oidc, running.approval_desk.modifiers).routes(),
+            **ReviewPages(parts).routes(),
             **SessionPages(parts).routes(),
             **StopPages(parts).routes(),
             **MatrixPages(parts, policies).routes(),

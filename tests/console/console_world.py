@@ -52,6 +52,7 @@ agents:
   idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
 gates:
   large-refund: {on: refunds:create, args: {body.amount: {over: 50}}, approvers: [finance], message: over fifty}
+review: {every: 90d, approvers: [finance]}
 tasks:
   look: {agents: [desk-bot], users: {groups: [support]}}
 """

@@ -145,7 +145,9 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
     refund = pending(world.refund(session, 500, EVIL))
     delete = world.held(session, "DELETE FROM items WHERE id IN (50, 51)", EVIL)
     version = str(world.gateway.admin.ask("status", {})["policy"])
+    opened = cast("dict[str, object]", world.gateway.admin.ask("review.open", {"agent": "idle-bot"})["review"])
     pages = (
+        *("/console/reviews", f"/console/reviews/{opened['id']}"),
         *("/console", "/console/approvals", f"/console/approvals/{refund}", f"/console/approvals/{delete}"),
         *("/console/sessions", f"/console/sessions/{session.id}", "/console/agents"),
         *("/console/matrix", "/console/matrix/cell?agent=desk-bot&resource=orders", "/console/what-if"),
@@ -161,7 +163,9 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
         page.wait_for_url("**/console")
         for path in pages:
             page.goto(path)
-            looked_at(page, re.sub(r"[^a-z]+|(apr|ses)_[0-9A-Z]+|[0-9a-f]{40,}", "-", path.removeprefix("/console/")))
+            looked_at(
+                page, re.sub(r"[^a-z]+|(apr|ses|rev)_[0-9A-Z]+|[0-9a-f]{40,}", "-", path.removeprefix("/console/"))
+            )
 
 
 def looked_at(page: Page, name: str) -> None:

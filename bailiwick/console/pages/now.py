@@ -32,6 +32,8 @@ class Now:
         self._looked_at = self._asked_at = datetime.min.replace(tzinfo=UTC)
         self._findings: Sequence[Mapping[str, Json]] = ()
         self._sinks: Sequence[Mapping[str, Json]] = ()
+        self._overdue: Sequence[Mapping[str, Json]] = ()
+        self._due_at = datetime.min.replace(tzinfo=UTC)
 
     def routes(self) -> Routes:
         """Return who answers which path."""
@@ -61,6 +63,7 @@ class Now:
         recent = tally.per_minute(now, 6)[:5]
         if visit.login.has("auditor"):
             await self._ask(visit)
+        await self._look_at_reviews(visit)
         return {
             "now": now.replace(second=now.second // 10 * 10),  # so that a quiet page does not change each second
             "complete": complete,
@@ -75,7 +78,17 @@ class Now:
             "policy": parts.sessions.force.policy.version,
             "findings": self._findings,
             "sinks": self._sinks,
+            "overdue": self._overdue,
         }
+
+    async def _look_at_reviews(self, visit: Visit) -> None:
+        """Ask now and then whose reviews are overdue."""
+        now, desk = self._parts.clock(), self._parts.desk()
+        if desk is None or "review.status" not in desk.more or now - self._due_at < _budgets_every:
+            return
+        self._due_at = now
+        agents = cast("Sequence[Mapping[str, Json]]", (await self._parts.ask(visit, "review.status"))["agents"])
+        self._overdue = [each for each in agents if each["overdue"]]
 
     async def _ask(self, visit: Visit) -> None:
         """Ask now and then what was out of the usual within a day, and which sinks are not delivered to."""
