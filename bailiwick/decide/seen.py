@@ -71,17 +71,22 @@ class Observer:
         """Digest of a value → the resource and field in whose result it first came, and whether that is in clear."""
         self._session: dict[str, str] = {}
         """Digest of a value of the session → its name."""
-        self.values: dict[str, Seen] = {}
-        """The session's values, none in clear, until they were told."""
+        self._known: dict[str, Seen] = {}
+        """The session's values, none in clear."""
+        self._untold = True
         for name, value in _values_of(session):
-            self.values[name] = self.seen(list(value) if isinstance(value, tuple) else value, clear=False)
+            self._known[name] = self.seen(list(value) if isinstance(value, tuple) else value, clear=False)
             for each in value if isinstance(value, tuple) else (value,):
                 self._session.setdefault(digest(plain(each)), name)
 
     def first(self) -> Mapping[str, Seen]:
         """Return the session's values when it is asked for the first time, then nothing."""
-        found, self.values = self.values, {}
-        return found
+        told, self._untold = not self._untold, False
+        return {} if told else self._known
+
+    def again(self) -> None:
+        """Have the session's values be told once more: a session may last for weeks, and who learns of a few days."""
+        self._untold = True
 
     def seen(self, value: object, *, clear: bool, constant: bool = False) -> Seen:
         """Return a value as it is observed. `clear`: whether its field is below `confidential`; `constant`: whether it

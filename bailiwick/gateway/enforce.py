@@ -19,6 +19,7 @@ from bailiwick.decide.budgets import budget_in_words
 from bailiwick.decide.calls import Decided, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
+from bailiwick.decide.seen import Observer
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
@@ -60,6 +61,9 @@ Cut = Callable[[Denial], None]
 
 class LiveSession(Protocol):
     """An open session as its connections see it. `scope` changes when the policy is reloaded."""
+
+    observer: Observer | None
+    """Where it is observed: who looks at its values, once `gateway.observing.observer_of` was asked."""
 
     @property
     def session(self) -> Session: ...

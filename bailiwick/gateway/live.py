@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bailiwick.decide.decide import DecisionTable
+from bailiwick.decide.seen import Observer
 from bailiwick.decide.session import within_hours
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.told import SessionGroupings
@@ -138,6 +139,7 @@ class Live:
         "identity",
         "lent",
         "mounts",
+        "observer",
         "parent",
         "renew",
         "suspended",
@@ -157,6 +159,8 @@ class Live:
     ) -> None:
         self.digest = digest
         """Tells values of its records apart without storing them: see `gateway.people`."""
+        self.observer: Observer | None = None
+        """Where it is observed: who looks at its values, on all mounts. `gateway.observing` makes it."""
         self._session = session
         self._clock = clock
         self._active = active

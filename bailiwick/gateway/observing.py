@@ -4,9 +4,9 @@ Does no I/O. Where nothing is observed nothing here is called."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from bailiwick.decide.ground import labels_of
 from bailiwick.decide.seen import Observer, seen_type, typed
@@ -14,14 +14,16 @@ from bailiwick.gateway.call import Call
 from bailiwick.match.masks import Digest
 from bailiwick.model.label import level_of, levels
 from bailiwick.model.observation import Condition, Held, Seen, TableUse, ToolUse
+from bailiwick.model.observation_json import Object, held_json
 from bailiwick.model.observation_record import USED, used_json
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
-from bailiwick.sql.usage import Operand, Parameter, UsedTable
+from bailiwick.sql.usage import Operand, Parameter, Statement, UsedTable
 
 _open_levels = levels[: levels.index("confidential")]
-_most_sessions = 1000
+_most_rows, _most_held = 100, 5
+"""Of a result, what is looked at: rows, and different values of a column that are kept."""
 
 
 Values = Mapping[int, Callable[[str], object]]
@@ -87,21 +89,86 @@ def elements_of(text: str, column: str) -> object:
     return [typed(each, seen_type(column)) for each in text[1:-1].split(",")] if text != "{}" else []
 
 
-class Observers:
-    """The observers of the sessions of a front."""
+class Results:
+    """Looks at the rows of one result: what its columns held, and where values that come again later are from."""
 
-    def __init__(self, digest: Digest) -> None:
-        self._digest = digest
-        self._kept: OrderedDict[str, Observer] = OrderedDict()
+    def __init__(self, used: Statement, clear: Clear, observer: Observer) -> None:
+        self._used = used
+        self._observer = observer
+        self._clear = [each is not None and clear(used.tables[each.use].resource, each.field) for each in used.shown]
+        self._held: list[list[Seen] | None] = [[] for _ in used.shown]
+        """Different values of each column; None: too many."""
+        self.looked = 0
+        """Rows that were looked at."""
 
-    def of(self, session: Session) -> Observer:
-        """Return who looks at the values of a session."""
-        found = self._kept.get(session.id)
-        if found is None:
-            found = self._kept[session.id] = Observer(session, self._digest)
-            if len(self._kept) > _most_sessions:
-                self._kept.popitem(last=False)
-        return found
+    @property
+    def types(self) -> tuple[str | None, ...]:
+        """Types of the columns that can be looked at; None: this one tells nothing."""
+        return tuple(None if each is None else each.type for each in self._used.shown)
+
+    @property
+    def full(self) -> bool:
+        """Whether more rows would not be looked at."""
+        return self.looked >= _most_rows
+
+    def row(self, values: Sequence[object]) -> None:
+        """Look at one row: all of its columns, `UNREAD` for those that cannot be read."""
+        if self.full or len(values) != len(self._used.shown):
+            return
+        self.looked += 1
+        for place, (shown, value) in enumerate(zip(self._used.shown, values, strict=True)):
+            if shown is not None:
+                self._value(place, f"{self._used.tables[shown.use].resource}.{shown.field}", value)
+
+    def _value(self, place: int, where: str, value: object) -> None:
+        held, clear = self._held[place], self._clear[place]
+        if value is UNREAD:
+            self._held[place] = None
+            return
+        if held is not None:
+            seen = self._observer.seen(value, clear=clear)
+            if seen not in held:
+                held.append(seen)
+            if len(held) > _most_held:
+                self._held[place] = None
+        self._observer.told(where, value, clear=clear)
+
+    def added(self, call: Call, rows: int | None, *, whole: bool) -> Call:
+        """Return the call with what its rows held. `whole`: these were all of them."""
+        detail = call.detail or {}
+        used = detail.get(USED)
+        told = used.get("tables") if isinstance(used, dict) else None
+        if not isinstance(used, dict) or not isinstance(told, list):
+            return call
+        tables = [dict(each) if isinstance(each, dict) else {} for each in told]
+        for place, shown in enumerate(self._used.shown):
+            held = self._held[place]
+            if shown is not None and held and whole and self.looked == rows and shown.use < len(tables):
+                holds: JsonValue = tables[shown.use].setdefault("holds", [])
+                if isinstance(holds, list):
+                    holds.append(held_json(Held(shown.field, tuple(held))))
+        for place, use in enumerate(self._used.tables[: len(tables)]):
+            if use.counts and rows is not None:
+                tables[place]["rows"] = rows
+        changed: Object = {**used, "tables": [*tables]}
+        return replace(call, detail={**detail, USED: changed})
+
+
+class Observed(Protocol):
+    """A session that is observed."""
+
+    observer: Observer | None
+
+    @property
+    def session(self) -> Session: ...
+
+
+def observer_of(live: Observed, digest: Digest) -> Observer:
+    """Return who looks at the values of a session: one for all mounts, so that what came from one of them is known
+    when it goes to another. `digest`: under the same key from all of them."""
+    if live.observer is None:
+        live.observer = Observer(live.session, digest)
+    return live.observer
 
 
 def is_clear(scope: Scope, resource: str, field: str) -> bool:

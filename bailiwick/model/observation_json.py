@@ -142,8 +142,8 @@ def _table_json(use: TableUse) -> Object:
         ("reach", use.reach if use.reach != "unknown" else ""),
         ("conditions", [_condition_json(each) for each in use.conditions]),
         ("links", [_full(("field", e.field), ("resource", e.resource), ("other", e.other)) for e in use.links]),
-        ("holds", [_held_json(each) for each in use.holds]),
-        ("sets", [_held_json(each) for each in use.sets]),
+        ("holds", [held_json(each) for each in use.holds]),
+        ("sets", [held_json(each) for each in use.sets]),
         ("rows", use.rows),
     )
 
@@ -153,7 +153,8 @@ def _condition_json(each: Condition) -> Object:
     return _full(("field", each.field), ("is", each.comparison), ("values", values))
 
 
-def _held_json(each: Held) -> Object:
+def held_json(each: Held) -> Object:
+    """Return what a column held as JSON."""
     values: list[JsonValue] = [seen_json(value) for value in each.values]
     return _full(("field", each.field), ("values", values), ("whole", None if each.whole else False))
 
@@ -167,7 +168,7 @@ def _tool_json(use: ToolUse) -> Object:
         ("kind", use.kind if use.kind != "tool" else ""),
         ("arguments", given),
         ("read", list[JsonValue](use.read)),
-        ("holds", [_held_json(each) for each in use.holds]),
+        ("holds", [held_json(each) for each in use.holds]),
         ("effects", list[JsonValue](use.effects)),
     )
 

@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 
 from bailiwick.decide.budgets import cost_of, estimate
 from bailiwick.decide.calls import Admitted, Refused
-from bailiwick.decide.seen import Observer
 from bailiwick.gateway.call import Call, Outcome, granting
 from bailiwick.gateway.enforce import Durable, Gateway
 from bailiwick.gateway.live import Live
+from bailiwick.gateway.observing import observer_of
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.budget import Price, Used
@@ -112,14 +112,12 @@ class ToolPath:
     def __init__(self, gateway: Gateway, live: Live) -> None:
         self._gateway = gateway
         self._live = live
-        self._observer: Observer | None = None
 
     def watch(self, admitted: Admitted, digest: Digest) -> Watched | None:
         """Return what looks at a call, to be given to `run`; None where the session is not observed."""
         if admitted.tool.mount not in self._live.scope.observed:
             return None
-        self._observer = self._observer or Observer(self._live.session, digest)
-        return Watched(admitted, self._observer)
+        return Watched(admitted, observer_of(self._live, digest))
 
     async def run(
         self,

@@ -8,7 +8,7 @@ from typing import Literal
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
 from bailiwick.sql.groupings import Grouping
-from bailiwick.sql.usage import UsedTable
+from bailiwick.sql.usage import Statement
 
 OUTSIDE = "bailiwick: a row is outside of the scope"
 """Stands in the server's error message (with whatever SQLSTATE) when a write that a WITH query makes, or the key of an
@@ -107,7 +107,7 @@ class Plan:
     of the type `integer`. Empty when that could mean something else."""
     patience: float | None = None
     """SESSION: the new value of `bailiwick.wait` in seconds, when that is what was set."""
-    used: tuple[UsedTable, ...] | None = None
+    used: Statement | None = None
     """Where the session is observed: what the statement, as the agent wrote it, uses of its tables."""
 
     @property

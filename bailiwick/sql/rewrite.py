@@ -45,7 +45,7 @@ from bailiwick.sql.shapes import Shapes, Shared, cut_for_shape
 from bailiwick.sql.system import ONLY_BESIDE, SYSTEM_INNER, SystemView
 from bailiwick.sql.trees import become, copied
 from bailiwick.sql.types import own_types
-from bailiwick.sql.usage import Known
+from bailiwick.sql.usage import Known, Statement
 from bailiwick.sql.usage_walk import used_by
 from bailiwick.sql.written import Write
 
@@ -202,9 +202,9 @@ class Rewriter:
         found = self._planned_twice(raw.stmt, again, statement, types)
         if self._observed is None or isinstance(found, Denial):
             return found
-        uses = used or ()
+        uses = used or Statement()
         if isinstance(found.act, Prepare):  # it is used when it is executed
-            return replace(found, used=(), act=replace(found.act, plan=replace(found.act.plan, used=uses)))
+            return replace(found, used=Statement(), act=replace(found.act, plan=replace(found.act.plan, used=uses)))
         return replace(found, used=uses)
 
     def _planned_twice(self, node: Node, again: Node, statement: str, types: tuple[str, ...]) -> Plan | Denial:

@@ -90,6 +90,25 @@ class UsedTable:
     """Whether the rows of the result, or those written, are rows of this use."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A column of the result that is a column of a table, as it is."""
+
+    use: int
+    """Its place among the tables of the statement."""
+    field: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one statement uses."""
+
+    tables: tuple[UsedTable, ...] = ()
+    shown: tuple[Shown | None, ...] = ()
+    """What each column of the result is; None: it is computed, or of several."""
+
+
 Role = Literal["read", "filtered", "joined", "counted", "compared", "written"]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from bailiwick.decide.seen import Observer
 from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.call import TransactionEnd
 from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
@@ -48,6 +49,7 @@ class Live:
 
     session: Session = field(default_factory=a_session)
     scope: Scope = field(default_factory=lambda: Scope("scope-1", "bot", {}))
+    observer: Observer | None = None
     denial: Denial | None = None
     lapsed: Denial | None = None
     asked: int = 0

@@ -279,7 +279,7 @@ def test_calls_of_tools_are_observed_with_arguments_and_what_they_showed(rig: Ri
     assert given["limit"].origin == Origin("session", "customer_id")
     assert search.read == ("author.email", "author.name", "customer_id", "id", "ssn", "title")
     holds = {each.field: each.values for each in search.holds}
-    assert holds["id"] == (Seen("integer", 1), Seen("integer", 2))
+    assert [seen.value for seen in holds["id"]] == [1, 2]
     assert {seen.value for seen in (*holds["author.email"], *holds["ssn"])} == {None}
     (text,) = echo.arguments
     assert (text.value.value, text.value.shape) == (None, "a@a.a a a a@a.a")
@@ -292,6 +292,37 @@ def test_a_value_that_came_back_earlier_is_known_as_such(rig: Rig) -> None:
     echo = rig.observed()[-1].tool
     assert echo is not None
     assert echo.arguments[0].value == Seen("string", "Mine", origin=Origin("result", "articles.title"))
+
+
+def test_rows_that_a_query_returned_are_known_where_they_come_again(rig: Rig) -> None:
+    with psycopg.connect(rig.session.url(), autocommit=True) as connection:
+        found = connection.execute("SELECT ticket_id, customer_id, note FROM tickets WHERE ticket_id IN (6, 15)")
+        assert [row[:2] for row in found] == [(6, 7), (15, 7)]
+        connection.execute("UPDATE tickets SET status = 'open' WHERE ticket_id = %s", (15,))
+    McpClient(rig.gateway.mcp_port, rig.session.token).call("search", query="CANARY_NOTE_15")
+    read, write, search = (each for each in rig.observed() if each.tables or each.tool)
+    (use,) = read.tables
+    held = {each.field: each.values for each in use.holds}
+    assert held["customer_id"][0].origin == Origin("session", "customer_id"), "what all rows held tells of a filter"
+    assert ([seen.value for seen in held["ticket_id"]], use.rows) == ([6, 15], 2)
+    assert {seen.value for seen in held["note"]} == {None}
+    again = Seen("integer", 15, origin=Origin("result", "tickets.ticket_id"))
+    assert write.tables[0].conditions == (Condition("ticket_id", "equal", (again,)),)
+    assert write.tables[0].rows == 1
+    assert search.tool is not None
+    note = search.tool.arguments[0].value
+    assert (note.origin, note.value) == (Origin("result", "tickets.note"), None), "confidential wherever it comes again"
+
+
+def test_rows_of_which_not_all_came_do_not_tell_what_they_held(rig: Rig) -> None:
+    with psycopg.connect(rig.session.url(), autocommit=True) as connection:
+        rows = connection.execute("SELECT ticket_id, booking_id FROM tickets CROSS JOIN bookings").fetchall()
+        many = connection.execute("SELECT t.ticket_id FROM tickets t CROSS JOIN tickets o").fetchall()
+        assert len(many) == 1600
+        connection.execute("SELECT customer_id, count(*) FROM tickets GROUP BY customer_id").fetchall()
+    first, second, third = (each for each in rig.observed() if each.tables)
+    assert (first.rows, [use.holds for use in second.tables]) == (len(rows), [(), ()])
+    assert third.tables[0].holds == (), "nine different ones are too many"
 
 
 def test_a_gate_holds_tools_of_observed_sessions(rig: Rig) -> None:
@@ -311,7 +342,7 @@ def test_requests_of_routes_are_observed_and_answers_say_so(rig: Rig) -> None:
         connection.close()
     (tool,) = (each.tool for each in rig.observed() if each.tool is not None)
     assert (tool.name, tool.kind, tool.read) == ("GET /invoices/{id}", "route", ("customer_id", "id", "total"))
-    assert tool.arguments[0].value == Seen("integer", 12)
+    assert tool.arguments[0].value.value == 12
     assert tool.holds[0].values[0].origin == Origin("session", "customer_id")
 
 

@@ -29,7 +29,7 @@ def used(sql: str) -> dict[str, UsedTable]:
     found = used_in(sql, TABLES)
     assert found is not None, sql
     (statement,) = found
-    return {f"{each.resource or '.'.join(each.place)}:{each.verb}": each for each in statement}
+    return {f"{each.resource or '.'.join(each.place)}:{each.verb}": each for each in statement.tables}
 
 
 def equal(field: str, value: Parameter | Written) -> UsedCondition:

@@ -146,7 +146,8 @@ def _observed(
     if found is None:
         return None
     values: Values = {number: _reader(text) for number, text in asked.values.items()}
-    uses = tuple(use for each in found for use in table_uses(each, values, ground.clear, ground.observer(session)))
+    observer = ground.observer(session)
+    uses = tuple(use for each in found for use in table_uses(each.tables, values, ground.clear, observer))
     return uses, normalized(asked.sql)
 
 

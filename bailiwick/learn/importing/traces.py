@@ -124,7 +124,7 @@ def _observed(where: str, span: _Span, ground: Ground, counted: Counted) -> Obse
     elif sql and span.text("db.system.name", "db.system") in ("postgresql", "postgres"):
         mounts = [each for each, found in ground.policy.mounts.items() if found.kind == "postgres"]
         found = used_in(sql, ground.tables(mounts[0])) if len(mounts) == 1 else None
-        tables = tuple(use for each in found or () for use in table_uses(each, {}, ground.clear, observer))
+        tables = tuple(use for each in found or () for use in table_uses(each.tables, {}, ground.clear, observer))
         mount, statement = (mounts[0], normalized(sql)) if tables else ("", "")
         if not tables:
             counted.leave_out("SQL that cannot be understood, or without tables", where)

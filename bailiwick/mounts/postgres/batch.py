@@ -8,6 +8,7 @@ from typing import Final
 
 from bailiwick.gateway.enforce import Call
 from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.mounts.postgres.observed_rows import ObservedRows
 from bailiwick.mounts.postgres.prepared import Portal, Prepared
 
 PARSE: Final = 1
@@ -78,6 +79,7 @@ class Execution(Step):
         "mark",
         "passed",
         "reserved",
+        "results",
         "rows",
         "settled",
         "size",
@@ -94,6 +96,8 @@ class Execution(Step):
         """Whether its rows hold the gateway's check."""
         self.passed = passed
         """How that check reads when it holds."""
+        self.results: ObservedRows | None = None
+        """Where the session is observed: what looks at its rows."""
         self.intent = ""
         self.settled = False
         self.done = False

@@ -124,6 +124,8 @@ _KINDS: Mapping[tuple[str, str], type] = {
         usage.Parameter,
         usage.UsedCondition,
         usage.UsedSet,
+        usage.Shown,
+        usage.Statement,
         usage.UsedTable,
         usage.Written,
         Link,

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from struct import error as MalformedError  # noqa: N812  # it is an exception
 from struct import unpack
 
-from bailiwick.decide.seen import seen_type, typed
+from bailiwick.decide.seen import Observer, seen_type, typed
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import LiveSession
-from bailiwick.gateway.observing import UNREAD, Observers, Values, elements_of, is_clear, observed, table_uses
+from bailiwick.gateway.observing import (
+    UNREAD,
+    Results,
+    Values,
+    elements_of,
+    is_clear,
+    observed,
+    table_uses,
+)
 from bailiwick.match.masks import Digest
 from bailiwick.mounts.postgres import codec
+from bailiwick.mounts.postgres.observed_rows import ObservedRows
 from bailiwick.mounts.postgres.prepared import Portal, Prepared
 from bailiwick.mounts.postgres.told import binary_text, each_value
 from bailiwick.mounts.postgres.values import MaskPads
@@ -56,11 +66,23 @@ def _value(value: bytes | None, oid: int, column: str, *, is_binary: bool) -> ob
     return UNREAD if text is None else typed(text, seen_type(column))
 
 
-def observed_call(prepared: Prepared, portal: Portal, live: LiveSession, observers: Observers) -> Call:
+def observed_rows(prepared: Prepared, portal: Portal, live: LiveSession, observer: Observer) -> ObservedRows | None:
+    """Return what looks at the rows of an execution; None where they tell nothing."""
+    used, scope = prepared.plan.used, live.scope
+    if used is None or not any(used.shown):
+        return None
+    clear = partial(is_clear, scope)
+    return ObservedRows(Results(used, clear, observer), portal.results)
+
+
+def observed_call(prepared: Prepared, portal: Portal, live: LiveSession, observer: Observer) -> Call:
     """Return the call of an execution with what it uses."""
-    observer, scope = observers.of(live.session), live.scope
+    scope = live.scope
     uses = table_uses(
-        prepared.plan.used or (), portal.given, lambda resource, field: is_clear(scope, resource, field), observer
+        prepared.plan.used.tables if prepared.plan.used is not None else (),
+        portal.given,
+        lambda resource, field: is_clear(scope, resource, field),
+        observer,
     )
     return observed(prepared.call, observer, uses)
 

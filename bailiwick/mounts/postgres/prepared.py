@@ -218,7 +218,7 @@ class Prepared:
 class Portal:
     """A bound statement. `passed` is how the check of a checked write reads when it holds."""
 
-    __slots__ = ("account", "given", "passed", "prepared")
+    __slots__ = ("account", "given", "passed", "prepared", "results")
 
     def __init__(self, prepared: Prepared, passed: bytes = b"t") -> None:
         self.prepared = prepared
@@ -227,6 +227,8 @@ class Portal:
         """What is kept of it when its statement is bounded."""
         self.given: Values = {}
         """Where the session is observed: the agent's parameters."""
+        self.results = b""
+        """The formats in which columns are asked for, as on the wire; where the session is observed."""
 
 
 class Account:

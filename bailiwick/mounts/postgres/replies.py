@@ -320,6 +320,8 @@ class Replies:
             count += 1
         step.rows += count
         step.size += after - pos
+        if step.results is not None:
+            step.results.take(data, pos, after)
         if step.size + self._remaining > self.ceiling:
             return self._too_large(step, pos, after, count)
         return after
@@ -353,11 +355,15 @@ class Replies:
         if isinstance(step, Metered) and not self._within(step, raw):
             return b""
         if not step.prepared.plan.checked:
+            if step.results is not None:
+                step.results.take(raw, 0, len(raw))
             return step.own(raw) if isinstance(step, Approved) else raw
         row, value = codec.split_last_value(raw)
         if value != step.passed:
             self._break(step)
             return b""
+        if step.results is not None:
+            step.results.take(row, 0, len(row))
         if isinstance(step, Approved):
             row = step.own(row)
         if not isinstance(step, Metered):
@@ -553,6 +559,8 @@ class Replies:
         if self.broken is not step:
             if step.prepared.asked is not None:
                 step.prepared.asked.tell()
+            if step.results is not None:
+                step.results.is_part = True
             self._record(step, "")
 
     def _copying(self, _: bytes) -> None:
@@ -651,11 +659,18 @@ class Replies:
         if step.intent:
             self._settle(step, code)
         elif not step.settled:
+            self._look_back(step, code)
             step.settled = True
             self._records.call(step.call, self._outcome(step, code))
 
+    def _look_back(self, step: Execution, code: str) -> None:
+        """Have the call of an execution that is observed say what its rows held."""
+        if step.results is not None and not code:
+            step.call = step.results.told(step.call, step.rows)
+
     def _settle(self, step: Execution, code: str) -> None:
         if not step.settled:
+            self._look_back(step, code)
             step.settled = True
             self._records.settle(step.intent, step.call, self._outcome(step, code))
             if not code:

@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+from bailiwick.decide.seen import Observer
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
-from bailiwick.gateway.observing import Observers
+from bailiwick.gateway.observing import observer_of
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.mounts.postgres import codec, kept, named, told
 from bailiwick.mounts.postgres.batch import (
@@ -30,7 +31,7 @@ from bailiwick.mounts.postgres.lent import lend, take_back
 from bailiwick.mounts.postgres.metered import metered, segment_of
 from bailiwick.mounts.postgres.named import OWN_NAMES, Part, Running
 from bailiwick.mounts.postgres.names import Names
-from bailiwick.mounts.postgres.observed import bound, digest_of, observed_call
+from bailiwick.mounts.postgres.observed import bound, digest_of, observed_call, observed_rows
 from bailiwick.mounts.postgres.prepared import (
     NO_TYPES,
     Account,
@@ -98,7 +99,7 @@ class Translator:
         "_kin",
         "_live",
         "_mount",
-        "_observers",
+        "_observer",
         "_pads",
         "_planner",
         "_records",
@@ -125,7 +126,7 @@ class Translator:
         self._enforcer = enforcer
         self._records = records
         self._pads = pads
-        self._observers = Observers(digest_of(pads))
+        self._observer: Observer | None = None
         self._clock = clock
         self._cache: dict[bytes, list[Prepared]] = {}
         self._cache_scope = ""
@@ -203,8 +204,9 @@ class Translator:
         portal = Portal(prepared, check_value(raw, pos)) if prepared.plan.checked else Portal(prepared)
         if prepared.bounded:
             portal.account = Account(sent)
-        if prepared.plan.used:
+        if prepared.plan.used is not None and prepared.plan.used.tables:
             portal.given = bound(raw, pos, prepared.declared)
+            portal.results = codec.read_bind_tail(raw, pos)[3]
         self.names.fresh_portals[name] = portal
         self.batch.add(sent, BindStep(prepared, portal, name))
 
@@ -538,16 +540,14 @@ class Translator:
 
     def _add_plain(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         execution = Execution(prepared, portal.passed)
-        if prepared.plan.used:
-            execution.call = self._observed(prepared, portal)
+        self._observe(execution, prepared, portal)
         self.batch.add_execute(sent, execution, prepared)
 
     def _add_bounded(self, sent: bytes, prepared: Prepared, portal: Portal) -> None:
         if prepared.ceilings is not None:
             counted = prepared.cursor or portal if isinstance(prepared, Part) else portal
             sent, step = metered(sent, prepared, counted, prepared.ceilings)
-            if prepared.plan.used:
-                step.call = self._observed(prepared, portal)
+            self._observe(step, prepared, portal)
             around = partial(surround, write=step) if prepared.plan.inner else None
             self.batch.add_metered(sent, step, segment_of(step), around)
         elif portal.account is not None and prepared.parsed:
@@ -556,10 +556,19 @@ class Translator:
         else:
             self.refuse(named.NOT_BY_NAME, prepared.plan.statement, prepared.call.request)
 
-    def _observed(self, prepared: Prepared, portal: Portal) -> Call:
-        """Return the call of an execution with what it uses; without it where that cannot be told."""
-        found = attempt("observing a statement", observed_call, prepared, portal, self._live, self._observers)
-        return prepared.call if isinstance(found, Denial) else found
+    def _observe(self, step: Execution, prepared: Prepared, portal: Portal) -> None:
+        """Have the call of an execution say what it uses, and its rows be looked at, as far as that can be told."""
+        if prepared.plan.used is None or not prepared.plan.used.tables:
+            return
+        if self._observer is None:
+            self._observer = observer_of(self._live, digest_of(self._pads))
+            self._observer.again()
+        observing = (prepared, portal, self._live, self._observer)
+        call = attempt("observing a statement", observed_call, *observing)
+        rows = attempt("observing rows", observed_rows, *observing)
+        if not isinstance(call, Denial):
+            step.call = call
+            step.results = None if isinstance(rows, Denial) else rows
 
     def _claim(self, prepared: Prepared) -> bool:
         """Put the agent's reason of the moment into the call. False: it may not run, and the batch fails."""
