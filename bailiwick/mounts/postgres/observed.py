@@ -69,7 +69,7 @@ def _value(value: bytes | None, oid: int, column: str, *, is_binary: bool) -> ob
 def observed_rows(prepared: Prepared, portal: Portal, live: LiveSession, observer: Observer) -> ObservedRows | None:
     """Return what looks at the rows of an execution; None where they tell nothing."""
     used, scope = prepared.plan.used, live.scope
-    if used is None or not any(used.shown):
+    if used is None:
         return None
     clear = partial(is_clear, scope)
     return ObservedRows(Results(used, clear, observer), portal.results)

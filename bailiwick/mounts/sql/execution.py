@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from bailiwick.decide.limits import LimitCode, exceeded
 from bailiwick.gateway.call import Call, Outcome, granting
-from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession
+from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession, attempt
+from bailiwick.gateway.observing import Results
 from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.sql import results
+from bailiwick.mounts.sql.observed import look_at
 from bailiwick.mounts.sql.results import KEY_TAKEN, Answer, Denied, Failed, Result, typed
 from bailiwick.mounts.sql.running import Ran, Rows, Stopped, Written, known_columns
 from bailiwick.sql.engines.plan import EnginePlan
@@ -51,6 +53,8 @@ class Execution:
     plan: EnginePlan
     ceilings: Ceilings
     """What holds for it: no larger than what the gateway itself allows."""
+    results: Results | None = None
+    """Where the session is observed: what looks at its rows."""
 
     async def done(self, run: Callable[[], Awaitable[Ran]]) -> Answer:
         """Run it and return its answer, when that is on record. It is charged to all its budgets first, or denied."""
@@ -79,7 +83,8 @@ class Execution:
         finally:  # also when it was the program that failed: what was executed is on record
             begun.append(answer)
             outcome = _outcome(answer, began)
-            kept = await recorded(lambda told: self.gateway.call(self.live, self.call, outcome, told))
+            call = self._told(answer)
+            kept = await recorded(lambda told: self.gateway.call(self.live, call, outcome, told))
         record, durable = kept
         return _with_record(answer, record) if durable else Denied(NO_LEDGER)
 
@@ -96,12 +101,20 @@ class Execution:
         finally:  # also when it was the program that failed: the intent never stays without an outcome
             begun.append(answer)
             outcome = _outcome(answer, began)
-            kept = await recorded(lambda told: self._settle(intent, outcome, told))
+            call = self._told(answer)
+            kept = await recorded(lambda told: self._settle(intent, call, outcome, told))
         return _with_record(answer, intent) if kept[1] else Denied(NO_LEDGER)
 
-    def _settle(self, intent: str, outcome: Outcome, durable: Durable) -> str:
-        self.gateway.settle(self.live, intent, self.call, outcome, durable)
+    def _settle(self, intent: str, call: Call, outcome: Outcome, durable: Durable) -> str:
+        self.gateway.settle(self.live, intent, call, outcome, durable)
         return intent
+
+    def _told(self, answer: Answer) -> Call:
+        """Return the call with what its rows held, where it is observed."""
+        if self.results is None or not isinstance(answer, Result):
+            return self.call
+        found = attempt("observing rows", look_at, self.results, self.call, answer)
+        return self.call if isinstance(found, Denial) else found
 
     def _released(self, ran: Ran) -> Answer:
         """Return what a query brought, unless the session has ended meanwhile."""

@@ -23,6 +23,7 @@ from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession, attempt
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
+from bailiwick.match.masks import Digest, keyed_digest
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.policy import Mount, Policy
@@ -32,6 +33,7 @@ from bailiwick.mounts.sql import results
 from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
 from bailiwick.mounts.sql.mariadb import MariaDBServer
+from bailiwick.mounts.sql.observed import observed_call
 from bailiwick.mounts.sql.results import Answer, Denied
 from bailiwick.mounts.sql.running import Bounds, Engine, Job, Ran, Stop
 from bailiwick.mounts.sql.sqlite import SQLiteFile
@@ -84,6 +86,7 @@ class SqlMounts:
         self._ready: Ready | None = None
         self._gateway: Enforcer | None = None
         self._mask_key = b""
+        self._digest: Digest = keyed_digest(b"")
         self._rewriters: OrderedDict[tuple[str, str], EngineRewriter] = OrderedDict()
         self._plans: OrderedDict[tuple[str, str, str], EnginePlan | Denial] = OrderedDict()
         self._threads = ThreadPoolExecutor(_THREADS, "bailiwick-sql")
@@ -96,6 +99,7 @@ class SqlMounts:
         """Take up the policy's mounts."""
         self._gateway = gateway
         self._mask_key = keys.mask
+        self._digest = keyed_digest(keys.mask)
         self.install(ready)
 
     def check(self, ready: Ready) -> None:
@@ -191,7 +195,8 @@ class SqlMounts:
         bounds = Bounds(ceilings.rows, ceilings.bytes or 0, ceilings.batch)
         bound = bound_values(plan.bound, live.session, datetime.now(UTC))
         job = Job(plan, (*values, *bound), bounds, self._mask_key)
-        return await Execution(gateway, live, call, plan, ceilings).done(lambda: self._run(place, job, stop))
+        call, looking = observed_call(call, plan, parameters, live, self._digest)
+        return await Execution(gateway, live, call, plan, ceilings, looking).done(lambda: self._run(place, job, stop))
 
     def _ceilings(self, found: Ceilings) -> Ceilings:
         """Return the ceilings of a statement under those that hold for every statement of this gateway."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from bailiwick.model.decision import Access
 from bailiwick.model.value import Ref
+from bailiwick.sql.usage import Statement
 
 Source = Ref | Literal["now", "mask.inner", "mask.outer", "written"]
 """Where a bound value comes from: the session, the gateway's clock, the pads of the key for `hash` masks (HMAC), of
@@ -142,6 +143,8 @@ class EnginePlan:
     """WRITE, of engines that are written by key: counts the rows to come that are known to be outside; must be 0."""
     blind: bool = False
     """WRITE: that a key is taken may tell of a hidden row, where the new row is outside, too: it is told as that."""
+    used: Statement | None = None
+    """Where the session is observed: what the statement, as the agent wrote it, uses of its tables."""
 
     @property
     def texts(self) -> tuple[str, ...]:

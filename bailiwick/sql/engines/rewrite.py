@@ -38,6 +38,7 @@ from bailiwick.sql.engines.tree import (
     without_literals,
 )
 from bailiwick.sql.engines.trino import Trino
+from bailiwick.sql.engines.usage import Usage
 from bailiwick.sql.engines.writes import Write, write
 
 DIALECTS: Mapping[Engine, Dialect] = {
@@ -61,6 +62,7 @@ class EngineRewriter:
             relation = catalogue.relations.get(place)
             if each.resource.mount == mount and relation is not None:
                 self.relations[place] = Scoped(self.dialect, each, relation)
+        self._usage = Usage(self.relations.values()) if mount in scope.observed else None
 
     def rewrite(self, sql: str) -> EnginePlan | Denial:
         """Return the plan of the one statement of the text, or why there is none."""
@@ -82,6 +84,7 @@ class EngineRewriter:
         tree = parse(named, self.dialect.grammar)
         grammar.check_lacks(tree, self.dialect.lacks, recursive=self.dialect.recursive)
         grammar.check(tree, self.dialect.holds, self.dialect.joins)
+        used = None if self._usage is None else self._usage.of(tree, f"{walk.prefix}p")
         made: Write | None = None
         columns: Columns = ()
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
@@ -99,6 +102,7 @@ class EngineRewriter:
             statement=without_literals(sql, self.dialect.grammar),
             parameters=walk.parameters,
             columns=columns,
+            used=used,
         )
         return Assembly(walk, self.dialect, _ctes(tree)).plan(plan, made)
 
