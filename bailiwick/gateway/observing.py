@@ -21,7 +21,8 @@ from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
 from bailiwick.sql.usage import Operand, Parameter, Statement, UsedTable
 
-_open_levels = levels[: levels.index("confidential")]
+open_levels = levels[: levels.index("confidential")]
+"""Levels of what may stand in records in clear."""
 _most_rows, _most_held = 100, 5
 """Of a result, what is looked at: rows, and different values of a column that are kept."""
 
@@ -174,13 +175,13 @@ def observer_of(live: Observed, digest: Digest) -> Observer:
 def is_clear(scope: Scope, resource: str, field: str) -> bool:
     """Return whether values of a field of a table may stand in records in clear: it is below `confidential`."""
     known = scope.resources.get(resource)
-    return known is not None and level_of(labels_of(known.resource, field)) in _open_levels
+    return known is not None and level_of(labels_of(known.resource, field)) in open_levels
 
 
 def path_is_clear(labels: Mapping[str, frozenset[str]], path: str) -> bool:
     """Return whether what stands at a path of a result may: neither it, nor what it is in or has in it, is labelled
     `confidential` or higher."""
-    closed = (at for at, marks in labels.items() if level_of(marks) not in _open_levels)
+    closed = (at for at, marks in labels.items() if level_of(marks) not in open_levels)
     return not any(at == "*" or f"{path}.".startswith(f"{at}.") or f"{at}.".startswith(f"{path}.") for at in closed)
 
 

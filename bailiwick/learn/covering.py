@@ -33,6 +33,7 @@ _KINDS: Mapping[str, Kind] = {
     "document": "document",
     "route": "route",
     "field": "field",
+    "file": "file",
 }
 
 
@@ -63,8 +64,8 @@ class Cover:
         session = session_of(Person(seen.agent, seen.user, seen.task if self._tasks else "", values), seen.at)
         scope, table = self._scope(session)
         resolve = _resolving(session)
-        if seen.tool is not None:
-            found = self._tool(seen.tool, scope, resolve, session, seen.at)
+        for use in seen.tools:
+            found = self._tool(seen.mount, use, scope, resolve, session, seen.at)
             if found:
                 return found
         by_key = _by_key(values)
@@ -81,10 +82,15 @@ class Cover:
             self._scopes[key] = (scope, DecisionTable(self.policy, scope))
         return self._scopes[key]
 
-    def _tool(self, use: ToolUse, scope: Scope, resolve: Resolve, session: Session, now: datetime) -> str:
+    def _tool(self, mount: str, use: ToolUse, scope: Scope, resolve: Resolve, session: Session, now: datetime) -> str:
         asking = Asking(self.policy, scope, resolve, session_values(session), now)
         arguments = {each.name: as_given(each.value) for each in use.arguments}
-        decided = decide_call(asking, use.name, arguments, _KINDS[use.kind])
+        kind = _KINDS[use.kind]
+        found = self.policy.tool_mounts.get(mount)
+        offered = () if found is None else found.offered
+        known = next((each for each in offered if each.kind == kind and each.name == use.name), None)
+        name = use.name if found is None or known is None else found.shown(known).removeprefix(f"{kind}:")
+        decided = decide_call(asking, name, arguments, kind)
         if isinstance(decided, Admitted | Held):
             return ""
         return decided.decision.denial.message if isinstance(decided.decision, Deny) else ""

@@ -24,6 +24,7 @@ from bailiwick.learn.keys import keys_of
 from bailiwick.learn.lining import names_of_rows
 from bailiwick.model.observation import Observation, Seen, TableUse, ToolUse
 
+_ONLY_WRITTEN = ("size", "modified")
 _NO_NAMES = frozenset[str]()
 _MOST_VIOLATORS = 1000
 _EXAMPLES = 4
@@ -91,7 +92,7 @@ class Gathering:
         if seen.code or seen.decision in ("deny", "hold"):
             self.gathered.refused += 1
             return
-        if not seen.tables and seen.tool is None:
+        if not seen.tables and not seen.tools:
             return
         self.gathered.calls += 1
         atoms: set[int] = set()
@@ -100,8 +101,8 @@ class Gathering:
         rows = names_of_rows(seen.tables, session.by_key) if seen.tables else ()
         for use, names in zip(seen.tables, rows, strict=True):
             self._table(seen, use, names, number, atoms, deeds)
-        if seen.tool is not None:
-            given = self._tool(seen, seen.tool, number, atoms, deeds)
+        for use in seen.tools:
+            given += self._tool(seen, use, number, atoms, deeds)
         self._form(seen, Form(tuple(sorted(atoms)), tuple(deeds), tuple(given)), session, number)
         self._when(seen.at, deeds, number)
 
@@ -224,6 +225,8 @@ class Gathering:
             self.gathered.effects.setdefault(deed, set()).update(use.effects)
         given: list[str] = []
         for each in use.arguments:
+            if use.kind == "file" and each.name in _ONLY_WRITTEN and use.verb not in ("create", "update"):
+                continue  # how large or old a file is that is read tells nothing of the next one
             atoms.add(self._atom(Atom(deed, "argument", each.name)))
             if each.value.type != "null":
                 given.append(each.name)

@@ -166,6 +166,8 @@ class Observation:
     observation; a list of groups as a list."""
     tables: tuple[TableUse, ...] = ()
     tool: ToolUse | None = None
+    more: tuple[ToolUse, ...] = ()
+    """What the same call did beside: further fields of an operation (GraphQL), further resources of a walk (files)."""
     statement: str = ""
     """The statement without its literals, as the ledger has it."""
     rows: int | None = None
@@ -176,3 +178,8 @@ class Observation:
     """What a gateway decided, or would have decided; empty: nothing was."""
     code: str = ""
     """Why not, or the backend's error; empty: it succeeded. What failed was not used."""
+
+    @property
+    def tools(self) -> tuple[ToolUse, ...]:
+        """All uses of tools."""
+        return self.more if self.tool is None else (self.tool, *self.more)

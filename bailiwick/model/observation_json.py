@@ -53,6 +53,7 @@ def to_json(seen: Observation) -> Object:
         ("values", {name: seen_json(value) for name, value in seen.values.items()}),
         ("tables", [_table_json(use) for use in seen.tables]),
         ("tool", None if seen.tool is None else _tool_json(seen.tool)),
+        ("more", [_tool_json(each) for each in seen.more]),
         ("statement", seen.statement),
         ("rows", seen.rows),
         ("bytes", seen.bytes),
@@ -80,6 +81,7 @@ def from_json(found: object) -> Observation:
         values={name: read_seen(value) for name, value in _mapping(each, "values").items()},
         tables=_each(each, "tables", _read_table),
         tool=None if tool is None else _read_tool(tool),
+        more=_each(each, "more", _read_tool),
         statement=_text(each, "statement", ""),
         rows=_count(each, "rows"),
         bytes=_count(each, "bytes"),
@@ -175,8 +177,8 @@ def _tool_json(use: ToolUse) -> Object:
 
 _ROLES = ("read", "filtered", "joined", "counted", "compared", "written")
 _OBSERVATION = frozenset(
-    {"v", "agent", "session", "at", "user", "task", "mount", "record", "values", "tables", "tool", "statement"}
-    | {"rows", "bytes", "duration_us", "cost", "decision", "code"}
+    {"v", "agent", "session", "at", "user", "task", "mount", "record", "values", "tables", "tool", "more"}
+    | {"statement", "rows", "bytes", "duration_us", "cost", "decision", "code"}
 )
 _SEEN = frozenset({"type", "value", "digest", "shape", "items", "whole", "from", "from_name"})
 _TABLE = frozenset({"resource", "verb", "table", "reach", "conditions", "links", "holds", "sets", "rows", *_ROLES})

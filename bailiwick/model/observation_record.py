@@ -12,7 +12,7 @@ from bailiwick.model.record import JsonValue, Record
 
 USED, OBSERVED = "used", "observed"
 """Keys of a record's `detail`: what was used; and `True`, that the session was observed on the mount."""
-_MEMBERS = ("v", "values", "tables", "tool", "cost")
+_MEMBERS = ("v", "values", "tables", "tool", "more", "cost")
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -21,9 +21,10 @@ def used_json(
     tool: ToolUse | None = None,
     values: Mapping[str, Seen] | None = None,
     cost: Decimal | None = None,
+    more: tuple[ToolUse, ...] = (),
 ) -> Object:
     """Return what was used as a record carries it."""
-    whole = to_json(Observation("", "", _UNDATED, values=values or {}, tables=tables, tool=tool, cost=cost))
+    whole = to_json(Observation("", "", _UNDATED, values=values or {}, tables=tables, tool=tool, more=more, cost=cost))
     return {name: whole[name] for name in _MEMBERS if name in whole}
 
 

@@ -5,20 +5,30 @@ No I/O. Nothing of it is made for sessions that are not observed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import cast
+from typing import Protocol, cast
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.decide.seen import Observer, is_harmless
-from bailiwick.gateway.observing import path_is_clear
+from bailiwick.gateway.observing import open_levels, path_is_clear
+from bailiwick.model.files import facts
 from bailiwick.model.observation import Argument, Held, Seen, ToolUse
 from bailiwick.model.observation_record import used_json
 from bailiwick.model.record import JsonValue
+from bailiwick.model.tool import Tool
 
 _most_items, _most_paths, _most_values = 50, 100, 5
 """Of a result, what is looked at: items, paths in them, different values at each path."""
 _deepest = 8
+
+
+class Watching(Protocol):
+    """Looks at something that is observed, and says what it used once it is over."""
+
+    def used(self, cost: Decimal | None) -> dict[str, JsonValue]:
+        """Return what it used, as its record has it."""
+        ...
 
 
 class Watched:
@@ -45,11 +55,19 @@ class Watched:
             for path, value in _leaves(item, "", 0):
                 self._hold(path, value, kept=place < _most_items)
 
+    def selected(self, fields: Iterable[str]) -> None:
+        """Note paths of the result that are asked for, whether there is something or not."""
+        self._read.update(list(fields)[:_most_paths])
+
     def used(self, cost: Decimal | None) -> dict[str, JsonValue]:
         """Return what it used, as its record has it."""
+        return used_json((), self.use(), self._observer.first(), cost)
+
+    def use(self) -> ToolUse:
+        """Return what it used so far."""
         tool = self._tool.tool
         holds = (Held(path, tuple(values), path not in self._cut) for path, values in sorted(self._holds.items()))
-        use = ToolUse(
+        return ToolUse(
             tool.name,
             tool.action.resource,
             tool.action.verb,
@@ -59,7 +77,6 @@ class Watched:
             tuple(holds),
             tuple(sorted(tool.effects)),
         )
-        return used_json((), use, self._observer.first(), cost)
 
     def _seen(self, name: str, value: object) -> Seen:
         return self._observer.seen(value, clear=is_harmless(value) and path_is_clear(self._labels, name))
@@ -82,6 +99,47 @@ class Watched:
             else:
                 self._cut.add(path)
         self._observer.told(f"{self._name}.{path}" if path else self._name, value, clear=clear)
+
+
+class Several:
+    """Several calls that are one request: the fields of an operation."""
+
+    def __init__(self, calls: Sequence[Watched], observer: Observer) -> None:
+        self.calls = calls
+        self._observer = observer
+
+    def used(self, cost: Decimal | None) -> dict[str, JsonValue]:
+        """Return what they used."""
+        first, *more = (each.use() for each in self.calls)
+        return used_json((), first, self._observer.first(), cost, tuple(more))
+
+
+class Facts:
+    """What is done with files: what is known of each of them stands for arguments, as grants have it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._uses: dict[tuple[str, str], ToolUse] = {}
+
+    def file(self, tool: Tool, known: Mapping[str, object], level: str) -> None:
+        """Note a file: of each resource and level the first one with what is known of it, of others nothing more."""
+        clear = level in open_levels
+        given = [Argument(name, self._seen(name, known[name], clear=clear)) for name in facts if name in known]
+        action = tool.action
+        use = ToolUse(tool.name, action.resource, action.verb, tool.kind, tuple(given))
+        self._uses.setdefault((tool.name, level), use)
+
+    def used(self, cost: Decimal | None) -> dict[str, JsonValue]:
+        """Return what they are."""
+        uses = (*self._uses.values(),)
+        return used_json((), uses[0] if uses else None, self._observer.first(), cost, uses[1:])
+
+    def _seen(self, name: str, value: object, *, clear: bool) -> Seen:
+        return self._observer.seen(value, clear=name in _ABOUT or clear)
+
+
+_ABOUT = frozenset({"size", "type", "modified", "level"})
+"""What is known of a file and tells nothing of what it is about."""
 
 
 def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, object]]:

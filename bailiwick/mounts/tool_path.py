@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Generic, TypeVar
@@ -25,7 +25,7 @@ from bailiwick.model.decision import Access, Decision, Denial, Deny, Request
 from bailiwick.model.observation_record import USED
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ToolScope
-from bailiwick.mounts.observed_calls import Watched
+from bailiwick.mounts.observed_calls import Facts, Several, Watched, Watching
 
 NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 
@@ -84,7 +84,7 @@ class _Account:
 
     __slots__ = ("_watched", "executed", "items", "price", "size", "told")
 
-    def __init__(self, price: Price | None, watched: Watched | None) -> None:
+    def __init__(self, price: Price | None, watched: Watching | None) -> None:
         self.price = price
         self._watched = watched
         self.executed = False
@@ -119,6 +119,24 @@ class ToolPath:
             return None
         return Watched(admitted, observer_of(self._live, digest))
 
+    def watch_several(self, admitted: Sequence[Admitted], digest: Digest) -> Several | None:
+        """Return what looks at calls that are one request."""
+        if not admitted or admitted[0].tool.mount not in self._live.scope.observed:
+            return None
+        observer = observer_of(self._live, digest)
+        return Several([Watched(each, observer) for each in admitted], observer)
+
+    def watch_files(self, admitted: Iterable[Admitted], digest: Digest, *, walked: bool = False) -> Facts | None:
+        """Return what tells of files; `walked`: they were come across, and nobody asked for these."""
+        known = [each for each in admitted if each.tool.mount in self._live.scope.observed]
+        if not known:
+            return None
+        found = Facts(observer_of(self._live, digest))
+        for each in known:
+            level = str(each.arguments.get("level", ""))
+            found.file(each.tool.tool, {"level": level} if walked else each.arguments, level)
+        return found
+
     async def run(
         self,
         call: Call,
@@ -128,7 +146,7 @@ class ToolPath:
         price: Price | None = None,
         happened: Callable[[], Mapping[str, JsonValue]] = _nothing,
         approval: Approval | None = None,
-        watched: Watched | None = None,
+        watched: Watching | None = None,
     ) -> Done[Shown]:
         """Return what `execute` does, which is on record by then; or the denial that came instead. See `_charged`.
 

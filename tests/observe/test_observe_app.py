@@ -71,6 +71,11 @@ mounts:
     networks: [127.0.0.0/8]
     routes:
       GET /invoices/{id}: {action: invoices:read, path: {id: integer}}
+  docs:
+    kind: files
+    root: FOLDER/docs
+    resources: {kb: {paths: ["kb/**"]}, staff: {paths: ["hr/**"]}}
+    labels: {"hr/**": confidential}
 roles:
   limits: {grants: [{deny: 'customers:*', fields: [secret]}, {deny: 'tickets:create'}]}
   plain: {grants: [{allow: 'tickets:read', reason: r, fields: [ticket_id, status]}]}
@@ -127,6 +132,9 @@ def _rig(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("observed")
     policy = POLICY.replace("PYTHON", sys.executable).replace("SERVER", SERVER).replace("FOLDER", str(folder))
     policy = policy.replace("API", str(api.server_address[1]))
+    for name in ("kb", "hr"):
+        (folder / "docs" / name).mkdir(parents=True)
+        (folder / "docs" / name / "CANARY_NAME.md").write_text("# words\n")
     upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     found = importlib.util.spec_from_file_location("support_app", Path(__file__).with_name("support_app.py"))
     assert found is not None
@@ -344,6 +352,25 @@ def test_requests_of_routes_are_observed_and_answers_say_so(rig: Rig) -> None:
     assert (tool.name, tool.kind, tool.read) == ("GET /invoices/{id}", "route", ("customer_id", "id", "total"))
     assert tool.arguments[0].value.value == 12
     assert tool.holds[0].values[0].origin == Origin("session", "customer_id")
+
+
+def test_files_are_observed_with_what_is_known_of_them(rig: Rig) -> None:
+    client = McpClient(rig.gateway.mcp_port, rig.session.token)
+    found = client.call("read_file", mount="docs", path="kb/CANARY_NAME.md").result
+    assert cast("dict[str, object]", found["_meta"])["bailiwick/observed"] is True
+    client.call("read_file", mount="docs", path="hr/CANARY_NAME.md")
+    client.call("write_file", mount="docs", path="kb/new.md", content="words")
+    client.call("list_files", mount="docs", recursive=True)
+    read, staff, write, walk = (each for each in rig.observed() if each.tools)
+    assert read.tool is not None
+    given = {each.name: each.value.value for each in read.tool.arguments}
+    assert (read.tool.name, read.tool.kind, read.mount) == ("kb:read", "file", "docs")
+    assert (given["path"], given["size"], given["level"]) == ("kb/CANARY_NAME.md", 8, "internal")
+    assert staff.tool is not None
+    assert {each.name: each.value.value for each in staff.tool.arguments}["path"] is None, "of what is confidential"
+    assert write.tool is not None
+    assert (write.tool.verb, write.tool.effects) == ("create", ())
+    assert sorted(each.name for each in walk.tools) == ["kb:list", "staff:list"]
 
 
 def test_the_command_line_says_that_it_is_on(rig: Rig) -> None:

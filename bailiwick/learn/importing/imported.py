@@ -11,10 +11,10 @@ from typing import cast
 
 from bailiwick.decide.ground import labels_of
 from bailiwick.decide.seen import Observer, is_harmless
-from bailiwick.gateway.observing import path_is_clear
+from bailiwick.gateway.observing import open_levels, path_is_clear
 from bailiwick.match.masks import Digest
 from bailiwick.match.routes import Router, path_fault
-from bailiwick.model.label import level_of, levels
+from bailiwick.model.label import level_of
 from bailiwick.model.lock import Lock
 from bailiwick.model.observation import Argument, Observation, Seen, ToolUse
 from bailiwick.model.policy import Policy
@@ -22,7 +22,6 @@ from bailiwick.model.session import Session
 from bailiwick.model.tool import Tool
 from bailiwick.sql.usage import Known
 
-_open_levels = levels[: levels.index("confidential")]
 _most_examples = 3
 _nobody = Session(
     "", "", None, None, {}, None, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), None
@@ -104,7 +103,7 @@ class Ground:
     def clear(self, resource: str, column: str) -> bool:
         """Return whether values of a column may stand in clear."""
         known = self.policy.resource(resource)
-        return known is not None and level_of(labels_of(known, column)) in _open_levels
+        return known is not None and level_of(labels_of(known, column)) in open_levels
 
     def tool(self, name: str) -> tuple[str, Tool] | None:
         """Return the mount and the tool of a name; of one that two servers have neither."""
@@ -138,7 +137,7 @@ class Ground:
         """Return an argument as it is seen: in clear where the policy maps the tool and labels its resource below
         `confidential`."""
         resource = None if tool is None else self.policy.tool_resource(tool.action.resource)
-        clear = resource is not None and level_of(resource.labels.get("*", frozenset())) in _open_levels
+        clear = resource is not None and level_of(resource.labels.get("*", frozenset())) in open_levels
         return observer.seen(value, clear=clear and is_harmless(value))
 
 

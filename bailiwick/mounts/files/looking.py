@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -87,6 +87,8 @@ class _Scanning:
 
     def __init__(self, admission: Admission, mounted: Mounted, verb: FileVerb) -> None:
         self.allows: dict[str, Allow] = {}
+        self.met: dict[tuple[str, str], Admitted] = {}
+        """Resource and level → the first file of them that was admitted."""
         self.complete = True
         self._admission = admission
         self._mounted = mounted
@@ -175,6 +177,7 @@ class _Scanning:
         if not isinstance(decided, Admitted):
             return None
         self.allows.setdefault(str(decided.allow.grants) + target.placed.resource, decided.allow)
+        self.met.setdefault((target.placed.resource, target.placed.level), decided)
         return decided
 
     def _type(self, target: Target) -> str | None:
@@ -225,7 +228,7 @@ async def list_files(
         return Done(listing, items=len(listing.entries), denial=_too_many(allow.ceilings, len(listing.entries)))
 
     allow = _allow(admission, asked, scanning, "list")
-    return await _recorded(admission, asked, "list", allow, shown)
+    return await _recorded(admission, asked, "list", allow, shown, scanning.met)
 
 
 async def search_files(admission: Admission, asked: Asked, wanted: Wanted) -> Matches | NotDone:
@@ -248,7 +251,7 @@ async def search_files(admission: Admission, asked: Asked, wanted: Wanted) -> Ma
         return Done(matches, items=len(matches.found), size=size, denial=_too_many(allow.ceilings, len(matches.found)))
 
     allow = _allow(admission, asked, scanning, "read")
-    return await _recorded(admission, asked, "search", allow, shown)
+    return await _recorded(admission, asked, "search", allow, shown, scanning.met)
 
 
 def _admitted(admission: Admission, asked: Asked, verb: FileVerb) -> _Scanning | Denial:
@@ -277,7 +280,12 @@ def _allow(admission: Admission, asked: Asked, scanning: _Scanning, verb: FileVe
 
 
 async def _recorded(
-    admission: Admission, asked: Asked, verb: str, allow: Allow, shown: Callable[[], Awaitable[Done[Shown]]]
+    admission: Admission,
+    asked: Asked,
+    verb: str,
+    allow: Allow,
+    shown: Callable[[], Awaitable[Done[Shown]]],
+    met: Mapping[tuple[str, str], Admitted],
 ) -> Shown | NotDone:
     accesses = tuple(
         Access(tool.tool.action.resource, tool.tool.action.verb)
@@ -288,7 +296,8 @@ async def _recorded(
     )
     request = Request(asked.mount, accesses, asked.purpose)
     call = Call(asked.mount, f"{verb} {asked.mount}/{asked.path}", request, allow, {"file": {"verb": verb}})
-    done = await admission.path.run(call, shown, intends=False)
+    watched = admission.path.watch_files(met.values(), admission.terms.digest, walked=True)
+    done = await admission.path.run(call, shown, intends=False, watched=watched)
     if done.denial is not None or done.shown is None:
         return NotDone(done.denial or NO_LEDGER, done.record)
     return done.shown

@@ -111,7 +111,8 @@ async def _read(
             return Done(denial=unavailable(error))
 
     call = admission.call(going, target, "read", asked, version=opened.info.version, masked=[*sorted(kinds)])
-    done = await admission.path.run(call, execute, intends=False, approval=going.approval)
+    watched = admission.path.watch_files([going.admitted], admission.terms.digest)
+    done = await admission.path.run(call, execute, intends=False, approval=going.approval, watched=watched)
     if done.denial is not None or done.shown is None:
         return NotDone(done.denial or NO_LEDGER, done.record)
     return done.shown

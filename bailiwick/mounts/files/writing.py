@@ -404,7 +404,8 @@ async def _effect(work: Callable[[], Info | None]) -> Info | Denial:
 async def _run(
     admission: Admission, going: Going, call: Call, execute: Callable[[], Awaitable[Done[Written]]]
 ) -> Written | NotDone:
-    done = await admission.path.run(call, execute, intends=True, approval=going.approval)
+    watched = admission.path.watch_files([going.admitted], admission.terms.digest)
+    done = await admission.path.run(call, execute, intends=True, approval=going.approval, watched=watched)
     if done.denial is not None or done.shown is None:
         return NotDone(done.denial or NO_LEDGER, done.record)
     return done.shown

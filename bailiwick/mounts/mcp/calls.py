@@ -22,7 +22,7 @@ from bailiwick.mounts.held_calls import Asked as HeldCall
 from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, status_of
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
-from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told
+from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told, said_observed
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
 from bailiwick.mounts.mcp.offered import OwnCall, OwnRun
 from bailiwick.mounts.mcp.relay import Audience
@@ -188,7 +188,7 @@ class Calls:
         patience = _patience_of(asked, audience)
         telling = asyncio.ensure_future(_tell_of_waiting(audience))
         try:
-            return await run(OwnCall(asked.arguments, asked.purpose, patience))
+            return self._said(asked, await run(OwnCall(asked.arguments, asked.purpose, patience)))
         finally:
             telling.cancel()
 
@@ -202,7 +202,7 @@ class Calls:
         if blocked is not None:
             told = await self._errands.refuse(asked.name, request, Deny(blocked))
             return denied(told.denial, told.record)
-        result = await run(asked.arguments)
+        result = self._said(asked, await run(asked.arguments))
         if asked.name == "query" and _is_on_record(result):
             return result
         call = Call("", asked.name, request, _decision_of(result))
@@ -210,6 +210,12 @@ class Calls:
         if not kept:
             return denied(NO_LEDGER)
         return result if isinstance(call.decision, Allow) else denied(call.decision.denial, record)
+
+    def _said(self, asked: _Asked, result: Result) -> Result:
+        """Return a result of the gateway's own tools, which says where the session is observed: on the mount that is
+        named, or on any."""
+        observed, mount = self._live.scope.observed, asked.arguments.get("mount")
+        return said_observed(result) if (mount in observed if isinstance(mount, str) else observed) else result
 
 
 def _is_on_record(result: Result) -> bool:

@@ -149,7 +149,7 @@ class Errands:
         )
         if done.denial is not None or done.shown is None:
             return NotDone(done.denial or NO_LEDGER, done.record)
-        return done.shown if watched is None or isinstance(done.shown, ServerError) else _said_observed(done.shown)
+        return done.shown if watched is None or isinstance(done.shown, ServerError) else said_observed(done.shown)
 
     async def _own(self, errand: Errand, kind: Own) -> Told:
         """Have the gateway itself do it."""
@@ -165,7 +165,7 @@ class Errands:
         told = {**done.shown}
         text = write(told).decode()
         found: Result = {"content": [{"type": "text", "text": text}], "structuredContent": told, "isError": False}
-        return found if watched is None else _said_observed(found)
+        return found if watched is None else said_observed(found)
 
     async def _executed(self, upstream: Upstream, errand: Errand, relay: Relay) -> Done[Result | ServerError]:
         admitted = errand.admitted
@@ -213,7 +213,7 @@ class Errands:
         return isinstance(self._gateway.decide_call(self._live, uri, {}, "document"), Admitted)
 
 
-def _said_observed(result: Result) -> Result:
+def said_observed(result: Result) -> Result:
     """Return a result that says that the session is observed."""
     meta = result.get("_meta")
     return {**result, "_meta": {**(cast("Result", meta) if isinstance(meta, dict) else {}), OBSERVED_META: True}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import cast
 
 from bailiwick.decide.budgets import together
 from bailiwick.decide.calls import Admitted, Refused, without_waiting
@@ -32,6 +33,7 @@ from bailiwick.mounts.http.graphql.text import Posted, UnreadableError, read_pos
 from bailiwick.mounts.http.stream import Send, WithheldError
 from bailiwick.mounts.http.upstream import whole
 from bailiwick.mounts.mcp.message import Json, read_faithfully, write
+from bailiwick.mounts.observed_calls import Several
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request
 
@@ -116,13 +118,14 @@ class Operations:
         admitted = _together([each.admitted for each in decided])
         out = Outgoing(graph.path, "", (), write(asked), _JSON)
         terms = _Terms(mounted, admitted, out, self._resolve, self._terms, send)
-        exchange = GraphExchange(terms, operation, decided)
+        watched = self._path.watch_several([each.admitted for each in decided], self._terms.digest)
+        exchange = GraphExchange(terms, operation, decided, watched)
         reads = operation.kind == "query" and all(
             each.admitted.tool.tool.action.verb == "read" and not each.admitted.tool.tool.effects for each in decided
         )
         call, price = self._call(head, decided, admitted.allow), _price(decided)
         try:
-            done = await self._path.run(call, exchange.run, intends=not reads, price=price)
+            done = await self._path.run(call, exchange.run, intends=not reads, price=price, watched=watched)
         finally:
             exchange.close()
         if done.denial is None and done.shown is not None:
@@ -216,10 +219,13 @@ class _Terms:
 class GraphExchange(Exchange):
     """What is done for one operation."""
 
-    def __init__(self, terms: _Terms, operation: Operation, decided: Sequence[Selected]) -> None:
+    def __init__(
+        self, terms: _Terms, operation: Operation, decided: Sequence[Selected], watched: Several | None
+    ) -> None:
         super().__init__(terms.mounted, terms.admitted, terms.asked, _JSON, terms.resolve, terms.terms, terms.send)
         self._operation = operation
         self._decided = decided
+        self._watched = watched
 
     async def _asked_for(self) -> Done[Shown]:
         self._answer = answer = await self._mounted.api.send("POST", self._asked, self._accept)
@@ -236,7 +242,16 @@ class GraphExchange(Exchange):
             return Done(denial=Denial("backend_unavailable", what, remedy="tell the gateway's operator"))
         look = (self._resolve, utc_now(), self._terms.digest)
         shown, items = answered(self._operation, self._decided, found, look)
+        if self._watched is not None:
+            attempt("observing an answer", self._look, self._watched, shown)
         return self._bounded(_json(200, shown), items, "graphql_error" if "errors" in shown else "", None)
+
+    def _look(self, watched: Several, shown: dict[str, Json]) -> None:
+        given = shown.get("data")
+        data = cast("dict[str, Json]", given) if isinstance(given, dict) else {}
+        for call, each in zip(watched.calls, self._decided, strict=True):
+            call.selected(each.fields)
+            call.result(data.get(each.root.key))
 
 
 def _object(kind: str, data: bytes) -> dict[str, Json] | None:
