@@ -55,6 +55,11 @@ class Watched:
             for path, value in _leaves(item, "", 0):
                 self._hold(path, value, kept=place < _most_items)
 
+    def told(self, shown: object) -> None:
+        """Remember what is shown of a result whose names are the agent's own: they say nothing of labels."""
+        for _, value in _leaves(shown, "result", 0):
+            self._observer.told(self._name, value, clear=False)
+
     def selected(self, fields: Iterable[str]) -> None:
         """Note paths of the result that are asked for, whether there is something or not."""
         self._read.update(list(fields)[:_most_paths])

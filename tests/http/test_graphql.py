@@ -14,6 +14,10 @@ from typing import cast
 
 import pytest
 
+from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.ledger.encode import decode
+from bailiwick.model.observation import Origin
+from bailiwick.model.observation_record import observation_of
 from tests.http.conftest import Desk, Reply, listens
 from tests.support.gateway import prepare_gateway
 from tests.support.graphql_api import TYPES
@@ -74,6 +78,7 @@ roles:
         reason: small ones
         args: {input.orderId: any, input.money.amount: {max: 500}, input.tags: any}
         when: args.input.money.amount < 400.0
+  none: {grants: [{deny: 'billing:*'}]}
   reader:
     grants:
       - {allow: customers:read, reason: tests, args: {id: any}}
@@ -81,6 +86,7 @@ roles:
 agents:
   bot: {owner: team, purpose: tests, roles: [support]}
   reader: {owner: team, purpose: tests, roles: [reader]}
+  watcher: {owner: team, purpose: tests, roles: [none], observe: true}
 tasks:
   work: {agents: [bot], context: {customer_id: integer}}
 """
@@ -179,6 +185,29 @@ def test_an_argument_that_the_grant_fixes_is_another_one_for_nobody(desk: Desk) 
     assert found["decision"]
     assert data(post(desk, "{ customer(id: 501) { id } }")) == {"customer": {"id": "501"}}
     assert data(post(desk, '{ customer(id: "501") { id } }')) == {"customer": {"id": "501"}}
+
+
+def test_what_an_operation_of_an_observed_session_used_is_on_record(desk: Desk) -> None:
+    query = "{ customer(id: 501) { who: name secret: ssn } version }"
+    seen = json.dumps(data(post(desk, query, agent="watcher")))
+    assert "CANARY" not in seen, "restricted fields are hashes"
+    post(desk, '{ customers(region: "Person 501") { id } }', agent="watcher")
+    reader = open_reader(desk.gateway.folder / ".bailiwick" / "ledger.db")
+    try:
+        entries = [decode(each.body) for each in reader.query(Query(limit=100_000))]
+    finally:
+        reader.close()
+    records = sorted((each.record for each in entries if each is not None), key=lambda each: each.id)
+    found = [seen for record in records if (seen := observation_of(record)) is not None]
+    both, again = found[-2:]
+    customer, version = both.tools
+    assert (customer.name, customer.kind, customer.resource) == ("Query.customer", "field", "customers")
+    assert customer.read == ("name", "ssn")
+    assert {each.name: each.value.value for each in customer.arguments} == {"id": "501"}
+    assert (version.name, version.resource) == ("Query.version", "tests")
+    assert again.tool is not None
+    (region,) = again.tool.arguments
+    assert (region.value.origin, region.value.value) == (Origin("result", "customers"), None)
 
 
 FIELDS = ["ssn", "friend { name }", "region", "orders { margin }", "orders { customer { ssn } }", "x: ssn"]

@@ -251,7 +251,7 @@ class GraphExchange(Exchange):
         data = cast("dict[str, Json]", given) if isinstance(given, dict) else {}
         for call, each in zip(watched.calls, self._decided, strict=True):
             call.selected(each.fields)
-            call.result(data.get(each.root.key))
+            call.told(data.get(each.root.key))
 
 
 def _object(kind: str, data: bytes) -> dict[str, Json] | None:
