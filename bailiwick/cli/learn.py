@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bailiwick.model.record import JsonValue
     from bailiwick.policy.lint import Finding
 
+_longest_line = 16 * 1024 * 1024
 app = typer.Typer(rich_markup_mode=None)
 app.command("import")(import_logs)
 
@@ -135,12 +136,14 @@ def _of_file(path: Path) -> Iterator[Observation]:
     if not path.is_file():
         raise ObservationError(f"there is no file `{path}`", remedy="name one with an observation on each line")
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(iter(lambda: lines.readline(_longest_line), b""), 1):
             try:
+                if len(line) >= _longest_line:
+                    raise ObservationError("the line is too long")
                 if line.strip():
                     yield from_json(orjson.loads(line))
-            except (orjson.JSONDecodeError, ObservationError) as error:
-                said = error.message if isinstance(error, ObservationError) else "no JSON"
+            except (orjson.JSONDecodeError, ObservationError, RecursionError) as error:
+                said = error.message if isinstance(error, ObservationError) else "no JSON, or nested too deeply"
                 raise ObservationError(f"{path}:{number}: {said}", remedy="see docs/learn.md for the form") from None
 
 

@@ -26,6 +26,8 @@ _most_items = 20
 """Elements of a list."""
 _most_origins = 5000
 """Values of earlier results that are remembered of a session."""
+_farthest = 300
+"""Digits before or behind the point beyond which a number is none that anybody counts with."""
 _OPEN = ("", True)
 _typed: Mapping[SeenType, ValueType] = {
     "integer": "integer",
@@ -179,7 +181,8 @@ def _scalar(value: object) -> tuple[SeenType, Scalar | None]:
         return "integer", value
     if isinstance(value, float | Decimal):
         number = Decimal(str(value))
-        return ("number", number) if number.is_finite() else ("unknown", None)
+        known = number.is_finite() and abs(number.adjusted()) < _farthest
+        return ("number", number) if known else ("unknown", None)
     if isinstance(value, datetime):
         return "timestamp", value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     if isinstance(value, date):

@@ -20,7 +20,7 @@ MOST_OF_FEW = 0.05
 _MANY = 50
 MOST_BEYOND = 0.08
 """So large a part of a slot's sessions may have gone beyond the session's own value and be set aside for it."""
-_MOST_OF_RARE = 0.3
+_MOST_OF_RARE = 0.4
 """The same of a slot that few sessions use, if those beyond are at most one in fifty of all."""
 _FEW_OF_ALL = 0.02
 _MOST_RARE_VALUES = 0.03

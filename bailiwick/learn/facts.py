@@ -15,6 +15,8 @@ Place = Literal["argument", "row", "set", "element"]
 """Of what a slot has the values: an argument, a filter or rows' column, a written column, elements of a list."""
 MOST_VALUES = 5000
 """So many different values of one slot are told apart; beyond that they are open anyway."""
+MOST_PARTS = 20_000
+"""So many different columns, arguments and tools of one agent are told apart; who has more makes them up."""
 MOST_EARLIER = 200
 """A session value that a slot never was in so many sessions, it never is."""
 FEW = 8

@@ -7,6 +7,7 @@ that is bounded has two cases: within its bounds, or left out (`{empty: true}`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -16,6 +17,12 @@ from bailiwick.learn.judging import Judged
 from bailiwick.learn.settled import Settled
 from bailiwick.model.matcher import Anything, Empty, Equal, Glob, Matcher, OneOf
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"}
+    | {"namespace", "null", "package", "return", "true", "var", "void", "while"}
+)
+"""Words of CEL that cannot be selected by."""
 _MOST_OPTIONAL = 3
 _ALL_COMBINATIONS = 50
 """With fewer sessions that called it, combinations that were not seen are admitted as well."""
@@ -96,7 +103,7 @@ def _line(name: str, each: Judged, *, freed: bool) -> Line:
 
 def condition(name: str, matcher: Matcher, required: bool) -> str:
     """Return the condition, in CEL, that each element of a list meets a matcher; empty: there is none to be made."""
-    if not name.isidentifier():
+    if not _NAME.fullmatch(name) or name in _RESERVED:
         return ""
     match matcher:
         case Equal(str() as only):

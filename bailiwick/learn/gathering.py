@@ -10,6 +10,7 @@ from decimal import Decimal
 from bailiwick.learn.facts import (
     FEW,
     MOST_EARLIER,
+    MOST_PARTS,
     MOST_VALUES,
     Atom,
     Deed,
@@ -52,6 +53,8 @@ class Gathered:
         self.calls = 0
         self.refused = 0
         """Observations of what was denied or failed: nothing was used by them."""
+        self.beyond = 0
+        """Observations that were left out because there were `MOST_PARTS` different parts before."""
         self.hours: dict[tuple[int, int], tuple[int, list[int]]] = {}
         """(Weekday, hour in UTC) → calls, and the first sessions."""
         self.rates: dict[tuple[int, int], int] = {}
@@ -92,6 +95,9 @@ class Gathering:
         if seen.code or seen.decision in ("deny", "hold"):
             self.gathered.refused += 1
             return
+        if len(self._atoms) >= MOST_PARTS and not self._knows(seen):
+            self.gathered.beyond += 1
+            return
         if not seen.tables and not seen.tools:
             return
         self.gathered.calls += 1
@@ -105,6 +111,22 @@ class Gathering:
             given += self._tool(seen, use, number, atoms, deeds)
         self._form(seen, Form(tuple(sorted(atoms)), tuple(deeds), tuple(given)), session, number)
         self._when(seen.at, deeds, number)
+
+    def _knows(self, seen: Observation) -> bool:
+        """Return whether an observation is of nothing but what others did before, as far as is easily told."""
+        deeds = [Deed(seen.mount, use.kind, use.name, use.resource, use.verb) for use in seen.tools]
+        numbers = [self._deeds.get(each, -1) for each in deeds]
+        return (
+            all(
+                Atom(number, "argument", each.name) in self._atoms
+                for number, use in zip(numbers, seen.tools, strict=True)
+                for each in use.arguments
+            )
+            and all(
+                (seen.mount, use.resource, use.verb, _roles_of(use), use.links) in self._parts for use in seen.tables
+            )
+            and -1 not in numbers
+        )
 
     def _session(self, seen: Observation) -> tuple[SessionUse, int]:
         name = seen.session or seen.record
@@ -148,8 +170,7 @@ class Gathering:
         atoms: set[int],
         deeds: dict[int, None],
     ) -> None:
-        roles = (use.read, use.filtered, use.joined, use.counted, use.compared, use.written)
-        key = (seen.mount, use.resource, use.verb, roles, use.links)
+        key = (seen.mount, use.resource, use.verb, _roles_of(use), use.links)
         parts = self._parts.get(key)
         if parts is None:
             parts = self._parts[key] = self._parts_of(seen.mount, use)
@@ -292,6 +313,10 @@ class Gathering:
         hour = int(at.timestamp()) // 3600
         for deed in deeds:
             self.gathered.rates[deed, hour] = self.gathered.rates.get((deed, hour), 0) + 1
+
+
+def _roles_of(use: TableUse) -> tuple[tuple[str, ...], ...]:
+    return (use.read, use.filtered, use.joined, use.counted, use.compared, use.written)
 
 
 def _told(use: TableUse, names: dict[str, frozenset[str]]) -> dict[str, Seen | None]:

@@ -7,6 +7,9 @@ from decimal import Decimal
 from bailiwick.model.observation import Seen
 from bailiwick.model.value import Scalar
 
+_FAR = 100
+"""Digits before or behind the point up to which numbers are compared however they are written."""
+
 
 def key_of(value: Scalar) -> str:
     """Return the key of a value in clear. Numbers are the same however they are written, and never text."""
@@ -16,6 +19,8 @@ def key_of(value: Scalar) -> str:
         return "b:1" if value else "b:0"
     if isinstance(value, int):
         return f"n:{value}"
+    if isinstance(value, Decimal) and abs(value.adjusted()) > _FAR:
+        return f"n:{value}"  # written out, it might have a thousand million digits
     if isinstance(value, Decimal):
         return f"n:{int(value)}" if value == value.to_integral_value() else f"n:{value.normalize():f}"
     return "m:" + value.isoformat()

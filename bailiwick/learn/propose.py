@@ -35,6 +35,9 @@ def propose(gathered: Gathered, around: Around) -> Draft:
     once = [having[0] for having in settled.of_atom.values() if len(having) == 1]
     new = unseen(len(set(once)), len(sessions))
     context = _context(settled, grants)
+    if gathered.beyond:
+        text = f"{gathered.beyond} calls were left out: they brought ever more different columns and arguments"
+        questions.append(Question(text))
     return Draft(
         agent=gathered.agent,
         calls=gathered.calls,
@@ -124,13 +127,21 @@ class _View:
         questions: list[Question] = []
         wanted = "touched" if deed.verb == "read" else "written"
         columns = {atom.name: having for atom, having in parts if atom.what == wanted}
+        hashed = {name for name in columns if deed.verb == "read" and self.around.hidden(deed.resource, name)}
         masks = {
-            name: Mask("hash") for name in columns if deed.verb == "read" and (deed.resource, name) in self.maskable
+            name: Mask("hash")
+            for name in columns
+            if name in hashed or (deed.verb == "read" and (deed.resource, name) in self.maskable)
         }
+        questions += [
+            Question(f"`{deed.resource}.{name}` is restricted, and stays a hash: is it needed in clear?", name)
+            for name in sorted(hashed)
+            if (deed.resource, name) not in self.maskable
+        ]
         for name, having in sorted(columns.items()):
-            shown = (
-                "only counted, joined or compared: masked" if name in masks else f"{wanted} by {len(having)} sessions"
-            )
+            shown = f"{wanted} by {len(having)} sessions"
+            if name in masks:
+                shown = "restricted: as a hash" if name in hashed else "only counted, joined or compared: masked"
             lines.append(Line(f"field {name}", "as seen", self._confidence(having), shown))
         rows = self._rows(number, lines)
         given: dict[str, Matcher] = {}

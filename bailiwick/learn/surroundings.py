@@ -67,6 +67,20 @@ class Around:
             return level_of(labels) in ("confidential", "restricted")
         return "pii" in labels or suspect(column) is not None
 
+    def hidden(self, resource: str, column: str) -> bool:
+        """Return whether a column is seen as a hash while it is observed: it is restricted, and the policy does not
+        let it be read in clear."""
+        known = self.resource(resource)
+        if self.policy is None or known is None:
+            return False
+        labels = known.labels.get(column, known.labels.get("*", frozenset()))
+        if level_of(labels) != "restricted":
+            return False
+        rule = self.policy.gates.get("restricted")
+        open_ = rule.loosen if rule is not None and rule.reason else ()
+        named = {column, *(group for group, members in known.groups.items() if column in members)}
+        return not any(covers(each, resource, "read") and (each.field is None or each.field in named) for each in open_)
+
     def sensitive_columns(self) -> Iterator[Never]:
         """Yield the sensitive columns of the accepted tables that the policy maps."""
         for mount in self.policy.mounts.values() if self.policy is not None else ():

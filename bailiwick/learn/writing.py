@@ -23,7 +23,7 @@ def write(draft: Draft, around: Around) -> str:
         *(_mounts(draft.mapped) if around.policy is None else ()),
         "",
         "roles:",
-        f"  {_role(draft)}:",
+        f"  {scalar_text(_role(draft))}:",
         "    grants:" if draft.grants else "    grants: []",
         *(line for grant in draft.grants for line in _grant(grant)),
         *_denies(draft),
@@ -44,7 +44,7 @@ def _role(draft: Draft) -> str:
 
 def _head(draft: Draft) -> Iterator[str]:
     low, high = draft.unseen
-    yield f"# A draft for `{draft.agent}`: nothing of it is in force. Learned from {draft.calls} calls in"
+    yield f"# A draft for `{_plain(draft.agent)}`: nothing of it is in force. Learned from {draft.calls} calls in"
     yield f"# {draft.sessions} sessions of {draft.people} people, {_span(draft.first, draft.last)}."
     yield f"# The chance that the next session needs what none needed yet: {low:.1%} to {high:.1%}."
     if draft.refused:
@@ -185,7 +185,8 @@ def _mounts(mapped: Sequence[Mapped]) -> Iterator[str]:
     for (name, is_database), members in sorted(of.items()):
         shown = name if not is_database or (name, False) not in of else f"{name}-data"
         yield f"  {scalar_text(shown)}:"
-        address = "".join(c if c.isalnum() else "_" for c in shown).upper()
+        address = "".join(c if c.isascii() and c.isalnum() else "_" for c in shown).upper()
+        address = address if not address[:1].isdigit() else f"X_{address}"
         if is_database:
             tables = {each.resource: each.table or each.name for each in members}
             yield "    kind: postgres"
@@ -196,7 +197,7 @@ def _mounts(mapped: Sequence[Mapped]) -> Iterator[str]:
         yield "    kind: python"
         yield "    functions:"
         for each in members:
-            listed = ", ".join(argument for argument in each.arguments if argument.isidentifier())
+            listed = ", ".join(scalar_text(argument) for argument in each.arguments if argument.isidentifier())
             action = scalar_text(f"{each.resource}:{each.verb}")
             yield f"      {scalar_text(each.name)}: {{action: {action}, parameters: [{listed}]}}"
     if not names:

@@ -35,6 +35,8 @@ VERSION = 1
 _EXACT = 2**53
 """Beyond it JSON's readers lose digits: such an integer is written as text."""
 
+_FAR = 300
+"""Digits before or behind the point of a number."""
 Object = dict[str, JsonValue]
 T = TypeVar("T")
 
@@ -294,7 +296,7 @@ def _of_text(kind: str, found: str) -> Scalar:
             return int(found)
         case "number":
             number = Decimal(found)
-            if not number.is_finite():
+            if not number.is_finite() or abs(number.adjusted()) > _FAR:
                 raise ValueError(found)
             return number
         case "date":

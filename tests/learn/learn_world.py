@@ -128,13 +128,15 @@ def _observed(session: int, user: str, mount: str, tables: tuple[TableUse, ...],
     return Observation(AGENT, f"ses_{session}", at, who, "", mount, f"rec_{session}", values, tables, tool)
 
 
-BASE = load({"policy.yaml": MOUNTS + "roles: {}\nagents: {}\ntasks: {}\n"}).policy
+NOTHING = "roles: {}\nagents: {}\ntasks: {}\n"
+BASE = load({"policy.yaml": MOUNTS + NOTHING}).policy
 AROUND = Around(BASE, LOCK)
 
 
-def learned(observations: Iterable[Observation]) -> Draft:
-    """Return the draft that is learned from observations."""
-    return propose(gather(AGENT, observations), AROUND)
+def learned(observations: Iterable[Observation], more: str = "") -> Draft:
+    """Return the draft that is learned from observations; `more` of the policy stands beside its mounts."""
+    around = Around(load({"policy.yaml": MOUNTS + NOTHING + more}).policy, LOCK) if more else AROUND
+    return propose(gather(AGENT, observations), around)
 
 
 def written(draft: Draft) -> str:
