@@ -15,7 +15,7 @@ _CODE = re.compile(r"# exit code (\d+)$", re.MULTILINE)
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial-least-privilege.md"
 
 
-def test_the_tutorial_does_what_it_says(postgres: Server, tmp_path: Path) -> None:
+def test_the_tutorial_is_true(postgres: Server, tmp_path: Path) -> None:
     script, *steps = blocks(PAGE)
     database = postgres.create(script.text, GATEWAY_ROLE)
     environ = {
