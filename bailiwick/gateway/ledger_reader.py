@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway import ledger_sqlite
+from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
 from bailiwick.gateway.ledger_faults import MOST
 from bailiwick.gateway.ledger_storage import Source
 from bailiwick.gateway.moments import read_moment, utc_now
@@ -288,7 +288,7 @@ class LedgerReader:
         note, stored = self.checkpoint(), self._tables[0]
         head = told_by(note)
         tail = self._tail(head)
-        last = tail.first - 1 if tail.bodies and not self._source.apart else _LAST
+        last = _LAST if head is None or self._source.apart else head.size - 1
         count = self._count("records", last)
         return Evidence(
             rows=self._evidence_rows(last),
@@ -409,9 +409,13 @@ def _meets(wanted: Filter, query: Query, body: bytes) -> bool:
     return document is not None and meets(wanted, document if query.seen is None else query.seen(document))
 
 
-def open_reader(path: Path) -> LedgerReader:
+def open_reader(address: LedgerAddress) -> LedgerReader:
     """Open a ledger for reading; LedgerError if there is none."""
-    return LedgerReader(ledger_sqlite.open_source(path))
+    if isinstance(address, PostgresAddress):
+        from bailiwick.gateway import ledger_postgres
+
+        return LedgerReader(ledger_postgres.open_source(address))
+    return LedgerReader(ledger_sqlite.open_source(address))
 
 
 def _joined(members: Sequence[object]) -> bytes:

@@ -152,6 +152,10 @@ class SqliteStorage:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    def reason(self, error: Exception) -> str:
+        """Return what failed, in words that may be shown."""
+        return str(error)
+
     def remedy(self, error: Exception) -> str:
         """Return what to do about a failure."""
         return _remedy(error)

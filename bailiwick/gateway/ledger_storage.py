@@ -118,6 +118,10 @@ class Storage(Protocol):
         """Leave nothing half done behind a failure."""
         ...
 
+    def reason(self, error: Exception) -> str:
+        """Return what failed, in words that may be shown."""
+        ...
+
     def remedy(self, error: Exception) -> str:
         """Return what to do about a failure."""
         ...

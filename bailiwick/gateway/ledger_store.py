@@ -12,12 +12,12 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway import ledger_sqlite
+from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
 from bailiwick.gateway.ledger_storage import Commit, RowValues, Storage, Taken
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, is_key_name, open_checkpoint, sign_by
 from bailiwick.ledger.encode import Stamped, encode, moment
@@ -234,7 +234,7 @@ class LedgerStore:
             self.storage.undo()
             if isinstance(error, LedgerError):
                 raise
-            text = f"the ledger `{self.storage.name}` cannot be written: {error}"
+            text = f"the ledger `{self.storage.name}` cannot be written: {self.storage.reason(error)}"
             raise LedgerError(text, remedy=self.storage.remedy(error)) from error
 
     def close(self) -> None:
@@ -256,7 +256,7 @@ class LedgerStore:
             self._signers = tuple(Signer(stored, key) for key in keys)
             self._recover()
         except self.storage.failures as error:
-            text = f"the ledger `{self.storage.name}` cannot be opened: {error}"
+            text = f"the ledger `{self.storage.name}` cannot be opened: {self.storage.reason(error)}"
             raise LedgerError(text, remedy=self.storage.remedy(error)) from error
 
     def _recover(self) -> None:
@@ -317,7 +317,7 @@ class LedgerStore:
 
 
 def open_store(
-    path: Path, *keys: Ed25519PrivateKey, origin: str = "", now: Callable[[], datetime] = _utc_now
+    address: LedgerAddress, *keys: Ed25519PrivateKey, origin: str = "", now: Callable[[], datetime] = _utc_now
 ) -> LedgerStore:
     """Open or create the ledger for writing. LedgerError if another process has it, or if it does not match its head.
 
@@ -327,7 +327,7 @@ def open_store(
     origin = origin or f"bailiwick/{os.urandom(8).hex()}"
     if not is_key_name(origin):
         raise LedgerError(f"`{origin}` cannot name a ledger", remedy="use a name without spaces and plus signs")
-    storage = ledger_sqlite.open_storage(path)
+    storage = _storage(address)
     store = LedgerStore(storage, now)
     try:
         store.prepare(keys, origin)
@@ -335,3 +335,11 @@ def open_store(
         storage.let_go()
         raise
     return store
+
+
+def _storage(address: LedgerAddress) -> Storage:
+    if isinstance(address, PostgresAddress):
+        from bailiwick.gateway import ledger_postgres
+
+        return ledger_postgres.open_storage(address)
+    return ledger_sqlite.open_storage(address)

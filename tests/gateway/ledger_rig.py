@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import cast
+from typing import Any, Protocol, cast
 
+import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
 from bailiwick.gateway.ledger_reader import open_reader
 from bailiwick.gateway.ledger_sqlite import SqliteStorage
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
@@ -53,7 +54,7 @@ def fixed_now() -> datetime:
     return START
 
 
-def new_store(path: Path, now: Callable[[], datetime] = fixed_now) -> LedgerStore:
+def new_store(path: LedgerAddress, now: Callable[[], datetime] = fixed_now) -> LedgerStore:
     """Open a ledger with the tests' key."""
     return open_store(path, KEY, origin=ORIGIN, now=now)
 
@@ -71,21 +72,44 @@ def fill(store: LedgerStore, records: Sequence[Record], batch: int = 100) -> Non
         store.drain()
 
 
-def checked(path: Path, external: Sequence[str] = ()) -> Report:
-    """Verify a ledger's file."""
+def checked(path: LedgerAddress, external: Sequence[str] = ()) -> Report:
+    """Verify a ledger."""
     reader = open_reader(path)
     with closing(reader):
         return verify(reader.begin_evidence(), VERIFIER, external, SIGNER)
 
 
-class Intruder:
-    """Edits a ledger's file past its triggers."""
+class Cursor(Protocol):
+    """The rows of a statement."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """A database as an intruder has it."""
+
+    def execute(self, statement: str, values: Sequence[object] = ..., /) -> Cursor: ...
+
+
+class InPostgres:
+    """A superuser's connection to a log in PostgreSQL, who says things as for SQLite."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self.real = psycopg.connect(address.url, options=f"-c search_path={address.log}")
+        self.execute("SET session_replication_role = replica")
+
+    def execute(self, statement: str, values: Sequence[object] = (), /) -> Cursor:
+        """Run a statement."""
+        said = statement.replace("zeroblob(32)", "decode(repeat('00', 32), 'hex')").replace("?", "%s")
+        return self.real.execute(said.encode(), values or None)
+
+
+class Intruder:
+    """Edits a ledger past its triggers."""
+
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
 
     def run(self, statement: str, *values: object) -> None:
         """Run any SQL."""
@@ -142,7 +166,14 @@ class Intruder:
 
 
 @contextmanager
-def intruding(path: Path) -> Generator[Intruder]:
-    """Edit a ledger's file that no gateway has open."""
+def intruding(path: LedgerAddress) -> Generator[Intruder]:
+    """Edit a ledger that no gateway has open."""
+    if isinstance(path, PostgresAddress):
+        link = InPostgres(path)
+        with link.real:
+            yield Intruder(link)
+        return
     with closing(sqlite3.connect(path)) as connection, connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
         yield Intruder(connection)
