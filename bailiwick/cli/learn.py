@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailiwick.cli.learn_import import import_logs
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, opened
 
 if TYPE_CHECKING:
     from bailiwick.learn.draft import Draft
@@ -37,9 +38,7 @@ def learn(
     policy: Annotated[
         Path, typer.Option("--policy", metavar="PATH", help="The policy that has the mounts, a file or a folder.")
     ] = Path("policy.yaml"),
-    ledger: Annotated[
-        Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
-    ] = Path(".bailiwick/ledger.db"),
+    ledger: LedgerPlace = DEFAULT,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the drafts; it is made.")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="HTML report to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -106,7 +105,7 @@ def _around(path: Path) -> Around:
     return Around(loaded.policy, None if text is None else parse_lock(text))
 
 
-def _observations(files: Sequence[Path], ledger: Path, since: str, policy: Policy | None) -> Iterator[Observation]:
+def _observations(files: Sequence[Path], ledger: str, since: str, policy: Policy | None) -> Iterator[Observation]:
     """Yield observations of the files that were named; where there are none, those of the ledger."""
     start = _start(since)
     for file in files:
@@ -147,12 +146,12 @@ def _of_file(path: Path) -> Iterator[Observation]:
                 raise ObservationError(f"{path}:{number}: {said}", remedy="see docs/learn.md for the form") from None
 
 
-def _of_ledger(path: Path, start: datetime | None, policy: Policy | None) -> Iterator[Observation]:
-    from bailiwick.gateway.ledger_reader import Query, open_reader
+def _of_ledger(ledger: str, start: datetime | None, policy: Policy | None) -> Iterator[Observation]:
+    from bailiwick.gateway.ledger_reader import Query
     from bailiwick.learn.records import observed_in
     from bailiwick.ledger.encode import decode
 
-    reader = open_reader(path)
+    reader = opened(ledger)
     try:
         for stored in reader.each(Query(since=start)):
             entry = decode(stored.body)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailiwick.cli import ledger_export, ledger_findings, ledger_keeping, ledger_report, ledger_sinks
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ app.add_typer(ledger_findings.app)
 
 _POLL = 0.3
 
-LedgerPath = Annotated[
-    Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
-]
 Key = Annotated[
     list[str] | None,
     typer.Option(
@@ -42,15 +40,12 @@ Key = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_DEFAULT = Path(".bailiwick/ledger.db")
 _POLICY = Path("policy.yaml")
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[LedgerReader | RemoteLedger]:
-    from bailiwick.gateway.ledger_reader import open_reader
-
-    reader = _elsewhere() or open_reader(path)
+def _reading(place: str) -> Generator[LedgerReader | RemoteLedger]:
+    reader = _elsewhere() or opened(place)
     try:
         yield reader
     finally:
@@ -71,7 +66,7 @@ def _elsewhere() -> RemoteLedger | None:
 
 @app.command()
 def tail(
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     number: Annotated[int, typer.Option("-n", min=0, help="How many records.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records until interrupted.")] = False,
     as_json: AsJson = False,
@@ -101,7 +96,7 @@ def query(
     wanted: Annotated[
         str, typer.Argument(metavar="[FILTER]", help="E.g. 'decision:deny resource:billing rows>100'; see --help.")
     ] = "",
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     agent: Annotated[str, typer.Option(help="Agent.")] = "",
     user: Annotated[str, typer.Option(help="Person for whom it was done.")] = "",
     session: Annotated[str, typer.Option(help="Session id.")] = "",
@@ -170,7 +165,7 @@ def _digests(value: str, policy: Path) -> frozenset[bytes]:
 @app.command()
 def show(
     record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")],
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Print one record in full, with the intent or outcome that belongs to it."""
@@ -192,7 +187,7 @@ def show(
 
 @app.command()
 def verify(
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that was kept elsewhere. May be repeated."),
@@ -217,9 +212,9 @@ def verify(
 
     notes = [_read(path) for path in checkpoint or []]
     elsewhere = _elsewhere()
-    stamped = _stamped(at or str(ledger), tsa) if tsa is not None else None
+    stamped = _stamped(at or ledger, tsa) if tsa is not None else None
     notes += stamped.notes if stamped is not None else ()
-    told = _verified(at or str(ledger), key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
+    told = _verified(at or ledger, key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
     verifier = told["key"]
     if stamped is not None:
         from bailiwick.gateway.ledger_check import with_stamps
@@ -246,12 +241,16 @@ def _stamped(place: str, roots: Path) -> Stamped:
         trusted = roots.read_bytes()
     except OSError as error:
         raise LedgerError(f"`{roots}` cannot be read: {error.strerror}", remedy="name a PEM file") from None
-    ledger = Path(place)
-    folder = Place(place if "://" in place or ledger.is_dir() else str(ledger.absolute().parent))
+    folder = Place(place if _is_folder(place) else str(beside(place).absolute()))
     if NAME not in folder.names():
         raise LedgerError(f"`{place}` has no time-stamps", remedy="see `bailiwick ledger timestamp`")
     with folder.reading(NAME) as file:
         return verified_stamps(stamps_in([line.rstrip(b"\n") for line in file]), trusted)
+
+
+def _is_folder(place: str) -> bool:
+    """Tell an export or an archive from a ledger."""
+    return ("://" in place and not place.startswith(("postgres://", "postgresql://"))) or Path(place).is_dir()
 
 
 def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, deep: bool) -> Mapping[str, object]:
@@ -260,30 +259,29 @@ def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, de
     from bailiwick.gateway.ledger_bundle import verified_bundle
     from bailiwick.gateway.ledger_check import report_told, signers_of
     from bailiwick.gateway.ledger_parquet import can_compare, parquet_findings
-    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.places import Place
     from bailiwick.ledger.verify import verify as verify_evidence
 
-    ledger = Path(place)
-    if "://" in place or ledger.is_dir():
-        beside = ledger / "ledger.vkey"
-        verifiers = keys_of(key or ([str(beside)] if beside.is_file() else None), ledger)
+    if _is_folder(place):
+        inside = Path(place) / "ledger.vkey"
+        verifiers = keys_of(key or ([str(inside)] if inside.is_file() else None), place)
         report = verified_bundle(Place(place), verifiers, notes)
         if can_compare():
             report = replace(report, findings=(*report.findings, *parquet_findings(Place(place))))
         else:
             typer.echo("Parquet files were not compared: that takes `bailiwick[duckdb]`", err=True)
         return {"key": str(verifiers[0]), **report_told(report)}
-    verifiers = keys_of(key, ledger)
-    with closing(open_reader(ledger)) as reader:
-        report = verify_evidence(reader.begin_evidence(deep=deep), verifiers, notes, signers_of(ledger, verifiers))
+    verifiers = keys_of(key, place)
+    with closing(opened(place)) as reader:
+        evidence = reader.begin_evidence(deep=deep)
+        report = verify_evidence(evidence, verifiers, notes, signers_of(beside(place), verifiers))
     return {"key": str(verifiers[0]), **report_told(report)}
 
 
 @app.command()
 def prove(
     record: Annotated[str, typer.Argument(metavar="ID", help="Id or sequence number of a record.")] = "",
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     key: Key = None,
     since: Annotated[
         int | None,
@@ -310,10 +308,8 @@ def prove(
         text = elsewhere.proof(record)
         typer.echo(json.dumps({"proof": text}) if as_json else text, nl=as_json)
         return
-    from bailiwick.gateway.ledger_reader import open_reader
-
     verifiers = keys_of(key, ledger)
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         stored = _find(reader, record)
         proof = reader.prove(stored.seq)
     head = open_checkpoint(proof.note, *verifiers)
@@ -336,12 +332,10 @@ def prove(
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def _prove_growth(ledger: Path, size: int, *, as_json: bool) -> None:
+def _prove_growth(ledger: str, size: int, *, as_json: bool) -> None:
     import json
 
-    from bailiwick.gateway.ledger_reader import open_reader
-
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         proof = reader.prove_growth(size)
     if as_json:
         path = [node.hex() for node in proof.path]
@@ -351,14 +345,14 @@ def _prove_growth(ledger: Path, size: int, *, as_json: bool) -> None:
 
 
 @app.command()
-def checkpoint(ledger: LedgerPath = _DEFAULT) -> None:
+def checkpoint(ledger: LedgerPlace = DEFAULT) -> None:
     """Print the current signed checkpoint, to be kept elsewhere for `verify --checkpoint`."""
     with _reading(ledger) as reader:
         typer.echo(reader.checkpoint(), nl=False)
 
 
 @app.command()
-def key(ledger: LedgerPath = _DEFAULT, key: Key = None) -> None:
+def key(ledger: LedgerPlace = DEFAULT, key: Key = None) -> None:
     """Print the verifier keys, the newest first, to be kept elsewhere for `verify --key`."""
     for each in keys_of(key, ledger):
         typer.echo(str(each))
@@ -432,12 +426,12 @@ def _find(reader: LedgerReader | RemoteLedger, name: str) -> Stored:
     return found
 
 
-def keys_of(given: Sequence[str] | None, ledger: Path) -> tuple[VerifierKey, ...]:
+def keys_of(given: Sequence[str] | None, ledger: str) -> tuple[VerifierKey, ...]:
     """Return the verifier keys given as themselves or as files' names, or those beside the ledger."""
     from bailiwick.ledger.checkpoint import parse_verifier_keys
 
     found: list[VerifierKey] = []
-    for text in given or [str(ledger.with_name("ledger.vkey"))]:
+    for text in given or [str(beside(ledger) / "ledger.vkey")]:
         keys = parse_verifier_keys(text) or parse_verifier_keys(_read(Path(text)))
         if not keys:
             raise LedgerError(f"`{text}` holds no verifier key", remedy="a key looks like `name+hash+base64`")

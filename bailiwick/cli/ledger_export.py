@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, opened
 from bailiwick.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-LedgerPath = Annotated[
-    Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
-]
 Filter = Annotated[str, typer.Argument(metavar="[FILTER]", help="Which records, as for `ledger query`; else all.")]
 Since = Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `2h` for two hours ago.")]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Before then.")]
-_DEFAULT = Path(".bailiwick/ledger.db")
 
 
 class Form(StrEnum):
@@ -54,7 +51,7 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; else standard output.")] = None,
     since: Since = "",
     until: Until = "",
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Write records, oldest first, as JSON lines (their stored bytes), CSV, Parquet, or events of OCSF 1.8.
 
@@ -91,7 +88,7 @@ def ask_sql(
     ] = None,
     shape: Annotated[Shape, typer.Option("--format", help="How answers are printed.")] = Shape.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Ask the ledger in SQL (DuckDB): tables `records`, `calls`, `accesses` and `touched`.
 
@@ -129,14 +126,13 @@ def read_time(text: str) -> datetime | None:
 
 
 @contextmanager
-def ledger_reader(path: Path) -> Generator[LedgerReader]:
-    """Open the ledger's file; ConfigError when a gateway elsewhere was named, which this cannot ask."""
+def ledger_reader(place: str) -> Generator[LedgerReader]:
+    """Open the ledger; ConfigError when a gateway elsewhere was named, which this cannot ask."""
     from bailiwick.cli.asking import remote
-    from bailiwick.gateway.ledger_reader import open_reader
 
     if remote() is not None:
         raise ConfigError("this reads the ledger's file", remedy="run it where the gateway's data directory is")
-    with closing(open_reader(path)) as reader:
+    with closing(opened(place)) as reader:
         yield reader
 
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
 from bailiwick.cli.suspensions import HERE, AsJson, ConfigPath, PolicyPath, client
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
     from bailiwick.gateway.wire import Json
 
-LedgerPath = Annotated[
-    Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
-]
-DEFAULT = Path(".bailiwick/ledger.db")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,14 +39,13 @@ def rotate_key(
 @app.command("bundle")
 def write_bundle(
     folder: Annotated[str, typer.Argument(metavar="PLACE", help="An empty folder, or `s3://bucket/folder`.")],
-    ledger: LedgerPath = DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     key: Annotated[list[str] | None, typer.Option("--key", help="As for `verify`.")] = None,
     tiles: Annotated[bool, typer.Option("--tiles", help="Also as C2SP tlog-tiles, for the tools of others.")] = False,
 ) -> None:
     """Export the whole ledger with its checkpoints, to be verified anywhere with nothing but the public key."""
     from bailiwick.cli.ledger import keys_of
     from bailiwick.gateway.ledger_bundle import write_bundle as written
-    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.ledger_tiles import write_tiles
     from bailiwick.gateway.places import Place
     from bailiwick.gateway.timestamps import NAME
@@ -57,10 +53,10 @@ def write_bundle(
     place = Place(folder)
     if place.names():
         raise LedgerError(f"`{folder}` is not empty", remedy="name a new folder")
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         size = written(reader, place, keys_of(key, ledger))
         left_out = write_tiles(reader, place)[1] if tiles else 0
-    stamps = ledger.with_name(NAME)
+    stamps = beside(ledger) / NAME
     if stamps.is_file():
         place.write(NAME, stamps.read_bytes())
     if left_out:
@@ -198,7 +194,7 @@ def release_hold(
 @app.command()
 def archive(
     place: Annotated[str, typer.Argument(metavar="PLACE", help="A folder, or `s3://bucket/folder`.")],
-    ledger: LedgerPath = DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     as_json: AsJson = False,
     policy: PolicyPath = HERE,
     config: ConfigPath = None,
@@ -208,7 +204,6 @@ def archive(
 
     from bailiwick.gateway.ledger_archive import Partition
     from bailiwick.gateway.ledger_archive import archive as archived
-    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.places import Place
 
     asker = client(policy, config)
@@ -221,7 +216,7 @@ def archive(
         if not as_json:
             typer.echo(f"date={part.day}: records {part.first} to {part.end - 1}")
 
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         parts = archived(reader, Place(place), datetime.now(UTC).date(), sign, went)
     if as_json:
         typer.echo(json.dumps([{"day": part.day, "first": part.first, "end": part.end} for part in parts]))
@@ -234,7 +229,7 @@ def restore(
     place: Annotated[str, typer.Argument(metavar="PLACE", help="An archive or an export.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, for `--ledger FILE`.")],
     key: Annotated[list[str] | None, typer.Option("--key", help="As for `verify`.")] = None,
-    ledger: LedgerPath = DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Make a ledger's file of an archive or an export, verified, for queries and proofs."""
     from bailiwick.cli.ledger import keys_of
@@ -246,14 +241,13 @@ def restore(
 
 
 @app.command()
-def stats(ledger: LedgerPath = DEFAULT, as_json: AsJson = False) -> None:
+def stats(ledger: LedgerPlace = DEFAULT, as_json: AsJson = False) -> None:
     """Show how large the ledger is, how it grows, and how large it will be."""
     from datetime import UTC, datetime
 
     from bailiwick.gateway.ledger_pruning import growth
-    from bailiwick.gateway.ledger_reader import open_reader
 
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         told = growth(reader, reader.disk(), datetime.now(UTC)).told()
     if as_json:
         typer.echo(json.dumps(told, indent=2))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailiwick.cli.ledger_export import LedgerPath, Since, Until, ledger_reader, read_time, write_file
+from bailiwick.cli.ledger_export import Since, Until, ledger_reader, read_time, write_file
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace
 
 if TYPE_CHECKING:
     from bailiwick.ledger.story import Story
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 report_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-_DEFAULT = Path(".bailiwick/ledger.db")
 _MOST = 10
 
 
@@ -36,7 +36,7 @@ def violations(
     agent: Annotated[str, typer.Option(help="Only this agent's.")] = "",
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also as a page with charts.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Add up what was denied: by agent, resource, code, person and day, and the causes that came most often."""
     from bailiwick.gateway.ledger_figures import violations as found_in
@@ -134,7 +134,7 @@ def _spark(counts: Sequence[int]) -> str:
 def story(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="The id of a session.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ledger: LedgerPath = _DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Tell one session in plain words: who opened it, what it did, what it was refused, who decided, how it ended."""
     from bailiwick.errors import LedgerError

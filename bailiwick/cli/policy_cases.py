@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,9 +26,7 @@ def run_cases(
     record: Annotated[bool, typer.Option("--record", help="Print cases from the ledger's requests instead.")] = False,
     since: Annotated[str, typer.Option(metavar="TIME", help="With --record: requests from then on.")] = "",
     most: Annotated[int, typer.Option("--most", min=1, help="With --record: at most so many cases.")] = 100,
-    ledger: Annotated[
-        Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="With --record: the ledger.")
-    ] = Path(".bailiwick/ledger.db"),
+    ledger: LedgerPlace = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the cases of FILEs against a policy and its lock; no database is asked. Exit code 1 when one fails."""
@@ -93,7 +93,7 @@ def _print(failed: Sequence[CaseResult]) -> None:
                 typer.echo(f"    {title:<10} {line}")
 
 
-def _record(path: Path, ledger: Path, since: str, most: int) -> None:
+def _record(path: Path, ledger: str, since: str, most: int) -> None:
     from bailiwick.cli.policy_plan import gathered_at, side_at
     from bailiwick.control.recording import recorded_cases
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
+
 if TYPE_CHECKING:
     from bailiwick.gateway.ledger_reader import LedgerReader
     from bailiwick.model.record import JsonValue
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
 def plan(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The policy that is planned, a file or a folder.")],
     since: Annotated[str, typer.Option(metavar="TIME", help="From then on: RFC 3339, or `30d` for 30 days ago.")] = "",
-    ledger: Annotated[
-        Path, typer.Option("--ledger", envvar="BAILIWICK_LEDGER", metavar="PATH", help="The ledger's file.")
-    ] = Path(".bailiwick/ledger.db"),
+    ledger: LedgerPlace = DEFAULT,
     before: Annotated[
         Path | None,
         typer.Option("--before", metavar="PATH", help="The policy of then, where the gateway's folder lacks it."),
@@ -41,7 +41,7 @@ def plan(
     gathered = gathered_at(ledger, since)
     from bailiwick.review.kept import kept_sides
 
-    known = kept_sides(ledger.parent / "policies", [side, *([] if before is None else [side_at(before)])])
+    known = kept_sides(beside(ledger) / "policies", [side, *([] if before is None else [side_at(before)])])
     otherwise = None if before is None else side_at(before)
     found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
     if as_json:
@@ -53,14 +53,13 @@ def plan(
         raise typer.Exit(2)
 
 
-def gathered_at(ledger: Path, since: str) -> Gatherer:
+def gathered_at(ledger: str, since: str) -> Gatherer:
     """Return the requests of a ledger since a moment. Raises LedgerError."""
     import gc
 
-    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.review.plan import gather
 
-    reader = open_reader(ledger)
+    reader = opened(ledger)
     gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
     try:
         return gather(reader, _start(reader, since), lambda session: _opening(reader, session))

@@ -7,10 +7,10 @@ import logging
 import time
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 from bailiwick.console.tally import Tally, days_kept
 from bailiwick.errors import LedgerError
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
 from bailiwick.gateway.moments import Clock
 from bailiwick.ledger.encode import read
@@ -24,7 +24,7 @@ _most = 2_000_000
 class Counting:
     """The counters of one ledger."""
 
-    def __init__(self, ledger: Path, clock: Clock) -> None:
+    def __init__(self, ledger: LedgerAddress, clock: Clock) -> None:
         self.tally = Tally()
         self._ledger = ledger
         self._clock = clock

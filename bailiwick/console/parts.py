@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from bailiwick.console.access import Doors, Visit
@@ -14,6 +13,7 @@ from bailiwick.console.counting import Counting
 from bailiwick.control.web import Reply
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.desk import Desk
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.sessions import Sessions
@@ -42,7 +42,7 @@ class Parts:
 
     doors: Doors
     desk: Callable[[], Desk | None]
-    ledger: Path
+    ledger: LedgerAddress
     clock: Clock
     sessions: Sessions
     counting: Counting

@@ -64,8 +64,8 @@ class Console:
         )
         oidc = Oidc(ground.issuers, ground.environ, policy_folder(running.path), clock)
         self._links = Links(clock) if config.console.links else None
-        counting = Counting(config.ledger_file, clock)
-        parts = Parts(doors, lambda: running.desk, config.ledger_file, clock, running.sessions, counting)
+        counting = Counting(config.ledger, clock)
+        parts = Parts(doors, lambda: running.desk, config.ledger, clock, running.sessions, counting)
         self._parts = parts
         archive = PolicyArchive(config.data_dir / "policies")
         self._policies = policies = Policies(running.path, archive, running.sessions, clock)

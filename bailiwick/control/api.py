@@ -19,6 +19,7 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.identity import Role
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_check import verified
 from bailiwick.gateway.ledger_reader import Query, check_filter, open_reader
 from bailiwick.gateway.moments import read_moment, utc_now
@@ -255,11 +256,17 @@ class Api:
     """The operations."""
 
     def __init__(
-        self, callers: Callers, desk: Callable[[], Desk | None], ledger: Path, elevations: ElevationDesk
+        self,
+        callers: Callers,
+        desk: Callable[[], Desk | None],
+        ledger: LedgerAddress,
+        folder: Path,
+        elevations: ElevationDesk,
     ) -> None:
         self._callers = callers
         self._desk = desk
         self._ledger = ledger
+        self._folder = folder
         self._elevations = elevations
 
     def routes(self) -> Routes:
@@ -311,7 +318,7 @@ class Api:
         with closing(open_reader(self._ledger)) as reader:
             if operation.path == "/ledger/verify":
                 notes = Fields({**given}).texts("checkpoints")
-                return Reply(200, cast("Mapping[str, Json]", verified(reader, self._ledger, notes)))
+                return Reply(200, cast("Mapping[str, Json]", verified(reader, self._folder, notes)))
             if operation.path == "/ledger/checkpoint":
                 return Reply(200, {"checkpoint": reader.checkpoint()})
             if not operation.of:

@@ -126,7 +126,7 @@ class ControlFront:
         oauth = OAuth(parts)
         callers = Callers(oauth, issuers, sessions)
         zen = AuthZen(callers, sessions, lambda: self.url, self._config.authzen)
-        api = Api(callers, lambda: running.desk, self._config.ledger_file, running.elevation_desk)
+        api = Api(callers, lambda: running.desk, self._config.ledger, self._config.data_dir, running.elevation_desk)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
         checks = checks_of(self._config.api)

@@ -28,6 +28,7 @@ from bailiwick.demo.warehouse import make_warehouse
 from bailiwick.errors import SessionError
 from bailiwick.gateway.admin import local_name
 from bailiwick.gateway.config import GatewayConfig, load_config
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Front
@@ -62,7 +63,7 @@ class Kept:
     psql: str
     """A line to paste; the token stands in a file, not in it."""
     policy: Path
-    ledger: Path
+    ledger: LedgerAddress
     console: str
     """A link that logs in once; empty when there is no console."""
 
@@ -218,7 +219,7 @@ async def _keep(gateway: Gateway, home: Path) -> Kept:
     )
     service.write_text("\n".join(lines), encoding="utf-8")
     psql = f"PGSERVICEFILE={shlex.quote(str(service))} {shlex.quote(str(programs() / 'psql'))} service=desk"
-    return Kept(psql, home / "policy.yaml", gateway.config.ledger_file, await _link(gateway))
+    return Kept(psql, home / "policy.yaml", gateway.config.ledger, await _link(gateway))
 
 
 async def _link(gateway: Gateway) -> str:
@@ -231,7 +232,7 @@ async def _link(gateway: Gateway) -> str:
 
 def _checked(gateway: Gateway) -> tuple[Report, bool]:
     """Verify the ledger, and look whether anything leaked into it."""
-    reader = open_reader(gateway.config.ledger_file)
+    reader = open_reader(gateway.config.ledger)
     try:
         signers = [Signer(reader.origin(), key) for key in gateway.stores.custody.keys.signing]
         clean = not any(CANARY.encode() in stored.body for stored in reader.query(Query(limit=100_000)))

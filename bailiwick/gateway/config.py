@@ -20,6 +20,7 @@ from bailiwick.gateway.authzen_names import SECTION as AUTHZEN
 from bailiwick.gateway.authzen_names import AuthZenNames, read_names
 from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles
 from bailiwick.gateway.identity import sections as identity_sections
+from bailiwick.gateway.ledger_address import LedgerAddress, read_address
 from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
 from bailiwick.gateway.searches import SECTION as SEARCHES
 from bailiwick.gateway.searches import Search, read_searches
@@ -105,6 +106,8 @@ class GatewayConfig:
     environment: Literal["staging", "production"]
     issuer: str
     data_dir: Path
+    ledger: LedgerAddress
+    """Where records are stored."""
     admin_socket: Path
     postgres: PostgresListener
     mcp: WebListener
@@ -147,11 +150,6 @@ class GatewayConfig:
     def state_file(self) -> Path:
         """Where sessions are stored."""
         return self.data_dir / "state.db"
-
-    @property
-    def ledger_file(self) -> Path:
-        """Where records are stored."""
-        return self.data_dir / "ledger.db"
 
 
 def with_api_here(config: GatewayConfig) -> GatewayConfig:
@@ -292,6 +290,7 @@ def _build(
         environment=cast("Literal['staging', 'production']", text("environment")),
         issuer=text("issuer"),
         data_dir=data_dir,
+        ledger=_ledger(base, text("ledger")) if values["ledger"] != "" else data_dir / "ledger.db",
         admin_socket=path("admin_socket") or data_dir / "admin.sock",
         postgres=PostgresListener(text("postgres.host"), count("postgres.port"), tls_cert, tls_key),
         mcp=web("mcp"),
@@ -329,6 +328,13 @@ def _build(
         four_eyes=text("promotion.four_eyes") == "true",
         smtp=plain("smtp") if values["smtp.port"] != "" else None,
     )
+
+
+def _ledger(base: Path, text: str) -> LedgerAddress:
+    try:
+        return read_address(text, base)
+    except ConfigError as error:
+        raise ConfigError(f"`ledger`: {error.message}", remedy=error.remedy) from None
 
 
 def _listed(text: str) -> tuple[str, ...]:

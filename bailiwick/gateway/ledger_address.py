@@ -30,6 +30,13 @@ class PostgresAddress:
 LedgerAddress = Path | PostgresAddress
 
 
+def written(address: LedgerAddress) -> str:
+    """Return an address as `read_address` reads it, the login with it: for a process of the gateway's own."""
+    if isinstance(address, PostgresAddress):
+        return f"{address.url}{'&' if urlsplit(address.url).query else '?'}log={address.log}"
+    return str(address.absolute())
+
+
 def read_address(text: str, base: Path = Path()) -> LedgerAddress:
     """Return what `postgresql://…` or a path (from `base` on) names. Raises ConfigError."""
     scheme, separator, _ = text.partition("://")

@@ -15,22 +15,25 @@ from bailiwick.ledger.report import Finding, Report
 from bailiwick.ledger.verify import verify
 
 
-def verified(reader: LedgerReader, ledger: Path, notes: Sequence[str]) -> dict[str, object]:
-    """Return what was found, as JSON, with the key that it was checked by. Raises LedgerError."""
-    path = ledger.with_name("ledger.vkey")
+def verified(reader: LedgerReader, folder: Path, notes: Sequence[str]) -> dict[str, object]:
+    """Return what was found, as JSON, with the key that it was checked by. Raises LedgerError.
+
+    `folder` is the gateway's own, with its keys.
+    """
+    path = folder / "ledger.vkey"
     try:
         keys = parse_verifier_keys(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         keys = ()
     if not keys:
         raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
-    report = verify(reader.begin_evidence(), keys, list(notes), signers_of(ledger, keys))
+    report = verify(reader.begin_evidence(), keys, list(notes), signers_of(folder, keys))
     return {"key": str(keys[0]), **report_told(report)}
 
 
-def signers_of(ledger: Path, verifiers: Sequence[VerifierKey]) -> tuple[Signer, ...]:
+def signers_of(folder: Path, verifiers: Sequence[VerifierKey]) -> tuple[Signer, ...]:
     """Return the signers whose keys are beside the ledger, as on the gateway's own machine, if they are trusted."""
-    keys = read_ledger_keys(ledger.parent)
+    keys = read_ledger_keys(folder)
     found = () if keys is None else tuple(Signer(verifiers[0].name, key) for key in keys.signing)
     return found if any(signer.verifier in verifiers for signer in found) else ()
 

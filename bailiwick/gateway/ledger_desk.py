@@ -11,11 +11,11 @@ from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from bailiwick.errors import BailiwickError, ConfigError, LedgerError
 from bailiwick.gateway.desk import Answer
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
 from bailiwick.gateway.ledger_pruning import Due, due_by, growth, holds, unfinished
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
@@ -82,7 +82,7 @@ class Keeping:
         clock: Clock,
         sessions: Sessions,
         people: People,
-        ledger: Path,
+        ledger: LedgerAddress,
         undelivered: Callable[[], Mapping[str, int]],
     ) -> None:
         """Keep the ledger; `undelivered` tells the first record that each sink still needs."""

@@ -217,7 +217,7 @@ class LedgerReader:
 
     def size(self) -> int:
         """Return how many records the file holds; what the journal gathered meanwhile is not in it."""
-        return cast(int, self._rows(f"SELECT coalesce(max(seq), -1) + 1 FROM {self._tables[0]}records")[0][0])  # noqa: S608 -- likewise
+        return cast(int, self._rows(f"SELECT coalesce(max(seq), -1) + 1 FROM {self.words.whole}")[0][0])  # noqa: S608 -- likewise
 
     def prove(self, seq: int) -> Proof:
         """Return the proof that a record is in the tree of the signed head."""
@@ -411,11 +411,16 @@ def _meets(wanted: Filter, query: Query, body: bytes) -> bool:
 
 def open_reader(address: LedgerAddress) -> LedgerReader:
     """Open a ledger for reading; LedgerError if there is none."""
+    return LedgerReader(open_source(address))
+
+
+def open_source(address: LedgerAddress) -> Source:
+    """Open the place where a ledger is kept, for reading; LedgerError if there is none."""
     if isinstance(address, PostgresAddress):
         from bailiwick.gateway import ledger_postgres
 
-        return LedgerReader(ledger_postgres.open_source(address))
-    return LedgerReader(ledger_sqlite.open_source(address))
+        return ledger_postgres.open_source(address)
+    return ledger_sqlite.open_source(address)
 
 
 def _joined(members: Sequence[object]) -> bytes:

@@ -223,6 +223,8 @@ class SqliteSource:
         try:
             self._fill()
             yield
+        except sqlite3.Error as error:
+            raise _unreadable(self._path, error) from error
         finally:
             self._connection.execute("COMMIT")
 
@@ -233,6 +235,9 @@ class SqliteSource:
             tail = self.tail(Frontier() if head is None else frontier_of(head.size, self.subtrees))
         except LookupError:
             tail = Tail(0, Frontier())
+        execute("CREATE TEMP TABLE IF NOT EXISTS late_records (seq INTEGER PRIMARY KEY, body BLOB)")
+        execute("CREATE TEMP TABLE IF NOT EXISTS late_facts AS SELECT * FROM main.facts LIMIT 0")
+        execute("CREATE TEMP TABLE IF NOT EXISTS late_accesses AS SELECT * FROM main.accesses LIMIT 0")
         for table in ("late_records", "late_facts", "late_accesses"):
             execute(f"DELETE FROM temp.{table}")  # noqa: S608 -- constants
         rows = list(enumerate(tail.bodies, tail.first))
@@ -299,9 +304,6 @@ def open_source(path: Path) -> SqliteSource:
         connection.execute("PRAGMA trusted_schema = OFF")
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise LedgerError(f"`{path}` is not a ledger", remedy="name it with `--ledger PATH`")
-        connection.execute("CREATE TEMP TABLE late_records (seq INTEGER PRIMARY KEY, body BLOB)")
-        connection.execute("CREATE TEMP TABLE late_facts AS SELECT * FROM main.facts LIMIT 0")
-        connection.execute("CREATE TEMP TABLE late_accesses AS SELECT * FROM main.accesses LIMIT 0")
     except sqlite3.Error as error:
         raise _unreadable(path, error) from error
     return SqliteSource(path, connection)

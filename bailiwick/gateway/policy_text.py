@@ -12,9 +12,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Final, cast
 
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader
 from bailiwick.gateway.ready import Ready
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -28,7 +28,7 @@ _kind: Final[RecordKind] = "policy.text"
 class PolicyTexts:
     """Sees to it that the ledger has the text of what is put in force."""
 
-    def __init__(self, ledger: Path, recorder: Recorder) -> None:
+    def __init__(self, ledger: LedgerAddress, recorder: Recorder) -> None:
         self._ledger = ledger
         self._recorder = recorder
 

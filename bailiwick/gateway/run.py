@@ -169,12 +169,12 @@ class Running:
         self.gateway.tell = self.notices.tell
         self.sessions.suspensions.told = lambda found, made: self.notices.tell(suspension_notice(found, made=made))
         self.elevation_desk = ElevationDesk(self.gateway.elevations)
-        self.sinks = Sinks(outlets, config.ledger_file, stores.state, stores.recorder, utc_now)
+        self.sinks = Sinks(outlets, config.ledger, stores.state, stores.recorder, utc_now)
         self.searches = Searches(
-            [*config.searches.values()], config.ledger_file, stores.recorder, self.notices.tell, utc_now
+            [*config.searches.values()], config.ledger, stores.recorder, self.notices.tell, utc_now
         )
         self.watching = Watching(
-            config.ledger_file, stores.state, stores.recorder, self.notices.tell, utc_now, config.findings
+            config.ledger, stores.state, stores.recorder, self.notices.tell, utc_now, config.findings
         )
         self.keeping = Keeping(
             stores.custody,
@@ -182,7 +182,7 @@ class Running:
             utc_now,
             self.sessions,
             stores.people,
-            config.ledger_file,
+            config.ledger,
             self.sinks.undelivered,
         )
         self.archive = PolicyArchive(config.data_dir / "policies")
@@ -198,7 +198,7 @@ class Running:
         detail = {"version": bailiwick.__version__, "environment": self.config.environment}
         fact = Fact("gateway.started", policy=self.ready.force.policy.version, detail=detail)
         await recorder.keep(recorder.make(fact))
-        texts = PolicyTexts(self.config.ledger_file, recorder)
+        texts = PolicyTexts(self.config.ledger, recorder)
         await texts.keep(self.ready)
         self._keep(self.ready)
         await self._counting.start()
@@ -330,7 +330,7 @@ async def running(
     make_data_dir(config.data_dir)
     keys = load_keys(config.data_dir)
     ledger_keys = load_ledger_keys(config.data_dir, keys.signing)
-    store = open_store(config.ledger_file, *ledger_keys.signing)
+    store = await asyncio.to_thread(open_store, config.ledger, *ledger_keys.signing)
     publish(config.data_dir, ledger_keys, store.origin)
     underway = Underway()
     ledger = LedgerWriter(store, asyncio.get_running_loop(), expects=underway.expects)

@@ -21,6 +21,7 @@ from typing import cast
 import yaml
 
 from bailiwick.errors import ConfigError, LedgerError
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, check_filter, open_reader
 from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -119,7 +120,7 @@ class Searches:
     def __init__(
         self,
         searches: Sequence[Search],
-        ledger: Path,
+        ledger: LedgerAddress,
         recorder: Recorder,
         tell: Callable[[Notice], None],
         clock: Clock,

@@ -123,6 +123,7 @@ keys: Mapping[str, Key] = {
     "environment": Key(parse_environment, "production", "staging or production"),
     "issuer": Key(str, "bailiwick", "`iss` of the tokens; with an API its public URL"),
     "data_dir": Key(str, ".bailiwick", "state, ledger and keys; relative to the policy's folder"),
+    "ledger": Key(str, "", "a path, or `postgresql://…/DATABASE?log=NAME`; default: ledger.db in the data directory"),
     "admin_socket": Key(str, "", "Unix socket of the command line; default: admin.sock in the data directory"),
     "postgres.host": Key(str, "127.0.0.1", "address that agents' PostgreSQL clients connect to"),
     "postgres.port": Key(parse_port, "6432", "its port; 0 takes a free one"),

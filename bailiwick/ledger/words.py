@@ -21,6 +21,11 @@ class Words(Protocol):
         ...
 
     @property
+    def whole(self) -> str:
+        """The table whose highest number is that of the last record that is indexed and signed."""
+        ...
+
+    @property
     def by_moment(self) -> str:
         """What stands behind `facts f` to have records of a short period found by their moments; may be empty."""
         ...
@@ -52,6 +57,7 @@ class Sqlite:
 
     stored = "main."
     late = "temp.late_"
+    whole = "main.records"
     by_moment = " INDEXED BY facts_by_at"
     documents = "json_valid(CAST(r.body AS TEXT))"
 
@@ -83,6 +89,7 @@ class Postgres:
     def __init__(self, schema: str) -> None:
         self.stored = f'"{schema}".'
         self.late = f'"{schema}".late_'
+        self.whole = f'"{schema}".facts'
 
     def told(self, member: str) -> str:
         """Return the JSON of a member of the record, as text."""

@@ -40,7 +40,7 @@ class ReviewFront:
             gateway.elevations,
             lambda notice: gateway.tell(notice),
             self._policy,
-            self._config.ledger_file,
+            self._config.ledger,
         )
         self._reviews = Reviews(ground)
         await self._reviews.start()

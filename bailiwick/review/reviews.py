@@ -18,6 +18,7 @@ from bailiwick.errors import BailiwickError
 from bailiwick.gateway.approvals import Approvals
 from bailiwick.gateway.elevations import Elevations
 from bailiwick.gateway.files import read_policy
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
 from bailiwick.gateway.ledger_usage import told_since
 from bailiwick.gateway.recorder import Fact
@@ -53,7 +54,7 @@ class Ground:
     elevations: Elevations
     tell: Callable[[Notice], None]
     policy_path: Path
-    ledger: Path
+    ledger: LedgerAddress
 
 
 class Reviews:

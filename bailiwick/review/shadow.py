@@ -23,6 +23,7 @@ from bailiwick.errors import BailiwickError, PolicyError, ProtocolError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.ledger_address import written
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.ready import Ready, Written
 from bailiwick.gateway.recorder import Fact
@@ -241,7 +242,7 @@ class Shadows:
         if process.stdin is None or process.stdout is None:
             raise OSError
         asked = {
-            "ledger": str(config.ledger_file.absolute()),
+            "ledger": written(config.ledger),
             "folder": str(config.data_dir.absolute()),
             "start": candidate.start,
             "files": dict(candidate.written.files),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import BailiwickError
+from bailiwick.gateway.ledger_address import read_address
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader
 from bailiwick.gateway.ready import Written
 from bailiwick.ledger.encode import read
@@ -51,7 +52,7 @@ def _follow(given: dict[str, object]) -> None:
     written = Written(cast("dict[str, str]", given["files"]), cast("str | None", given["lock"]))
     side = side_of(folder, written)
     tally = Tally(side, kept_sides(folder / "policies", [side]))
-    reader = open_reader(Path(str(given["ledger"])))
+    reader = open_reader(read_address(str(given["ledger"])))
     gatherer = Gatherer(lambda session: opening(reader, session))
     news = True
     while True:

@@ -243,9 +243,9 @@ def test_an_installation_of_its_owner_is_well_and_each_open_file_is_named(policy
     load_keys(config.data_dir)
     yaml, lock = policy.with_name("gateway.yaml"), policy.with_name("bailiwick.lock")
     steering, private = [policy, yaml, lock], [config.data_dir, config.data_dir / "signing.key"]
-    private += [config.data_dir / "mask.key", config.state_file, config.ledger_file, config.admin_socket]
+    private += [config.data_dir / "mask.key", config.state_file, config.data_dir / "ledger.db", config.admin_socket]
     private.append(config.data_dir / "ledger.db.journal")
-    for path in (yaml, lock, config.state_file, config.ledger_file, config.admin_socket, private[-1]):
+    for path in (yaml, lock, config.state_file, config.data_dir / "ledger.db", config.admin_socket, private[-1]):
         path.touch()
         path.chmod(0o600)
     assert bad(findings_of(file_findings(policy, yaml, config))) == []

@@ -344,7 +344,7 @@ async def test_everything_is_on_record(shop: Desk) -> None:
     write = await shop.ask(clerk, "UPDATE orders SET status = ? WHERE id = 10", "closed")
     denied = await shop.ask(clerk, "SELECT ssn FROM customers")
     outside = await shop.ask(clerk, "UPDATE orders SET status = 'lost' WHERE id = 10")
-    reader = open_reader(shop.gateway.config.ledger_file)
+    reader = open_reader(shop.gateway.config.ledger)
     records = [cast("dict[str, Any]", orjson.loads(found.body)) for found in reader.query(Query(limit=1000))]
     reader.close()
     by_id = {record["id"]: record for record in records}
@@ -403,7 +403,7 @@ async def test_what_was_executed_is_on_record_also_when_the_gateway_fails_over_i
         raise ZeroDivisionError
 
     def outcomes() -> list[str]:
-        with closing(open_reader(shop.gateway.config.ledger_file)) as reader:
+        with closing(open_reader(shop.gateway.config.ledger)) as reader:
             bodies = [cast("dict[str, Any]", orjson.loads(found.body)) for found in reader.query(Query(limit=1000))]
         return [each.get("code", "") for each in bodies if each["kind"] == "call"]
 

@@ -125,7 +125,7 @@ class Desk:
 
     def records(self) -> list[dict[str, object]]:
         """Return what the ledger has of calls."""
-        reader = open_reader(self.gateway.config.ledger_file)
+        reader = open_reader(self.gateway.config.ledger)
         try:
             return [json.loads(each.body) for each in reader.query(Query(limit=5000))]
         finally:

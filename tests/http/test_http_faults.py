@@ -93,7 +93,7 @@ async def asked(gateway: Running, token: str, reason: str = "") -> tuple[int, di
 
 
 def told(gateway: Running) -> list[dict[str, object]]:
-    reader = open_reader(gateway.config.ledger_file)
+    reader = open_reader(gateway.config.ledger)
     try:
         every = [cast("dict[str, object]", json.loads(each.body)) for each in reader.query(Query(limit=1000))]
     finally:

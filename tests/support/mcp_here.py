@@ -36,7 +36,7 @@ class Here:
 
     def told(self, code: str) -> list[dict[str, object]]:
         """Return the records with a code."""
-        reader = open_reader(self.gateway.config.ledger_file)
+        reader = open_reader(self.gateway.config.ledger)
         try:
             every = [json.loads(each.body) for each in reader.query(Query(limit=1000))]
         finally:

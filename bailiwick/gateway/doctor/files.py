@@ -42,13 +42,13 @@ def _data_findings(config: GatewayConfig) -> Iterator[Finding]:
         )
         return
     yield _private("files", folder)
-    state, ledger = config.state_file, config.ledger_file
-    kept = [state, ledger, journal_of(ledger)]
-    kept += [path.with_name(path.name + suffix) for path in (state, ledger) for suffix in ("-wal", "-shm")]
+    files = [config.state_file, *([config.ledger] if isinstance(config.ledger, Path) else [])]
+    kept = [*files, *(journal_of(path) for path in files[1:])]
+    kept += [path.with_name(path.name + suffix) for path in files for suffix in ("-wal", "-shm")]
     for path in (*kept, config.admin_socket):
         if path.exists():
             yield _private("files", path)
-    used = state.exists() or ledger.exists()
+    used = any(path.exists() for path in files)
     for name in ("signing.key", "mask.key"):
         yield _key(folder / name, used=used)
 

@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.findings.store import FindingStore
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -50,7 +50,7 @@ class Watching:
 
     def __init__(
         self,
-        ledger: Path,
+        ledger: LedgerAddress,
         state: State,
         recorder: Recorder,
         tell: Callable[[Notice], None],

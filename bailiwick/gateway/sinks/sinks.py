@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.sinks.delivery import Delivery, Standing
@@ -25,7 +25,9 @@ from bailiwick.ledger.encode import moment
 class Sinks:
     """The sinks. `start` before, `stop` after."""
 
-    def __init__(self, outlets: Sequence[Outlet], ledger: Path, state: State, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, outlets: Sequence[Outlet], ledger: LedgerAddress, state: State, recorder: Recorder, clock: Clock
+    ) -> None:
         cursors, self._clock = Cursors(state), clock
         self._deliveries: Mapping[str, Delivery] = {
             each.sink.name: Delivery(each, Source(ledger), cursors, recorder, clock) for each in outlets

@@ -1,21 +1,18 @@
-"""Reading the ledger onward, in batches, from its file and behind its writer.
+"""Reading the ledger onward, in batches, from where it is kept and behind its writer.
 
-What is still in the journal is not read: it is in the file a tenth of a second later, under a signed head.
+What is not signed yet is not read: it is a tenth of a second later.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
-from bailiwick.errors import LedgerError
-
-_busy_seconds = 5.0
-_Found = TypeVar("_Found")
+from bailiwick.gateway.ledger_address import LedgerAddress
+from bailiwick.gateway.ledger_reader import open_source
+from bailiwick.gateway.ledger_storage import Source as Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,78 +39,68 @@ class Batch:
 
 
 class Source:
-    """A ledger's file, opened for each batch: nothing is held while nobody reads. For any thread."""
+    """A ledger, opened for each batch: nothing is held while nobody reads. For any thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, ledger: LedgerAddress) -> None:
+        self._ledger = ledger
 
     def size(self) -> int:
-        """Return how many records the file holds. Raises LedgerError, as all methods."""
-        return self._read(_size)
+        """Return how many records are signed. Raises LedgerError, as all methods."""
+        with self._opened() as place:
+            return _size(place)
 
     def origin(self) -> str:
         """Return the name of the ledger."""
-        return self._read(_origin)
+        with self._opened() as place:
+            return _origin(place)
 
     def moment(self, seq: int) -> str:
         """Return when a record was made; empty for one that is not there."""
-
-        def found(connection: sqlite3.Connection) -> str:
-            row = connection.execute("SELECT at FROM facts WHERE seq = ?", (seq,)).fetchone()
-            return "" if row is None else str(row[0])
-
-        return self._read(found)
+        with self._opened() as place:
+            rows = place.rows(f"SELECT at FROM {place.words.stored}facts WHERE seq = ?", (seq,))  # noqa: S608 -- a name of our own
+            return _text(rows[0][0]) if rows else ""
 
     def batch(self, seq: int, checkpoint: int, most: int, octets: int) -> Batch:
         """Return records from a sequence number on: at most so many, and of so many bytes; always one if there is one.
 
         `checkpoint`: the size of the last one that was had before.
         """
-
-        def found(connection: sqlite3.Connection) -> Batch:
-            size = _size(connection)
-            records = tuple(_records(connection, seq, most, octets))
+        with self._opened() as place:
+            size = _size(place)
+            records = tuple(_records(place, seq, min(most, max(0, size - seq)), octets))
             after = records[-1][0] + 1 if records else seq
-            rows = connection.execute(
-                "SELECT size, at, note FROM checkpoints WHERE size > ? AND size <= ? ORDER BY size LIMIT ?",
-                (checkpoint, after, most),
-            ).fetchall()
-            kept = tuple(Kept(cast(int, each[0]), str(each[1]), str(each[2])) for each in rows)
-            return Batch(_origin(connection), size, records, kept, after)
-
-        return self._read(found)
-
-    def _read(self, found: Callable[[sqlite3.Connection], _Found]) -> _Found:
-        try:
-            with self._opened() as connection:
-                return found(connection)
-        except sqlite3.Error as error:
-            message = f"the ledger `{self._path}` cannot be read: {error}"
-            raise LedgerError(message, remedy="check that it is a ledger's file") from None
+            statement = (
+                f"SELECT size, at, note FROM {place.words.stored}checkpoints "  # noqa: S608 -- a name of our own
+                "WHERE size > ? AND size <= ? ORDER BY size LIMIT ?"
+            )
+            rows = place.rows(statement, (checkpoint, after, most))
+            kept = tuple(Kept(cast(int, each[0]), _text(each[1]), _text(each[2])) for each in rows)
+            return Batch(_origin(place), size, records, kept, after)
 
     @contextmanager
-    def _opened(self) -> Generator[sqlite3.Connection]:
-        uri = f"{self._path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_busy_seconds)) as connection:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("BEGIN")  # one moment for all that is read
-            yield connection
+    def _opened(self) -> Generator[Place]:
+        with closing(open_source(self._ledger)) as place, place.moment():  # one moment for all that is read
+            yield place
 
 
-def _records(connection: sqlite3.Connection, seq: int, most: int, octets: int) -> Iterator[tuple[int, bytes]]:
-    rows = connection.execute("SELECT seq, body FROM records WHERE seq >= ? ORDER BY seq LIMIT ?", (seq, most))
+def _records(place: Place, seq: int, most: int, octets: int) -> Iterator[tuple[int, bytes]]:
+    statement = f"SELECT seq, body FROM {place.words.stored}records WHERE seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608 -- a name of our own
     taken = 0
-    for place, body in rows:
+    for number, body in place.each_row(statement, (seq, most)):
         taken += len(cast(bytes, body or b""))
-        if taken > octets and place != seq:
+        if taken > octets and number != seq:
             return
-        yield cast(int, place), cast(bytes, body or b"")
+        yield cast(int, number), cast(bytes, body or b"")
 
 
-def _size(connection: sqlite3.Connection) -> int:
-    return cast(int, connection.execute("SELECT coalesce(max(seq), -1) + 1 FROM records").fetchone()[0])
+def _size(place: Place) -> int:
+    return cast(int, place.rows(f"SELECT coalesce(max(seq), -1) + 1 FROM {place.words.whole}")[0][0])  # noqa: S608 -- likewise
 
 
-def _origin(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT origin FROM log").fetchone()
-    return "" if row is None else str(row[0])
+def _origin(place: Place) -> str:
+    rows = place.rows(f"SELECT origin FROM {place.words.stored}log")  # noqa: S608 -- likewise
+    return _text(rows[0][0]) if rows else ""
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
