@@ -67,21 +67,20 @@ def write_bundle(
 @app.command()
 def timestamp(
     url: Annotated[str, typer.Argument(metavar="URL", help="A time-stamp authority (RFC 3161), http or https.")],
-    ledger: LedgerPath = DEFAULT,
+    ledger: LedgerPlace = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Have an authority stamp the newest checkpoint: that these records existed by then. `verify --tsa` checks it."""
-    from bailiwick.gateway.ledger_reader import open_reader
     from bailiwick.gateway.timestamps import NAME, keep, stamp
     from bailiwick.ledger.checkpoint import told_by
 
-    with closing(open_reader(ledger)) as reader:
+    with closing(opened(ledger)) as reader:
         note = reader.checkpoint()
     head = told_by(note)
     if head is None:
         raise LedgerError("the ledger has no signed head", remedy="run `bailiwick ledger verify`")
     made, at = stamp(note, url)
-    keep(ledger.with_name(NAME), made)
+    keep(beside(ledger) / NAME, made)
     told = {"at": at.isoformat(), "size": head.size}
     typer.echo(json.dumps(told) if as_json else f"{head.size} records stamped at {at.isoformat()}")
 
@@ -238,6 +237,20 @@ def restore(
 
     size = restored(Place(place), target, keys_of(key, ledger))
     typer.echo(f"{size} records; `bailiwick ledger query --ledger {target}`")
+
+
+@app.command()
+def schema(
+    log: Annotated[str, typer.Option("--log", metavar="NAME", help="As in the address: `?log=NAME`.")] = "bailiwick",
+    writer: Annotated[str, typer.Option("--writer", metavar="ROLE", help="The gateway's role.")] = "",
+    reader: Annotated[str, typer.Option("--reader", metavar="ROLE", help="The role of those who only read.")] = "",
+) -> None:
+    """Print the SQL that makes a ledger in PostgreSQL, for a role that owns it and neither writes nor reads it."""
+    from bailiwick.gateway.ledger_address import read_address
+    from bailiwick.gateway.ledger_pg_schema import grants, setup
+
+    read_address(f"postgresql://host/database?log={log}")
+    typer.echo(f"BEGIN;{setup(log)}{grants(log, writer, reader)}COMMIT;")
 
 
 @app.command()

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from bailiwick.errors import BailiwickError
+from bailiwick.gateway.ledger_address import LedgerAddress, read_address
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.people import People
 from bailiwick.gateway.policy_text import text_in
 from bailiwick.guard import Guard
 from bailiwick.ledger.encode import read
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.postgres import Database
 
 pytestmark = pytest.mark.xdist_group("ledger-keeping")
 
@@ -38,14 +40,28 @@ agents:
 """
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Generator[RunningGateway]:
-    with running_gateway(POLICY, {}) as running:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def gateway(request: pytest.FixtureRequest) -> Generator[RunningGateway]:
+    environ: dict[str, str] = {}
+    if request.param == "postgresql":
+        database: Database = request.getfixturevalue("database")
+        environ["BAILIWICK_LEDGER"] = f"{database.url()}?log=kept"
+    with running_gateway(POLICY, environ) as running:
         yield running
 
 
-def ledger_of(gateway: RunningGateway) -> Path:
-    return gateway.folder / ".bailiwick" / "ledger.db"
+def ledger_of(gateway: RunningGateway) -> LedgerAddress:
+    return read_address(gateway.environ.get("BAILIWICK_LEDGER", str(keys_of(gateway) / "ledger.db")))
+
+
+def keys_of(gateway: RunningGateway) -> Path:
+    return gateway.folder / ".bailiwick"
+
+
+def bytes_of(gateway: RunningGateway) -> bytes:
+    """Return all that the ledger holds of records."""
+    with closing(open_reader(ledger_of(gateway))) as reader:
+        return b"".join(each.body for each in reader.query(Query(limit=100_000)))
 
 
 def records(gateway: RunningGateway, kind: str) -> list[dict[str, object]]:
@@ -82,7 +98,7 @@ def test_keys_change_while_the_gateway_runs_and_everything_stays_verifiable(gate
 
 
 def test_a_value_is_found_by_its_digest_until_the_persons_key_is_destroyed(gateway: RunningGateway) -> None:
-    keys = ledger_of(gateway).with_name("people.db")
+    keys = keys_of(gateway) / "people.db"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
     with closing(People(keys)) as people:
         first = people.digest("anna")("a@example.org")
@@ -111,7 +127,7 @@ def test_a_call_is_found_by_a_value_that_no_record_holds(gateway: RunningGateway
     guarded = guard.function(find_customer)
     with guard.session("bot", user="dora"):
         assert guarded(email="someone@example.org") == ["s"]
-    with closing(People(ledger_of(gateway).with_name("people.db"))) as people:
+    with closing(People(keys_of(gateway) / "people.db")) as people:
         (digest,) = people.told("someone@example.org", "dora")
     (call,) = [each for each in (*records(gateway, "call"), *records(gateway, "intent")) if each["user"] == "dora"]
     assert digest in str(call["statement"])
@@ -120,7 +136,7 @@ def test_a_call_is_found_by_a_value_that_no_record_holds(gateway: RunningGateway
     found = gateway.say("ledger", "query", "--value", "someone@example.org", "agent:bot", "--json")
     assert {json.loads(each)["user"] for each in found.stdout.splitlines()} == {"dora"}, found.stderr
     assert gateway.say("ledger", "query", "--value", "nobody@example.org", "--json").stdout == ""
-    assert b"someone" not in ledger_of(gateway).read_bytes()
+    assert b"someone" not in bytes_of(gateway)
 
 
 def test_a_person_with_an_open_session_is_not_erased(gateway: RunningGateway) -> None:
@@ -157,3 +173,33 @@ def test_what_was_kept_long_enough_is_pruned_unless_it_is_held(gateway: RunningG
     stats = json.loads(gateway.say("ledger", "stats", "--json").stdout)
     assert stats["pruned"] > 0
     assert stats["disk_bytes_in_a_year"] >= stats["disk_bytes"]
+
+
+@pytest.mark.parametrize("gateway", ["postgresql"], indirect=True)
+def test_every_command_reads_a_ledger_in_a_database(gateway: RunningGateway, tmp_path: Path) -> None:
+    session = gateway.admin.ask("session.open", {"agent": "bot", "user": "gwen"})["session"]
+    assert isinstance(session, dict)
+    gateway.admin.ask("session.close", {"session": session["id"]})
+    (opened,) = [each for each in records(gateway, "session.opened") if each["user"] == "gwen"]
+    place, name = str(tmp_path), str(opened["id"])
+    for command, told in [
+        (("tail", "-n", "5"), "session.closed"),
+        (("query", "user:gwen kind:session.opened"), "gwen"),
+        (("show", name), name),
+        (("prove", name), "c2sp.org/tlog-proof@v1"),
+        (("prove", "--from", "3"), ""),
+        (("checkpoint",), "—"),
+        (("export", "user:gwen", "--format", "csv"), "gwen"),
+        (("sql", "SELECT person FROM records WHERE kind = 'session.opened'"), "gwen"),
+        (("report", "violations", "--since", "1h"), ""),
+        (("story", str(session["id"])), "gwen"),
+        (("stats",), "records"),
+        (("hold", "list"), ""),
+        (("archive", f"{place}/archive"), ""),
+        (("bundle", f"{place}/bundle"), "records"),
+        (("verify", f"{place}/bundle"), ""),
+    ]:
+        done = gateway.say("ledger", *command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        assert told in done.stdout, command
+    assert "canary-free-superuser" not in gateway.log()

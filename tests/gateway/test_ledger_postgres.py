@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from bailiwick.cli.ledger import app
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway.ledger_address import PostgresAddress, read_address
 from bailiwick.gateway.ledger_pg_link import Link
-from bailiwick.gateway.ledger_pg_schema import grants, setup
+from bailiwick.gateway.ledger_pg_schema import setup
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
 from tests.gateway.ledger_rig import KEY, ORIGIN, checked, fill, fixed_now, intruding, new_store, record
@@ -144,7 +146,8 @@ def test_roles_may_add_and_read_and_nothing_else(address: PostgresAddress, datab
     writer, reader = f"writer_{address.log}", f"reader_{address.log}"
     for role in (writer, reader):
         database.script(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
-    database.script(setup(address.log) + grants(address.log, writer, reader))
+    made = CliRunner().invoke(app, ["schema", "--log", address.log, "--writer", writer, "--reader", reader])
+    database.script(made.stdout)
     as_writer = PostgresAddress(database.url(writer, writer), address.log)
     with closing(new_store(as_writer)) as store:
         fill(store, [record(number) for number in range(300)])
