@@ -2,12 +2,14 @@
 
     python bench/ledger.py [--quick] [--records 10000000] [--record docs/benchmarks.md]
 
-Appends: 32 callers that each wait until their record is durable, through the gateway's own writer; beside it, in turns,
-the same records committed one by one to a SQLite file that is flushed at each commit, as a plain audit table would be.
-The latency that is compared is of a caller, and what it is more than that of one such commit is "added".
+Appends: 32 callers that each wait until their record is durable, through the gateway's own writer, into a file and
+into PostgreSQL (that of the tests, with `fsync` and `synchronous_commit` on); beside it, in turns, the same records
+committed one by one to the same kind of store, as a plain audit table would be. The latency that is compared is of a
+caller, and what it is more than that of one such commit is "added".
 
-Answers: a ledger of so many records, 30 agents, 2,000 people, 40 resources, one denial in 20, over a month. A query is
-the newest hundred records of one value of an index. Read from a warm page cache, as the gateway's own reads are.
+Answers, of a file: a ledger of so many records, 30 agents, 2,000 people, 40 resources, one denial in 20, over a month.
+A query is the newest hundred records of one value of an index. Read from a warm page cache, as the gateway's own reads
+are.
 """
 
 from __future__ import annotations
@@ -24,23 +26,32 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from common import Report, machine, median, record
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:] = [*(each for each in sys.path if Path(each).name != "bench"), str(ROOT), str(ROOT / "bench")]
 
-from bailiwick.gateway.ledger_figures import violations
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader
-from bailiwick.gateway.ledger_store import open_store
-from bailiwick.gateway.ledger_writer import LedgerWriter
-from bailiwick.ledger.checkpoint import Signer
-from bailiwick.ledger.encode import encode
-from bailiwick.ledger.verify import verify
-from bailiwick.model.record import Record
+import asyncpg  # noqa: E402  # the path is set above
+from common import Report, machine, median, record  # noqa: E402  # likewise
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402  # likewise
+
+from bailiwick.gateway.ledger_address import LedgerAddress, read_address  # noqa: E402  # likewise
+from bailiwick.gateway.ledger_figures import violations  # noqa: E402  # likewise
+from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader  # noqa: E402  # likewise
+from bailiwick.gateway.ledger_store import open_store  # noqa: E402  # likewise
+from bailiwick.gateway.ledger_writer import LedgerWriter  # noqa: E402  # likewise
+from bailiwick.ledger.checkpoint import Signer  # noqa: E402  # likewise
+from bailiwick.ledger.encode import encode  # noqa: E402  # likewise
+from bailiwick.ledger.verify import verify  # noqa: E402  # likewise
+from bailiwick.model.record import Record  # noqa: E402  # likewise
+from tests.support.postgres import running_server  # noqa: E402  # likewise
 
 KEY = Ed25519PrivateKey.generate()
 BEGIN = datetime(2026, 10, 1, 0, 0, 0, 1, tzinfo=UTC)
 MONTH = timedelta(days=31)
 ORIGIN = "bench/ledger"
 CALLERS = 32
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "256MB"}
+Round = tuple[float, list[float], float, list[float]]
+"""Appends a second and their waits, single commits a second and theirs."""
 CODES = ("action_not_granted", "field_not_granted", "limit_exceeded", "row_ceiling", "argument_not_granted")
 
 
@@ -71,10 +82,10 @@ def made(number: int, of: int, rng: random.Random) -> Record:
     )
 
 
-async def appends(folder: Path, seconds: float) -> tuple[float, list[float]]:
+async def appends(place: LedgerAddress, seconds: float) -> tuple[float, list[float]]:
     """Return the appends a second of 32 callers, and how long each waited."""
     loop = asyncio.get_running_loop()
-    writer = LedgerWriter(open_store(folder / "ledger.db", KEY, origin=ORIGIN), loop)
+    writer = LedgerWriter(await asyncio.to_thread(open_store, place, KEY, origin=ORIGIN), loop)
     rng, waits, end = random.Random(1), list[float](), time.perf_counter() + seconds  # noqa: S311  # data of a benchmark
 
     async def caller(number: int) -> None:
@@ -106,6 +117,20 @@ def commits(folder: Path, seconds: float) -> tuple[float, list[float]]:
         while (now := time.perf_counter()) < begun + seconds:
             connection.execute("INSERT INTO records (body) VALUES (?)", (encode(made(len(waits), 10**9, rng), 0),))
             waits.append(time.perf_counter() - now)
+    return len(waits) / seconds, waits
+
+
+async def rows(url: str, seconds: float) -> tuple[float, list[float]]:
+    """Return the same of a plain table of PostgreSQL: one INSERT of one row at a time, each committed by itself."""
+    rng, waits = random.Random(1), list[float]()  # noqa: S311  # data of a benchmark
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TABLE IF NOT EXISTS plain (seq bigserial PRIMARY KEY, body bytea)")
+    begun = time.perf_counter()
+    while (now := time.perf_counter()) < begun + seconds:
+        body = encode(made(len(waits), 10**9, rng), 0)
+        await connection.execute("INSERT INTO plain (body) VALUES ($1)", body)
+        waits.append(time.perf_counter() - now)
+    await connection.close()
     return len(waits) / seconds, waits
 
 
@@ -184,15 +209,11 @@ def main() -> int:
     report = Report()
     report.say(f"Machine: {machine()}. {count:,} records.")
     report.say("")
-    rounds = [_round(1.0 if given.quick else 4.0) for _ in range(3)]
-    ours, plain = median([one[0] for one in rounds]), median([one[2] for one in rounds])
-    report.line("durable appends, 32 callers", ours, "a second")
-    report.line("commits of one record each", plain, "a second")
-    report.line("appends / single commits", ours / plain, "", 5)
-    for name, place, most in (("p50", 0.5, 1.0), ("p99", 0.99, 3.0)):
-        own, other = median([_at(one[1], place) for one in rounds]), median([_at(one[3], place) for one in rounds])
-        report.line(f"waited for an append, {name}", own * 1000, "ms")
-        report.line(f"added to a single commit, {name}", max(0.0, own - other) * 1000, "ms", most, most=True)
+    seconds = 1.0 if given.quick else 4.0
+    _tell(report, "SQLite", [_round(seconds) for _ in range(3)])
+    with running_server(DURABLE) as server:
+        url = server.create().url()
+        _tell(report, "PostgreSQL", [_round_in_postgres(url, number, seconds) for number in range(3)])
     with tempfile.TemporaryDirectory(prefix="bwbl") as folder:
         answers(report, filled(Path(folder), count), count)
     if given.record:
@@ -200,9 +221,26 @@ def main() -> int:
     return 1 if report.short else 0
 
 
-def _round(seconds: float) -> tuple[float, list[float], float, list[float]]:
+def _tell(report: Report, where: str, rounds: list[Round]) -> None:
+    """Say what rounds of appends came to."""
+    ours, plain = median([one[0] for one in rounds]), median([one[2] for one in rounds])
+    report.line(f"{where}: durable appends, 32 callers", ours, "a second")
+    report.line(f"{where}: commits of one record each", plain, "a second")
+    report.line(f"{where}: appends / single commits", ours / plain, "", 5)
+    for name, place, most in (("p50", 0.5, 1.0), ("p99", 0.99, 3.0)):
+        own, other = median([_at(one[1], place) for one in rounds]), median([_at(one[3], place) for one in rounds])
+        report.line(f"{where}: waited for an append, {name}", own * 1000, "ms")
+        report.line(f"{where}: added to a single commit, {name}", max(0.0, own - other) * 1000, "ms", most, most=True)
+
+
+def _round_in_postgres(url: str, number: int, seconds: float) -> Round:
+    ours = asyncio.run(appends(read_address(f"{url}?log=round_{number}"), seconds))
+    return (*ours, *asyncio.run(rows(url, seconds)))
+
+
+def _round(seconds: float) -> Round:
     with tempfile.TemporaryDirectory(prefix="bwbl") as folder:
-        ours = asyncio.run(appends(Path(folder), seconds))
+        ours = asyncio.run(appends(Path(folder) / "ledger.db", seconds))
         plain = commits(Path(folder), seconds)
     return (*ours, *plain)
 
