@@ -35,7 +35,7 @@ from bailiwick.errors import BailiwickError, LedgerError, SessionError
 from bailiwick.gateway.approval_records import ApprovalRecords, held, requester_of, verdict
 from bailiwick.gateway.approval_store import ApprovalStore
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.live import Live, is_by_force
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.sessions import Sessions
@@ -111,6 +111,7 @@ class Approvals:
     async def start(self) -> None:
         """Take up those that wait. What was running when the gateway stopped has failed: nobody knows how it ended."""
         for each in await self.store.waiting():
+            await self._sessions.note_revoked(each.requester.session)
             self._open[each.id] = each
             self._pause(each)
             if each.state == "RUNNING":
@@ -239,12 +240,6 @@ class Approvals:
         refused = live.refused(self._clock())
         return refused or await self._move(approval_id, Begin(live.session.id, digest), None)
 
-    async def begin_itself(self, approval: Approval) -> Approval | Denial:
-        """Consume an approval that the gateway runs itself, whether its session is still there or not."""
-        if approval.terms.mode != "execute":
-            return Denial("approval_closed", f"`{approval.id}` is run by its session", remedy="let the agent retry")
-        return await self._move(approval.id, Begin(approval.requester.session, approval.subject.digest), None)
-
     async def finish(self, approval_id: str, code: str = "") -> Approval | Denial:
         """Say how what was begun ended; `code` is empty when it succeeded."""
         return await self._move(approval_id, Finish(code), None)
@@ -252,6 +247,10 @@ class Approvals:
     async def restore(self, approval_id: str, reason: str) -> Approval | Denial:
         """Say that what was begun was confirmed to have been rolled back: it may begin once more, in its time."""
         return await self._move(approval_id, Restore(reason), None)
+
+    async def withdraw(self, approval_id: str, reason: str) -> Approval | Denial:
+        """Say that what waits, or was approved, will not be run, whatever people decide."""
+        return await self._move(approval_id, Withdraw(reason, revoked=True), None)
 
     async def wait(self, approval_id: str, seconds: float) -> Approval:
         """Return an approval once it does not wait for people any more, or as it is after so many seconds."""
@@ -358,7 +357,8 @@ class Approvals:
         how = None if live is None else live.ended or live.due(now)
         if live is not None and how is None:
             return current
-        revoked = how is not None and how.state == "REVOKED"
+        revoked = current.requester.session in self._sessions.registry.revoked
+        revoked = revoked or (how is not None and is_by_force(how.state, how.reason))
         after = step(
             current, Withdraw("its session has ended" if not revoked else "its session was revoked", revoked), now
         )

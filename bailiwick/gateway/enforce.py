@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
-from bailiwick.decide.approvals import terms_of
 from bailiwick.decide.asking import Arguments, Asking
 from bailiwick.decide.budgets import budget_in_words
 from bailiwick.decide.calls import Decided, Refused, decide_call, decide_document
@@ -25,6 +24,7 @@ from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
 from bailiwick.gateway.elevations import Elevations
+from bailiwick.gateway.executing import Executions, Handed, terms_for
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
 from bailiwick.gateway.live import EXPIRED, LAPSED, Live, Terms
@@ -151,12 +151,13 @@ class Enforcer(Protocol):
         ...
 
     async def hold(
-        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
-    ) -> Told | Begun:
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float | None
+    ) -> Told | Begun | Handed:
         """Keep a statement that is held for people, after its preview, and wait so many seconds for them.
 
         `Told`: nothing is changed, and what the agent is told is on record. `Begun`: it was approved, and that is
-        consumed; whoever asked runs it now, and says how it ended (`end`)."""
+        consumed; whoever asked runs it now, and says how it ended (`end`). `Handed`: the gateway has run it itself.
+        `patience` None: within a transaction, where nothing waits and nothing is handed over."""
         ...
 
     def end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
@@ -226,7 +227,8 @@ class Gateway:
         """Takes what people are to be told."""
         self._quarantines = Quarantines(sessions.suspensions, clock, lambda notice: self.tell(notice))
         sessions.on_end = self._forget
-        self._statements = StatementHolds(self.approvals, recorder, self._dated)
+        self.executions = Executions(self.approvals, sessions, recorder, self.kept_up)
+        self._statements = StatementHolds(self.approvals, self.executions, recorder, self._dated)
         self._ending: set[asyncio.Task[None]] = set()
         self._tokens = tokens
         self._sessions = sessions
@@ -312,7 +314,7 @@ class Gateway:
         values, policy = session_values(session), live.terms.table.policy
         return Asking(policy, scope, lambda ref: session.value(ref.path), values, self._clock(), live.attached)
 
-    async def kept_up(self, work: Awaitable[None], asked: Callable[[], tuple[str, Live | None]]) -> Failed | None:
+    async def kept_up(self, work: Awaitable[object], asked: Callable[[], tuple[str, Live | None]]) -> Failed | None:
         """Do a front's work; when it fails in a way that nobody foresaw, that is a denial on record, and returned.
 
         `asked` says then what it was, in words without a value, and for which session, as far as that is known."""
@@ -429,8 +431,8 @@ class Gateway:
         self._recorder.ledger.append(self._recorder.make(fact, live.session), durable)
 
     async def hold(
-        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
-    ) -> Told | Begun:
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float | None
+    ) -> Told | Begun | Handed:
         """Hold a statement; see `Enforcer`."""
         try:
             known = self._live(live)
@@ -453,7 +455,7 @@ class Gateway:
             blocked = live.blocked(call.mount)
             if blocked is not None or not isinstance(call.decision, Hold):
                 return Told(blocked or _FAILED, "")
-            terms = terms_of(live.terms.table.policy, call.decision.gates or (call.decision.gate,))
+            terms = terms_for(self.executions, live, call.decision, subject)
             return await self.approvals.hold(live, call, subject, terms, None, self._dated)
         except LedgerError:
             return Told(_NO_LEDGER, "")

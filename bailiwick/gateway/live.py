@@ -66,6 +66,11 @@ LAPSED = Denial(
 )
 
 
+def is_by_force(state: SessionState, reason: str) -> bool:
+    """Return whether a session ended because somebody ended it, or what it came from: nothing of it outlives that."""
+    return state == "REVOKED" or reason == "parent"
+
+
 class Watch(Protocol):
     """Something that runs on a mount."""
 
@@ -140,6 +145,7 @@ class Live:
         "lent",
         "mounts",
         "observer",
+        "outlives",
         "parent",
         "renew",
         "suspended",
@@ -189,6 +195,8 @@ class Live:
         self.closed_mounts: Mapping[str, Denial] = {}
         """The mounts that are closed for everybody, and what is said of them. Of the registry, once it is in there."""
         self._tools: tuple[Scope, Scope, Scope, Scope, Scope] | None = None
+        self.outlives = False
+        """Whether its own time is over, and it is there only to run what people have approved."""
         self.parent = parent
         """The session that delegated to it."""
         self.children: set[Live] = set()
@@ -299,6 +307,8 @@ class Live:
 
     def due(self, now: datetime) -> Ending | None:
         """Return how the session must end by now, if it must."""
+        if self.outlives:
+            return None
         if now >= self._session.expires_at:
             return EXPIRED
         if self.parent is not None and (self.parent.ended is not None or self.parent.due(now) is not None):
@@ -420,6 +430,8 @@ class Registry:
         self._live: dict[str, Live] = {}
         self.closed_mounts: dict[str, Denial] = {}
         """The mounts that nobody may use for the time being."""
+        self.revoked: set[str] = set()
+        """Sessions of which something may still wait for people, and that were ended by force."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -439,4 +451,6 @@ class Registry:
 
     def remove(self, session_id: str) -> None:
         """Forget a session whose end is stored."""
-        self._live.pop(session_id, None)
+        live = self._live.pop(session_id, None)
+        if live is not None and live.holding and live.ended and is_by_force(live.ended.state, live.ended.reason):
+            self.revoked.add(session_id)

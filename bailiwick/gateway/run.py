@@ -242,6 +242,7 @@ class Running:
                 await front.open(self, environ)
                 if front.address is not None:
                     _log.info("%s clients connect to %s:%d", front.name, *front.address)
+        await self.gateway.executions.start()
         self._watching = asyncio.create_task(self.reloader.watch())
         self._watching.add_done_callback(_watch_ended)
 
@@ -252,6 +253,7 @@ class Running:
             await asyncio.gather(self._watching, return_exceptions=True)
         if self._admin is not None:
             await self._admin.stop()
+        await self.gateway.executions.stop()
         for front in self.fronts:
             await front.stop()
         await self.gateway.elevations.stop()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,7 +17,7 @@ from bailiwick.errors import SessionError
 from bailiwick.gateway.elevated import Elevated
 from bailiwick.gateway.elevation_store import ElevationStore
 from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, Terms, ending
+from bailiwick.gateway.live import PARENT_ENDED, Ending, Live, Registry, Terms, ending, is_by_force
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.people import Keyed, MemoryPeople
 from bailiwick.gateway.recorder import Fact, Recorder
@@ -81,18 +82,21 @@ class Sessions:
             await asyncio.gather(self._storing, return_exceptions=True)
         await self._save(self.clock())
 
-    def take_up(self, stored: StoredSession, groupings: SessionGroupings | None = None) -> Live:
-        """Make a stored open session live; `groupings`: what it has asked before."""
+    def take_up(
+        self, stored: StoredSession, groupings: SessionGroupings | None = None, *, outlives: bool = False
+    ) -> Live:
+        """Make a stored open session live; `groupings`: what it has asked before. `outlives`: see `outlived`."""
         parent = None if stored.parent is None else self.registry.get(stored.parent)
         session = stored.session
         if parent is not None:
             session = replace(session, parent=parent.session)
-        orphaned = stored.parent is not None and (parent is None or parent.ended is not None)
+        orphaned = stored.parent is not None and (parent is None or parent.ended is not None) and not outlives
         if orphaned:
             session = replace(session, asked={})  # nothing, should anybody look
         digest = self.people.digest("" if session.user is None else session.user.id)
         terms = self._terms(session)
         live = Live(session, terms, self.clock, stored.active_at, groupings, stored.mounts, parent, digest)
+        live.outlives = outlives
         live.renew = self.refit
         self.registry.add(live)
         self.suspensions.apply(live)
@@ -111,6 +115,53 @@ class Sessions:
             return ending(stored.session.state, stored.reason).denial
         live = self.registry.get(claims.session)
         return live if live is not None else UNKNOWN
+
+    async def note_revoked(self, session_id: str) -> None:
+        """Know, after a start, whether a session that is not open any more was ended by force."""
+        if session_id and self.registry.get(session_id) is None:
+            stored = await self.state.find(session_id)
+            if stored is None or is_by_force(stored.session.state, stored.reason):
+                self.registry.revoked.add(session_id)
+
+    @asynccontextmanager
+    async def outlived(self, session_id: str) -> AsyncGenerator[Live | None]:
+        """Lend a session for what people have approved, also when its time is over; None when it was ended by force.
+
+        Suspensions, closed mounts and the policy in force reach it as any other."""
+        live = self.registry.get(session_id)
+        if live is not None and live.ended is None and live.due(self.clock()) is None:
+            yield live
+            return
+        self.cut_what_is_over()
+        await self.store_endings()
+        live = self.registry.get(session_id)  # lent already
+        if live is not None and live.ended is None:
+            yield live
+            return
+        stored = None if session_id in self.registry.revoked else await self.state.find(session_id)
+        if stored is None or is_by_force(stored.session.state, stored.reason) or self.force.gone(stored.session):
+            yield None
+            return
+        stored = await self._with_parents(stored)
+        live = self.take_up(stored, await self.told.load(session_id), outlives=True)
+        try:
+            yield live
+        finally:
+            if live.parent is not None:
+                live.parent.children.discard(live)
+            self.registry.remove(session_id)
+            self._saved.pop(session_id, None)
+            self.on_end(session_id)
+
+    async def _with_parents(self, stored: StoredSession) -> StoredSession:
+        """Return a session with those that delegated to it, which narrow it; where one is not known, it may nothing."""
+        if stored.parent is None:
+            return stored
+        above = await self.state.find(stored.parent)
+        if above is None:
+            return replace(stored, session=replace(stored.session, asked={}))
+        parent = (await self._with_parents(above)).session
+        return replace(stored, session=replace(stored.session, parent=parent))
 
     async def end(self, session_id: str, state: SessionState, reason: str, by: str) -> None:
         """End an open session at once. Raises SessionError when there is none of that id."""

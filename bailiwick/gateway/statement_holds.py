@@ -11,10 +11,10 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from bailiwick.decide.approvals import terms_of
 from bailiwick.gateway.approval_records import held, verdict
 from bailiwick.gateway.approvals import Approvals, DryRunner, Making, Told
 from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.executing import Executions, Handed, terms_for
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.model.approval import Approval, Subject
@@ -39,33 +39,53 @@ class Begun:
 class StatementHolds:
     """Holds statements and says what became of them."""
 
-    def __init__(self, approvals: Approvals, recorder: Recorder, making: Making) -> None:
+    def __init__(self, approvals: Approvals, executions: Executions, recorder: Recorder, making: Making) -> None:
         self._approvals = approvals
+        self._executions = executions
         self._recorder = recorder
         self._making = making
         self._restoring: set[asyncio.Task[None]] = set()
 
-    async def hold(self, live: Live, call: Call, subject: Subject, run: DryRunner, patience: float) -> Told | Begun:
+    async def hold(
+        self, live: Live, call: Call, subject: Subject, run: DryRunner, patience: float | None
+    ) -> Told | Begun | Handed:
         """Hold a statement whose decision is a hold that can wait, or begin it when it was approved.
+
+        `Handed`: the gateway has run it meanwhile, and this came of it.
 
         Waits so many seconds for people. Raises LedgerError and ConfigError when a store fails: then nothing runs.
         """
         decision, scope = call.decision, live.scope.id
         if not isinstance(decision, Hold) or decision.queued is None:
             raise TypeError("a call that is not held")
-        terms = terms_of(live.terms.table.policy, decision.gates or (decision.gate,))
+        if patience is None and await self._executions.has_run(live, subject.digest):
+            return await self._refused(live, call, _RUN)
+        handed = None if patience is None else await self._executions.handed(live, subject.digest)
+        if handed is not None:
+            return handed
+        terms = terms_for(self._executions, live, decision, subject)
         found = await self._approvals.hold(live, call, subject, terms, run, self._making)
         if isinstance(found, Told):
             return found
         approval = found.approval
-        if approval.state == "PENDING" and patience > 0:
+        itself = approval.terms.mode == "execute" and not self._executions.is_running_for(live, approval.id)
+        if (approval.state == "PENDING" or (itself and not approval.over)) and patience:
             live.started()  # nobody is idle who waits for people
             try:
-                approval = await self._approvals.wait(approval.id, min(patience, LONGEST_WAIT))
+                waits = self._executions if itself else self._approvals
+                approval = await waits.wait(approval.id, min(patience, LONGEST_WAIT))
             finally:
                 live.finished()
+        if (
+            itself
+            and patience is not None
+            and (handed := await self._executions.handed(live, subject.digest)) is not None
+        ):
+            return handed
         if approval.state == "PENDING" and approval.subject.digest == subject.digest:
             return Told(held(approval), found.record, WAITS)
+        if itself and approval.state in ("APPROVED", "RUNNING"):
+            return Told(verdict(approval), found.record, WAITS)
         if live.scope.id != scope:
             return await self._refused(live, call, _CHANGED)
         if approval.state == "RUNNING":
@@ -122,6 +142,11 @@ def _ended(approval: Approval, subject: Subject) -> Denial:
     return Denial("approval_closed", f"`{approval.id}` {said} already", remedy=again)
 
 
+_RUN = Denial(
+    "approval_closed",
+    "the gateway has run this already, once it was approved, in a transaction of its own",
+    remedy="send it outside a transaction to get what came of it",
+)
 _CHANGED = Denial(
     "approval_closed",
     "the policy has changed since this statement was held",

@@ -144,6 +144,7 @@ StepKind = Literal[
     "executed",
     "failed",
     "restored",
+    "delivered",
 ]
 
 

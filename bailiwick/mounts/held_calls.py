@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bailiwick.decide.calls import Admitted, Held, Refused
+from bailiwick.errors import BailiwickError
 from bailiwick.gateway.approval_records import verdict
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.approvals import Told
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.executing import same_reach
 from bailiwick.gateway.held import content_of, digest_of, given_in
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny
+from bailiwick.model.scope import ToolScope
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.tool_path import ToolPath, request_of
 
@@ -63,6 +67,14 @@ class Barred:
     record: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A call that the gateway has run itself, once it was approved; and what came of it."""
+
+    approval: Approval
+    told: Came
+
+
 class HeldCalls:
     """The calls of one session that gates hold."""
 
@@ -71,10 +83,12 @@ class HeldCalls:
         self._live = live
         self._path = path
 
-    async def clear(self, held: Held, asked: Asked, patience: float) -> Cleared | Pending | Barred:
+    async def clear(self, held: Held, asked: Asked, patience: float) -> Cleared | Pending | Barred | Ran:
         """Hold a call, or take it up again, and wait so many seconds for people to decide."""
         digest = digest_of(self._live, asked.name, held.admitted)
-        approvals = self._gateway.approvals
+        approvals, executions = self._gateway.approvals, self._gateway.executions
+        if (handed := await executions.handed(self._live, digest)) is not None:
+            return Ran(handed.approval, handed.told)
         found = await approvals.same(self._live.session.id, digest)
         record = ""
         if found is None or found.state not in ("PENDING", "APPROVED", "RUNNING"):
@@ -82,13 +96,17 @@ class HeldCalls:
             if isinstance(kept, Barred):
                 return kept
             found, record = kept
-        if found.state == "PENDING" and patience > 0:
+        itself = found.terms.mode == "execute"
+        if (found.state == "PENDING" or itself) and not found.over and patience > 0:
             self._live.started()
             try:
-                found = await approvals.wait(found.id, min(patience, longest_wait))
+                waits = executions if itself else approvals
+                found = await waits.wait(found.id, min(patience, longest_wait))
             finally:
                 self._live.finished()
-        if found.state == "PENDING":
+        if itself and (handed := await executions.handed(self._live, digest)) is not None:
+            return Ran(handed.approval, handed.told)
+        if found.state == "PENDING" or (itself and not found.over):
             return Pending(found, verdict(found), record)
         if found.state != "APPROVED":
             return await self._barred(held, asked, verdict(found))
@@ -111,20 +129,51 @@ class HeldCalls:
         blocked = self._live.blocked(held.tool.mount)
         if blocked is not None:
             return await self._barred(held, asked, blocked)
-        given = given_in(held.tool, approval.subject)
-        decided = self._gateway.decide_keyed(self._live, asked.name, given)
-        if isinstance(decided, Refused):
-            return await self._barred(held, asked, decided.decision.denial)
-        admitted = decided.admitted if isinstance(decided, Held) else decided
-        gates = decided.hold.gates if isinstance(decided, Held) else ()
-        same = digest_of(self._live, asked.name, admitted) == approval.subject.digest
-        if not same or not set(gates) <= set(approval.gates):
-            return await self._barred(held, asked, _OTHER)
+        admitted = decided_again(self._gateway, self._live, approval, held.tool)
+        if isinstance(admitted, Denial):
+            return await self._barred(held, asked, admitted)
         return Cleared(admitted, approval)
 
     async def _barred(self, held: Held, asked: Asked, denial: Denial) -> Barred:
         request = request_of(held.tool, asked.purpose)
         return Barred(denial, await self._path.refuse(asked.statement, request, Deny(denial)))
+
+
+def decided_again(gateway: Gateway, live: Live, approval: Approval, tool: ToolScope | None = None) -> Admitted | Denial:
+    """Decide a call that was approved once more, as it was approved. INVARIANT: what is returned has its digest."""
+    name = approval.subject.text
+    tool = tool or live.scope.tools.get(name)
+    if tool is None:
+        return OTHER
+    decided = gateway.decide_keyed(live, name, given_in(tool, approval.subject))
+    if isinstance(decided, Refused):
+        return decided.decision.denial
+    admitted = decided.admitted if isinstance(decided, Held) else decided
+    gates = decided.hold.gates if isinstance(decided, Held) else ()
+    same = digest_of(live, name, admitted) == approval.subject.digest
+    return admitted if same and set(gates) <= set(approval.gates) else OTHER
+
+
+async def status(gateway: Gateway, live: Live, approval_id: str) -> tuple[Approval, dict[str, Json]] | None:
+    """Return how a request stands that waits for people, for the session that made it.
+
+    Of one that the gateway has run it tells what came of it, also to a later session of the same agent for the same
+    person, with the same task, values and scope. Of others' requests nothing is said, not even that there are any."""
+    try:
+        found = await gateway.approvals.find(approval_id)
+    except BailiwickError:
+        return None
+    mine = found.requester.session == live.session.id
+    if not mine:
+        who = found.requester
+        if (who.agent, who.user, who.task) != (live.identity.agent, live.identity.user, live.identity.task):
+            return None
+        async with gateway.sessions.outlived(found.requester.session) as other:
+            if other is None or found.terms.mode != "execute" or not same_reach(live, other):
+                return None
+    told = status_of(found)
+    result = await gateway.executions.shown(live, found)
+    return found, told if result is None else {**told, "result": {**result}}
 
 
 def status_of(approval: Approval) -> dict[str, Json]:
@@ -136,6 +185,8 @@ def status_of(approval: Approval) -> dict[str, Json]:
         "gates": [*approval.gates],
         "expires_at": approval.expires_at.isoformat(timespec="seconds"),
     }
+    if approval.terms.mode == "execute":
+        told["mode"] = "execute"
     if approval.terms.message:
         told["message"] = approval.terms.message
     if approval.state in ("DENIED", "EXPIRED", "WITHDRAWN"):
@@ -147,7 +198,7 @@ def status_of(approval: Approval) -> dict[str, Json]:
     return told
 
 
-_OTHER = Denial(
+OTHER = Denial(
     "approval_changed",
     "what was approved is not what this call would be any more: the policy has changed since",
     remedy="make the call again, so that people can decide on it",

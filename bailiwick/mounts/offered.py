@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 from bailiwick.decide.calls import Admitted, Held, Refused
 from bailiwick.gateway.enforce import Gateway
@@ -18,7 +18,7 @@ from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial, Deny, Request
 from bailiwick.model.scope import ToolScope
 from bailiwick.model.tool import Own
-from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending
+from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending, Ran
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.observed_calls import Watched
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
@@ -127,6 +127,9 @@ class OwnCalls:
                 return NotDone(cleared.denial, cleared.record, cleared.approval)
             case Barred():
                 return NotDone(cleared.denial, cleared.record)
+            case Ran(approval, told):
+                data = told.get("structuredContent")
+                return Carried(cast("Told", data) if isinstance(data, dict) else told, approval)
             case Cleared(admitted, approval):
                 return await self._run(Order(admitted, self._statement(name, admitted), purpose, approval))
 

@@ -68,8 +68,5 @@ def _of_tools(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 
 def _of_rules(policy: Policy) -> Iterator[tuple[Path, str]]:
-    for name, gate in policy.gates.items():
-        if gate.mode == "execute":
-            yield ("gates", name, "mode"), f"`mode: execute` of gate `{name}`"
     for name in policy.flows:
         yield ("flows", name), f"flow `{name}`"

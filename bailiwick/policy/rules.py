@@ -26,7 +26,7 @@ elevation_keys = ("role", "for", "max", "approvers")
 flow_keys = ("after", "hold", "deny", "targets")
 review_keys = ("every", "restricted", "unused_after", "overdue", "approvers")
 shortest_review = timedelta(days=1)
-built_in_gates = ("delete", "restricted", *effects)
+built_in_gates = ("delete", "restricted", "queue", *effects)
 _EFFECTS = {name: name for name in ("external", "irreversible", "access_control", "money")}
 
 
@@ -41,11 +41,11 @@ def gate(reading: Reading, entry: Entry) -> Gate | None:
 def _built_in(reading: Reading, entry: Entry, found: Block) -> Gate:
     report, what = reading.report, f"the built-in gate {quoted(entry.key)}"
     for key in found.entries.values():
-        if key.key == "on" or (key.key == "args" and entry.key not in effects):
+        queue = entry.key == "queue"  # what a grant sends there itself
+        if key.key == "on" or (key.key == "args" and entry.key not in effects) or (queue and key.key == "loosen"):
             message = f"`{key.key}` has no meaning for {what}"
-            report.error(
-                key.position, "misplaced_key", message, "it takes `loosen` with `reason`, and how it is opened"
-            )
+            takes = "how it is opened" if queue else "`loosen` with `reason`, and how it is opened"
+            report.error(key.position, "misplaced_key", message, f"it takes {takes}")
     loosen, reason, args = found.get("loosen"), found.get("reason"), found.get("args")
     if (loosen or args) and reason is None:
         required(report, found, "reason", what)

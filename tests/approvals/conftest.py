@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ tasks:
 gates:
   large-refund: {on: refunds:create, args: {body.amount: {over: 50}}, approvers: [finance], message: over fifty}
   large-payback: {on: billing:refund, args: {amount: {over: 50}}, approvers: [finance], expires: 4h}
+  night-refund: {on: refunds:create, args: {body.note: {prefix: night}}, approvers: [finance], mode: execute}
+  night-note: {on: notes:create, args: {text: {prefix: night}}, approvers: [finance], mode: execute}
   money: {args: {amount: {over: 50}}, reason: small sums are harmless, approvers: [finance], quorum: 1}
 approvers:
   finance: {users: [fay@corp], groups: [sales]}
@@ -160,6 +163,14 @@ class Desk:
             return Reply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
         finally:
             connection.close()
+
+    def once_over(self, approval: str) -> dict[str, Json]:
+        """Return an approval as people see it, once it is final: the gateway runs it by itself."""
+        deadline = time.monotonic() + 60
+        while (found := self.shown(approval))["state"] in ("PENDING", "APPROVED", "RUNNING"):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+        return found
 
     def refunds(self, note: str) -> list[float]:
         """Return the amounts of refunds with a note that reached the API."""

@@ -370,3 +370,92 @@ def test_a_session_that_waits_is_not_flooded_and_its_requests_are_bounded(desk: 
     while desk.waiting(session.id):
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)
+
+
+# --- mode: execute: the gateway runs it itself ---
+
+
+def test_the_gateway_runs_what_was_approved_and_hands_the_answer_over_once(desk: Desk) -> None:
+    session, other = desk.session(), desk.session("bo")
+    approval = pending(desk.post(session.token, 11, note="night 1"))
+    place = f"/-/approvals/{approval}"
+    assert desk.http(session.token, "GET", place).json["mode"] == "execute"
+    assert "mode       execute" in desk.gateway.say("approvals", "show", approval).stdout
+    desk.approve(approval)
+    assert desk.once_over(approval)["state"] == "EXECUTED"
+    assert desk.refunds("night 1") == [11]
+    told = desk.http(session.token, "GET", place).json
+    result = cast("dict[str, Json]", told["result"])
+    assert (told["state"], result["status"]) == ("executed", 201)
+    assert desk.http(other.token, "GET", place).status == 404
+    handed = desk.post(session.token, 11, note="night 1")
+    assert (handed.status, handed.headers["bailiwick-approval"]) == (201, approval)
+    assert handed.body.decode() == result["body"]
+    assert pending(desk.post(session.token, 11, note="night 1")) != approval  # a new request
+    assert desk.refunds("night 1") == [11]
+    steps = [cast("dict[str, str]", each["detail"]).get("step") for each in desk.records(session.id)]
+    wanted = ["approved", "begun", "executed", "delivered", "delivered"]
+    assert [each for each in steps if each] == wanted
+
+
+def test_who_waits_gets_what_the_gateway_did_as_it_was_changed(desk: Desk) -> None:
+    session = desk.session()
+
+    def changed(approval: str) -> None:
+        digest = desk.shown(approval)["digest"]
+        desk.ask("approval.modify", approval=approval, digest=digest, set={"body.amount": 7})
+        desk.approve(approval)
+
+    thread = desk.once_held(session.id, changed)
+    reply = desk.post(session.token, 12, wait=100, note="night 2")
+    thread.join(60)
+    assert (reply.status, reply.headers["bailiwick-approval"].endswith("; modified")) == (201, True)
+    assert desk.refunds("night 2") == [7]
+
+
+def test_what_was_approved_outlives_its_session_and_a_later_one_of_the_same_hears_of_it(desk: Desk) -> None:
+    session = desk.session()
+    approval = pending(desk.post(session.token, 13, note="night 3"))
+    desk.gateway.say("session", "close", session.id)
+    assert desk.post(session.token, 13, note="night 3").status == 401
+    desk.approve(approval)
+    assert desk.once_over(approval)["state"] == "EXECUTED"
+    assert desk.refunds("night 3") == [13]
+    place = f"/-/approvals/{approval}"
+    told = desk.http(desk.session().token, "GET", place).json
+    assert cast("dict[str, Json]", told["result"])["status"] == 201
+    assert desk.http(desk.session("bo").token, "GET", place).status == 404
+    others = desk.gateway.open_session("bot", task="work", user="ada", tenant="acorn", values={"customer_id": "502"})
+    assert desk.http(others.token, "GET", place).status == 404
+    assert desk.http(session.token, "GET", place).status == 401
+
+
+def test_a_revoked_session_and_a_suspended_agent_take_with_them_what_would_have_run(desk: Desk) -> None:
+    revoked, stopped = desk.session(), desk.session()
+    one = pending(desk.post(revoked.token, 14, note="night 4"))
+    desk.gateway.revoke(revoked)
+    assert desk.once_over(one)["state"] == "WITHDRAWN"
+    two = pending(desk.post(stopped.token, 15, note="night 4"))
+    assert desk.gateway.say("agent", "suspend", "bot", "--reason", "looks odd").returncode == 0
+    try:
+        desk.approve(two)
+        assert desk.once_over(two)["state"] == "WITHDRAWN"
+    finally:
+        assert desk.gateway.say("agent", "resume", "bot").returncode == 0
+    assert desk.refunds("night 4") == []
+
+
+def test_a_tool_is_run_by_the_gateway_and_its_result_told(desk: Desk) -> None:
+    client = desk.mcp()
+    first = client.call("echo", text="night watch")
+    approval = cast("dict[str, str]", first.data["approval_status"])["approval"]
+    desk.approve(approval)
+    assert desk.once_over(approval)["state"] == "EXECUTED"
+    assert [each["text"] for each in desk.calls("echo")] == ["night watch"]
+    told = client.call("approval_status", approval=approval).data
+    result = cast("dict[str, Json]", told["result"])
+    handed = client.call("echo", text="night watch")
+    assert (handed.code, handed.text) == ("", cast("list[dict[str, str]]", result["content"])[0]["text"])
+    assert len(desk.calls("echo")) == 1
+    assert client.call("echo", text="night watch").code == "needs_approval"
+    assert client.call("echo", text="day").code == ""

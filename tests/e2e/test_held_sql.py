@@ -31,13 +31,15 @@ CREATE TABLE public.made (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note 
 CREATE SEQUENCE public.fired;
 CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
   $$ BEGIN PERFORM nextval('public.fired'); RETURN old; END $$;
+CREATE TABLE public.chores (id int PRIMARY KEY, note text, due timestamptz, done boolean);
 CREATE TABLE public.watched (id int PRIMARY KEY, note text);
 CREATE TRIGGER fire BEFORE DELETE ON public.watched FOR EACH ROW EXECUTE FUNCTION public.fire();
 """
 DATA = """
-TRUNCATE public.items, public.papers, public.parts, public.made, public.watched;
+TRUNCATE public.items, public.chores, public.papers, public.parts, public.made, public.watched;
 INSERT INTO public.items SELECT g, g % 2, 'n' || g, 'CANARY_ITEM_' || g FROM generate_series(1, 40) g;
 INSERT INTO public.papers SELECT g, 'paper ' || g FROM generate_series(1, 5) g;
+INSERT INTO public.chores SELECT g, 'chore', '2026-02-01', g % 2 = 0 FROM generate_series(1, 9) g;
 INSERT INTO public.parts VALUES (39, 'bolt');
 INSERT INTO public.watched VALUES (1, 'x'), (2, 'y');
 """
@@ -51,6 +53,7 @@ mounts:
       items: {table: public.items, key: id}
       papers: {table: public.papers, key: id}
       made: {table: public.made, key: id}
+      chores: {table: public.chores, key: id}
       watched: {table: public.watched, key: id}
 roles:
   r:
@@ -61,11 +64,14 @@ roles:
       - {allow: papers:read, reason: reads}
       - {allow: made:read, reason: looks}
       - {allow: made:create:note, reason: adds}
+      - {allow: chores:read, reason: looks}
+      - {allow: chores:update, fields: [note, due], reason: plans, set: {note: any, due: any}}
       - {allow: watched:read, reason: looks}
       - {allow: watched:delete, reason: removes, preview: "off"}
 agents:
   bot: {owner: o, purpose: p, roles: [r]}
 gates:
+  planning: {on: chores:update, approvers: [owners], mode: execute}
   reading: {on: papers:read, approvers: [owners], message: papers are read by appointment}
   making: {on: made:create, args: {note: {prefix: big}}, approvers: [owners]}
 approvers:
@@ -468,3 +474,103 @@ def test_after_a_crash_in_the_middle_nobody_runs_it_again(postgres: Server) -> N
         assert state(gate, told) == "FAILED"
         assert "interrupted" in json.dumps(shown(gate, told["id"]))
         assert 7 in ids(gate)
+
+
+# --- mode: execute: the gateway runs it itself ---
+
+
+def once_over(gate: Desk, told: Told) -> Told:
+    """Return an approval once it is final; the gateway runs it by itself."""
+    deadline = time.monotonic() + 60
+    while (found := shown(gate, told["id"]))["state"] not in ("EXECUTED", "FAILED", "WITHDRAWN"):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def chores(gate: Desk) -> list[tuple[Any, ...]]:
+    return gate.upstream.rows("SELECT id, note FROM public.chores WHERE note <> 'chore' ORDER BY id")
+
+
+PLAN = "UPDATE chores SET note = %s WHERE id < %s RETURNING id, done, note"
+
+
+def test_the_gateway_runs_what_was_approved_and_hands_the_rows_over_once(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, PLAN, ["über", 3])
+    assert (told["mode"], told["rows"]) == ("execute", 2)
+    assert chores(gate) == []
+    approve(gate, told)
+    assert once_over(gate, told)["state"] == "EXECUTED"
+    assert chores(gate) == [(1, "über"), (2, "über")]
+    gate.upstream.script("UPDATE public.chores SET note = 'other' WHERE id = 1")
+    done = connection.execute(PLAN.encode(), ["über", 3])
+    assert sorted(done.fetchall()) == [(1, False, "über"), (2, True, "über")]
+    assert (done.statusmessage, chores(gate)[0]) == ("UPDATE 2", (1, "other"))
+    again = held(connection, gate, PLAN, ["über", 3])  # handed over, so that it is a new request now
+    assert again["id"] != told["id"]
+    said = gate.gateway.say("ledger", "query", "--json", "--limit", "1000", "--session", told["session"])
+    records = [cast("Told", json.loads(line)) for line in said.stdout.splitlines()]
+    kinds = [(each["kind"], each["detail"].get("step")) for each in records if told["id"] in str(each)]
+    steps = [step for _, step in kinds if step]
+    assert steps == ["approved", "begun", "executed", "delivered"]
+    assert kinds.index(("intent", None)) < kinds.index(("approval.moved", "executed"))
+
+
+def test_who_waits_gets_what_the_gateway_did(connection: Connection, gate: Desk) -> None:
+    session = held(connection, gate, "UPDATE chores SET note = 'waits' WHERE id = 3")
+    gate.gateway.admin.ask("approval.deny", {"approval": session["id"], "reason": "first the other"})
+    connection.execute("SET bailiwick.wait = '60s'")
+    sql = b"UPDATE chores SET note = 'waited' WHERE id = 4"
+    with ThreadPoolExecutor(1) as pool:
+        done: Future[Any] = pool.submit(connection.execute, sql)
+        approve(gate, first_waiting(gate, session["session"]))
+        assert done.result(60).statusmessage == "UPDATE 1"
+    assert chores(gate) == [(4, "waited")]
+
+
+def test_it_is_run_under_the_settings_of_who_asked(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    sql = "UPDATE chores SET due = '03/04/2026 00:00+00' WHERE id = 1"
+    with psycopg.connect(session.url(), autocommit=True) as connection:
+        other = held(connection, gate, sql)
+        connection.execute("SET datestyle = 'ISO, DMY'")
+        told = held(connection, gate, sql)  # the same text means another day now
+        assert (other["shown"][0]["after"]["due"][5:7], told["shown"][0]["after"]["due"][5:7]) == ("03", "04")
+    approve(gate, told)
+    assert once_over(gate, told)["state"] == "EXECUTED"
+    found = gate.upstream.rows("SELECT extract(month FROM due AT TIME ZONE 'UTC')::int FROM public.chores WHERE id = 1")
+    assert found == [(4,)]
+    gate.gateway.revoke(session)
+
+
+def test_data_that_changed_is_not_written_over_but_held_anew(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, PLAN, ["stale", 3])
+    gate.upstream.script("DELETE FROM public.chores WHERE id = 2")
+    approve(gate, told)
+    assert once_over(gate, told)["state"] == "FAILED"
+    assert chores(gate) == []
+    fresh = first_waiting(gate, told["session"])
+    assert (fresh["rows"], fresh["id"] != told["id"]) == (1, True)
+
+
+def test_a_revoked_session_takes_with_it_what_the_gateway_would_have_run(gate: Desk) -> None:
+    gate.upstream.script(DATA)
+    session = gate.gateway.open_session("bot")
+    with psycopg.connect(session.url(), autocommit=True) as connection:
+        told = held(connection, gate, "UPDATE chores SET note = 'revoked' WHERE id = 1")
+    gate.gateway.revoke(session)
+    assert once_over(gate, told)["state"] == "WITHDRAWN"
+    with pytest.raises(BailiwickError):
+        approve(gate, told)
+    assert chores(gate) == []
+
+
+def test_within_a_transaction_nothing_is_handed_over(connection: Connection, gate: Desk) -> None:
+    sql = "UPDATE chores SET note = 'inside' WHERE id = 5"
+    told = held(connection, gate, sql)
+    approve(gate, told)
+    once_over(gate, told)
+    with connection.transaction(force_rollback=True):
+        assert "outside a transaction" in str(refused(connection, sql).diag.message_hint)
+    assert connection.execute(sql.encode()).statusmessage == "UPDATE 1"

@@ -116,7 +116,7 @@ class Edge:
     def plan(self, unplanned: Unplanned, number: int) -> None:
         self.plans.append((unplanned, number))
 
-    def hold(self, held: Held, patience: float) -> None:
+    def hold(self, held: Held, patience: float | None) -> None:
         self.held.append(held)
         self.patience.append(patience)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from bailiwick.decide.calls import Admitted, Decided, Held, Refused
 from bailiwick.decide.files import Placed, could
 from bailiwick.decide.limits import strictest
+from bailiwick.gateway.approval_records import verdict
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
@@ -27,7 +28,7 @@ from bailiwick.model.tool import keyed
 from bailiwick.mounts.files.folders import Folders, Mounted
 from bailiwick.mounts.files.store import Info, Parts, UnreadableError
 from bailiwick.mounts.held_calls import Asked as HeldCall
-from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending
+from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran
 from bailiwick.mounts.tool_path import ToolPath, request_of
 
 _most_listed = 6
@@ -191,6 +192,8 @@ class Admission:
                 return NotDone(cleared.denial, cleared.record, cleared.approval)
             case Barred():
                 return NotDone(cleared.denial, cleared.record)
+            case Ran():
+                return NotDone(verdict(cleared.approval))  # never: the gateway runs no file's approval by itself
             case Cleared(admitted, approval):
                 return Going(_labelled(admitted, target), approval)
 

@@ -7,17 +7,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.executing import Void
 from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
+from bailiwick.model.approval import Approval, Subject
 from bailiwick.mounts.files.front import FilesFront
 from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.asgi import Endpoint
 from bailiwick.mounts.http.clients import Clients
 from bailiwick.mounts.http.exchange import Terms
 from bailiwick.mounts.http.files import FileRequests
+from bailiwick.mounts.http.requests import Requests
 from bailiwick.mounts.http.signpost import Signpost
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.discovery import Discovery
@@ -25,6 +30,24 @@ from bailiwick.mounts.offered import Doings
 from bailiwick.mounts.web import bare
 
 _sweep_seconds = 15.0
+
+
+class Alone:
+    """Runs requests that people have approved, for who is not there."""
+
+    def __init__(self, gateway: Gateway, apis: Apis, terms: Terms) -> None:
+        self._gateway = gateway
+        self._apis = apis
+        self._terms = terms
+
+    def runs(self, subject: Subject) -> bool:
+        """See `Executor`."""
+        known = self._apis.get(subject.mount) is not None
+        return known and subject.kind == "call" and subject.text.startswith("route:")
+
+    async def execute(self, live: Live, approval: Approval) -> Came | Void:
+        """See `Executor`."""
+        return await Requests(self._gateway, live, self._apis, self._terms).run_approved(approval)
 
 
 class HttpFront:
@@ -73,6 +96,7 @@ class HttpFront:
         )
         self._apis.install(ready)
         self._clients = Clients(gateway, self._apis, terms)
+        gateway.executions.executors.append(Alone(gateway, self._apis, terms))
         config, public = self._config, self._config.http_url
         signpost = Signpost(Discovery(self._authority, "", config.http.tls_cert is not None, public))
         checks = checks_of(config.http)

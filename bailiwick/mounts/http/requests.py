@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailiwick.decide.calls import Admitted, Held, Refused, unknown, without_waiting
-from bailiwick.errors import BailiwickError
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
+from bailiwick.gateway.executing import Void
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.people import told as digest_told
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route
 from bailiwick.model.tool import keyed
-from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending
+from bailiwick.mounts.held_calls import Asked, Barred, Cleared, HeldCalls, Pending, Ran, decided_again, status
 from bailiwick.mounts.http.answers import Headers, Shown, json_shown, problem
 from bailiwick.mounts.http.apis import Apis, Mounted
 from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
 from bailiwick.mounts.http.envelope import Fault, Head
-from bailiwick.mounts.http.exchange import Exchange, Terms
+from bailiwick.mounts.http.exchange import STREAMED, Exchange, Terms
 from bailiwick.mounts.http.repeated import Repeated, Repetitions
-from bailiwick.mounts.http.waiting import Line, patience_of, pending, standing, with_approval
+from bailiwick.mounts.http.stream import Send
+from bailiwick.mounts.http.waiting import KeptAnswer, Line, patience_of, pending, ran, standing, told_of, with_approval
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
 from bailiwick.mounts.tool_path import NO_LEDGER, Done, ToolPath, refused_request, request_of
@@ -149,11 +151,34 @@ class Requests:
             if isinstance(cleared, Shown):
                 return cleared
             decided, approval = cleared.admitted, cleared.approval
+        return await self._done(routed, decided, given.files, send, approval)
+
+    async def run_approved(self, approval: Approval) -> Came | Void:
+        """Run a request that people have approved, for who is not there; return the answer, or why there is none."""
+        admitted = decided_again(self._gateway, self._live, approval)
+        mounted = self._apis.get(approval.subject.mount)
+        if isinstance(admitted, Denial):
+            return Void(admitted)
+        route = admitted.tool.tool.route
+        if mounted is None or route is None:
+            return Void(unknown(self._live.routes, approval.subject.text[:300], "route").denial)
+        said = {"bailiwick-reason": approval.purpose}
+        head = Head(route.method, mounted.mount.name, route.path, "", "", said, "")
+        routed = Routed(head, mounted, approval.subject.text.removeprefix("route:"), route, {})
+        kept = KeptAnswer()
+        shown = await self._done(routed, admitted, {}, kept, approval)
+        return told_of(kept.whole() if shown is STREAMED else shown)
+
+    async def _done(
+        self, routed: Routed, decided: Admitted, files: Mapping[str, bytes], send: Send, approval: Approval | None
+    ) -> Shown:
+        """Do what was admitted; return what is shown of it."""
+        head = routed.head
         try:
             asked = attempt(
                 "the making of a request",
                 outgoing,
-                *(routed.route, decided.arguments, given.files),
+                *(routed.route, decided.arguments, files),
                 passing=(RefusedError,),
             )
         except RefusedError as error:
@@ -225,6 +250,8 @@ class Requests:
                 return pending(cleared)
             case Barred():
                 return problem(cleared.denial, cleared.record)
+            case Ran():
+                return ran(cleared)
             case Cleared():
                 return cleared
 
@@ -233,14 +260,11 @@ class Requests:
         blocked = self._live.blocked()
         if blocked is not None:
             return problem(blocked)
-        try:
-            found = await self._gateway.approvals.find(approval)
-        except BailiwickError:
-            found = None
-        if found is None or found.requester.session != self._live.session.id:
+        found = await status(self._gateway, self._live, approval)
+        if found is None:
             denial = Denial("approval_unknown", "there is no such approval of this session")
             return problem(denial, status=404)
-        return standing(found)
+        return standing(*found)
 
     async def refuse(self, head: Head, denial: Denial, routed: Routed | None = None, status: int = 0) -> Shown:
         """Record what is not done, and return how that is said."""

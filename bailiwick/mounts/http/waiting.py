@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
+from bailiwick.gateway.approval_results import longest_result
 from bailiwick.model.approval import Approval
-from bailiwick.mounts.held_calls import Pending, longest_wait, status_of
+from bailiwick.mounts.held_calls import Pending, Ran, longest_wait, status_of
 from bailiwick.mounts.http.answers import Headers, Shown
 from bailiwick.mounts.http.envelope import Head
 from bailiwick.mounts.mcp.message import Json, write
@@ -56,9 +58,63 @@ def pending(waiting: Pending) -> Shown:
     return said(202, {**status_of(approval), **more}, [(b"location", place), (b"retry-after", b"5")])
 
 
-def standing(approval: Approval) -> Shown:
+def standing(approval: Approval, told: Mapping[str, Json]) -> Shown:
     """Return how something stands that waits, or waited, for people."""
-    return said(200, status_of(approval), [(b"retry-after", b"5")] if approval.state == "PENDING" else [])
+    waits = not approval.over and (approval.state == "PENDING" or approval.terms.mode == "execute")
+    return said(200, told, [(b"retry-after", b"5")] if waits else [])
+
+
+class KeptAnswer:
+    """Takes an answer that is sent in parts, for whoever asks for it later; of one that is too long only its head."""
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._headers: Headers = []
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    async def __call__(self, message: dict[str, object]) -> None:
+        """Take a part."""
+        if message["type"] == "http.response.start":
+            self._status = cast("int", message["status"])
+            self._headers = cast("Headers", message["headers"])
+        else:
+            part = cast("bytes", message.get("body", b""))
+            self._size += len(part)
+            if self._size <= longest_result:
+                self._parts.append(part)
+
+    def waits(self) -> None:
+        """Nobody can leave."""
+
+    def whole(self) -> Shown:
+        """Return the answer."""
+        return Shown(self._status, self._headers, b"".join(self._parts) if self._size <= longest_result else b"")
+
+
+def told_of(shown: Shown) -> dict[str, Json]:
+    """Return an answer as it is kept, and as its status tells it."""
+    headers: list[Json] = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in shown.headers]
+    try:
+        body, encoding = shown.body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        body, encoding = b64encode(shown.body).decode(), "base64"
+    return {"status": shown.status, "headers": headers, "body": body, "encoding": encoding}
+
+
+def ran(found: Ran) -> Shown:
+    """Return the answer to a request that the gateway has run itself, to whoever makes it again."""
+    told = found.told
+    status, headers, body = told.get("status"), told.get("headers"), told.get("body")
+    if not isinstance(status, int) or not isinstance(headers, list) or not isinstance(body, str):
+        return with_approval(said(200, told, []), found.approval)
+    data = b64decode(body) if told.get("encoding") == "base64" else body.encode()
+    pairs = cast("list[list[str]]", headers)
+    kept = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+    if all(name != b"content-length" for name, _ in kept) and status not in (204, 304):
+        kept.append((b"content-length", b"%d" % len(data)))
+    kept = [each for each in kept if each[0] != b"bailiwick-approval"]
+    return with_approval(Shown(status, kept, data), found.approval)
 
 
 def with_approval(shown: Shown, approval: Approval) -> Shown:

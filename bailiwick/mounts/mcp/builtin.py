@@ -11,8 +11,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
-from bailiwick.gateway.approvals import Approvals
 from bailiwick.gateway.elevation_desk import ElevationDesk
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
@@ -75,7 +75,7 @@ class BuiltIn:
         self,
         lock: Callable[[], Lock],
         databases: Sequence[Databases],
-        approvals: Approvals | None = None,
+        gateway: Gateway | None = None,
         elevations: ElevationDesk | None = None,
         offered: Sequence[Offered] = (),
     ) -> None:
@@ -83,12 +83,12 @@ class BuiltIn:
         self._offered = offered
         self._elevations = elevations
         self._databases = databases
-        self._approvals = approvals
+        self._gateway = gateway
 
     def listed(self, live: Live) -> list[dict[str, Json]]:
         """Return the definitions of those that a session has."""
         said = {mount: databases.describe(live, mount) for mount, databases in self._mounts(live).items()}
-        waits = [dict(status.DEFINITION)] if self._approvals is not None and status.can_wait(live) else []
+        waits = [dict(status.DEFINITION)] if self._gateway is not None and status.can_wait(live) else []
         rules = [] if self._elevations is None else elevations_for(live)
         more = [definition(rules)] if rules else []
         theirs = [each for offered in self._offered for each in offered.listed(live)]
@@ -107,9 +107,9 @@ class BuiltIn:
             return lambda arguments: request_elevation(elevations, live, arguments)
         if name == "query" and self._mounts(live):
             return lambda arguments: self._query(live, arguments)
-        approvals = self._approvals
-        if name == status.NAME and approvals is not None and status.can_wait(live):
-            return lambda arguments: status.approval_status(approvals, live, arguments)
+        gateway = self._gateway
+        if name == status.NAME and gateway is not None and status.can_wait(live):
+            return lambda arguments: status.approval_status(gateway, live, arguments)
         return None
 
     def _mounts(self, live: Live) -> Mapping[str, Databases]:

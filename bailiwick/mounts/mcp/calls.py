@@ -13,19 +13,23 @@ from typing import cast
 
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Failed, Gateway
+from bailiwick.gateway.executing import Void
 from bailiwick.gateway.live import Live
+from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Allow, Denial, DenialCode, Deny, Request
 from bailiwick.model.tool import Kind, keyed
 from bailiwick.mounts.held_calls import Asked as HeldCall
-from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, status_of
+from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran, decided_again, status_of
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
 from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told, said_observed
 from bailiwick.mounts.mcp.message import INTERNAL_ERROR, INVALID_PARAMS, Json
 from bailiwick.mounts.mcp.offered import OwnCall, OwnRun
-from bailiwick.mounts.mcp.relay import Audience
+from bailiwick.mounts.mcp.relay import Answered, Audience
+from bailiwick.mounts.mcp.relay import refusal as refusal_of
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
 from bailiwick.mounts.mcp.status import NAME
 from bailiwick.mounts.offered import Before
@@ -169,10 +173,26 @@ class Calls:
                 return NotDone(cleared.denial, cleared.record, cleared.approval)
             case Barred():
                 return NotDone(cleared.denial, cleared.record)
+            case Ran():
+                return ran(cleared)
             case Cleared(admitted, approval):
                 statement = self._statement(asked, admitted)
                 errand = Errand(admitted, statement, asked.purpose, *plan(admitted), approval)
                 return modified(await self._errands.run(errand, audience), cleared)
+
+    async def run_approved(self, approval: Approval) -> Came | Void:
+        """Run a call that people have approved, for who is not there; return what came of it."""
+        admitted = decided_again(self._gateway, self._live, approval)
+        if isinstance(admitted, Denial):
+            return Void(admitted)
+        asked = _Asked("tool", approval.subject.text, {}, approval.purpose)
+        statement = self._statement(asked, admitted)
+        params = _sent(admitted)
+        errand = Errand(admitted, statement, asked.purpose, "tools/call", params, looked_at, approval)
+        done = modified(await self._errands.run(errand, NOBODY), Cleared(admitted, approval))
+        if isinstance(done, NotDone):
+            return {"denied": as_data(done.denial, done.record)}
+        return {"error": {"code": done.code, "message": done.message}} if isinstance(done, ServerError) else {**done}
 
     def _statement(self, asked: _Asked, admitted: Admitted) -> str:
         tool, digest = admitted.tool, self._live.digest
@@ -252,6 +272,40 @@ async def _tell_of_waiting(audience: Audience) -> None:
         audience.tell("notifications/progress", {**told, "message": "waits for an approval"})
         steps += 1
         await asyncio.sleep(_tell_seconds)
+
+
+def ran(found: Ran) -> Told:
+    """Return what came of a call that the gateway has run itself, to whoever makes it again."""
+    told = found.told
+    error = told.get("error")
+    if isinstance(error, dict) and "content" not in told:
+        said = cast("Mapping[str, Json]", error)
+        code = said.get("code")
+        return ServerError(code if isinstance(code, int) else INTERNAL_ERROR, str(said.get("message", "")))
+    if "content" in told:
+        return {**told}
+    data: dict[str, Json] = {**told, "approval": found.approval.id}
+    text = json.dumps(data, ensure_ascii=False)
+    return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": "denied" in told}
+
+
+class _Nobody:
+    """Of a call that the gateway runs itself: nobody is there to be told or asked anything."""
+
+    capabilities: Mapping[str, Json] = {}
+    level: str | None = None
+    token: str | int | None = None
+
+    def tell(self, method: str, params: Mapping[str, Json]) -> None:
+        """Nobody hears it."""
+
+    async def ask(self, method: str, params: Mapping[str, Json]) -> Answered:
+        """Nobody answers."""
+        del method, params
+        return refusal_of(INTERNAL_ERROR, "nobody is there who could answer")
+
+
+NOBODY = _Nobody()
 
 
 def not_done(told: NotDone) -> Result:

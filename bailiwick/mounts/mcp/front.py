@@ -6,23 +6,61 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway, attempt
+from bailiwick.gateway.executing import Void
 from bailiwick.gateway.keys import Keys
+from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
 from bailiwick.match.masks import keyed_digest
+from bailiwick.model.approval import Approval, Subject
 from bailiwick.mounts.listening import Listening, checks_of
 from bailiwick.mounts.mcp.asgi import PATH, Endpoint
 from bailiwick.mounts.mcp.builtin import BuiltIn, Databases
+from bailiwick.mounts.mcp.calls import Calls
 from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.discovery import Discovery
-from bailiwick.mounts.mcp.errands import Terms
+from bailiwick.mounts.mcp.errands import Errands, Terms
 from bailiwick.mounts.mcp.offered import Offered
-from bailiwick.mounts.mcp.servers import Servers
+from bailiwick.mounts.mcp.servers import Connections, Servers
 from bailiwick.mounts.offered import Doings
 
 _sweep_seconds = 15.0
+
+
+class Alone:
+    """Runs calls that people have approved, for who is not there: of servers' tools, and of the gateway's own."""
+
+    def __init__(
+        self, gateway: Gateway, servers: Servers, built_in: BuiltIn, terms: Terms, in_force: Callable[[], Ready]
+    ) -> None:
+        self._gateway = gateway
+        self._servers = servers
+        self._built_in = built_in
+        self._terms = terms
+        self._in_force = in_force
+
+    def runs(self, subject: Subject) -> bool:
+        """See `Executor`."""
+        policy = self._in_force().force.policy
+        served = subject.mount in policy.mcp or (subject.mount in policy.email and "email" in self._terms.own)
+        return served and subject.kind == "call" and ":" not in subject.text  # no prompt, and no document
+
+    async def execute(self, live: Live, approval: Approval) -> Came | Void:
+        """See `Executor`. It has a connection of its own to the server, which ends with the call."""
+        connections = Connections(self._servers)
+        try:
+            errands = Errands(self._gateway, live, connections, self._terms, _unchanged)
+            calls = Calls(self._gateway, live, errands, self._built_in, self._terms)
+            return await calls.run_approved(approval)
+        finally:
+            await connections.close()
+
+
+def _unchanged() -> None:
+    """Nobody looks at lists."""
 
 
 class McpFront:
@@ -71,10 +109,9 @@ class McpFront:
         self._servers = Servers(ready, self._config.data_dir.parent)
         terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask), self._own)
         elevations = ElevationDesk(gateway.elevations)
-        built_in = BuiltIn(
-            lambda: self._in_force().force.lock, self._databases, gateway.approvals, elevations, self._offered
-        )
+        built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway, elevations, self._offered)
         self._clients = Clients(gateway, self._servers, built_in, terms)
+        gateway.executions.executors.append(Alone(gateway, self._servers, built_in, terms, self._in_force))
         gateway.elevations.listeners.append(self._clients.tools_changed)
         await self._listening.start(Endpoint(self._clients, checks_of(self._config.mcp), self._discovery()))
         self._sweeping = asyncio.create_task(self._sweep(self._clients))

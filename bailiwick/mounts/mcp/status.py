@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from bailiwick.errors import BailiwickError
-from bailiwick.gateway.approvals import Approvals
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial
-from bailiwick.mounts.held_calls import status_of
+from bailiwick.mounts.held_calls import status, status_of
 from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.replies import denied
@@ -24,7 +23,8 @@ DEFINITION: Mapping[str, Json] = {
     "name": NAME,
     "title": "How a request stands that waits for people",
     "description": "Says whether people have approved, denied or asked something about a call that waits for them. "
-    "Once it is approved, make the same call again with the same arguments: it runs once.",
+    "Once it is approved, make the same call again with the same arguments: it runs once. Where the gateway runs it "
+    "itself (`mode: execute`), `result` has what came of it.",
     "inputSchema": {
         "type": "object",
         "properties": {
@@ -48,8 +48,9 @@ def can_wait(live: Live) -> bool:
     )
 
 
-async def approval_status(approvals: Approvals, live: Live, arguments: Mapping[str, Json]) -> Result:
+async def approval_status(gateway: Gateway, live: Live, arguments: Mapping[str, Json]) -> Result:
     """Answer it. Of other sessions' requests nothing is said, not even that there are any."""
+    approvals = gateway.approvals
     name, wait, answer = (arguments.get(key) for key in ("approval", "wait", "answer"))
     seconds = wait if isinstance(wait, int) and not isinstance(wait, bool) else 0 if wait is None else -1
     fine = {*arguments} <= _ARGUMENTS and 0 <= seconds <= _longest_wait
@@ -60,25 +61,21 @@ async def approval_status(approvals: Approvals, live: Live, arguments: Mapping[s
     if name is None:
         mine = [each for each in await approvals.list(everything=False) if _is_of(each, live)]
         return _told({"waiting": [status_of(each) for each in mine]})
-    found = await _found(approvals, live, str(name))
-    if found is None:
+    known = await status(gateway, live, str(name))
+    if known is None:
         return denied(Denial("approval_unknown", "there is no such approval of this session", "", "leave it out"))
+    found, told = known
     if isinstance(answer, str) and answer.strip():
         answered = await approvals.answer(live, found.id, answer)
         if isinstance(answered, Denial):
             return denied(answered)
-        found = answered
-    if found.state == "PENDING" and seconds:
-        found = await approvals.wait(found.id, seconds)
-    return _told(status_of(found))
-
-
-async def _found(approvals: Approvals, live: Live, name: str) -> Approval | None:
-    try:
-        found = await approvals.find(name)
-    except BailiwickError:
-        return None
-    return found if _is_of(found, live) else None
+        found, told = answered, status_of(answered)
+    if not found.over and seconds:
+        waits = gateway.executions if found.terms.mode == "execute" else approvals
+        found = await waits.wait(found.id, seconds)
+        known = await status(gateway, live, found.id)
+        told = status_of(found) if known is None else known[1]
+    return _told(told)
 
 
 def _is_of(approval: Approval, live: Live) -> bool:

@@ -50,6 +50,11 @@ class Reply:
         self._rows: list[Row] = []
         self._size = 0
         self._affected: int | None = None
+        self.tag = b""
+        """What the end of the statement told."""
+        self.texts: list[tuple[str | None, ...]] = []
+        """The rows as they were written, where they are kept."""
+        self.keeps = False
         self._error: Mapping[str, str] | None = None
         self.complete = False
         """Whether nothing more comes."""
@@ -82,9 +87,12 @@ class Reply:
         if kind == b"D":
             self._size += len(body)
             self._rows.append(self._row(body))
+            if self.keeps:
+                self.texts.append(_texts(body))
         elif kind == b"T":
             self._describe(body)
         elif kind == b"C":
+            self.tag = body[:-1]
             self._affected = codec.tag_rows(codec.message(kind, body))
         elif kind == b"E" and self._error is None:
             self._error = codec.error_fields(codec.message(kind, body))
@@ -114,6 +122,18 @@ class Reply:
                 found.append(read(body[pos : pos + size].decode()))
                 pos += size
         return tuple(found)
+
+
+def _texts(body: bytes) -> tuple[str | None, ...]:
+    """Return the values of a row as they were written."""
+    found: list[str | None] = []
+    pos = 2
+    for _ in range(int16_at(body, 0)[0]):
+        size: int = int32_at(body, pos)[0]
+        pos += 4
+        found.append(None if size == _NULL else body[pos : pos + size].decode())
+        pos += 0 if size == _NULL else size
+    return tuple(found)
 
 
 def _number(text: str) -> JsonValue:

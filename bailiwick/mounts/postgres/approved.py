@@ -63,6 +63,13 @@ class Go:
     """Of their keys; empty: any."""
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the gateway has run itself: the rows that it returned and its end, as a client gets them."""
+
+    reply: bytes
+
+
 class Approved(Metered):
     """EXECUTE of what was approved."""
 

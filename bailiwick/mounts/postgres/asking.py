@@ -11,20 +11,27 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 from bailiwick.errors import BackendError
+from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import Durable, attempt
+from bailiwick.gateway.executing import Void
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
+from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.decision import Denial, Deny, Request
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import Scope
+from bailiwick.mounts.held_calls import OTHER
 from bailiwick.mounts.postgres import codec, holding, upstream
+from bailiwick.mounts.postgres.alone import kept_of, messages_of, settings_of
 from bailiwick.mounts.postgres.answers import Reply
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.connection import Surroundings, Target, taken, utc_now
+from bailiwick.mounts.postgres.errors import denied
 from bailiwick.mounts.postgres.frontend import Frontend
 from bailiwick.mounts.postgres.holding import Database
 from bailiwick.mounts.postgres.planning import Plans
+from bailiwick.mounts.postgres.replies import meaning_of
 from bailiwick.mounts.postgres.scrub import without_literals
 from bailiwick.mounts.postgres.translate import Unplanned
 from bailiwick.mounts.postgres.upstream import Upstream
@@ -114,23 +121,52 @@ class Questions:
         sent = _messages(sql, parameters, plan.first - 1)
         if isinstance(sent, Denial):
             return await refusal.answered(sent)
-        own = {oids[0]: name for name, oids in ready.catalogues[mount].types.items() if oids}
-        question = _Question(around, target, live, mount, Reply(own), self._tasks)
-        self._asked.add(question)
-        live.attach(question.cut, mount)
-        try:
-            await question.ask(sent, purpose)
-        except (BackendError, TimeoutError) as error:
-            text = error.message if isinstance(error, BackendError) else "the database does not answer"
-            return await refusal.answered(Denial("backend_unavailable", text, remedy="try again later"))
-        finally:
-            live.detach(question.cut)
-            self._asked.discard(question)
-            question.leave()
+        question = _Question(around, target, live, mount, self._reply(ready, mount), self._tasks)
+        failed = await self._answered(question, live, sent, purpose)
+        if failed is not None:
+            return await refusal.answered(failed)
         answer = question.reply.answer(question.record, reads=plan.kind == "READ")
         if isinstance(answer, Denied) and not answer.record:
             return await refusal.answered(answer.denial)  # it was ended before anything of it was on record
         return answer
+
+    def runs(self, subject: Subject) -> bool:
+        """See `Executor`."""
+        return subject.kind == "statement" and self._around is not None and subject.mount in self._around.targets
+
+    async def execute(self, live: Live, approval: Approval) -> Came | Void:
+        """See `Executor`. It is sent again as its client would, under the client's settings."""
+        around, ready, subject = self._around, self._ready, approval.subject
+        target = None if around is None else around.targets.get(subject.mount)
+        if around is None or ready is None or target is None:
+            return Void(_NO_MOUNT)
+        reply = self._reply(ready, subject.mount)
+        reply.keeps = True
+        question = _Question(around, target, live, subject.mount, reply, self._tasks, approval)
+        failed = await self._answered(question, live, messages_of(subject), approval.purpose)
+        if question.other is not None:
+            return Void(question.other)
+        if failed is not None:
+            return kept_of(Denied(failed), reply)
+        return kept_of(reply.answer(question.record, reads=reply.tag.startswith(b"SELECT")), reply)
+
+    def _reply(self, ready: Ready, mount: str) -> Reply:
+        return Reply({oids[0]: name for name, oids in ready.catalogues[mount].types.items() if oids})
+
+    async def _answered(self, question: _Question, live: Live, sent: bytes, purpose: str) -> Denial | None:
+        """Ask, and wait for the reply; return why there is none."""
+        self._asked.add(question)
+        live.attach(question.cut, question.mount)
+        try:
+            await question.ask(sent, purpose)
+        except (BackendError, TimeoutError) as error:
+            text = error.message if isinstance(error, BackendError) else "the database does not answer"
+            return Denial("backend_unavailable", text, remedy="try again later")
+        finally:
+            live.detach(question.cut)
+            self._asked.discard(question)
+            question.leave()
+        return None
 
 
 def _tables(scope: Scope, mount: str, catalogue: Catalogue) -> Iterator[str]:
@@ -196,11 +232,17 @@ class _Question:
         mount: str,
         reply: Reply,
         tasks: set[asyncio.Task[None]],
+        approval: Approval | None = None,
     ) -> None:
+        """`approval`: of the statement, which is run for nobody who is there."""
         self._around = around
         self._target = target
         self._live = live
-        self._mount = mount
+        self._approval = approval
+        self._settings = _SETTINGS if approval is None else settings_of(approval.subject)
+        self.other: Denial | None = None
+        """Why what was approved is not what this would be."""
+        self.mount = self._mount = mount
         self.reply = reply
         self._tasks = tasks
         self._role = ""
@@ -220,7 +262,7 @@ class _Question:
         """Send what a client would and wait until its reply is complete. Raises BackendError, TimeoutError."""
         around = self._around
         limit = {"statement_timeout": f"{int(around.statement_timeout * 1000)}ms"}
-        self._server = await upstream.connect(self._target.address, {**_SETTINGS, **limit})
+        self._server = await upstream.connect(self._target.address, {**self._settings, **limit})
         if self._target.depth is not None:
             self._role = await taken(self._target.depth, self._server, self._live)
         self._frontend = Frontend(
@@ -235,6 +277,7 @@ class _Question:
             min(around.largest_result, largest_answer),
         )
         self._frontend.introduce(purpose, keeps=True)
+        self._frontend.meant.update(meaning_of(self._server.parameters))
         self._server.receiver = self._frontend.server_data
         self._server.lost = self._frontend.server_lost
         if self._denial is not None:
@@ -309,9 +352,11 @@ class _Question:
         if failed is not None:
             asyncio.get_running_loop().call_soon(planned, (failed,))
 
-    def hold(self, held: Held, patience: float) -> None:
+    def hold(self, held: Held, patience: float | None) -> None:
         """Keep a statement for people."""
-        on = Database(self._target.address, _SETTINGS, self._around.statement_timeout, self._target.depth)
+        meant = {} if self._frontend is None else self._frontend.meant
+        timeout, depth = self._around.statement_timeout, self._target.depth
+        on = Database(self._target.address, self._settings, timeout, depth, meant)
         self._holding = self._start(self._hold(held, on, patience))
 
     def alarm(self, seconds: float | None) -> None:
@@ -346,7 +391,12 @@ class _Question:
             task = self._start(upstream.cancel(self._target.address, key))
             task.add_done_callback(lambda _: done())
 
-    async def _hold(self, held: Held, on: Database, patience: float) -> None:
+    async def _hold(self, held: Held, on: Database, patience: float | None) -> None:
+        if self._approval is not None and not holding.is_for(self._approval, held, self._live, on.meant):
+            self.other = OTHER
+            if self._frontend is not None:
+                self._frontend.held(denied(OTHER, ""))
+            return
         outcome = await holding.hold(held, on, self._live, self._around, patience)
         if self._frontend is not None:
             self._frontend.held(outcome)

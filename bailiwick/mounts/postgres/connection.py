@@ -15,21 +15,21 @@ from bailiwick.errors import BackendError, ProtocolError
 from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, holding, upstream
-from bailiwick.mounts.postgres.approved import Go
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.errors import denied, observed_notice, own_error
 from bailiwick.mounts.postgres.frontend import Frontend
-from bailiwick.mounts.postgres.holding import Database
+from bailiwick.mounts.postgres.holding import Database, Outcome
 from bailiwick.mounts.postgres.keys import CancelKey, CancelKeys
 from bailiwick.mounts.postgres.native import Depth
 from bailiwick.mounts.postgres.planning import Analysis, Plans
-from bailiwick.mounts.postgres.replies import reported_parameter
+from bailiwick.mounts.postgres.replies import meaning_of, reported_parameter
 from bailiwick.mounts.postgres.startup import Cancel, Login, Refuse, Reply, StartTls, Startup, Step
 from bailiwick.mounts.postgres.tls import ALPN, TlsPipe
 from bailiwick.mounts.postgres.translate import Planner, Unplanned
 from bailiwick.mounts.postgres.upstream import Address, Upstream, is_loopback
 from bailiwick.mounts.postgres.values import MaskPads
 
+_MEANT = frozenset({"datestyle", "intervalstyle", "timezone"})
 _EARLY = 64 * 1024
 """Most that a client may send before it is told that it is in."""
 _ROLE_SECONDS = 10.0
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._key: CancelKey | None = None
         self._gone = False
         self._settings: dict[str, str] = {}
-        self._holding: asyncio.Task[bytes | Go] | None = None
+        self._holding: asyncio.Task[Outcome] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._client_wanted = self._client_writable = True
         self._server_wanted = self._server_writable = True
@@ -208,17 +208,19 @@ class Connection(asyncio.Protocol):
         if failed is not None:
             asyncio.get_running_loop().call_soon(planned, (failed,))
 
-    def hold(self, held: Held, patience: float) -> None:
+    def hold(self, held: Held, patience: float | None) -> None:
         """Keep a statement for people; the frontend hears what comes of it."""
         target, live = self._around.targets.get(self._mount), self._live
         if target is None or live is None:
             return
-        on = Database(target.address, self._settings, self._around.statement_timeout, target.depth)
+        meant = {} if self._frontend is None else self._frontend.meant
+        settings = {name: value for name, value in self._settings.items() if name.lower() not in _MEANT} | meant
+        on = Database(target.address, settings, self._around.statement_timeout, target.depth, meant)
         task = asyncio.get_running_loop().create_task(holding.hold(held, on, live, self._around, patience))
         self._holding = task
         task.add_done_callback(self._held)
 
-    def _held(self, task: asyncio.Task[bytes | Go]) -> None:
+    def _held(self, task: asyncio.Task[Outcome]) -> None:
         self._holding = None
         if self._frontend is not None and task.cancelled():
             self._frontend.held(holding.CANCELLED)
@@ -385,6 +387,7 @@ class Connection(asyncio.Protocol):
         server.lost = frontend.server_lost
         server.writable = self._server_is_writable
         self._key = around.keys.add(login.version, self._cancel_running)
+        frontend.meant.update(meaning_of(server.parameters))
         reported = b"".join(reported_parameter(raw, live.session.agent) for raw in server.parameters)
         if login.mount in live.scope.observed:
             reported += observed_notice()

@@ -29,7 +29,7 @@ class Edge(Protocol):
         """Have a text planned for the session's scope of now, and call `planned`, in a later turn."""
         ...
 
-    def hold(self, held: Held, patience: float) -> None:
+    def hold(self, held: Held, patience: float | None) -> None:
         """Keep a statement for people, wait so many seconds for them, and call `held` with what comes of it."""
         ...
 

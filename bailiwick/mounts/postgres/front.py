@@ -76,6 +76,7 @@ class PostgresFront:
                 self,
             )
         )
+        gateway.executions.executors.append(self.questions)
         try:
             self._server = await serve_postgres(
                 self._targets,

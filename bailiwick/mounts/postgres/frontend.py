@@ -23,7 +23,7 @@ from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.postgres import approved, codec
-from bailiwick.mounts.postgres.approved import Approved, Go
+from bailiwick.mounts.postgres.approved import Approved, Go, Past
 from bailiwick.mounts.postgres.batch import (
     SYNC,
     Batch,
@@ -319,12 +319,18 @@ class Frontend:
         self._work()
 
     @property
+    def meant(self) -> dict[str, str]:
+        """The settings on which it depends what a statement's text means."""
+        return self._replies.meant
+
+    @property
     def waiting(self) -> bool:
         """Whether a statement is being previewed, or waits for people."""
         return self._holding and self._phase == "RUNNING"
 
-    def held(self, outcome: bytes | Go) -> None:
-        """A statement has been approved, and runs now; or the client is told otherwise, as of an error in its place."""
+    def held(self, outcome: bytes | Go | Past) -> None:
+        """A statement has been approved, and runs now; or has run; or the client is told otherwise, as of an error in
+        its place."""
         if self._phase == "CLOSED":
             if isinstance(outcome, Go):
                 self._records.end(outcome.approval, "undone", "nothing was sent")
@@ -334,6 +340,8 @@ class Frontend:
             outcome = self._still_allowed(outcome)
         if isinstance(outcome, Go):
             self._run_approved(outcome)
+        elif isinstance(outcome, Past):
+            self._replies.hold(outcome.reply)
         elif self._replies.erred:
             self._replies.hold(outcome)
         else:
@@ -768,7 +776,7 @@ class Frontend:
         if alone:
             self._replies.steps.append(Step(SYNC, quiet=True))
             self._edge.send_server(codec.SYNC)
-        self._edge.hold(held, self._translator.patience if alone else 0.0)
+        self._edge.hold(held, self._translator.patience if alone else None)
         return True
 
     def _hold_again(self, step: Approved) -> bool:
@@ -778,7 +786,7 @@ class Frontend:
         if not self._records.outstanding:
             self._again = None
             self._holding = True
-            self._edge.hold(step.go.held, 0.0)
+            self._edge.hold(step.go.held, None)
         return False
 
     def _stop(self) -> None:

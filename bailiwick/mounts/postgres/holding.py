@@ -8,17 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from bailiwick.gateway.approvals import Told
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession
+from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Denial, Hold, Queued
 from bailiwick.mounts.postgres import codec
-from bailiwick.mounts.postgres.approved import Go
+from bailiwick.mounts.postgres.alone import past
+from bailiwick.mounts.postgres.approved import Go, Past
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.codec import int16_at, int32_at
 from bailiwick.mounts.postgres.errors import denied, own_error
@@ -40,6 +42,8 @@ class Database:
     statement_timeout: float
     depth: Depth | None = None
     """Where the mount says `enforce: both`: dry runs take the session's role too."""
+    meant: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The settings of the client's own connection on which it depends what a text means."""
 
 
 class Around(Protocol):
@@ -53,10 +57,14 @@ class Around(Protocol):
     def pads(self) -> MaskPads: ...
 
 
-async def hold(held: Held, on: Database, live: LiveSession, around: Around, patience: float) -> bytes | Go:
+Outcome = bytes | Go | Past
+
+
+async def hold(held: Held, on: Database, live: LiveSession, around: Around, patience: float | None) -> Outcome:
     """Keep a statement for people to decide on, after its preview, and wait so many seconds for them.
 
-    Returns the error that the client is sent, or what runs now, because it was approved.
+    Returns the error that the client is sent, or what runs now, because it was approved, or what came of it when the
+    gateway ran it. `patience` None: it stands within a transaction, where nothing waits, and nothing is handed over.
     """
     call = held.call
     queued = call.decision.queued if isinstance(call.decision, Hold) else None
@@ -86,9 +94,12 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around, pati
             return Refused(refusal or _UNKNOWN)
         return await preview(Dry(held, made, queued, values, rows), on.address, _settings(on, queued), take)
 
-    found = await around.enforcer.hold(live, call, subject_of(held, live, queued), run, patience)
+    subject = subject_of(held, live, queued, on)
+    found = await around.enforcer.hold(live, call, subject, run, patience)
     if isinstance(found, Told):
         return denied(found.denial, found.record, state=found.state)
+    if isinstance(found, Handed):
+        return past(found, held.bound)
     allowed = Allow(queued.grants, queued.labels, queued.ceilings, queued.budgets)
     detail = {**(call.detail or {}), "approval": found.approval.id}
     budgets = around.enforcer.budgets(live, allowed)
@@ -124,18 +135,34 @@ def _go(approval: Approval, held: Held, call: Call, made: DryRun, queued: Queued
     )
 
 
-def subject_of(held: Held, live: LiveSession, queued: Queued) -> Subject:
-    """Return what was asked for. INVARIANT: other text, parameters, session or policy give another digest."""
+def subject_of(held: Held, live: LiveSession, queued: Queued, on: Database) -> Subject:
+    """Return what was asked for. INVARIANT: other text, parameters, session, policy, or other settings on which it
+    depends what a text means, give another digest."""
+    types, formats, values = _parameters(held)
+    shown = [_shown(value) for value in values]
+    # under other settings the same text could mean something else to who runs it in the client's place
+    meant = {name: value for name, value in on.settings.items() if name not in _WITHOUT_MEANING}
+    content = {"types": types.hex(), "formats": formats.hex(), "values": shown, "settings": meant}
+    parameters = json.dumps(content)
+    text = held.prepared.text.decode(errors="replace")
+    return Subject("statement", held.call.mount, text, parameters, _digest(held, live, on.meant), queued.preview)
+
+
+def _digest(held: Held, live: LiveSession, meant: Mapping[str, str]) -> str:
     types, formats, values = _parameters(held)
     session, policy = live.session.id, live.scope.id
-    parts = (session.encode(), policy.encode(), held.call.mount.encode(), held.prepared.text, types, formats, *values)
+    under = json.dumps(meant, sort_keys=True).encode()
+    mount = held.call.mount.encode()
+    parts = (session.encode(), policy.encode(), mount, held.prepared.text, under, types, formats, *values)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
-    shown = [_shown(value) for value in values]
-    parameters = json.dumps({"types": types.hex(), "formats": formats.hex(), "values": shown})
-    text = held.prepared.text.decode(errors="replace")
-    return Subject("statement", held.call.mount, text, parameters, digest.hexdigest(), queued.preview)
+    return digest.hexdigest()
+
+
+def is_for(approval: Approval, held: Held, live: LiveSession, meant: Mapping[str, str]) -> bool:
+    """Return whether a statement is exactly what was approved, for its session under its policy."""
+    return _digest(held, live, meant) == approval.subject.digest
 
 
 def _parameters(held: Held) -> tuple[bytes, bytes, list[bytes]]:
@@ -170,6 +197,7 @@ def _settings(on: Database, queued: Queued) -> dict[str, str]:
     return {**on.settings, "statement_timeout": f"{int(seconds * 1000)}ms"}
 
 
+_WITHOUT_MEANING = frozenset({"application_name", "statement_timeout"})
 CANCELLED = own_error("57014", "canceling statement due to user request", hint="what waits for people goes on waiting")
 _NOT_APART = Denial(
     "statement_not_allowed",

@@ -7,7 +7,7 @@ caller decides when: nothing leaves before its record is durable.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.call import Outcome, TransactionEnd
@@ -81,6 +81,12 @@ def reported_parameter(raw: bytes, agent: str) -> bytes:
     return codec.parameter_status(name, value) if name in _reported else b""
 
 
+def meaning_of(parameters: Iterable[bytes]) -> dict[str, str]:
+    """Return which settings a server reports on which it depends what the text of a statement and its values mean."""
+    found = (codec.read_parameter_status(raw) for raw in parameters)
+    return {name: value for name, value in found if name in ("DateStyle", "IntervalStyle", "TimeZone")}
+
+
 class Replies:
     """The open steps and the held reply. `None` from an answer means: pass the message as it came."""
 
@@ -102,6 +108,7 @@ class Replies:
         "excess",
         "held",
         "keeps",
+        "meant",
         "names",
         "out",
         "patience",
@@ -121,6 +128,8 @@ class Replies:
         self._records = records
         self._agent = agent
         self._seconds = seconds
+        self.meant: dict[str, str] = {}
+        """The settings on which it depends what a statement's text means."""
         self.patience: float | None = None
         """How long it now waits for people, when it has set that."""
         self.begun: list[Approved] = []
@@ -612,6 +621,7 @@ class Replies:
 
     def _parameter(self, raw: bytes) -> bytes:
         self.names.kept.changed()
+        self.meant |= meaning_of([raw])
         return reported_parameter(raw, self._agent)
 
     def _dropped(self, _: bytes) -> bytes:

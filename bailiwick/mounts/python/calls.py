@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from bailiwick.decide.calls import Admitted, Held, Refused
+from bailiwick.gateway.approval_records import verdict
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.live import Live
@@ -22,7 +23,7 @@ from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial, Deny, Hold, Request
 from bailiwick.model.scope import ToolScope
 from bailiwick.mounts.held_calls import Asked as HeldCall
-from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending
+from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran
 from bailiwick.mounts.mcp.listing import narrowed
 from bailiwick.mounts.priced import told_in_body
 from bailiwick.mounts.python.looking import Came, is_looked_at, late, looked_at
@@ -125,6 +126,8 @@ class Functions:
                 return Denied(cleared.denial, cleared.record, cleared.approval.id)
             case Barred():
                 return Denied(cleared.denial, cleared.record)
+            case Ran():
+                return Denied(verdict(cleared.approval))  # never: what an application runs, the gateway does not
             case Cleared():
                 return await self._begin(asked, cleared.admitted, cleared.approval)
 
