@@ -86,23 +86,34 @@ def deny(
 def modify(
     approval: Named,
     changes: Annotated[
-        list[str], typer.Option("--set", metavar="NAME=VALUE", help="An argument of a call; JSON, else text. Repeat.")
-    ],
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An argument of a call; JSON, else text. Repeat."),
+    ] = None,
+    statement: Annotated[str | None, typer.Option("--statement", help="Another statement, which does less.")] = None,
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="JSON", help="Its values, where they are others: a list.")
+    ] = None,
     digest: Digest = None,
     text: Said = None,
     as_json: AsJson = False,
     policy: PolicyPath = _here,
     config: ConfigPath = None,
 ) -> None:
-    """Put other arguments in its place; decided and previewed anew, it still waits for approval."""
+    """Put other arguments, or a narrower statement, in its place; decided and previewed anew, it still waits."""
     client = _client(policy, config)
     digest = digest or cast("str", _shown(client, approval)["digest"])
     wanted: dict[str, Json] = {}
-    for each in changes:
+    if statement is not None:
+        wanted["statement"] = statement
+    if parameters is not None:
+        wanted["parameters"] = _value(parameters)
+    for each in changes or ():
         name, equals, value = each.partition("=")
         if not name or not equals:
             raise typer.BadParameter("write NAME=VALUE", param_hint="--set")
         wanted[name] = _value(value)
+    if not wanted:
+        raise typer.BadParameter("say what is changed, by `--set` or `--statement`")
     fields: dict[str, Json] = {"approval": approval, "digest": digest, "set": wanted, "text": text}
     _decide(client, "approval.modify", fields, as_json=as_json)
 

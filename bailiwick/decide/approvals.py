@@ -259,7 +259,11 @@ def _modified(approval: Approval, act: Modify, now: datetime) -> Approval | Deni
     if act.subject.kind != approval.subject.kind or act.subject.digest == approval.subject.digest:
         return Denial("approval_changed", "this changes nothing that could be approved", remedy="approve or deny it")
     line = Step("modified", now, act.by.name, act.text[:longest_text], act.subject.digest)
-    return _talking(approval) or _stepped(replace(approval, subject=act.subject, previewed=act.previewed), line)
+    terms = approval.terms
+    if act.subject.kind == "statement":  # its agent has another one, which would never be this one
+        terms = replace(terms, mode="execute")
+    changed = replace(approval, subject=act.subject, previewed=act.previewed, terms=terms)
+    return _talking(approval) or _stepped(changed, line)
 
 
 def _delegated(approval: Approval, act: Delegate, now: datetime) -> Approval | Denial:

@@ -148,7 +148,7 @@ class Approvals:
                 return await self._refused(live, call, full, making)
             previewed = Previewed()
             if run is not None and subject.preview != "off":
-                found = await self._preview(live, call, subject, run, making)
+                found = await self.preview(live, call, subject, run, making)
                 if isinstance(found, Told):
                     return found
                 previewed = found
@@ -364,9 +364,10 @@ class Approvals:
         )
         return current if isinstance(after, Denial) else after
 
-    async def _preview(
+    async def preview(
         self, live: Live, call: Call, subject: Subject, run: DryRunner, making: Making
     ) -> Previewed | Told:
+        """Have a dry run done, with an intent and an outcome on record. `Told`: why it may not even be held."""
         intent = making("intent", live, call, Outcome(), "")
         intent = intent._replace(code="", message="", detail={"preview": subject.preview})
         await self._recorder.keep(intent)

@@ -37,7 +37,7 @@ from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Form, Stamped, form_of
-from bailiwick.model.approval import Approval, Subject
+from bailiwick.model.approval import Approval, Previewed, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.notice import Notice
@@ -462,6 +462,17 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a request could not be held: %s", _kind(error))
             return Told(_FAILED, "")
+
+    async def preview(self, live: Live, call: Call, subject: Subject, run: DryRunner) -> Previewed | Denial:
+        """Preview what takes the place of something that waits; its intent and its outcome are on record."""
+        try:
+            found = await self.approvals.preview(live, call, subject, run, self._dated)
+        except LedgerError:
+            return _NO_LEDGER
+        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
+            _log.error("a changed request could not be previewed: %s", _kind(error))
+            return _FAILED
+        return found.denial if isinstance(found, Told) else found
 
     async def begin_approved(self, live: Live, approval: Approval) -> Denial | None:
         """Consume an approval for what it is about; a denial: it is not to be run."""

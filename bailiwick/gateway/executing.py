@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -18,12 +18,14 @@ from bailiwick.decide.approvals import terms_of
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.approval_records import ApprovalRecords
 from bailiwick.gateway.approval_results import ApprovalResults, Came
-from bailiwick.gateway.approvals import Approvals
+from bailiwick.gateway.approvals import Approvals, DryRunner
+from bailiwick.gateway.call import Call
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.model.approval import Approval, Step, Subject, Terms
 from bailiwick.model.decision import Denial, Hold
+from bailiwick.model.record import JsonValue
 
 _log = logging.getLogger("bailiwick.approvals")
 _FIRST_PAUSE: Final = 1.0
@@ -65,6 +67,29 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement that takes the place of one that waits: decided anew; how its preview is had."""
+
+    call: Call
+    subject: Subject
+    run: DryRunner
+
+
+class Changer(Protocol):
+    """Puts other statements in the place of those that wait on its mounts."""
+
+    def runs(self, subject: Subject) -> bool:
+        """See `Executor`."""
+        ...
+
+    async def modified(
+        self, live: Live, approval: Approval, sql: str, values: Sequence[JsonValue] | None
+    ) -> Asked | Denial:
+        """Decide another statement for the session, with these values, None: those of the one that waits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """What came of a request that the gateway has run, for whoever makes it again."""
 
@@ -78,6 +103,7 @@ class Executions:
     def __init__(self, approvals: Approvals, sessions: Sessions, recorder: Recorder, guard: Guard) -> None:
         """`guard` turns what nobody foresaw into a denial on record."""
         self.executors: list[Executor] = []
+        self.changers: list[Changer] = []
         self.results = ApprovalResults(sessions.state)
         self._approvals = approvals
         self._sessions = sessions

@@ -31,7 +31,7 @@ from bailiwick.gateway.ledger_desk import Keeping
 from bailiwick.gateway.ledger_keys import Custody, load_ledger_keys, publish
 from bailiwick.gateway.ledger_store import open_store
 from bailiwick.gateway.ledger_writer import LedgerWriter
-from bailiwick.gateway.modifying import call_modifier
+from bailiwick.gateway.modifying import call_modifier, statement_modifier
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.notice_desk import noticing
 from bailiwick.gateway.notice_sending import sender_of
@@ -164,6 +164,7 @@ class Running:
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
+        self.approval_desk.modifiers["statement"] = statement_modifier(self.gateway, self.sessions)
         self.notices = Notices(Outbox(stores.state), ways, utc_now, stores.recorder, self._console)
         self.gateway.approvals.listeners.append(self._tell_of)
         self.gateway.tell = self.notices.tell

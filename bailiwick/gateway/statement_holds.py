@@ -68,21 +68,19 @@ class StatementHolds:
         if isinstance(found, Told):
             return found
         approval = found.approval
-        itself = approval.terms.mode == "execute" and not self._executions.is_running_for(live, approval.id)
+        running = self._executions.is_running_for(live, approval.id)
+        itself = approval.terms.mode == "execute" and not running
         if (approval.state == "PENDING" or (itself and not approval.over)) and patience:
             live.started()  # nobody is idle who waits for people
             try:
-                waits = self._executions if itself else self._approvals
-                approval = await waits.wait(approval.id, min(patience, LONGEST_WAIT))
+                approval = await self._executions.wait(approval.id, min(patience, LONGEST_WAIT))
             finally:
                 live.finished()
-        if (
-            itself
-            and patience is not None
-            and (handed := await self._executions.handed(live, subject.digest)) is not None
-        ):
+            itself = approval.terms.mode == "execute" and not running  # also what people have changed meanwhile
+        handed = await self._executions.handed(live, subject.digest) if itself and patience is not None else None
+        if handed is not None:
             return handed
-        if approval.state == "PENDING" and approval.subject.digest == subject.digest:
+        if approval.state == "PENDING":
             return Told(held(approval), found.record, WAITS)
         if itself and approval.state in ("APPROVED", "RUNNING"):
             return Told(verdict(approval), found.record, WAITS)

@@ -574,3 +574,66 @@ def test_within_a_transaction_nothing_is_handed_over(connection: Connection, gat
     with connection.transaction(force_rollback=True):
         assert "outside a transaction" in str(refused(connection, sql).diag.message_hint)
     assert connection.execute(sql.encode()).statusmessage == "UPDATE 1"
+
+
+# --- what a reviewer puts in the place of a statement ---
+
+
+def modify(gate: Desk, told: Told, **wanted: Any) -> Told:
+    fields = {"approval": told["id"], "digest": told["digest"], "set": wanted}
+    return cast("Told", gate.gateway.admin.ask("approval.modify", fields)["approval"])
+
+
+def test_a_reviewer_narrows_a_statement_and_the_gateway_runs_that(connection: Connection, gate: Desk) -> None:
+    notices: list[str] = []
+    connection.add_notice_handler(lambda each: notices.append(each.message_primary or ""))
+    sql = "DELETE FROM items WHERE id < 10"
+    told = held(connection, gate, sql)
+    assert told["rows"] == 5
+    after = modify(gate, told, statement="DELETE FROM items WHERE id = 7")
+    assert (after["state"], after["rows"], after["mode"]) == ("PENDING", 1, "execute")
+    assert [row["key"] for row in after["shown"]] == [["7"]]
+    with pytest.raises(BailiwickError, match="not what it was"):
+        approve(gate, told)  # what they have seen is not this
+    assert held(connection, gate, sql)["id"] == told["id"]
+    approve(gate, after)
+    assert once_over(gate, told)["state"] == "EXECUTED"
+    done = connection.execute(sql.encode())
+    assert done.statusmessage == "DELETE 1"
+    assert "DELETE FROM items WHERE id = 7" in notices[0]
+    assert (7 in ids(gate), 9 in ids(gate)) == (False, True)
+
+
+def test_a_reviewer_keeps_the_values_of_a_statement_or_gives_others(connection: Connection, gate: Desk) -> None:
+    told = held(connection, gate, "DELETE FROM items WHERE id < %s", [10])
+    after = modify(gate, told, statement="DELETE FROM items WHERE id < $1 AND note = 'n3'")
+    assert (after["rows"], after["parameters"]["values"]) == (1, told["parameters"]["values"])
+    other = modify(gate, after, statement="DELETE FROM items WHERE id = $1", parameters=[5])
+    assert (other["rows"], [row["key"] for row in other["shown"]]) == (1, [["5"]])
+    said = gate.gateway.say("approvals", "modify", told["id"], "--statement", "DELETE FROM items WHERE id = 1")
+    assert said.returncode == 0, said.stderr
+    assert "DELETE FROM items WHERE id = 1" in said.stdout
+    assert {1, 3, 5} <= ids(gate)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ("DELETE FROM items WHERE id < 30", "would write"),
+        ("DELETE FROM papers WHERE id = 1", "not granted"),
+        ("UPDATE items SET note = 'x' WHERE id = 7", "would do more"),
+        ("DELETE FROM items WHERE secret = 'CANARY_ITEM_7'", "secret"),
+        ("SELECT id FROM items", "would not wait"),
+        ("DELETE FROM items WHERE id = 1; DELETE FROM items WHERE id = 3", "one statement"),
+        ("COMMIT", "one statement"),
+        ("DELETE FROM items WHERE id = $1", "parameters"),
+        ("no statement", "syntax"),
+    ],
+)
+def test_a_change_cannot_widen_a_statement(connection: Connection, gate: Desk, changed: str, why: str) -> None:
+    told = held(connection, gate, "DELETE FROM items WHERE id < 10")
+    before = ids(gate)
+    with pytest.raises(BailiwickError, match=why) as error:
+        modify(gate, told, statement=changed)
+    clean((str(error.value), error.value.remedy))
+    assert (shown(gate, told["id"])["digest"], ids(gate)) == (told["digest"], before)

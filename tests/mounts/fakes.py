@@ -167,7 +167,7 @@ class Ledger:
             self.flush(self.works)
 
     async def hold(
-        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float
+        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float | None
     ) -> Told | Begun:
         found = await run()
         denial = found.denial if isinstance(found, Refused) else Denial("queued", f"held, {found.rows} rows")

@@ -93,7 +93,7 @@ class Edge:
     cancels: int = 0
     plans: list[tuple[Unplanned, int]] = field(default_factory=list[tuple[Unplanned, int]])
     held: list[Held] = field(default_factory=list[Held])
-    patience: list[float] = field(default_factory=list[float])
+    patience: list[float | None] = field(default_factory=list[float | None])
     alarms: list[float | None] = field(default_factory=list[float | None])
 
     def send_client(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from bailiwick.gateway.executing import Handed
@@ -16,7 +17,7 @@ from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.answers import Reply
 from bailiwick.mounts.postgres.approved import Past
 from bailiwick.mounts.postgres.codec import pack_int16, pack_int32
-from bailiwick.mounts.postgres.errors import denied, own_error
+from bailiwick.mounts.postgres.errors import changed_notice, denied, own_error
 from bailiwick.mounts.sql.results import Answer, Denied, Failed
 
 _RESULTS = b"\0\1\0\0"  # every column as text
@@ -31,6 +32,23 @@ def messages_of(subject: Subject) -> bytes:
     tail = pack_int16(len(formats) // 2) + formats + pack_int16(len(values)) + b"".join(values) + _RESULTS
     asked = codec.parse(b"", subject.text.encode(), pack_int16(len(types) // 4) + types) + codec.bind(b"", b"", tail)
     return asked + codec.describe(b"P", b"") + codec.execute(b"") + codec.SYNC
+
+
+def changed_messages(subject: Subject, sql: str, wanted: int) -> bytes | Denial:
+    """Return what a client sends for another statement with the same values, as far as it has parameters."""
+    given = cast("Mapping[str, Json]", json.loads(subject.content))
+    values = cast("list[Json]", given["values"])
+    if wanted not in (0, len(values)):
+        message = f"the changed statement has {wanted} parameters, the one that waits has {len(values)}"
+        return Denial("statement_unparsable", message, remedy="give `parameters` as well")
+    kept = dict(given) if wanted else {**given, "values": [], "types": "", "formats": ""}
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        return Denial("statement_unparsable", "the statement is no text: it holds half a character")
+    if "\0" in sql:
+        return Denial("statement_unparsable", "the statement holds a character of zero")
+    return messages_of(replace(subject, text=sql, content=json.dumps(kept)))
 
 
 def settings_of(subject: Subject) -> dict[str, str]:
@@ -63,6 +81,11 @@ def past(found: Handed, bound: bytes) -> Past | bytes:
     *_, results = codec.read_bind_tail(bound, pos)
     if rows and b"\1" in results:
         return denied(Denial("approval_closed", f"`{found.approval.id}` has been run: {tag}", "", _AS_TEXT), "")
+    if found.approval.modified:
+        if rows:
+            said = f"`{found.approval.id}` has been run as a reviewer changed it: {tag}"
+            return denied(Denial("approval_closed", said, f"`{found.approval.subject.text}`", _AS_TEXT), "")
+        return Past(changed_notice(found.approval.subject.text) + codec.message(b"C", tag.encode() + b"\0"))
     cells = b"".join(_data_row(row) for row in rows)
     return Past(cells + codec.message(b"C", tag.encode() + b"\0"))
 

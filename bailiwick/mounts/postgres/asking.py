@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.enforce import Durable, attempt
-from bailiwick.gateway.executing import Void
+from bailiwick.gateway.enforce import Durable, LiveSession, attempt
+from bailiwick.gateway.executing import Asked, Void
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.approval import Approval, Subject
@@ -23,13 +24,14 @@ from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import Scope
 from bailiwick.mounts.held_calls import OTHER
 from bailiwick.mounts.postgres import codec, holding, upstream
-from bailiwick.mounts.postgres.alone import kept_of, messages_of, settings_of
+from bailiwick.mounts.postgres.alone import changed_messages, kept_of, messages_of, settings_of
 from bailiwick.mounts.postgres.answers import Reply
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.connection import Surroundings, Target, taken, utc_now
 from bailiwick.mounts.postgres.errors import denied
 from bailiwick.mounts.postgres.frontend import Frontend
-from bailiwick.mounts.postgres.holding import Database
+from bailiwick.mounts.postgres.holding import Around, Database
+from bailiwick.mounts.postgres.only_holds import OnlyHolds
 from bailiwick.mounts.postgres.planning import Plans
 from bailiwick.mounts.postgres.replies import meaning_of
 from bailiwick.mounts.postgres.scrub import without_literals
@@ -52,6 +54,8 @@ _NO_MOUNT = Denial("resource_unknown", "there is no such database in this sessio
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
 _CHANGED = Denial("backend_unavailable", "the policy changed while the statement ran", remedy="send it again")
 _STOPPING = Denial("backend_unavailable", "the gateway is shutting down", remedy="try again later")
+_WIDER = Denial("approval_changed", "", remedy="narrow it, or deny it and say what to ask for instead")
+Holds = Callable[[Held, Database, LiveSession, Around, float | None], Awaitable[holding.Outcome]]
 _NOT_HERE = Denial(
     "statement_not_allowed",
     "this tool takes one statement that reads or writes rows",
@@ -142,13 +146,63 @@ class Questions:
             return Void(_NO_MOUNT)
         reply = self._reply(ready, subject.mount)
         reply.keeps = True
-        question = _Question(around, target, live, subject.mount, reply, self._tasks, approval)
+        others: list[Denial] = []
+
+        async def holds(
+            held: Held, on: Database, live: LiveSession, around: Around, patience: float | None
+        ) -> holding.Outcome:
+            if holding.is_for(approval, held, live, on.meant):
+                return await holding.hold(held, on, live, around, patience)
+            others.append(OTHER)
+            return denied(OTHER, "")
+
+        settings = settings_of(subject)
+        question = _Question(around, target, live, subject.mount, reply, self._tasks, settings, holds)
         failed = await self._answered(question, live, messages_of(subject), approval.purpose)
-        if question.other is not None:
-            return Void(question.other)
+        if others:
+            return Void(others[0])
         if failed is not None:
             return kept_of(Denied(failed), reply)
         return kept_of(reply.answer(question.record, reads=reply.tag.startswith(b"SELECT")), reply)
+
+    async def modified(
+        self, live: Live, approval: Approval, sql: str, values: Sequence[JsonValue] | None
+    ) -> Asked | Denial:
+        """See `Changer`. INVARIANT: nothing is run but what a gate holds, and that only as its preview."""
+        around, ready, subject = self._around, self._ready, approval.subject
+        target = None if around is None else around.targets.get(subject.mount)
+        if around is None or ready is None or target is None:
+            return _NO_MOUNT
+        plan = _only(await _planned(around, live, subject.mount, sql))
+        if isinstance(plan, Denial):
+            return plan
+        wider = {f"{each.resource}:{each.verb}" for each in plan.accesses} - {*approval.actions}
+        if wider:
+            return replace(_WIDER, message=f"the changed statement would do more: {', '.join(sorted(wider))}")
+        sent = changed_messages(subject, sql, plan.first - 1)
+        if values is not None:
+            sent = _messages(sql, values, plan.first - 1)
+        if isinstance(sent, Denial):
+            return sent
+        found: list[Asked] = []
+
+        async def holds(
+            held: Held, on: Database, live: LiveSession, around: Around, patience: float | None
+        ) -> holding.Outcome:
+            del patience
+            asked = await holding.asking(held, on, live, around)
+            if not isinstance(asked, Denial):
+                found.append(Asked(held.call, asked.subject, asked.run))
+            return denied(asked if isinstance(asked, Denial) else _CHANGED, "")
+
+        reply, settings = self._reply(ready, subject.mount), settings_of(subject)
+        never = replace(around, enforcer=OnlyHolds(around.enforcer, approval.gates))
+        question = _Question(never, target, live, subject.mount, reply, self._tasks, settings, holds)
+        failed = await self._answered(question, live, sent, approval.purpose)
+        if found:
+            return found[0]
+        answer = reply.answer("", reads=False)
+        return failed or (answer.denial if isinstance(answer, Denied) else _NOT_HERE)
 
     def _reply(self, ready: Ready, mount: str) -> Reply:
         return Reply({oids[0]: name for name, oids in ready.catalogues[mount].types.items() if oids})
@@ -232,16 +286,15 @@ class _Question:
         mount: str,
         reply: Reply,
         tasks: set[asyncio.Task[None]],
-        approval: Approval | None = None,
+        settings: Mapping[str, str] | None = None,
+        holds: Holds = holding.hold,
     ) -> None:
-        """`approval`: of the statement, which is run for nobody who is there."""
+        """`settings`: of whoever asked, in whose place this is; `holds`: what is done with what a gate holds."""
         self._around = around
         self._target = target
         self._live = live
-        self._approval = approval
-        self._settings = _SETTINGS if approval is None else settings_of(approval.subject)
-        self.other: Denial | None = None
-        """Why what was approved is not what this would be."""
+        self._holds = holds
+        self._settings = _SETTINGS if settings is None else settings
         self.mount = self._mount = mount
         self.reply = reply
         self._tasks = tasks
@@ -392,12 +445,7 @@ class _Question:
             task.add_done_callback(lambda _: done())
 
     async def _hold(self, held: Held, on: Database, patience: float | None) -> None:
-        if self._approval is not None and not holding.is_for(self._approval, held, self._live, on.meant):
-            self.other = OTHER
-            if self._frontend is not None:
-                self._frontend.held(denied(OTHER, ""))
-            return
-        outcome = await holding.hold(held, on, self._live, self._around, patience)
+        outcome = await self._holds(held, on, self._live, self._around, patience)
         if self._frontend is not None:
             self._frontend.held(outcome)
 

@@ -224,6 +224,12 @@ def server_notice(raw: bytes) -> bytes:
     return error_response((("S", "WARNING"), ("V", "WARNING"), ("C", state), ("M", text)), b"N")
 
 
+def changed_notice(text: str) -> bytes:
+    """Return what a client is told whose statement a reviewer has changed before it was run."""
+    message = f"a reviewer changed this statement before approving it; this was run: {text}"
+    return error_response((("S", "NOTICE"), ("V", "NOTICE"), ("C", "00000"), ("M", message)), b"N")
+
+
 def observed_notice() -> bytes:
     """Return what a client of an observed session is told first: a setting of its connection, and a notice."""
     fields = (("S", "NOTICE"), ("V", "NOTICE"), ("C", "00000"), ("M", _OBSERVED))

@@ -77,6 +77,7 @@ class PostgresFront:
             )
         )
         gateway.executions.executors.append(self.questions)
+        gateway.executions.changers.append(self.questions)
         try:
             self._server = await serve_postgres(
                 self._targets,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bailiwick.gateway.approvals import Told
+from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.enforce import Call, Enforcer, LiveSession
 from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject
@@ -66,10 +66,38 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around, pati
     Returns the error that the client is sent, or what runs now, because it was approved, or what came of it when the
     gateway ran it. `patience` None: it stands within a transaction, where nothing waits, and nothing is handed over.
     """
+    asked = await asking(held, on, live, around)
+    if isinstance(asked, Denial):
+        return denied(asked, "")
+    call, queued = held.call, asked.queued
+    found = await around.enforcer.hold(live, call, asked.subject, asked.run, patience)
+    if isinstance(found, Told):
+        return denied(found.denial, found.record, state=found.state)
+    if isinstance(found, Handed):
+        return past(found, held.bound)
+    allowed = Allow(queued.grants, queued.labels, queued.ceilings, queued.budgets)
+    detail = {**(call.detail or {}), "approval": found.approval.id}
+    budgets = around.enforcer.budgets(live, allowed)
+    run_as = Call(call.mount, call.statement, call.request, allowed, detail, budgets)
+    return _go(found.approval, held, run_as, asked.made, queued)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked of people: what would run, how its preview is had, and what that makes known of its rows."""
+
+    subject: Subject
+    queued: Queued
+    run: DryRunner
+    made: DryRun
+
+
+async def asking(held: Held, on: Database, live: LiveSession, around: Around) -> Asking | Denial:
+    """Return what is asked of people about a statement."""
     call = held.call
     queued = call.decision.queued if isinstance(call.decision, Hold) else None
     if queued is None:
-        return denied(_GONE, "")
+        return _GONE
 
     def values(bound: tuple[Bound, ...]) -> bytes:
         return bound_values(bound, live.session, around.pads, datetime.now(UTC))
@@ -95,16 +123,7 @@ async def hold(held: Held, on: Database, live: LiveSession, around: Around, pati
         return await preview(Dry(held, made, queued, values, rows), on.address, _settings(on, queued), take)
 
     subject = subject_of(held, live, queued, on)
-    found = await around.enforcer.hold(live, call, subject, run, patience)
-    if isinstance(found, Told):
-        return denied(found.denial, found.record, state=found.state)
-    if isinstance(found, Handed):
-        return past(found, held.bound)
-    allowed = Allow(queued.grants, queued.labels, queued.ceilings, queued.budgets)
-    detail = {**(call.detail or {}), "approval": found.approval.id}
-    budgets = around.enforcer.budgets(live, allowed)
-    run_as = Call(call.mount, call.statement, call.request, allowed, detail, budgets)
-    return _go(found.approval, held, run_as, made or DryRun(plan.sql, 0, ""), queued)
+    return Asking(subject, queued, run, made or DryRun(plan.sql, 0, ""))
 
 
 def _refusal(plan: Plan, made: DryRun | None, queued: Queued) -> Denial | None:
