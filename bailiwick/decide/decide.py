@@ -42,7 +42,7 @@ class DecisionTable:
         for name, resource in scope.resources.items():
             mount = policy.mounts.get(resource.resource.mount)
             whole = batches(policy, scope.agent)
-            waits = mount is not None and mount.kind == "postgres" and mount.enforce == "rewrite"
+            waits = mount is not None and (mount.kind == "sql" or mount.enforce == "rewrite")
             terms = _Terms(scope.grants, (*whole, *(() if mount is None else mount.limits)), charging, waits)
             for verb, entry in _entries(resource, self._denials, terms):
                 self._entries[resource.resource.mount, name, verb] = entry

@@ -82,7 +82,7 @@ def held(approval: Approval) -> Denial:
         f"nothing has been done; a person decides on `{approval.id}` while this session is open; "
         f"the same {what} made again is the same request"
     )
-    if approval.terms.mode == "execute":
+    if _runs_itself(approval):
         remedy = (
             f"nothing has been done; a person decides on `{approval.id}`, and the gateway runs it once it is approved; "
             f"the same {what} made again gets the result"
@@ -106,13 +106,17 @@ def verdict(approval: Approval) -> Denial:
             return Denial("approval_expired", f"`{action}` is denied: {said}", "", "ask for it again", action)
         case "PENDING":
             return held(approval)
-        case "APPROVED" | "RUNNING" if approval.terms.mode == "execute":
+        case "APPROVED" | "RUNNING" if _runs_itself(approval):
             message = f"`{action}` was approved, and the gateway runs it: `{approval.id}`"
             remedy = "nothing is left to do but to ask how it stands; the same request made again gets the result"
             return Denial("needs_approval", message, "", remedy, action)
         case _:
             message = f"`{approval.id}` is {approval.state.lower()}"
             return Denial("approval_closed", message, "", "make a new request", action)
+
+
+def _runs_itself(approval: Approval) -> bool:
+    return approval.terms.mode == "execute" and approval.subject.kind != "elevation"
 
 
 def _about(record: Record, approval: Approval) -> Record:

@@ -240,6 +240,12 @@ class Approvals:
         refused = live.refused(self._clock())
         return refused or await self._move(approval_id, Begin(live.session.id, digest), None)
 
+    async def begin_itself(self, approval: Approval) -> Approval | Denial:
+        """Consume an approval that the gateway runs itself, whether its session is still there or not."""
+        if approval.terms.mode != "execute":
+            return Denial("approval_closed", f"`{approval.id}` is run by its session", remedy="let the agent retry")
+        return await self._move(approval.id, Begin(approval.requester.session, approval.subject.digest), None)
+
     async def finish(self, approval_id: str, code: str = "") -> Approval | Denial:
         """Say how what was begun ended; `code` is empty when it succeeded."""
         return await self._move(approval_id, Finish(code), None)

@@ -41,8 +41,6 @@ def _beyond_postgres(policy: Policy, grant: Grant) -> Iterator[str]:
     for mount in policy.mounts.values():
         named = grant.action.resource in mount.resources or grant.action.resource == "*"
         if mount.kind == "sql" and named and grant.effect == "allow":
-            if grant.through == "queue":
-                yield "through"
             if grant.aggregate is not None:
                 yield "aggregate"
             return

@@ -178,7 +178,10 @@ def test_queries_of_another_engine_say_in_data_when_they_will_work(desk: Desk) -
     wait = denied.data["retry_after"]
     assert isinstance(wait, int)
     assert 0 < wait <= 86400
-    assert client.call("my_permissions").code == ""
+    told = client.call("my_permissions")
+    left = {each["name"]: each["left"] for each in cast("list[dict[str, object]]", told.data["limits"])}
+    assert [left[name] for name in sorted(left)] == [0, 7], left
+    assert ": 7 left, more at " in told.text
 
 
 def test_tools_cost_what_they_are_declared_to_and_a_session_ends_with_its_money(desk: Desk) -> None:

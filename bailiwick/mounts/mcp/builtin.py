@@ -118,7 +118,8 @@ class BuiltIn:
     async def _permissions(self, live: Live, arguments: Mapping[str, Json]) -> Result:
         if arguments:
             return denied(Denial("argument_not_granted", "`my_permissions` takes no arguments", "", "leave them out"))
-        said, data = permissions(live, self._lock())
+        limits = [] if self._gateway is None else await self._gateway.limits.told(live)
+        said, data = permissions(live, self._lock(), limits)
         return {"content": [{"type": "text", "text": "\n".join(said)}], "structuredContent": data, "isError": False}
 
     async def _query(self, live: Live, arguments: Mapping[str, Json]) -> Result:

@@ -17,12 +17,13 @@ from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Failed, Gateway
 from bailiwick.gateway.executing import Void
+from bailiwick.gateway.held import given_in
 from bailiwick.gateway.live import Live
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Allow, Denial, DenialCode, Deny, Request
 from bailiwick.model.tool import Kind, keyed
+from bailiwick.mounts.held_calls import OTHER, Barred, Cleared, HeldCalls, Pending, Ran, decided_again, status_of
 from bailiwick.mounts.held_calls import Asked as HeldCall
-from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran, decided_again, status_of
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.contents import Looked, Result, Sight, completion_of, document_of, prompt_of
 from bailiwick.mounts.mcp.errands import Errand, Errands, NotDone, ServerError, Terms, Told, said_observed
@@ -182,6 +183,16 @@ class Calls:
 
     async def run_approved(self, approval: Approval) -> Came | Void:
         """Run a call that people have approved, for who is not there; return what came of it."""
+        tool = self._live.scope.tools.get(approval.subject.text)
+        if tool is None:
+            return Void(OTHER)
+        before = Before(approval.subject.text, given_in(tool, approval.subject), approval.purpose, 0.0)
+        async with self._errands.prepared(before) as missing:
+            if missing is not None:
+                return {"denied": as_data(missing.denial, missing.record)}
+            return await self._run_approved(approval)
+
+    async def _run_approved(self, approval: Approval) -> Came | Void:
         admitted = decided_again(self._gateway, self._live, approval)
         if isinstance(admitted, Denial):
             return Void(admitted)

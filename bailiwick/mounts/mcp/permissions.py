@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import cast
 
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
@@ -12,8 +14,8 @@ from bailiwick.policy.tool_words import session_in_words
 from bailiwick.policy.words import duration_in_words
 
 
-def permissions(live: Live, lock: Lock) -> tuple[tuple[str, ...], dict[str, Json]]:
-    """Return it as lines, and as data."""
+def permissions(live: Live, lock: Lock, limits: Sequence[Json] = ()) -> tuple[tuple[str, ...], dict[str, Json]]:
+    """Return it as lines, and as data; `limits`: how the budgets stand that its requests are charged to."""
     session, scope = live.session, live.tools
     lines = session_in_words(scope, lock, live.mounts)
     budgets, requests = _budgets(live), _requests(live)
@@ -27,11 +29,14 @@ def permissions(live: Live, lock: Lock) -> tuple[tuple[str, ...], dict[str, Json
         "tools": [name for name, each in scope.tools.items() if each.tool.kind == "tool"],
         "may": list(lines),
         "budgets": budgets,
+        "limits": [_left(cast("Mapping[str, Json]", each)) for each in limits],
         "on_request": requests,
+        "requestable": _requestable(live),
     }
     said = [f"agent {session.agent}, until {session.expires_at.isoformat()}", *lines]
     left = _groupings(live)
     said += [f"{name}: {count} further groupings" for name, count in left.items()]
+    said += [_limit_said(cast("Mapping[str, Json]", each)) for each in limits]
     said += [f"on request: {each}" for each in requests]
     return tuple(said), data
 
@@ -45,6 +50,31 @@ def _budgets(live: Live) -> dict[str, Json]:
         "idle_seconds": None if idle is None else int(idle.total_seconds()),
         "groupings": dict(_groupings(live)),
     }
+
+
+def _left(limit: Mapping[str, Json]) -> dict[str, Json]:
+    """Return how a limit stands for its agent: what it bounds, how much of it is left, and when more of it is."""
+    most, used = Decimal(str(limit["limit"])), Decimal(str(limit["used"]))
+    left = max(Decimal(0), most - used)
+    told: Json = int(left) if limit["measure"] != "cost" else str(left)
+    kept = ("name", "measure", "limit", "used", "unit", "window", "resets_at")
+    return {**{key: limit[key] for key in kept}, "left": told}
+
+
+def _limit_said(limit: Mapping[str, Json]) -> str:
+    found = _left(limit)
+    again = f", more at {found['resets_at']}" if found["resets_at"] else ""
+    return f"{found['name']}: {found['left']} left{again}"
+
+
+def _requestable(live: Live) -> list[Json]:
+    """Return what can be asked for: elevations, by `request_elevation`; people decide on each."""
+    found: list[Json] = []
+    for each in live.terms.table.policy.elevations.values():
+        if live.session.agent in each.agents:
+            longest = int(each.max.total_seconds())
+            found.append({"elevation": each.name, "role": each.role, "max_seconds": longest})
+    return found
 
 
 def _groupings(live: Live) -> Mapping[str, int]:

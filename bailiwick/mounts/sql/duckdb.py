@@ -119,7 +119,8 @@ def _run(connection: DuckDBPyConnection, job: Job, stop: Stop) -> Ran:
     for place in range(plan.parameters, len(values)):  # RETURNING takes no parameters: they stand there as variables
         connection.execute(f"SET VARIABLE bw_{place + 1} = $1", [values[place]])
     found = written(job, on)
-    if isinstance(found, Failed) or found.verdict:
+    found = found if isinstance(found, Failed) else job.settled(found)
+    if isinstance(found, Failed) or found.verdict or job.dry:
         return found
     if stop.due:
         return Stopped(late=not stop.told)

@@ -27,6 +27,11 @@ OUT_OF_SCOPE = Denial(
     allowed="rows that the write and the read scope admit, before and after the change",
     remedy="ask for a grant whose `rows` and `set` admit the values",
 )
+DATA_CHANGED = Denial(
+    "data_changed",
+    "the data has changed since people looked at what this would do, so it was undone",
+    remedy="send it again: it is previewed and held anew",
+)
 _STOPPED = Denial("internal_error", "the statement was stopped before it was done", remedy="send it again")
 
 
@@ -97,7 +102,7 @@ class Execution:
         answer: Answer = Denied(_STOPPED)
         begun.append(answer)
         try:
-            answer = self._answer(await run())
+            answer = self.answer(await run())
         finally:  # also when it was the program that failed: the intent never stays without an outcome
             begun.append(answer)
             outcome = _outcome(answer, began)
@@ -119,9 +124,10 @@ class Execution:
     def _released(self, ran: Ran) -> Answer:
         """Return what a query brought, unless the session has ended meanwhile."""
         blocked = self.live.blocked(self.call.mount)
-        return self._answer(ran) if blocked is None else Denied(blocked)
+        return self.answer(ran) if blocked is None else Denied(blocked)
 
-    def _answer(self, ran: Ran) -> Answer:
+    def answer(self, ran: Ran) -> Answer:
+        """Return what the engine did as the agent is told it."""
         if isinstance(ran, Failed):
             return Denied(OUT_OF_SCOPE) if self.plan.blind and ran.code == KEY_TAKEN.code else ran
         if isinstance(ran, Stopped):
@@ -129,6 +135,8 @@ class Execution:
         if isinstance(ran, Written):
             if ran.verdict == "row_out_of_scope":
                 return Denied(OUT_OF_SCOPE)
+            if ran.verdict == "data_changed":
+                return Denied(DATA_CHANGED)
             if ran.verdict:
                 return Denied(self._exceeded(ran.verdict, ran.rows))
             return Result(affected=ran.rows) if ran.returned is None else self._result(ran.returned, ran.rows)

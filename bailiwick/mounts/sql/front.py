@@ -6,38 +6,46 @@ It does not listen. Whoever admits agents (the MCP front) gives it a live sessio
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bailiwick.decide.limits import strictest
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals import Told
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.duckdb import place_of
-from bailiwick.gateway.enforce import Enforcer, Gateway, LiveSession, attempt
+from bailiwick.gateway.enforce import Durable, Enforcer, Gateway, LiveSession, attempt
+from bailiwick.gateway.executing import Handed, Void
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.statement_holds import Fate
 from bailiwick.match.masks import Digest, keyed_digest
+from bailiwick.model.approval import Approval, Previewed, Refused, Subject
 from bailiwick.model.ceilings import Ceilings
-from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Queued, Request
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.recorded import given_detail
 from bailiwick.mounts.sql import results
 from bailiwick.mounts.sql.duckdb import DuckDBFile
 from bailiwick.mounts.sql.execution import NO_LEDGER, Execution, recorded
+from bailiwick.mounts.sql.holding import NOT_APART, OTHER, code_of, digest_of, previewed, result_of, subject_of
 from bailiwick.mounts.sql.mariadb import MariaDBServer
 from bailiwick.mounts.sql.observed import observed_call
-from bailiwick.mounts.sql.results import Answer, Denied
-from bailiwick.mounts.sql.running import Bounds, Engine, Job, Ran, Stop
+from bailiwick.mounts.sql.results import Answer, Denied, Result
+from bailiwick.mounts.sql.running import Bounds, Engine, Expected, Job, Ran, Stop
 from bailiwick.mounts.sql.sqlite import SQLiteFile
-from bailiwick.mounts.sql.values import bound_values, given_values
+from bailiwick.mounts.sql.values import Value, bound_values, given_values
 from bailiwick.policy.effective import built_engines
 from bailiwick.sql.engines.plan import EnginePlan
 
@@ -98,6 +106,7 @@ class SqlMounts:
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
         """Take up the policy's mounts."""
         self._gateway = gateway
+        gateway.executions.executors.append(self)
         self._mask_key = keys.mask
         self._digest = keyed_digest(keys.mask)
         self.install(ready)
@@ -188,6 +197,10 @@ class SqlMounts:
             decision = Deny(_parameters(plan, parameters))
         told = given_detail(parameters if values is not None else (), live.digest)
         call = Call(mount, plan.statement, request, decision, told)
+        if isinstance(decision, Hold) and decision.queued is not None:
+            if values is None or len(values) != plan.parameters:
+                return await self._refused(gateway, live, replace(call, decision=Deny(_parameters(plan, parameters))))
+            return await self._held(_Held(place, live, call, plan, sql, parameters, values), decision.queued, stop)
         if not isinstance(decision, Allow) or values is None:
             return await self._refused(gateway, live, call)
         ceilings = self._ceilings(decision.ceilings or Ceilings())
@@ -197,6 +210,84 @@ class SqlMounts:
         job = Job(plan, (*values, *bound), bounds, self._mask_key)
         call, looking = observed_call(call, plan, parameters, live, self._digest)
         return await Execution(gateway, live, call, plan, ceilings, looking).done(lambda: self._run(place, job, stop))
+
+    # --- what waits for people ---
+
+    def runs(self, subject: Subject) -> bool:
+        """See `Executor`."""
+        return subject.kind == "statement" and subject.mount in self._places
+
+    async def execute(self, live: Live, approval: Approval) -> Came | Void:
+        """See `Executor`."""
+        subject = approval.subject
+        given = cast("list[JsonValue]", json.loads(subject.content)["values"])
+        if digest_of(live, subject.mount, subject.text, given) != subject.digest:
+            return Void(OTHER)
+        stop = Stop(self._limits.statement_time.total_seconds())
+        return (await self._whole(live, subject.mount, subject.text, given, approval.purpose, stop)).json()
+
+    async def _held(self, held: _Held, queued: Queued, stop: Stop) -> Answer:
+        """Keep a statement for people, or run it, exactly as they approved it: as many rows, and the same ones."""
+        gateway = self._gateway
+        if gateway is None:
+            return Denied(_NO_MOUNT)
+        live, call, plan = held.live, held.call, held.plan
+        if plan.upsert is not None:
+            return await self._refused(gateway, live, replace(call, decision=Deny(NOT_APART)))
+        preview = queued.preview if plan.kind == "WRITE" else "off"
+        if preview == "rows":
+            plan = await self._shown(live, call.mount, held.sql) or plan
+        ceilings = self._ceilings(queued.ceilings or Ceilings())
+        stop.shorten(ceilings.timeout or 1)
+        bounds = Bounds(ceilings.rows, ceilings.bytes or 0, ceilings.batch)
+        bound = bound_values(plan.bound, live.session, datetime.now(UTC))
+        key = self._key(live, call.mount, plan)
+        job = Job(plan, (*held.values, *bound), bounds, self._mask_key, key=key)
+
+        async def run() -> Previewed | Refused:
+            ran = await self._run(held.place, replace(job, dry=True), stop)
+            return previewed(ran, job, Execution(gateway, live, call, plan, ceilings))
+
+        subject = subject_of(live, call.mount, held.sql, held.given, preview)
+        found = await gateway.hold(live, call, subject, run, 0.0)
+        if isinstance(found, Told):
+            return Denied(found.denial, found.record)
+        if isinstance(found, Handed):
+            return result_of(found)
+        rows = found.approval.previewed.rows
+        wanted = None if rows is None else Expected(rows, found.approval.previewed.keys)
+        allowed = Allow(queued.grants, queued.labels, queued.ceilings, queued.budgets)
+        detail = {**(call.detail or {}), "approval": found.approval.id}
+        begun = replace(call, decision=allowed, detail=detail)
+        answer: Answer = Denied(_FAILED)
+        try:
+            execution = Execution(gateway, live, begun, plan, ceilings)
+            answer = await execution.done(lambda: self._run(held.place, replace(job, expected=wanted), stop))
+        finally:
+            code = code_of(answer)
+            fate: Fate = "undone" if code and code not in _LASTING else "done"
+            await recorded(lambda told: _ended(gateway, found.approval.id, fate, code, told))
+        if code == "data_changed" and not stop.due:
+            return await self._held(held, queued, stop)
+        own = held.plan.returning is not None or held.plan.kind == "READ"
+        return answer if own or not isinstance(answer, Result) else replace(answer, columns=(), rows=())
+
+    async def _shown(self, live: LiveSession, mount: str, sql: str) -> EnginePlan | None:
+        """Return the plan by which a write tells its rows; None where they cannot be told."""
+        rewriter = self._rewriter(live, mount)
+        if rewriter is None:
+            return None
+        loop = asyncio.get_running_loop()
+        rewrite = partial(rewriter.rewrite, shown=True)
+        found = await loop.run_in_executor(self._threads, attempt, "planning a preview", rewrite, sql)
+        return None if isinstance(found, Denial) else found
+
+    def _key(self, live: LiveSession, mount: str, plan: EnginePlan) -> tuple[str, ...]:
+        for each in live.scope.resources.values():
+            resource = each.resource
+            if resource.mount == mount and plan.target is not None and resource.table == plan.target.relation:
+                return resource.key
+        return ()
 
     def _ceilings(self, found: Ceilings) -> Ceilings:
         """Return the ceilings of a statement under those that hold for every statement of this gateway."""
@@ -255,6 +346,29 @@ class SqlMounts:
             if len(self._rewriters) > _most_rewriters:
                 self._rewriters.popitem(last=False)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A statement that a gate holds."""
+
+    place: _Place
+    live: LiveSession
+    call: Call
+    plan: EnginePlan
+    sql: str
+    given: Sequence[JsonValue]
+    """Its parameters as the agent gave them, and as the engine takes them."""
+    values: tuple[Value, ...]
+
+
+_LASTING = frozenset({"rows_exceeded", "bytes_exceeded", "data_changed"})
+"""Codes of what has run and is not to run again as it was approved."""
+
+
+def _ended(gateway: Enforcer, approval: str, fate: Fate, code: str, durable: Durable) -> str:
+    gateway.end(approval, fate, code, durable)
+    return approval
 
 
 def _check(mount: Mount) -> None:

@@ -87,7 +87,8 @@ class MariaDBServer:
             if _engine(connection, plan.target) != "InnoDB":
                 return Failed("0A000", "the table cannot be written through this mount: it does not undo writes")
         found = _keyed(connection, job, plan.keyed) if plan.keyed is not None else _returned(connection, job)
-        if not isinstance(found, Written) or found.verdict:
+        found = job.settled(found) if isinstance(found, Written) else found
+        if not isinstance(found, Written) or found.verdict or job.dry:
             return found
         if stop.due:
             return Stopped(late=not stop.told)
@@ -189,7 +190,7 @@ def _told(connection: Connection, job: Job, identities: Sequence[tuple[object, .
     """Return what the statement returns of the rows that it writes: exactly one for each."""
     returning = job.plan.returning
     if returning is None:
-        return Written(len(identities))
+        return job.told(identities)
     values = _values(job)
     for place, bound in enumerate(job.plan.bound, job.plan.parameters):
         if bound.source == "written":
@@ -199,7 +200,7 @@ def _told(connection: Connection, job: Job, identities: Sequence[tuple[object, .
         return Written(len(identities), rows.ended)
     if len(rows.rows) != len(identities):
         return Written(len(identities), "row_out_of_scope")
-    return Written(len(identities), "", rows)
+    return job.told(identities, rows)
 
 
 def _within(connection: Connection, given: Sequence[object], keyed: Keyed, found: Sequence[tuple[object, ...]]) -> int:

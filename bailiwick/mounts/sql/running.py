@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+import orjson
 
 from bailiwick.mounts.sql.results import Failed, Row
 from bailiwick.mounts.sql.values import Value
@@ -85,9 +88,11 @@ class Written:
     """What a write did: done when `verdict` is empty, undone otherwise."""
 
     rows: int
-    verdict: Literal["", "batch_exceeded", "row_out_of_scope", "rows_exceeded", "bytes_exceeded"] = ""
+    verdict: Literal["", "batch_exceeded", "row_out_of_scope", "rows_exceeded", "bytes_exceeded", "data_changed"] = ""
     returned: Rows | None = None
     """What it returns of the rows that it has written."""
+    digest: str = ""
+    """One hash for which rows these are, whatever their order; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,14 @@ Ran = Rows | Written | Stopped | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What people have approved of a write: so many rows, and which ones, where that is known."""
+
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One statement to run."""
 
@@ -113,6 +126,32 @@ class Job:
     values: Sequence[Value]
     bounds: Bounds
     mask_key: bytes = field(repr=False)
+    dry: bool = False
+    """Whether it is undone whatever it does, as a preview."""
+    expected: Expected | None = None
+    """A write that does anything else is undone."""
+    key: tuple[str, ...] = ()
+    """The columns by which people tell the rows of what is written apart."""
+
+    def settled(self, found: Written) -> Written:
+        """Return what a write did, before its commit: undone where that is not what people have approved."""
+        wanted = self.expected
+        if found.verdict or wanted is None:
+            return found
+        other = bool(wanted.digest) and found.digest != wanted.digest
+        return Written(found.rows, "data_changed") if other or found.rows != wanted.rows else found
+
+    def told(self, identities: Sequence[Sequence[object]], returned: Rows | None = None) -> Written:
+        """Return a write of these rows, with one hash for which they are; of new ones that is made at every run."""
+        target = self.plan.target
+        if target is not None and target.verb == "create":
+            return Written(len(identities), "", returned)
+        names = () if returned is None else returned.names
+        places = [names.index(name) for name in self.key] if {*self.key} <= {*names} else []
+        keys = [] if returned is None or not places else [[row[place] for place in places] for row in returned.rows]
+        parts = [sorted(orjson.dumps([*each], default=str) for each in found) for found in (identities, keys)]
+        digest = hashlib.sha256(b"\0".join(b"\n".join(part) for part in parts)).hexdigest()
+        return Written(len(identities), "", returned, digest)
 
 
 class Engine(Protocol):

@@ -76,7 +76,8 @@ class SQLiteFile:
             return on.read(job.plan.step)
         connection.execute("BEGIN IMMEDIATE")
         found = written(job, on)
-        if isinstance(found, Failed) or found.verdict:
+        found = found if isinstance(found, Failed) else job.settled(found)
+        if isinstance(found, Failed) or found.verdict or job.dry:
             return found
         if stop.due:
             return Stopped(late=not stop.told)

@@ -45,7 +45,7 @@ def written(job: Job, on: Transaction) -> Written | Failed:
     found = _verdict(job, [check[0] for check in checks])
     if found.verdict or returning is None:
         return found
-    return _returned(on, returning, [check[1:] for check in checks])
+    return _returned(job, on, returning, [check[1:] for check in checks])
 
 
 def _verdict(job: Job, checks: Sequence[object]) -> Written:
@@ -55,7 +55,7 @@ def _verdict(job: Job, checks: Sequence[object]) -> Written:
     return Written(len(checks), "row_out_of_scope" if any(check != 1 for check in checks) else "")
 
 
-def _returned(on: Transaction, returning: Returning, identities: Found) -> Written | Failed:
+def _returned(job: Job, on: Transaction, returning: Returning, identities: Found) -> Written | Failed:
     """Return what is to be returned of rows: exactly one for each."""
     if len({*identities}) != len(identities):
         return _TWICE
@@ -64,7 +64,7 @@ def _returned(on: Transaction, returning: Returning, identities: Found) -> Writt
         return Written(len(identities), rows.ended)
     if len(rows.rows) != len(identities):
         return Written(len(identities), "row_out_of_scope")
-    return Written(len(identities), "", rows)
+    return job.told(identities, rows)
 
 
 def _deleted(job: Job, on: Transaction, returning: Returning, find: Step) -> Written | Failed:
@@ -72,7 +72,7 @@ def _deleted(job: Job, on: Transaction, returning: Returning, find: Step) -> Wri
     found = _verdict(job, [1 for _ in identities])
     if found.verdict:
         return found
-    returned = _returned(on, returning, identities)
+    returned = _returned(job, on, returning, identities)
     if isinstance(returned, Failed) or returned.verdict:
         return returned
     return returned if len(on.ask(job.plan.step)) == len(identities) else _MEANWHILE

@@ -64,19 +64,22 @@ class EngineRewriter:
                 self.relations[place] = Scoped(self.dialect, each, relation)
         self._usage = Usage(self.relations.values()) if mount in scope.observed else None
 
-    def rewrite(self, sql: str) -> EnginePlan | Denial:
-        """Return the plan of the one statement of the text, or why there is none."""
+    def rewrite(self, sql: str, *, shown: bool = False) -> EnginePlan | Denial:
+        """Return the plan of the one statement of the text, or why there is none.
+
+        `shown`: of a write that returns nothing, the plan by which it returns its rows as the scope shows them.
+        """
         denial = scan(sql)
         if denial is not None:
             return denial
         try:
-            return self._rewrite(sql)
+            return self._rewrite(sql, shown=shown)
         except Refused as refused:
             return refused.denial
         except RecursionError:
             return _TOO_DEEP
 
-    def _rewrite(self, sql: str) -> EnginePlan:
+    def _rewrite(self, sql: str, *, shown: bool) -> EnginePlan:
         walk = Walk(self.dialect, self.relations, _unused(sql), loud=self.dialect.always_loud)
         if self.dialect.gaps is not None:
             check_gaps(sql, self.dialect.grammar, self.dialect.gaps)
@@ -85,6 +88,8 @@ class EngineRewriter:
         grammar.check_lacks(tree, self.dialect.lacks, recursive=self.dialect.recursive)
         grammar.check(tree, self.dialect.holds, self.dialect.joins)
         used = None if self._usage is None else self._usage.of(tree, f"{walk.prefix}p")
+        if shown and isinstance(tree, exp.Insert | exp.Update | exp.Delete) and child(tree, "returning") is None:
+            tree.set("returning", exp.Returning(expressions=[exp.Star()]))
         made: Write | None = None
         columns: Columns = ()
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
