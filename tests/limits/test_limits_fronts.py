@@ -19,6 +19,7 @@ import pytest
 from psycopg import errors
 
 from tests.http.conftest import API, listens
+from tests.limits.conftest import RedisServer
 from tests.mcp.conftest import SERVER
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
 from tests.support.mcp_client import McpClient
@@ -103,7 +104,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(postgres: Server) -> Iterator[Desk]:
+def desk(postgres: Server, redis_server: RedisServer) -> Iterator[Desk]:
+    """A gateway that counts in Redis: what it counts by itself is tested at each store and each front alone."""
     folder = Path(tempfile.mkdtemp(prefix="bwlim"))
     with sqlite3.connect(folder / "shop.db") as database:
         database.executescript("CREATE TABLE orders (id integer PRIMARY KEY); INSERT INTO orders VALUES (1), (2);")
@@ -113,7 +115,8 @@ def desk(postgres: Server) -> Iterator[Desk]:
     text = POLICY.replace("PYTHON", sys.executable).replace("SERVER", SERVER).replace("FOLDER", str(folder))
     upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     environ = {"CRM_URL": upstream.url("gw", "gw")}
-    gateway = prepare_gateway(folder, text.replace("PORT", str(port)), environ)
+    counted = f"limits: {{store: '{redis_server.url}'}}\n"
+    gateway = prepare_gateway(folder, text.replace("PORT", str(port)), environ, counted)
     try:
         listens(port)
         gateway.start()
