@@ -24,7 +24,6 @@ from bailiwick.mounts.http.arguments import RefusedError, gather, outgoing
 from bailiwick.mounts.http.envelope import Fault, Head
 from bailiwick.mounts.http.exchange import STREAMED, Exchange, Terms
 from bailiwick.mounts.http.repeated import Repeated, Repetitions
-from bailiwick.mounts.http.stream import Send
 from bailiwick.mounts.http.waiting import KeptAnswer, Line, patience_of, pending, ran, standing, told_of, with_approval
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
@@ -170,7 +169,7 @@ class Requests:
         return told_of(kept.whole() if shown is STREAMED else shown)
 
     async def _done(
-        self, routed: Routed, decided: Admitted, files: Mapping[str, bytes], send: Send, approval: Approval | None
+        self, routed: Routed, decided: Admitted, files: Mapping[str, bytes], send: Line, approval: Approval | None
     ) -> Shown:
         """Do what was admitted; return what is shown of it."""
         head = routed.head
