@@ -178,6 +178,9 @@ class Executions:
         """Return what came of a request, for a session that may see how it stands. It is on record."""
         if approval.terms.mode != "execute" or approval.state not in _RAN:
             return None
+        task = self._running.get(approval.id)
+        if task is not None:
+            await asyncio.wait({task})  # its result is being stored
         told = await self.results.find(approval.id)
         if told is not None:
             await self._deliver(approval, live)

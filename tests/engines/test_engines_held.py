@@ -97,7 +97,7 @@ async def test_what_may_not_be_done_is_not_even_held(shop: Desk) -> None:
     denial = await shop.denial(clerk, "UPDATE items SET amount = amount")
     assert denial.code == "batch_exceeded" or await amounts(shop) == before
     if shop.mounts.describe(clerk, "shop").startswith(("sqlite", "duckdb")):
-        sql = "INSERT INTO tags VALUES ('old', 9) ON CONFLICT (word) DO UPDATE SET uses = 3"
+        sql = "INSERT INTO tags (word, uses) VALUES ('old', 9) ON CONFLICT (word) DO UPDATE SET uses = 3"
         assert (await shop.denial(clerk, sql)).code in (
             "statement_not_allowed",
             "field_not_granted",
