@@ -232,7 +232,7 @@ class SqlMounts:
         if gateway is None:
             return Denied(_NO_MOUNT)
         live, call, plan = held.live, held.call, held.plan
-        if plan.upsert is not None:
+        if plan.upsert is not None and plan.upsert.change is not None:
             return await self._refused(gateway, live, replace(call, decision=Deny(NOT_APART)))
         preview = queued.preview if plan.kind == "WRITE" else "off"
         if preview == "rows":
