@@ -154,7 +154,7 @@ def test_a_forged_change_of_keys_is_believed_by_nobody(
 def _change_to(intruder: Intruder, key: VerifierKey) -> int:
     rows = intruder.connection.execute(
         "SELECT seq, body FROM records WHERE CAST(body AS TEXT) LIKE '%ledger.key%' ORDER BY seq"
-    )
+    ).fetchall()
     return next(seq for seq, body in rows if json.loads(body)["detail"].get("new") == str(key))
 
 
