@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway import ledger_sqlite
@@ -339,19 +339,13 @@ class LedgerReader:
             f"SELECT r.seq, r.hash, r.body, f.seq, {members} FROM {stored}records r "  # noqa: S608 -- names of our own
             f"LEFT JOIN {stored}facts f ON f.seq = r.seq WHERE r.seq <= ? ORDER BY r.seq"
         )
-        accesses = self._source.each_row(f"SELECT seq, action FROM {stored}accesses ORDER BY seq, action", ())  # noqa: S608 -- likewise
-        next_access = next(accesses, None)
+        actions = _Actions(self._source.rows, stored + "accesses")
         for number, digest, body, indexed, *values in self._source.each_row(statement, (last,)):
             seq = cast(int, number)
-            actions: list[str] = []
-            while next_access is not None and cast(int, next_access[0]) <= seq:
-                if next_access[0] == seq:
-                    actions.append(_string(next_access[1]))
-                next_access = next(accesses, None)
             if indexed is None:
                 yield Row(seq, _bytes(digest), _bytes(body))
             else:
-                yield Row(seq, _bytes(digest), _bytes(body), _joined(values), tuple(actions))
+                yield Row(seq, _bytes(digest), _bytes(body), _joined(values), actions.of(seq))
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self._source.rows(statement, values)
@@ -359,6 +353,45 @@ class LedgerReader:
     def _text(self, statement: str) -> str:
         rows = self._rows(statement)
         return _string(rows[0][0]) if rows else ""
+
+
+class _Actions:
+    """The actions of records in the search index, which is sorted by action: read by pages of records, in their order.
+
+    So nothing sorts the whole index, and each page asks for each action that there is.
+    """
+
+    _page_size: Final = 65_536
+
+    def __init__(self, rows: Callable[[str, Sequence[object]], list[tuple[object, ...]]], table: str) -> None:
+        self._rows = rows
+        self._statement = (
+            "WITH RECURSIVE known (action) AS ("  # noqa: S608 -- a name of our own
+            f"SELECT min(action) FROM {table} UNION ALL "
+            f"SELECT (SELECT min(a.action) FROM {table} a WHERE a.action > known.action) FROM known "
+            "WHERE known.action IS NOT NULL) "
+            f"SELECT seq, action FROM {table} WHERE action IN (SELECT action FROM known) AND seq BETWEEN ? AND ?"
+        )
+        self._page = -1
+        self._found: dict[int, tuple[str, ...]] = {}
+
+    def of(self, seq: int) -> tuple[str, ...]:
+        """Return the actions of a record, sorted."""
+        page = seq // self._page_size
+        if page != self._page:
+            self._page, self._found = page, self._read(page * self._page_size)
+        return self._found.get(seq, ())
+
+    def _read(self, start: int) -> dict[int, tuple[str, ...]]:
+        found: dict[int, tuple[str, ...]] = {}
+        alone: dict[object, tuple[str, ...]] = {}
+        for number, action in self._rows(self._statement, (start, start + self._page_size - 1)):
+            seq = cast(int, number)
+            one = alone.get(action)
+            if one is None:
+                one = alone[action] = (_string(action),)
+            found[seq] = tuple(sorted(found[seq] + one)) if seq in found else one
+        return found
 
 
 def _conditions(query: Query, tables: str) -> tuple[list[str], list[object]]:

@@ -12,6 +12,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -263,7 +264,8 @@ class SqliteSource:
         """Yield them."""
         try:
             # not the cursor itself, which would be closed with whoever stops early, perhaps behind the connection
-            yield from iter(self._connection.execute(statement, values).fetchone, None)
+            for some in iter(partial(self._connection.execute(statement, values).fetchmany, 256), []):
+                yield from some
         except sqlite3.Error as error:
             raise _unreadable(self._path, error) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bailiwick.ledger.encode import read
 from bailiwick.ledger.facts import actions_of, joined_facts
@@ -18,8 +19,7 @@ from bailiwick.model.record import JsonValue
 HASH = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A stored record as the file has it. `facts` and `actions` are None where the index has no row for it.
 
     `facts` are the members in the index, joined as `joined_facts` does.

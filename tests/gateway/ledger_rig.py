@@ -174,6 +174,11 @@ def intruding(path: LedgerAddress) -> Generator[Intruder]:
             yield Intruder(link)
         return
     with closing(sqlite3.connect(path)) as connection, connection:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
+        drop_triggers(connection)
         yield Intruder(connection)
+
+
+def drop_triggers(connection: Connection) -> None:
+    """Let a file be edited."""
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")

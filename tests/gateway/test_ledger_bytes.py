@@ -19,7 +19,7 @@ from bailiwick.errors import LedgerError
 from bailiwick.ledger.facts import Facts
 from bailiwick.ledger.report import Finding
 from bailiwick.model.record import Record
-from tests.gateway.ledger_rig import START, Intruder, checked, fill, intruding, new_store, record
+from tests.gateway.ledger_rig import START, checked, drop_triggers, fill, intruding, new_store, record
 
 STRIDE = 1 if environ.get("BAILIWICK_EXAMPLES") == "new" else 7
 """How far apart the bytes are that are changed: `make nightly` takes every one."""
@@ -81,7 +81,7 @@ def test_a_changed_byte_is_found(
     ledger: Path, table: str, column: str, where: str, right: Callable[[list[Placed]], bool]
 ) -> None:
     with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
-        Intruder(connection)
+        drop_triggers(connection)
         select = f"SELECT CAST({column} AS BLOB), typeof({column}) FROM {table} WHERE {where}"
         content, kind = cast("tuple[bytes, str]", connection.execute(select).fetchone())
         update = f"UPDATE {table} SET {column} = CAST(? AS {kind}) WHERE {where}"

@@ -118,7 +118,7 @@ def test_the_keys_beside_the_ledger_are_all_that_ever_signed(
 ) -> None:
     assert (folder / "ledger.vkey").read_text().split() == [str(key) for key in reversed(made[0])]
     with closing(open_reader(folder / "ledger.db")) as reader:
-        assert verified(reader, folder / "ledger.db", [])["ok"] is True
+        assert verified(reader, folder, [])["ok"] is True
 
 
 def test_a_store_opens_with_the_newest_key_and_not_with_one_that_was_destroyed(

@@ -108,8 +108,7 @@ def test_every_changed_record_lies_in_what_is_reported(whole: Evidence, data: st
     for seq in victims:
         forged = body(seq, "other")
         way = data.draw(st.sampled_from(["bytes", "hash", "both"]))
-        rows[seq] = replace(
-            rows[seq],
+        rows[seq] = rows[seq]._replace(
             body=rows[seq].body if way == "hash" else forged,
             hash=rows[seq].hash if way == "bytes" else leaf_hash(b"" if way == "hash" else forged),
         )
@@ -138,7 +137,7 @@ def test_swapped_rows_are_named_and_nothing_else(whole: Evidence, data: st.DataO
         st.lists(st.integers(0, whole.count - 1), min_size=2, max_size=2, unique=True).map(sorted)
     )
     rows = list(whole.rows)
-    rows[first], rows[second] = replace(rows[second], seq=first), replace(rows[first], seq=second)
+    rows[first], rows[second] = rows[second]._replace(seq=first), rows[first]._replace(seq=second)
     found = verify(replace(whole, rows=rows), SIGNER.verifier).findings
     assert {(f.kind, f.first) for f in found} == {("reordered", first), ("reordered", second)}
 
