@@ -236,14 +236,14 @@ class Running:
         more |= self.keeping.answers()
         budgets = self.gateway.limits.told
         self.desk = Desk(self.sessions, self.opener, self.reloader, self._places, more, budgets, self.sinks.told)
-        self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
-        await self._admin.start()
         for front in fronts:
             if isinstance(front, Controlling):
                 await front.open(self, environ)
                 if front.address is not None:
                     _log.info("%s clients connect to %s:%d", front.name, *front.address)
         await self.gateway.executions.start()
+        self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
+        await self._admin.start()  # last: whoever is answered finds everything there
         self._watching = asyncio.create_task(self.reloader.watch())
         self._watching.add_done_callback(_watch_ended)
 
