@@ -11,6 +11,8 @@ from pathlib import Path
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that are measured start as a user's do
 
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
 
 @dataclass
 class Report:
@@ -36,13 +38,13 @@ class Report:
         self.lines.append(text)
 
 
-def record(path: Path, part: str, report: Report) -> None:
-    """Put the lines between the marks of a part of a document."""
+def record(part: str, report: Report) -> None:
+    """Put the lines between the marks of a part of docs/benchmarks.md."""
     first, last = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
-    before, _, rest = path.read_text().partition(first)
+    before, _, rest = DOCUMENT.read_text().partition(first)
     _, _, after = rest.partition(last)
     listed = [f"- {line}" if ": " in line and not line.startswith("|") else line for line in report.lines]
-    path.write_text(f"{before}{first}\n" + "\n".join(listed) + f"\n{last}{after}")
+    DOCUMENT.write_text(f"{before}{first}\n" + "\n".join(listed) + f"\n{last}{after}")
 
 
 def median(values: Sequence[float]) -> float:

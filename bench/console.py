@@ -177,7 +177,7 @@ def main() -> int:
             process.terminate()
             process.wait(30)
     if chosen.write:
-        record(ROOT / "docs" / "benchmarks.md", "console", report)
+        record("console", report)
     return int(report.short)
 
 

@@ -195,7 +195,7 @@ def main() -> None:
     report.say(f"machine: {machine()}")
     asyncio.run(run(report, *((60, 2) if asked.quick else (600, 5))))
     if asked.write:
-        record(ROOT / "docs" / "benchmarks.md", "files", report)
+        record("files", report)
     sys.exit(report.short)
 
 

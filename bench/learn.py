@@ -41,7 +41,6 @@ from bailiwick.model.value import Ref
 from bailiwick.policy.load import load
 from bailiwick.policy.suspects import suspect
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 _NOTHING = "roles: {}\nagents: {}\ntasks: {}\n"
 Session = list[Observation]
 
@@ -265,7 +264,7 @@ def main() -> None:
     company(report, 6 if given.quick else 30)
     at_scale(report, 50_000 if given.quick else 1_000_000)
     if given.write:
-        record(DOCUMENT, "learn", report)
+        record("learn", report)
     sys.exit(1 if report.short else 0)
 
 

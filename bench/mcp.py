@@ -225,7 +225,7 @@ def main() -> int:
         calls(report, ways, rounds, seconds)
     filtering(report, max(rounds, 3))
     if chosen.write:
-        record(ROOT / "docs" / "benchmarks.md", "mcp", report)
+        record("mcp", report)
     return 1 if report.short else 0
 
 

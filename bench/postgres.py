@@ -183,7 +183,7 @@ def main() -> int:
             floods(report, found, rounds, rows)
             latency(report, found, 300 if quick else 2000)
     if chosen.write:
-        record(ROOT / "docs" / "benchmarks.md", "postgres", report)
+        record("postgres", report)
     return 1 if report.short else 0
 
 

@@ -286,7 +286,7 @@ def main() -> int:
             in_the_database(report, found, rows, rounds)
             for_a_client(report, found, through, rows, rounds)
     if chosen.write:
-        record(ROOT / "docs" / "benchmarks.md", "scoped", report)
+        record("scoped", report)
     return 1 if report.short else 0
 
 
