@@ -73,7 +73,9 @@ class Replay:
         self._present = next((first for first, last in self._missing if last == leaves.limit - 1), leaves.limit)
         """Records before those cut from the end."""
         self._findings: list[Finding] = []
-        self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles = (_Reading() for _ in range(4))
+        self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles, self._by_tiles_and_bytes = (
+            _Reading() for _ in range(5)
+        )
         self._apart = False
         """Whether the readings differ; while not, only `_by_bytes` is followed."""
         self._good = 0
@@ -110,12 +112,13 @@ class Replay:
             self._by_hashes.follow(by_hashes)
             self._by_rivals.follow(leaves.by_rivals(start, end))
             self._by_tiles.follow(by_hashes)
+            self._by_tiles_and_bytes.follow(by_bytes)
         if end % TILE_WIDTH == 0:
             self._close_tile(end // TILE_WIDTH - 1)
 
     def _part(self) -> None:
         self._apart = True
-        for reading in (self._by_hashes, self._by_rivals, self._by_tiles):
+        for reading in (self._by_hashes, self._by_rivals, self._by_tiles, self._by_tiles_and_bytes):
             reading.take_over(self._by_bytes)
 
     def _close_tile(self, tile: int) -> None:
@@ -133,12 +136,13 @@ class Replay:
             self._suspects.append(tile)
         if self._apart:
             self._by_tiles.close_tile(stored or self._by_hashes.tile())
+            self._by_tiles_and_bytes.close_tile(stored or self._by_bytes.tile())
         for reading, root in zip(leafwise, roots, strict=True):
             reading.close_tile(root)
 
     def _compare(self, anchor: Anchor) -> None:
         """Confirm a reading by a signed checkpoint, or note that none meets it."""
-        for reading in (self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles):
+        for reading in (self._by_bytes, self._by_hashes, self._by_rivals, self._by_tiles, self._by_tiles_and_bytes):
             if reading.gives(anchor.root) and (self._apart or reading is self._by_bytes):
                 self._settle(reading)
                 self._good = anchor.size
@@ -147,7 +151,7 @@ class Replay:
 
     def _settle(self, met: _Reading) -> None:
         for tile in self._suspects:
-            if met is self._by_tiles:
+            if met is self._by_tiles or met is self._by_tiles_and_bytes:
                 self._doubt(tile)
             else:
                 first, last = _span_of(tile)
