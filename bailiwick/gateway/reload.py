@@ -54,14 +54,25 @@ class Reloader:
         """Reload now, for somebody. Return why the new policy was refused, or None when it is in force."""
         async with self._busy:
             self._tried = await asyncio.to_thread(_look, self._path)
-            try:
-                ready = await self._prepare(None)
-            except BailiwickError as error:
-                await self._refused(error)
-                return error
-            if await self.promotion.admits(ready, self._in_force(), "" if by == _FILES else by):
-                await self._loaded(ready, by)
-            return None
+            return await self._try(by)
+
+    async def _try(self, by: str) -> BailiwickError | None:
+        try:
+            ready = await self._prepare(None)
+        except BailiwickError as error:
+            await self._refused(error)
+            return error
+        if await self.promotion.admits(ready, self._in_force(), "" if by == _FILES else by):
+            await self._loaded(ready, by)
+        return None
+
+    async def _reload_changed(self) -> None:
+        """Reload, unless what stands there was tried while this waited for its turn."""
+        async with self._busy:
+            now = await asyncio.to_thread(_look, self._path)
+            if now != self._tried:
+                self._tried = now
+                await self._try(_FILES)
 
     async def promote(self, identity: str, by: Reviewer) -> Sequence[Change]:
         """Put the policy in force that waits for it; return what that changes. Raises BailiwickError."""
@@ -84,12 +95,14 @@ class Reloader:
             asked = await self._pause()
             now = await asyncio.to_thread(_look, self._path)
             settled, seen = now == seen, now
-            if asked or (settled and now != self._tried):
-                await self._attempt()
+            if asked:
+                await self._attempt(self.reload())
+            elif settled and now != self._tried:
+                await self._attempt(self._reload_changed())
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, reloading: Awaitable[object]) -> None:
         try:
-            await self.reload()
+            await reloading
         except BailiwickError as error:  # the ledger's: then nothing was put in force
             _log.error("the policy was not reloaded: %s", error.message)
 

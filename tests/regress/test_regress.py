@@ -70,11 +70,7 @@ def test_what_no_agent_may_send_is_refused(played: Played) -> None:
 
 
 def test_the_gateway_logs_no_error(played: Played) -> None:
-    # A policy that is looked at once more while the script drops its tables is refused, and the one in force stays.
-    lines = played.report.log.splitlines()
-    errors = [line for line in lines if "level=error" in line]
-    assert [line for line in errors if not ("policy refused, the old one" in line and "does not exist" in line)] == []
-    assert any("policy loaded" in line for line in lines)  # the log is there
+    assert "level=error" not in played.report.log, played.report.log[-3000:]
 
 
 def test_the_docs_explain_every_known_difference() -> None:
