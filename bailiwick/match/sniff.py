@@ -75,6 +75,8 @@ _TEXTS: Mapping[str, str] = {
     "eml": "message/rfc822",
     "ics": "text/calendar",
 }
+_MARKS = {place: tuple(mark for at, mark, _ in _MAGIC if at == place) for place, _, _ in _MAGIC}
+"""Place → what may stand there: most content is none of it, which is asked once a place."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """What does not stand in texts; tabs, ends of lines and pages, and escapes do."""
 _ACTIVE = (b"<!doctype html", b"<html", b"<script", b"<svg", b"<?xml")
@@ -84,7 +86,8 @@ def type_of(name: str, head: bytes) -> str:
     """Return a media type. What the first bytes say comes before what the name says; only among texts, and what lies
     in a ZIP, the name's ending decides."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
-    for place, mark, found in _MAGIC:
+    marked = any(head.startswith(marks, place) for place, marks in _MARKS.items())
+    for place, mark, found in _MAGIC if marked else ():
         if head.startswith(mark, place) and not (mark in (b"BM", b"MZ", b"ID3") and is_text(head)):
             return _IN_ZIP.get(ending, found) if found == "application/zip" else found
     if not is_text(head):
@@ -100,7 +103,7 @@ def is_text(head: bytes) -> bool:
     if b"\x00" in head:
         return False
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        codecs.utf_8_decode(head)  # the last character may be cut
     except UnicodeDecodeError:
         return False
     return _CONTROL.search(head) is None

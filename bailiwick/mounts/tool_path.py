@@ -47,6 +47,8 @@ class Done(Generic[Shown]):
     """What is still to be done, and shown while it is: it begins when there is a durable intent."""
     cost: Decimal | None = None
     """What the answer says that it cost."""
+    vain: bool = False
+    """Nothing was done, and nothing told: it is charged to nothing."""
 
 
 class Interrupt:
@@ -232,6 +234,7 @@ class ToolPath:
                 unrecorded: Done[Shown] = Done(denial=self._live.withheld(call.mount, granting(call)) or NO_LEDGER)
                 done = await done.rest() if intent else unrecorded
             account.items, account.size, account.told = done.items, done.size, done.cost
+            account.executed = not done.vain
             failure = ""
         except asyncio.CancelledError:
             if not interrupt.is_alone():

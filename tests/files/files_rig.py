@@ -18,11 +18,12 @@ from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Running, running
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone
+from bailiwick.mounts.files.content import content_of
 from bailiwick.mounts.files.front import FilesFront
 from bailiwick.mounts.files.looking import Listing, Matches, list_files, search_files
 from bailiwick.mounts.files.looking import Wanted as Sought
 from bailiwick.mounts.files.reading import Found, read
-from bailiwick.mounts.files.writing import Written, content_of, delete, move, write
+from bailiwick.mounts.files.writing import Written, delete, move, scratch_of, write
 from bailiwick.mounts.http.front import HttpFront
 from bailiwick.mounts.mcp.front import McpFront
 from bailiwick.mounts.tool_path import Done
@@ -51,9 +52,10 @@ class Agent:
         return await read(self.admission, self.asked(path), use)
 
     async def write(self, path: str, data: bytes, condition: str = "", patience: float = 0.0) -> Written | NotDone:
-        content = content_of(data)
+        asked = self.asked(path, patience)
+        content = content_of(data, scratch_of(self.admission, asked))
         try:
-            return await write(self.admission, self.asked(path, patience), content, condition)
+            return await write(self.admission, asked, content, condition)
         finally:
             content.close()
 

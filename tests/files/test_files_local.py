@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -214,3 +215,15 @@ async def test_agents_reach_files_by_tools_of_mcp(desk: Desk) -> None:
     clerk = await desk.agent("clerk")
     listed = (await asyncio.to_thread(desk.client(clerk).ask, "tools/list", {})).result
     assert "write_file" not in str(listed)
+
+
+async def test_a_large_file_takes_its_place_whole_and_leaves_nothing_beside_it(desk: Desk) -> None:
+    bot = await desk.agent()
+    path, large, larger = "kb/large/a.bin", b"a" * 5_000_000, b"b" * 6_000_000
+    assert isinstance(await bot.write(path, large), Written)  # copied: its folder is not there yet
+    assert isinstance(await bot.write(path, larger), Written)  # what was taken stays where it is
+    assert code(await bot.write(path, large, "none")) == "data_changed"
+    assert (desk.root / path).read_bytes() == larger
+    assert (desk.root / path).stat().st_mode & 0o777 == 0o640
+    assert os.listdir(desk.root / "kb/large") == ["a.bin"]
+    shutil.rmtree(desk.root / "kb/large")

@@ -30,12 +30,26 @@ mounts:
       knowledge_base: {paths: ["kb/**"]}
       staff: {paths: ["hr/**"]}
     quota: {files: 40}
+  slips:
+    kind: files
+    url: s3://company/slips
+    credential: {key: "${S3_KEY}", secret: "${S3_SECRET}", endpoint: "${S3_URL}", region: us-east-1}
+    resources: {notes: {paths: ["**"]}}
 roles:
   writer:
     grants:
       - {allow: "knowledge_base:*", reason: r, args: any}
+  noting:
+    grants:
+      - {allow: notes:read, reason: r}
+      - {allow: notes:create, reason: r, limits: {actions: 2/day}}
+  changing:
+    grants:
+      - {allow: notes:update, reason: r}
 agents:
   bot: {owner: o, purpose: p, roles: [writer]}
+  drafter: {owner: o, purpose: p, roles: [noting]}
+  noter: {owner: o, purpose: p, roles: [noting, changing]}
 gates:
   delete: {loosen: [knowledge_base:delete], reason: what is deleted is kept}
 """
@@ -110,6 +124,26 @@ async def test_what_is_outside_is_not_there(desk: Desk, path: str) -> None:
     assert code(done[0]) in ("resource_unknown", "argument_not_granted")
     assert CANARY not in str([done[0], done[2]])
     assert "CANARY" not in str(desk.records())
+
+
+async def test_what_is_there_is_changed_and_only_what_was_created_is_charged_as_that(desk: Desk) -> None:
+    noter = await desk.agent("noter", "slips")
+    for path, text, created in (("n.md", b"one", True), ("n.md", b"two", False), ("m.md", b"three", True)):
+        done = await noter.write(path, text)
+        assert isinstance(done, Written)
+        assert done.created is created
+        assert await noter.read(path) == text
+    assert code(await noter.write("o.md", b"four")) == "limit_exceeded"
+    assert isinstance(await noter.write("n.md", b"five", "*"), Written)
+
+
+async def test_who_may_only_create_changes_nothing_that_is_there(desk: Desk, bucket: tuple[str, Bucket]) -> None:
+    bucket[1].put_object(Bucket="company", Key="slips/there.md", Body=b"by somebody else")
+    drafter = await desk.agent("drafter", "slips")
+    assert code(await drafter.write("there.md", b"evil")) == "action_not_granted"
+    assert await drafter.read("there.md") == b"by somebody else"
+    assert isinstance(await drafter.write("new.md", b"mine"), Written)
+    assert await drafter.read("new.md") == b"mine"
 
 
 async def test_what_is_written_is_there_and_what_was_is_kept(desk: Desk, bucket: tuple[str, Bucket]) -> None:

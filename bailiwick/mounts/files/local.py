@@ -17,7 +17,7 @@ import stat
 import unicodedata
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from bailiwick.errors import ConfigError
 from bailiwick.match.file_paths import OWN_PREFIX, name_problem
@@ -37,6 +37,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_SERVED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG})
+_NAMELESS = getattr(os, "O_TMPFILE", os.O_DIRECTORY) | os.O_RDWR | os.O_CLOEXEC
+_AT_FDCWD, _AT_SYMLINK_FOLLOW = -100, 0x400
 _PART = 1024 * 1024
 _NOREPLACE, _EXCHANGE = 1, 2
 _most_entries = 100_000
@@ -75,6 +77,8 @@ class OpenedHere:
 
 class LocalStore:
     """One folder."""
+
+    tries: ClassVar[bool] = False
 
     def __init__(
         self, root: str, *, hard_links: bool = False, cross_mounts: bool = False, secret: bytes | None = None
@@ -133,13 +137,26 @@ class LocalStore:
             return Listed(name, None)
         return Listed(name, self._info(found)) if self._is_served(found) else None
 
+    def scratch(self, parts: Parts) -> BinaryIO | None:
+        """Open a file without a name in the folder that a file will be in."""
+        try:
+            with self._walked(parts[:-1]) as folder:
+                return os.fdopen(os.open(".", _NAMELESS, 0o640, dir_fd=folder), "w+b")
+        except (OSError, GoneError, UnavailableError):
+            return None  # there is no such folder yet, or no such files in it
+
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:
         """Write beside, then take its place."""
         with self._walked(parts[:-1], make=base is None) as folder:
-            new, temporary = self._written(folder, content, size)
+            temporary, placed = _own_name(), False
+            new = _left(folder, content, size, temporary)
+            if new is None:
+                new = _copied(folder, content, size, temporary)
             try:
+                os.fsync(new)
                 if base is None:
                     self._place(folder, temporary, parts[-1])
+                    placed = True
                 else:
                     self._exchange(folder, temporary, parts[-1], base, keep, new)
                 _flush(folder)
@@ -148,8 +165,9 @@ class LocalStore:
                 raise _error(error) from None
             finally:
                 os.close(new)
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
+                if not placed:
+                    with contextlib.suppress(OSError):
+                        os.unlink(temporary, dir_fd=folder)
 
     def delete(self, parts: Parts, base: Info, keep: Keep) -> None:
         """Take it away by another name, see that it is the one, then delete it."""
@@ -290,31 +308,6 @@ class LocalStore:
             return
         raise ExistsError
 
-    def _written(self, folder: int, content: BinaryIO, size: int) -> tuple[int, str]:
-        temporary = _own_name()
-        try:
-            new = os.open(temporary, _NEW, 0o640, dir_fd=folder)
-        except OSError as error:
-            raise _error(error) from None
-        try:
-            written = 0
-            while data := content.read(_PART):
-                view = memoryview(data)
-                while view:
-                    step = os.write(new, view)
-                    view, written = view[step:], written + step
-            if written != size:
-                raise ChangedError
-            os.fsync(new)
-        except BaseException as error:
-            os.close(new)
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
-            if isinstance(error, OSError):
-                raise _error(error) from None
-            raise
-        return new, temporary
-
     def _place(self, folder: int, temporary: str, name: str) -> None:
         try:
             _rename(folder, temporary, folder, name, _NOREPLACE)
@@ -366,6 +359,52 @@ class LocalStore:
             _rename(folder, name, to, original, _NOREPLACE)
 
 
+def _left(folder: int, content: BinaryIO, size: int, name: str) -> int | None:
+    """Give a name to what was written into a nameless file of this folder (`scratch`), and return its descriptor.
+
+    None: it is no such file, or not as one made here would be; then it is copied."""
+    try:
+        content.flush()
+        new = os.dup(content.fileno())
+    except (OSError, ValueError):
+        return None  # in memory
+    try:
+        found, here = os.fstat(new), os.fstat(folder)
+        inherits = here.st_mode & stat.S_ISGID and found.st_gid != here.st_gid
+        if stat.S_ISREG(found.st_mode) and not found.st_nlink and found.st_size == size and not inherits:
+            _link(new, folder, name)
+            return new
+    except OSError:
+        pass
+    os.close(new)
+    return None
+
+
+def _copied(folder: int, content: BinaryIO, size: int, name: str) -> int:
+    """Write content into a new file; return its descriptor."""
+    try:
+        new = os.open(name, _NEW, 0o640, dir_fd=folder)
+    except OSError as error:
+        raise _error(error) from None
+    try:
+        written = 0
+        while data := content.read(_PART):
+            view = memoryview(data)
+            while view:
+                step = os.write(new, view)
+                view, written = view[step:], written + step
+        if written != size:
+            raise ChangedError
+    except BaseException as error:
+        os.close(new)
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        if isinstance(error, OSError):
+            raise _error(error) from None
+        raise
+    return new
+
+
 def _own_name() -> str:
     return f"{OWN_PREFIX}{secrets.token_hex(8)}"
 
@@ -392,6 +431,14 @@ def _why(error: OSError) -> str:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _link(descriptor: int, folder: int, name: str) -> None:
+    """Give a nameless file its name. Raises OSError."""
+    path = b"/proc/self/fd/%d" % descriptor
+    if _libc.linkat(_AT_FDCWD, path, folder, os.fsencode(name), _AT_SYMLINK_FOLLOW) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _rename(folder: int, name: str, to: int, new: str, flags: int) -> None:

@@ -12,9 +12,10 @@ from bailiwick.match.sniff import is_text
 from bailiwick.model.decision import Denial
 from bailiwick.model.files import FILE_TOOLS, FileVerb
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone
+from bailiwick.mounts.files.content import Content, content_of
 from bailiwick.mounts.files.looking import Listing, Wanted, list_files, search_files
 from bailiwick.mounts.files.reading import Found, read
-from bailiwick.mounts.files.writing import Content, Written, content_of, delete, move, write
+from bailiwick.mounts.files.writing import Written, delete, move, write
 from bailiwick.mounts.held_calls import status_of
 from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json

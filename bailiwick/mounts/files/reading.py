@@ -121,10 +121,13 @@ async def _read(
 def _open(store: Store, target: Target) -> tuple[Opened, bytes]:
     opened = store.open(target.parts)
     try:
-        return opened, opened.read(0, min(first_part, opened.info.size)) if opened.info.size else b""
+        first = opened.read(0, min(first_part, opened.info.size)) if opened.info.size else b""
     except BaseException:
         opened.close()
         raise
+    if len(first) == opened.info.size:
+        opened.close()  # all of it is here
+    return opened, first
 
 
 def _masked(opened: Opened, first: bytes, kinds: frozenset[Redaction]) -> bytes:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, ClassVar, Protocol, cast
 
 import fsspec
 from fsspec.asyn import sync
@@ -109,6 +109,8 @@ class OpenedThere:
 class RemoteStore:
     """A place that fsspec knows. Untested but for S3."""
 
+    tries: ClassVar[bool] = False
+
     def __init__(self, files: AbstractFileSystem, root: str, secret: bytes) -> None:
         self.files = files
         self._root = root
@@ -160,6 +162,9 @@ class RemoteStore:
             name = key[len(place) + 1 :] if key.startswith(f"{place}/") else ""
             if name and not path_problem(name) and "/" not in name:
                 yield Listed(name, None if each.get("type") == "directory" else self.info_of(each, (*parts, name)))
+
+    def scratch(self, parts: Parts) -> BinaryIO | None:
+        """There is none: what is written is sent."""
 
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:
         """Put content in the place of what was looked at."""
@@ -289,6 +294,8 @@ _ahead = ThreadPoolExecutor(8, "bailiwick-s3")
 
 class S3Store(RemoteStore):
     """A prefix of a bucket of S3, or of what speaks as it does: its conditions make each change exact."""
+
+    tries: ClassVar[bool] = True
 
     def open(self, parts: Parts) -> Opened:
         """Open a file to read: its beginning says what it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 Parts = tuple[str, ...]
 Keep = Callable[["Opened"], None]
@@ -73,6 +73,9 @@ class Opened(Protocol):
 class Store(Protocol):
     """One folder or bucket. Every method raises UnavailableError; paths were parsed before (`match.file_paths`)."""
 
+    tries: ClassVar[bool]
+    """Whether looking costs as much as writing, and a write itself refuses to replace: then it is tried first."""
+
     def open(self, parts: Parts) -> Opened:
         """Open a file to read. Raises GoneError."""
         ...
@@ -83,6 +86,10 @@ class Store(Protocol):
 
     def listed(self, parts: Parts) -> Iterator[Listed]:
         """Yield what a folder holds, without what is not served. Raises GoneError."""
+        ...
+
+    def scratch(self, parts: Parts) -> BinaryIO | None:
+        """Open a file without a name that `write` can leave where it is; None: there is no such thing here."""
         ...
 
     def write(self, parts: Parts, content: BinaryIO, size: int, base: Info | None, keep: Keep) -> Info:

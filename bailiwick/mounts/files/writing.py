@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import BinaryIO, cast
 
 from bailiwick.decide.calls import Admitted, Decided, Held, Refused
 from bailiwick.decide.files import names_used, redacted_by
@@ -27,6 +24,7 @@ from bailiwick.mounts.files.admission import (
     is_held,
     unavailable,
 )
+from bailiwick.mounts.files.content import Content, Scratch, anywhere
 from bailiwick.mounts.files.diffs import change_of, longest_compared
 from bailiwick.mounts.files.quotas import over, over_quota, room
 from bailiwick.mounts.files.store import (
@@ -44,46 +42,8 @@ NOTHING = "none"
 """The condition that there is no file yet."""
 ANY = "*"
 """The condition that there is one."""
-_in_memory = 4 * 1024 * 1024
-
-
-class Content:
-    """What is to be written: taken in parts, with its size and digest. In memory while it is small."""
-
-    def __init__(self) -> None:
-        self.file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_in_memory))  # noqa: SIM115  # `close`
-        self.size = 0
-        self.head = b""
-        self._digest = hashlib.sha256()
-
-    def add(self, data: bytes) -> None:
-        """Take a part."""
-        self.file.write(data)
-        self.size += len(data)
-        self._digest.update(data)
-        if len(self.head) < head_size:
-            self.head += data[: head_size - len(self.head)]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 in hex."""
-        return self._digest.hexdigest()
-
-    def whole(self, most: int) -> bytes:
-        """Return the content, at most so many bytes and one."""
-        self.file.seek(0)
-        return self.file.read(most + 1)
-
-    def close(self) -> None:
-        """Let go of it."""
-        self.file.close()
-
-
-def content_of(data: bytes) -> Content:
-    """Return bytes as content."""
-    found = Content()
-    found.add(data)
-    return found
+longest_tried = 256 * 1024
+"""Bytes of a write that is tried before it is known whether something is there: more would be sent in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +62,23 @@ async def write(admission: Admission, asked: Asked, content: Content, condition:
     target = admission.target(asked, verbs)
     if isinstance(target, Denial):
         return await admission.refuse(asked, "write", target)
+    if condition in ("", NOTHING) and content.size <= longest_tried:
+        tried = await _tried(admission, asked, target, content)
+        if tried is not None:
+            return tried
     try:
         base = await asyncio.to_thread(target.mounted.store.look, target.parts)
     except UnavailableError as error:
         return await admission.unavailable(asked, verbs, target, error)
     return await _write(admission, asked, target, _Change(content, condition, base))
+
+
+def scratch_of(admission: Admission, asked: Asked) -> Scratch:
+    """Return what opens the files in which long content waits to be decided on: where it may stay, if it may be."""
+    target = admission.target(asked, ("create", "update"))
+    if isinstance(target, Denial):
+        return anywhere
+    return lambda: target.mounted.store.scratch(target.parts) or anywhere()
 
 
 async def room_for(admission: Admission, asked: Asked) -> int | NotDone:
@@ -119,7 +91,8 @@ async def room_for(admission: Admission, asked: Asked) -> int | NotDone:
     replaced: int | None = 0
     if update is not None:
         # which of the files it may change is not known yet: of one that it may not, the size is not told
-        by_path = not update.denies and "modified" not in names_used(update)
+        bounded = target.mounted.mount.quota.bytes is not None
+        by_path = bounded and not update.denies and "modified" not in names_used(update)
         try:
             base = await asyncio.to_thread(target.mounted.store.look, target.parts) if by_path else None
         except UnavailableError as error:
@@ -149,15 +122,13 @@ class _Change:
 async def _write(admission: Admission, asked: Asked, target: Target, change: _Change) -> Written | NotDone:
     content, base = change.content, change.base
     verb: FileVerb = "create" if base is None else "update"
-    kind = type_of(target.parts[-1], content.head)
-    more = {"content": content.digest, "base": "" if base is None else base.version}
-    refused = _against_write(admission, asked, target, verb, Known(base, kind, content.size, more))
-    if refused is not None:
-        return await admission.refuse(asked, "write", refused[0], target, refused[1])
+    known = _known(target, content, base)
+    decided = _decided(admission, asked, target, verb, known)
+    if isinstance(decided, tuple):
+        return await admission.refuse(asked, "write", decided[0], target, decided[1])
     against = _against(change.condition, base)  # of what it may write: of nothing else may a condition tell anything
     if against is not None:
         return await admission.refuse(asked, verb, against, target)
-    decided = admission.decide(target, verb, Known(base, kind, content.size, more))
     if isinstance(decided, Held):
         try:
             shown = await asyncio.to_thread(_change, target, base, content)
@@ -165,7 +136,7 @@ async def _write(admission: Admission, asked: Asked, target: Target, change: _Ch
             return await admission.refuse(asked, verb, changed(), target)
         except UnavailableError as error:
             return await admission.unavailable(asked, (verb,), target, error)
-        decided = admission.decide(target, verb, Known(base, kind, content.size, {**more, "change": shown}))
+        decided = admission.decide(target, verb, replace(known, more={**known.more, "change": shown}))
     going = await admission.clear(decided, target, verb, asked)
     if isinstance(going, NotDone):
         return going
@@ -185,8 +156,48 @@ async def _write(admission: Admission, asked: Asked, target: Target, change: _Ch
             return Done(denial=done)
         return Done(Written(target.path, done, created=base is None), size=content.size)
 
-    call = admission.call(going, target, verb, asked, content=admission.digested(content.digest), size=content.size)
-    return await _run(admission, going, call, execute)
+    return await _run(admission, going, _call(admission, going, target, verb, asked, content), execute)
+
+
+async def _tried(admission: Admission, asked: Asked, target: Target, content: Content) -> Written | NotDone | None:
+    """Create a file in a place that itself refuses to replace one, without having looked: one request of two.
+
+    None: nothing was done, by a gate, a grant, or because there is one; then it is looked at."""
+    mount = target.mounted.mount
+    bounded = (mount.quota.bytes, mount.quota.files) != (None, None)
+    observed = mount.name in admission.live.scope.observed  # it would be seen to use what it does not
+    if not target.mounted.store.tries or "create" not in target.tools or bounded or observed:
+        return None
+    decided = admission.decide(target, "create", _known(target, content, None))
+    if not isinstance(decided, Admitted):
+        return None
+    going = await admission.clear(decided, target, "create", asked)
+    if isinstance(going, NotDone):
+        return going
+    taken = False
+
+    async def execute() -> Done[Written]:
+        nonlocal taken
+        keep = _keeper(admission, target, "create")
+        content.file.seek(0)
+        done = await _effect(lambda: target.mounted.store.write(target.parts, content.file, content.size, None, keep))
+        if isinstance(done, Denial):
+            taken = done.code == "data_changed"
+            return Done(denial=done, vain=taken)
+        return Done(Written(target.path, done, created=True), size=content.size)
+
+    found = await _run(admission, going, _call(admission, going, target, "create", asked, content), execute)
+    return None if taken and isinstance(found, NotDone) and found.denial.code == "data_changed" else found
+
+
+def _known(target: Target, content: Content, base: Info | None) -> Known:
+    more = {"content": content.digest, "base": "" if base is None else base.version}
+    return Known(base, type_of(target.parts[-1], content.head), content.size, more)
+
+
+def _call(admission: Admission, going: Going, target: Target, verb: FileVerb, asked: Asked, content: Content) -> Call:
+    digest = admission.digested(content.digest)
+    return admission.call(going, target, verb, asked, content=digest, size=content.size)
 
 
 async def delete(admission: Admission, asked: Asked, condition: str = "") -> Written | NotDone:
@@ -354,10 +365,10 @@ def _against(condition: str, base: Info | None) -> Denial | None:
     return changed("there is a file already" if condition == NOTHING else "the file is not the version that was named")
 
 
-def _against_write(
+def _decided(
     admission: Admission, asked: Asked, target: Target, verb: FileVerb, known: Known
-) -> tuple[Denial, Decision | None] | None:
-    """Return why a write is not granted, as it is said and as it is recorded; None: it is granted, or held.
+) -> Decided | tuple[Denial, Decision | None]:
+    """Return a write that is granted, or held; else why it is not, as it is said and as it is recorded.
 
     INVARIANT: who may only change files is told the same of one that it may not change and of none; who may only
     create them learns of one that is there where it could have created one, and by that alone."""
@@ -371,7 +382,7 @@ def _against_write(
     if asked_for == "update" and (refused is not None or verb == "create"):
         return admission.absent(asked, ("update",)), None if refused is None else refused.decision
     if asked_for == verb:
-        return None
+        return decided
     action = f"{target.placed.resource}:update"
     message = "there is a file already, and changing it is not granted"
     return Denial("action_not_granted", message, f"`{target.placed.resource}:create`", "ask for a grant", action), None

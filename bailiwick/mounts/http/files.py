@@ -16,12 +16,13 @@ from bailiwick.decide.limits import exceeded
 from bailiwick.gateway.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone, changed, unavailable
+from bailiwick.mounts.files.content import Content
 from bailiwick.mounts.files.front import FilesFront
 from bailiwick.mounts.files.looking import list_files, most_entries
 from bailiwick.mounts.files.offered import listing_result
 from bailiwick.mounts.files.reading import Found, part_size, read
 from bailiwick.mounts.files.store import ChangedError, UnavailableError
-from bailiwick.mounts.files.writing import ANY, NOTHING, Content, Written, delete, room_for, too_long, write
+from bailiwick.mounts.files.writing import ANY, NOTHING, Written, delete, room_for, scratch_of, too_long, write
 from bailiwick.mounts.held_calls import Pending
 from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.envelope import Head
@@ -112,7 +113,7 @@ class FileRequests:
             return _not_done(most, head)
         if int(head.headers.get("content-length", "0")) > most:
             return _not_done(await too_long(admission, asked), head)
-        content = Content()
+        content = Content(scratch_of(admission, asked))
         try:
             wrong = await _received(receive, content, most)
             if content.size > most:
