@@ -62,26 +62,30 @@ class MemoryStore:
         """Take all that is wanted, or nothing; `done` is called at once."""
         now = self._tick()
         fullest: Full | None = None
-        meters = [self._meter(want.budget) for want in wants]
-        for want, meter in zip(wants, meters, strict=True):
+        known = self._meters
+        taken: list[tuple[_Counted, Want]] = []
+        for want in wants:
             budget, take, hold = want
+            meter = known.get(budget.key) or self._meter(budget)
             excess = meter.used(now) + (take + hold or 1) - budget.most
             if excess > 0:
                 full = Full(budget, meter.wait(excess, now))
                 if fullest is None or _later(full, fullest):
                     fullest = full
+            if take or hold:
+                taken.append((meter, want))
         if fullest is not None:
             done(fullest)
             return
         crossed: list[Crossing] = []
-        for want, meter in zip(wants, meters, strict=True):
-            if want.take:
-                meter.add(want.take, now)
-                self._warn(want.budget, meter, now, crossed)
-                self._tell(want.budget, meter)
-            if want.hold:
-                meter.held += want.hold
-                self._tell(want.budget, meter)
+        for meter, (budget, take, hold) in taken:
+            if take:
+                meter.add(take, now)
+                if meter.total * 5 >= budget.most * 4:
+                    self._warn(budget, meter, now, crossed)
+            meter.held += hold
+            if self._changed is not None and budget.lasting:
+                self._changed(budget, meter)
         done(Reserved(wants, now, crossed))
 
     def settle(self, reserved: Reserved, used: Used, done: Callable[[Sequence[Crossing]], None]) -> None:
@@ -90,18 +94,22 @@ class MemoryStore:
             return
         reserved.open = False
         now = self._tick()
+        known = self._meters
         crossed: list[Crossing] = []
-        for want in reserved.wants:
-            meter = self._meter(want.budget)
-            if want.hold:
-                meter.held = max(meter.held - want.hold, 0)
-                self._tell(want.budget, meter)
-            more = used.of(want.budget.measure)
+        for budget, _, hold in reserved.wants:
+            more = used.of(budget.measure)
+            if more <= 0 and not hold:
+                continue
+            meter = known.get(budget.key) or self._meter(budget)
+            if hold:
+                meter.held = max(meter.held - hold, 0)
             if more > 0:
                 meter.used(now)
                 meter.add(more, now)
-                self._warn(want.budget, meter, now, crossed)
-                self._tell(want.budget, meter)
+                if meter.total * 5 >= budget.most * 4:
+                    self._warn(budget, meter, now, crossed)
+            if self._changed is not None and budget.lasting:
+                self._changed(budget, meter)
         if crossed:
             done(crossed)
 
@@ -116,7 +124,8 @@ class MemoryStore:
             meter.held = max(meter.held - want.hold, 0)
             if want.take:
                 meter.give_back(want.take, reserved.at, now)
-            self._tell(want.budget, meter)
+            if self._changed is not None and want.budget.lasting:
+                self._changed(want.budget, meter)
 
     async def levels(self, budgets: Sequence[Budget]) -> Sequence[Level] | None:
         """Return how budgets stand; None: that is not known now."""
@@ -138,8 +147,11 @@ class MemoryStore:
 
     def _tick(self) -> int:
         """Return the moment; one that lies before an earlier one counts as that."""
-        self._now = max(self._now, self._clock())
-        return self._now
+        now = self._clock()
+        if now <= self._now:
+            return self._now
+        self._now = now
+        return now
 
     def _meter(self, budget: Budget) -> _Counted:
         meter = self._meters.get(budget.key)
@@ -156,15 +168,9 @@ class MemoryStore:
             if meter.window is not None and not meter.used(self._now):
                 del self._meters[key]
 
-    def _tell(self, budget: Budget, meter: _Counted) -> None:
-        if self._changed is not None and budget.lasting:
-            self._changed(budget, meter)
-
     def _warn(self, budget: Budget, meter: _Counted, now: int, crossed: list[Crossing]) -> None:
-        """Note that a budget reached a level, once in its window."""
+        """Note that a budget, used to 80 percent or more, reached a level: once in its window."""
         used, most = meter.total, budget.most
-        if used * 5 < most * 4:
-            return
         span = _forever if budget.window is None else max(budget.window, _seldom)
         if used >= most:
             if meter.until_100 <= now:
