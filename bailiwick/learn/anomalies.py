@@ -22,7 +22,7 @@ MOST_BEYOND = 0.08
 """So large a part of a slot's sessions may have gone beyond the session's own value and be set aside for it."""
 _MOST_OF_RARE = 0.4
 """The same of a slot that few sessions use, if those beyond are at most one in fifty of all."""
-_FEW_OF_ALL = 0.02
+_FEW_OF_ALL = 0.03
 _MOST_RARE_VALUES = 0.03
 _LEFT_OUT = 0.05
 _ONE_PERSON = 0.001
@@ -40,7 +40,8 @@ def set_aside(gathered: Gathered) -> dict[int, tuple[str, ...]]:
     least = _rare_parts(everything, found)
     _one_person(Settled(gathered, found), least, found)
     _left_out(Settled(gathered, found), max(2, least), found)
-    _beyond_the_session(Settled(gathered, found), found)
+    while _beyond_the_session(Settled(gathered, found), found):
+        pass  # who is set aside for one place no longer speaks against another
     _rare_values(Settled(gathered, found), max(2, least), found)
     _outliers(Settled(gathered, found), max(2, least), found)
     return {session: tuple(reasons) for session, reasons in sorted(found.items())}
@@ -127,8 +128,9 @@ def _left_out(settled: Settled, least: int, found: Reasons) -> None:
                     found.setdefault(session, []).append(reason)
 
 
-def _beyond_the_session(settled: Settled, found: Reasons) -> None:
-    """Set aside who went beyond the session's own value, where nearly all kept to it."""
+def _beyond_the_session(settled: Settled, found: Reasons) -> bool:
+    """Set aside who went beyond the session's own value, where nearly all kept to it; return whether anybody was."""
+    before = len(found)
     for slot in settled.gathered.slots.values():
         best: tuple[int, str] | None = None
         if settled.names(slot):
@@ -147,6 +149,7 @@ def _beyond_the_session(settled: Settled, found: Reasons) -> None:
             for session in slot.violators[name] - settled.aside:
                 reason = f"{deed.name} {slot.name}: not `${name}`, which it is everywhere else"
                 found.setdefault(session, []).append(reason)
+    return len(found) > before
 
 
 def _sessions_of(settled: Settled, slot: Slot) -> int:
