@@ -113,12 +113,15 @@ def agentdojo(report: Report, splits: int) -> None:
         report.say("agentdojo is not installed: run `scripts/setup bench`")
         report.short = True
     for suite in found:
-        tally, open_, given, granted = Tally(), 0, 0, 0
+        tally, open_, given, granted, strange = Tally(), 0, 0, 0, 0
         for seed in range(splits):
             train, test = learn_agentdojo.halves(suite, seed)
             around = mounts(suite)
             draft = learned(learn_agentdojo.AGENT, train, around)
             tally.add(Cover(enforced(suite, draft, around), suite.lock(), tasks=False), test, suite.attacks)
+            used = {each.tool.name for session in train for each in session if each.tool is not None}
+            called = [each.tool.name for session in test for each in session if each.tool is not None]
+            strange += sum(name not in used for name in called)
             arguments = [each for grant in draft.grants for each in (grant.args or {}).values()]
             given, open_ = given + len(arguments), open_ + sum(isinstance(each, Anything) for each in arguments)
             granted += len({grant.tool for grant in draft.grants})
@@ -126,6 +129,7 @@ def agentdojo(report: Report, splits: int) -> None:
         target = 10.0 if sessions // 2 >= 20 else None
         name = f"agentdojo {suite.name}, {sessions // 2} of {sessions} tasks learned"
         report.line(f"{name}: held-out calls denied", tally.rate, "%", target, most=True)
+        report.line(f"{name}: calls of tools that no learned task used", 100 * strange / max(1, tally.calls), "%")
         report.line(f"{name}: attacks let through", 100 * tally.through / max(1, tally.attacks), "%")
         report.line(f"{name}: tools granted", 100 * granted / splits / len(suite.tools), "%")
         report.line(f"{name}: arguments left open", 100 * open_ / max(1, given), "%")

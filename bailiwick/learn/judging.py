@@ -11,15 +11,18 @@ from math import isfinite
 from bailiwick.learn.draft import Confidence, Generalisation
 from bailiwick.learn.estimates import tail
 from bailiwick.learn.facts import Slot
-from bailiwick.learn.settled import Settled, is_reading
+from bailiwick.learn.settled import Settled, is_destroying, is_reading
 from bailiwick.model.matcher import Anything, Bound, Equal, Glob, Matcher, OneOf, Prefix
 from bailiwick.model.value import Ref, Scalar
+from bailiwick.policy.suspects import suspect
 
 CLOSED = 0.05
 """A list is closed when at most this chance of a new value is left (upper bound)."""
 OPEN = 0.20
 """Values are open when at least this chance of a new one is sure (lower bound)."""
 _BETWEEN = 0.10
+_FEW = 10
+"""Of fewer values than this the other tools' arguments of that name, and where they came from, are asked, too."""
 _MOST_LISTED = 40
 _LEAST_SHAPED = 20
 _EXCEEDED = 0.002
@@ -28,9 +31,29 @@ _WORDS = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]*|\d+")
 _NAMING = frozenset({"id", "ids", "key", "number", "no", "nr", "ref", "reference", "uuid", "index"})
 _CONTENT = frozenset(
     {"text", "body", "subject", "title", "content", "contents", "description", "message", "note", "notes", "comment"}
-    | {"comments", "reason", "summary", "query", "question", "answer", "prompt", "caption"}
+    | {
+        "comments",
+        "reason",
+        "summary",
+        "query",
+        "question",
+        "answer",
+        "prompt",
+        "caption",
+        "location",
+        "street",
+        "city",
+    }
+    | {"details", "instructions", "remark", "remarks", "headline", "keywords"}
 )
 """Last words of names of what people write as they like."""
+_RECEIVING = frozenset(
+    {"to", "cc", "bcc", "recipient", "recipients", "receiver", "receivers", "payee", "beneficiary", "participants"}
+    | {"participant", "attendees", "invitees", "user", "users", "member", "members", "email", "emails", "address"}
+    | {"addresses", "account", "iban", "url", "urls", "uri", "link", "webhook", "endpoint", "host", "channel"}
+    | {"destination", "target", "phone"}
+)
+"""Last words of names of arguments by which data or money leaves: of few values the list is kept, and asked about."""
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?$|\d{1,2}:\d{2}(:\d{2})?$")
 _WILD = frozenset("*?[]{}\\")
 
@@ -61,6 +84,8 @@ def judge(settled: Settled, slot: Slot) -> Judged:
     listed = None if any(value.value is None for value in values) else _listed(values_in_clear(settled, slot))
     if listed is None:
         return Judged(Anything(), "any value", "low", "its values were seen as digests alone", point)
+    if suspect(slot.name) == "secret" and not _receives(slot.name):
+        return Judged(Anything(), "any value", "low", "a secret: its values belong into no policy", point)
     texts = _texts(values_in_clear(settled, slot))
     writes = not is_reading(settled.gathered.deeds[slot.deed])
     if new.high <= CLOSED and len(values) <= _MOST_LISTED:
@@ -72,13 +97,18 @@ def judge(settled: Settled, slot: Slot) -> Judged:
         return _closed(listed, point, "low")
     if is_number and (len(set(numbers)) > 1 or point > _BETWEEN):
         return _of_numbers(slot, numbers, point)
+    varied = "" if drawn >= _FEW or slot.place == "set" else _varied(settled, slot, once, drawn)
+    if varied and not (writes and (_receives(slot.name) or is_destroying(settled.gathered, slot.deed))):
+        return _shaped(texts, drawn, point) or Judged(Anything(), "any value", "low", varied, point)
     if drawn < 3 and writes and slot.place != "set" and not prose:
         ask = f"is `{slot.name}` always {_shown(values_in_clear(settled, slot))}?"
-        return _closed(listed, point, "low", ask)
+        return _closed(_with_others(settled, slot, listed), point, "low", ask)
     enough = drawn >= (10 if not writes else 5 if slot.place == "set" else 3)
     if enough and new.low < OPEN and point <= _BETWEEN and len(values) <= _MOST_LISTED and not prose:
         ask = f"does `{slot.name}` take other values?"
-        return _closed(listed, new.high, "medium" if drawn >= 10 else "low", ask)
+        if drawn < _FEW:
+            listed = _with_others(settled, slot, listed)
+        return _closed(listed, new.high, "medium" if drawn >= _FEW else "low", ask)
     return _shaped(texts, drawn, point) or Judged(
         Anything(),
         "any value",
@@ -86,6 +116,35 @@ def judge(settled: Settled, slot: Slot) -> Judged:
         _open_words(slot, once, drawn),
         point,
     )
+
+
+def _varied(settled: Settled, slot: Slot, once: int, drawn: int) -> str:
+    """Return what says that values will be new ones, where few were seen; empty: nothing does."""
+    if drawn > 1 and once == drawn:
+        return f"{drawn} values, all of them different"
+    outside = sum(count for origin, count in slot.origins.items() if origin.split(" ")[0] in ("prompt", "result"))
+    if 2 * outside > slot.calls:
+        return f"{outside} of {slot.calls} came from the person's words or an earlier result"
+    if words_of(slot.name)[-1:] and words_of(slot.name)[-1] in _NAMING:
+        return "it names one thing of many"
+    together = settled.of_the_name(slot)
+    if together.drawn > max(2, drawn) and together.new.low >= OPEN:
+        return f"`{slot.name}` of all tools together is ever new"
+    return ""
+
+
+def _receives(name: str) -> bool:
+    """Return whether an argument says by its name to whom or where something goes."""
+    return bool(_RECEIVING & frozenset(words_of(name)[-1:]))
+
+
+def _with_others(settled: Settled, slot: Slot, listed: Matcher) -> Matcher:
+    """Return a list of few values with those that other tools of the mount took for an argument of that name."""
+    own = values_in_clear(settled, slot)
+    others = [value for value in settled.of_the_name(slot).values if value is not None and value not in own]
+    if not others or len(own) + len(others) > _MOST_LISTED or {*map(type, others)} != {*map(type, own)}:
+        return listed
+    return _listed(in_order([*own, *others])) or listed
 
 
 def _is_prose(name: str, texts: Sequence[str]) -> bool:
@@ -134,8 +193,12 @@ def constant_rows(settled: Settled, slot: Slot) -> Judged | None:
 
 def values_in_clear(settled: Settled, slot: Slot) -> list[Scalar]:
     """Return the values of a slot that were seen in clear, in order."""
-    found = [value.value for value, _ in settled.values(slot) if value.value is not None]
-    return sorted(found, key=lambda value: (float(value) if isinstance(value, int | Decimal) else 0.0, str(value)))
+    return in_order([value.value for value, _ in settled.values(slot) if value.value is not None])
+
+
+def in_order(values: Sequence[Scalar]) -> list[Scalar]:
+    """Return values in the order in which a list has them."""
+    return sorted(values, key=lambda value: (float(value) if isinstance(value, int | Decimal) else 0.0, str(value)))
 
 
 def _different(settled: Settled, name: str) -> int:

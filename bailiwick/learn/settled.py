@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
@@ -17,6 +18,18 @@ _READING = frozenset(
     | {"describe", "browse", "head", "select"}
 )
 _GRAVE_VERBS = frozenset({"delete", "remove", "drop", "purge", "wipe", "revoke", "transfer", "pay", "export"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Values of one name, of whatever tool."""
+
+    values: tuple[Scalar | None, ...]
+    """None: known as a digest alone."""
+    drawn: int
+    """Pairs of a session and a value that it had."""
+    new: Interval
+    """The chance that the next one is none of these."""
 
 
 class Settled:
@@ -60,6 +73,28 @@ class Settled:
         once, drawn = sum(1 for each in supports if each == 1), sum(supports)
         return once + slot.beyond, drawn + slot.beyond, unseen(once + slot.beyond, drawn + slot.beyond)
 
+    def of_the_name(self, slot: Slot) -> Pooled:
+        """Return what arguments of that name of all tools of the mount tell together."""
+        return self._by_name.get((self.gathered.deeds[slot.deed].mount, slot.name), Pooled((), 0, unseen(0, 0)))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Pooled]:
+        having: dict[tuple[str, str], dict[str, tuple[Value, set[int]]]] = {}
+        for slot in self.gathered.slots.values():
+            if slot.place not in ("argument", "element"):
+                continue
+            of_value = having.setdefault((self.gathered.deeds[slot.deed].mount, slot.name), {})
+            for key, value in slot.values.items():
+                left = {each for each in value.few if each not in self.aside}
+                if left:
+                    of_value.setdefault(key, (value, set()))[1].update(left)
+        found: dict[tuple[str, str], Pooled] = {}
+        for at, of_value in having.items():
+            sessions = [len(each) for _, each in of_value.values()]
+            values = tuple(value.value for value, _ in of_value.values())
+            found[at] = Pooled(values, sum(sessions), unseen(sum(1 for each in sessions if each == 1), sum(sessions)))
+        return found
+
     def numbers(self, slot: Slot) -> list[float]:
         """Return the numbers of a slot in order, each as often as sessions had it (at most ten times)."""
         found = [float(value) for value in _numeric(value.value for value, _ in self.values(slot))]
@@ -93,10 +128,12 @@ def first_word(name: str) -> str:
 
 def is_grave(gathered: Gathered, atom: Atom) -> bool:
     """Return whether much hangs on a part of use: it looks sensitive, or cannot be undone."""
-    deed = gathered.deeds[atom.deed]
     if atom.what in ("touched", "clear", "written"):
         return suspect(atom.name) is not None
-    if atom.what == "deed":
-        words = {deed.verb.lower(), first_word(deed.name)}
-        return bool(words & _GRAVE_VERBS or gathered.effects.get(atom.deed))
-    return False
+    return atom.what == "deed" and is_destroying(gathered, atom.deed)
+
+
+def is_destroying(gathered: Gathered, deed: int) -> bool:
+    """Return whether a deed cannot be undone, as its verb, its name or its effects say."""
+    words = {gathered.deeds[deed].verb.lower(), first_word(gathered.deeds[deed].name)}
+    return bool(words & _GRAVE_VERBS or gathered.effects.get(deed))

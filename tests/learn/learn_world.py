@@ -39,6 +39,8 @@ mounts:
       refund: {action: billing:refund, parameters: [customer_id, amount, currency, note]}
       search: {action: articles:search, parameters: [query, limit, tags]}
       wipe: {action: articles:wipe, parameters: [slug]}
+      send: {action: mail:send, parameters: [recipient, order_id, label, password]}
+      forward: {action: mail:forward, parameters: [recipient, label]}
 """
 TABLES: Mapping[str, tuple[str, ...]] = {
     "customers": ("customer_id", "name", "email", "ssn"),
@@ -74,7 +76,11 @@ def seen(value: Plain) -> Seen:
 
 def call(session: int, tool: str, *, user: str = "", **given: Plain) -> Observation:
     """Return a call of a function."""
-    arguments = tuple(Argument(name, seen(value)) for name, value in given.items())
+    return called(session, tool, *(Argument(name, seen(value)) for name, value in given.items()), user=user)
+
+
+def called(session: int, tool: str, *arguments: Argument, user: str = "") -> Observation:
+    """Return a call of a function, with arguments as they were observed."""
     return _observed(session, user, "desk", (), ToolUse(tool, arguments=arguments))
 
 

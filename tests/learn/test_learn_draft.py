@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from learn_world import AGENT, call, covered, customer, enforced, grant, learned, read, seen, update, written
+from learn_world import AGENT, call, called, covered, customer, enforced, grant, learned, read, seen, update, written
 
 from bailiwick.learn.draft import Draft
 from bailiwick.model.mask import Mask
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, OneOf
-from bailiwick.model.observation import Observation
+from bailiwick.model.observation import Argument, Observation, Origin
 from bailiwick.model.value import Ref
 
 CUSTOMER = Equal(Ref(("customer_id",)))
@@ -104,6 +104,35 @@ def test_elements_of_lists_are_listed_by_a_condition() -> None:
     draft = learned(observed)
     inside, outside = call(4, "search", query="x", tags=["faq"]), call(4, "search", query="x", tags=["faq", "secret"])
     assert denied(draft, inside, outside) == [False, True]
+
+
+def test_of_few_values_those_that_vary_are_open_and_receivers_stay_listed() -> None:
+    observed = [call(n, "send", recipient=f"r{n}", order_id="17", label=f"l{n}") for n in range(2)]
+    observed += [call(n, "send", recipient=f"r{n}", order_id="17", label="l0", password="CANARY_PW") for n in range(2)]
+    observed += [call(2, "forward", recipient="r7", label="one")]
+    draft = learned(observed)
+    send, forward = grant(draft, "mail:send").args, grant(draft, "mail:forward").args
+    assert send is not None
+    assert forward is not None
+    assert send["order_id"] == Anything()  # the same twice, and it names one order of many
+    assert send["recipient"] == OneOf(("r0", "r1", "r7"))  # other tools of the mount took the last one
+    assert send["label"] == Anything()
+    assert forward["label"] == Anything()  # once alone; of all tools together it is ever new
+    assert "is `recipient` always" in written(draft)
+    assert "CANARY_PW" not in written(draft)
+    assert denied(
+        draft, call(3, "forward", recipient="r1", label="new"), call(3, "forward", recipient="evil", label="new")
+    ) == [False, True]
+
+
+def test_where_values_came_from_opens_an_argument_but_not_of_what_cannot_be_undone() -> None:
+    said = Origin("prompt")
+    one = replace(seen("shop"), origin=said)
+    wiped = [called(0, "wipe", Argument("slug", one))]
+    assert grant(learned(wiped), "articles:wipe").args == {"slug": Equal("shop")}
+    asked = [called(0, "refund", Argument("currency", one))]
+    assert grant(learned(asked), "billing:refund").args == {"currency": Anything()}
+    assert grant(learned([call(0, "refund", currency="EUR")]), "billing:refund").args == {"currency": Equal("EUR")}
 
 
 def test_sensitive_columns_that_are_only_counted_are_masked() -> None:
