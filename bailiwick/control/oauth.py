@@ -92,7 +92,7 @@ class OAuth:
         """Answer at the token endpoint."""
         given = form(asked)
         if given is None:
-            return _error(_Failed(400, "invalid_request", "the body is not a form"))
+            return _error(_no_form)
         client = await self._client(asked, given)
         if isinstance(client, Reply):
             return client
@@ -104,35 +104,42 @@ class OAuth:
 
     async def introspect(self, asked: Asked) -> Reply:
         """Answer at the introspection endpoint. Agents learn of their own tokens only."""
-        given = form(asked)
-        client = _error(_no_form) if given is None else await self._client(asked, given)
-        if isinstance(client, Reply) or given is None:
-            return client if isinstance(client, Reply) else _error(_no_form)
-        tokens = given.get("token", [])
-        if len(tokens) != 1:
-            return _error(_Failed(400, "invalid_request", "`token` is missing"))
-        live = await self.live(tokens[0])
+        about = await self._about(asked)
+        if isinstance(about, Reply):
+            return about
+        client, token = about
+        live = await self.live(token)
         if live is not None and _may_know(client, live.session):
             return Reply(200, self._told(live))
         return Reply(200, {"active": False})
 
     async def revoke(self, asked: Asked) -> Reply:
         """Answer at the revocation endpoint: the token's session ends. An unknown token is revoked already."""
-        given = form(asked)
-        client = _error(_no_form) if given is None else await self._client(asked, given)
-        if isinstance(client, Reply) or given is None:
-            return client if isinstance(client, Reply) else _error(_no_form)
-        tokens = given.get("token", [])
-        if len(tokens) != 1:
-            return _error(_Failed(400, "invalid_request", "`token` is missing"))
-        live = await self.live(tokens[0])
+        about = await self._about(asked)
+        if isinstance(about, Reply):
+            return about
+        client, token = about
+        live = await self.live(token)
         if live is not None and _may_end(client, live.session):
             await self._parts.sessions.end(live.session.id, "REVOKED", "revoked", f"client {client.id}")
-        mine = self._parts.tokens.verify_api(tokens[0], self._parts.sessions.clock())
+        mine = self._parts.tokens.verify_api(token, self._parts.sessions.clock())
         if isinstance(mine, ApiClaims) and mine.client == client.id:
             until = datetime.fromtimestamp(mine.expires + 60, self._parts.sessions.clock().tzinfo)
             await self._parts.sessions.state.spend(_api_spent + mine.jti, until, self._parts.sessions.clock())
         return Reply(200)
+
+    async def _about(self, asked: Asked) -> tuple[Client, str] | Reply:
+        """Return who asks about which token, or the refusal."""
+        given = form(asked)
+        if given is None:
+            return _error(_no_form)
+        client = await self._client(asked, given)
+        if isinstance(client, Reply):
+            return client
+        tokens = given.get("token", [])
+        if len(tokens) != 1:
+            return _error(_Failed(400, "invalid_request", "`token` is missing"))
+        return client, tokens[0]
 
     async def live(self, token: str) -> Live | None:
         """Return the open session of a session token, if there is one; it does not count as its activity."""

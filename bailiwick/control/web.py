@@ -256,7 +256,7 @@ async def _stream(send: Send, receive: Receive, reply: Reply, parts: AsyncGenera
         return  # without its end, so that the client does not take it for whole
     if isinstance(failed, Exception):
         raise failed
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the client left at the last moment
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -6,6 +6,7 @@ Only those who may open the socket are served: it is its owner's alone (0600), i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -68,12 +69,11 @@ class AdminServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
         try:
-            while line := await asyncio.wait_for(reader.readline(), _idle_seconds):
+            while line := await _line(reader):
                 reply = await self._reply(line, _peer(writer))
                 writer.write(json.dumps(reply).encode() + b"\n")
-                await writer.drain()
-        except (ValueError, TimeoutError, OSError):  # a line too long, a silent or a lost client
-            pass
+                with contextlib.suppress(ConnectionError):  # whoever asked has left; the next line says so too
+                    await writer.drain()
         finally:
             self._clients.discard(writer)
             writer.close()
@@ -123,6 +123,14 @@ def local_name(uid: int) -> str:
         return f"local:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"local:uid-{uid}"
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line; empty when there is none: the client has left, is silent, or wrote too long a one."""
+    try:
+        return await asyncio.wait_for(reader.readline(), _idle_seconds)
+    except (ValueError, TimeoutError, OSError):
+        return b""
 
 
 def _peer(writer: asyncio.StreamWriter) -> Reviewer:

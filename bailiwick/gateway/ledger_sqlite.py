@@ -149,7 +149,7 @@ class SqliteStorage:
 
     def undo(self) -> None:
         """Leave no transaction open."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error):  # a file that takes no ROLLBACK is undone when it is opened again
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 

@@ -127,7 +127,7 @@ def opened(url: str, seconds: float, cut: list[socket.socket] | None = None) -> 
     finally:
         plug.close()  # what is not committed is rolled back
         if connection is not None:
-            with contextlib.suppress(pymysql.MySQLError, OSError):
+            with contextlib.suppress(pymysql.MySQLError, OSError):  # its socket is shut already
                 connection.close()
 
 

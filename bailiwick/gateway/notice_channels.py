@@ -13,7 +13,7 @@ from typing import Literal, cast, get_args
 import yaml
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.sections import Keys, Plain, place, plain
+from bailiwick.gateway.sections import Keys, Plain, named
 from bailiwick.model.notice import NoticeKind
 from bailiwick.model.policy import SecretRef
 
@@ -48,15 +48,7 @@ class Channel:
 
 def read_channels(path: Path, root: yaml.Node) -> Mapping[str, Channel]:
     """Return the channels of a gateway.yaml. Raises ConfigError with `file:line:column` or the key that is wrong."""
-    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
-        if key.value == SECTION:
-            found = plain(path, value)
-            if found == "":
-                return {}
-            if not isinstance(found, dict):
-                raise ConfigError(f"{place(path, value)}: `{SECTION}` maps names to settings")
-            return {name: _channel(name, given) for name, given in found.items()}
-    return {}
+    return {name: _channel(name, given) for name, given in named(SECTION, path, root).items()}
 
 
 def signing_key(name: str, text: str) -> bytes:

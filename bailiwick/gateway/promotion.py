@@ -221,7 +221,7 @@ def _owners(written: Written, before: Written) -> list[str]:
     for name in changed:
         try:
             found[f"local:{pwd.getpwuid(Path(name).stat().st_uid).pw_name}"] = None
-        except (OSError, KeyError):
+        except (OSError, KeyError):  # a file that is gone, or of a user whom this machine does not know
             continue
     return list(found)
 

@@ -157,7 +157,7 @@ class Searches:
             return
         self._stopping.set()  # not cancelled: what the thread has read by then would be lost
         await self._task
-        with contextlib.suppress(LedgerError):
+        with contextlib.suppress(LedgerError):  # the gateway after this one takes up where this one stopped
             await self.look()
 
     async def look(self) -> None:

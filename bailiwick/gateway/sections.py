@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -64,6 +64,18 @@ def plain(path: Path, node: yaml.Node) -> Plain:
             raise ConfigError(f"{place(path, key)}: `{name[:100]}` is given twice", remedy="remove one of them")
         found[name] = plain(path, value)
     return found
+
+
+def named(section: str, path: Path, root: yaml.Node) -> Mapping[str, Plain]:
+    """Return what a section of gateway.yaml maps names to; nothing where there is none."""
+    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
+        if key.value == section:
+            found = plain(path, value)
+            if isinstance(found, dict):
+                return found
+            if found != "":
+                raise ConfigError(f"{place(path, value)}: `{section}` maps names to settings")
+    return {}
 
 
 def place(path: Path, node: yaml.Node) -> str:

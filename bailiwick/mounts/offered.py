@@ -76,7 +76,7 @@ Doings = Mapping[Own, Doing]
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """Why something was not done; and the id of the record of that, if there is one."""
+    """Why something was not done, or is not shown; and the id of the record of that, if there is one."""
 
     denial: Denial
     record: str = ""

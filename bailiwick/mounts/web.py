@@ -61,6 +61,6 @@ async def read_body(receive: Receive, most: int) -> bytes | None:
 
 async def left(receive: Receive) -> None:
     """Return when the client has left."""
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(asyncio.CancelledError):  # whoever waits for it has what they wanted
         while (await receive())["type"] != "http.disconnect":
             pass

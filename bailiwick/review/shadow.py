@@ -254,7 +254,7 @@ class Shadows:
             while line := await process.stdout.readline():
                 await self._heard(cast("Mapping[str, Json]", json.loads(line)), candidate)
         finally:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 process.kill()
             await process.wait()
 

@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 import yaml
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.sections import Keys, Plain, place, plain
+from bailiwick.gateway.sections import Keys, Plain, named
 from bailiwick.gateway.settings import parse_count, parse_duration, parse_size
 from bailiwick.gateway.sinks.selection import Selection
 from bailiwick.ledger.severity import Severity, severities
@@ -78,15 +78,7 @@ class Sink:
 
 def read_sinks(path: Path, root: yaml.Node) -> Mapping[str, Sink]:
     """Return the sinks of a gateway.yaml. Raises ConfigError with `file:line:column` or the key that is wrong."""
-    for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
-        if key.value == SECTION:
-            found = plain(path, value)
-            if found == "":
-                return {}
-            if not isinstance(found, dict):
-                raise ConfigError(f"{place(path, value)}: `{SECTION}` maps names to settings")
-            return {name: _sink(name, given) for name, given in found.items()}
-    return {}
+    return {name: _sink(name, given) for name, given in named(SECTION, path, root).items()}
 
 
 def _sink(name: str, given: Plain) -> Sink:

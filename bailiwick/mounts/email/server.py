@@ -187,7 +187,7 @@ class MailServer:
         except SMTPServerDisconnected:
             return _LOST
         except SMTPResponseException as error:
-            with contextlib.suppress(SMTPException):
+            with contextlib.suppress(SMTPException):  # nothing was handed over; the server forgets it in any case
                 await connection.rset()
             return Delivery("refused", error.code)
         except SMTPException:
@@ -228,6 +228,6 @@ def _unreachable(error: Exception) -> BackendError:
 
 
 async def _ended(connection: SMTP) -> None:
-    with contextlib.suppress(SMTPException, OSError, TimeoutError):
+    with contextlib.suppress(SMTPException, OSError, TimeoutError):  # a farewell; what counts has been answered
         await connection.quit(timeout=2.0)
     connection.close()

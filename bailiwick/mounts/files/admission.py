@@ -29,6 +29,7 @@ from bailiwick.mounts.files.folders import Folders, Mounted
 from bailiwick.mounts.files.store import Info, Parts, UnreadableError
 from bailiwick.mounts.held_calls import Asked as HeldCall
 from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran
+from bailiwick.mounts.offered import NotDone
 from bailiwick.mounts.tool_path import ToolPath, request_of
 
 _most_listed = 6
@@ -54,16 +55,6 @@ class Asked:
     purpose: str = ""
     patience: float = 0.0
     """Seconds that it waits for people, where a gate holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotDone:
-    """Why nothing was done, or is shown; and the id of the record of that, if there is one."""
-
-    denial: Denial
-    record: str = ""
-    approval: Approval | None = None
-    """What it waits for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ class LocalStore:
                         pending.append((*at, each.name))
                     elif each.info is not None:
                         number, size = number + 1, size + each.info.size
-            except GoneError:
+            except GoneError:  # a folder that somebody has just removed
                 continue
         return number, size
 
@@ -294,7 +294,7 @@ class LocalStore:
             try:
                 theirs = os.stat(other, dir_fd=folder, follow_symlinks=False)
                 mine = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except OSError:
+            except OSError:  # nothing has that spelling
                 continue
             if (theirs.st_dev, theirs.st_ino) == (mine.st_dev, mine.st_ino):
                 names = {unicodedata.normalize("NFC", each) for each in os.listdir(folder)}

@@ -70,7 +70,7 @@ def _troubles_of(*names: str) -> tuple[type[Exception], ...]:
     found: list[type[Exception]] = []
     for name in names:
         package, _, kind = name.rpartition(".")
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError):  # what is not installed raises nothing
             found.append(cast("type[Exception]", getattr(import_module(package), kind)))
     return tuple(found)
 
@@ -102,7 +102,7 @@ class OpenedThere:
 
     def close(self) -> None:
         """Let go of it."""
-        with contextlib.suppress(*_troubles):
+        with contextlib.suppress(*_troubles):  # it was only read
             self._file.close()
 
 

@@ -160,8 +160,8 @@ class StdioUpstream:
         except UpstreamError as error:
             self._fail(error)
         except OSError:
-            pass
-        self._fail(UpstreamError("the server has ended"))
+            pass  # said below
+        self._fail(UpstreamError("the server has ended"))  # the first reason stands
 
     def _take(self, line: bytes) -> None:
         found = self._guard.read(line)

@@ -17,8 +17,8 @@ import orjson
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.mariadb import opened
-from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json
-from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, Written, known_columns
+from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed
+from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, Written, fetched
 from bailiwick.sql.engines.mariadb_words import prepared, quoted
 from bailiwick.sql.engines.plan import Keyed, Target
 
@@ -114,7 +114,7 @@ def _engine(connection: Connection, target: Target) -> str:
 
 def _cut(plug: Sequence[socket.socket]) -> None:
     for each in plug:
-        with suppress(OSError):
+        with suppress(OSError):  # it has ended by itself
             each.shutdown(socket.SHUT_RDWR)
 
 
@@ -125,26 +125,12 @@ def _do(connection: Connection, sql: str) -> list[tuple[object, ...]]:
 
 
 def _read(connection: Connection, job: Job, sql: str, values: Sequence[object]) -> Rows:
-    """Fetch rows up to the bounds, and one more to know whether there are any. The rest is cut off, not fetched."""
     from pymysql.cursors import SSCursor
 
     cursor = SSCursor(connection)
     cursor.execute(prepared(sql, values))
-    names = tuple(str(each[0]) for each in cursor.description or ())
-    kinds = [kind for _, kind in known_columns(job.plan, names)]
-    rows: list[Row] = []
-    size = 0
-    bounds: Bounds = job.bounds
-    while (found := cast("tuple[object, ...] | None", cursor.fetchone())) is not None:
-        if bounds.rows is not None and len(rows) >= bounds.rows:
-            return Rows(names, tuple(rows), size, "rows_exceeded")
-        row: Row = tuple(as_json(value, kind) for value, kind in zip(found, kinds, strict=True))
-        more = len(orjson.dumps(row, default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) + 1
-        if size + more > bounds.bytes:
-            return Rows(names, tuple(rows), size, "bytes_exceeded")
-        rows.append(row)
-        size += more
-    return Rows(names, tuple(rows), size)
+    each_row = iter(lambda: cast("tuple[object, ...] | None", cursor.fetchone()), None)
+    return fetched(job, [str(each[0]) for each in cursor.description or ()], each_row)
 
 
 def _returned(connection: Connection, job: Job) -> Ran:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import orjson
 
-from bailiwick.mounts.sql.results import Failed, Row
+from bailiwick.mounts.sql.results import Failed, Row, as_json
 from bailiwick.mounts.sql.values import Value
 from bailiwick.sql.engines.plan import EnginePlan
 
@@ -105,6 +105,23 @@ class Stopped:
 def known_columns(plan: EnginePlan, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return names and types of what a query returns: the plan's, unless a `*` over a join shows fewer than it knew."""
     return plan.columns if len(plan.columns) == len(names) else tuple((name, "") for name in names)
+
+
+def fetched(job: Job, names: Sequence[str], source: Iterable[Sequence[object]]) -> Rows:
+    """Fetch rows up to the bounds of a job, and one more to know whether there are any: the rest stays where it is."""
+    kinds = [kind for _, kind in known_columns(job.plan, names)]
+    rows: list[Row] = []
+    size = 0
+    for found in source:
+        if job.bounds.rows is not None and len(rows) >= job.bounds.rows:
+            return Rows(tuple(names), tuple(rows), size, "rows_exceeded")
+        row: Row = tuple(as_json(value, kind) for value, kind in zip(found, kinds, strict=True))
+        more = len(orjson.dumps(row, default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) + 1
+        if size + more > job.bounds.bytes:
+            return Rows(tuple(names), tuple(rows), size, "bytes_exceeded")
+        rows.append(row)
+        size += more
+    return Rows(tuple(names), tuple(rows), size)
 
 
 Ran = Rows | Written | Stopped | Failed

@@ -17,8 +17,8 @@ from pathlib import Path
 import orjson
 
 from bailiwick.mounts.sql import masks
-from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json
-from bailiwick.mounts.sql.running import Bounds, Job, Ran, Rows, Stop, Stopped, known_columns
+from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed
+from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, fetched
 from bailiwick.mounts.sql.values import Value
 from bailiwick.mounts.sql.writing import Found, written
 from bailiwick.sql.engines.plan import Step, Upsert
@@ -175,22 +175,7 @@ def _text(value: bytes) -> str:
 
 
 def _read(cursor: sqlite3.Cursor, job: Job) -> Rows:
-    """Fetch rows up to the bounds, and one more to know whether there are any."""
-    names = tuple(str(each[0]) for each in cursor.description or ())
-    kinds = [kind for _, kind in known_columns(job.plan, names)]
-    rows: list[Row] = []
-    size = 0
-    bounds: Bounds = job.bounds
-    for found in cursor:
-        if bounds.rows is not None and len(rows) >= bounds.rows:
-            return Rows(names, tuple(rows), size, "rows_exceeded")
-        row: Row = tuple(as_json(value, kind) for value, kind in zip(found, kinds, strict=True))
-        more = len(orjson.dumps(row, default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) + 1
-        if size + more > bounds.bytes:
-            return Rows(names, tuple(rows), size, "bytes_exceeded")
-        rows.append(row)
-        size += more
-    return Rows(names, tuple(rows), size)
+    return fetched(job, [str(each[0]) for each in cursor.description or ()], cursor)
 
 
 class Guard:
