@@ -23,7 +23,8 @@ def doctor(
     config: Annotated[Path | None, typer.Option("--config", help="Default: gateway.yaml beside the policy.")] = None,
     as_agent: Annotated[bool, typer.Option("--as-agent", help="Look at where this runs as an agent's place.")] = False,
     backend: Annotated[
-        list[str] | None, typer.Option(help="With --as-agent: host:port or URL to try without the gateway; repeat it.")
+        list[str] | None,
+        typer.Option(help="With --as-agent: host:port, URL or folder to try; repeat it."),
     ] = None,
     gateway: Annotated[str | None, typer.Option(help="With --as-agent: URL or host:port of the gateway.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -35,7 +36,8 @@ def doctor(
     if as_agent:
         if policy is not None or config is not None:
             raise typer.BadParameter("--as-agent needs no policy and no settings")
-        targets = [_target("--backend", text) for text in backend or ()]
+        named = backend or ()
+        targets = [Path(text) if text.startswith("/") else _target("--backend", text) for text in named]
         front = None if gateway is None else _target("--gateway", gateway)
         found = asyncio.run(_as_agent(targets, front))
     else:
@@ -60,7 +62,7 @@ def _target(option: str, text: str) -> Target:
         raise typer.BadParameter(f"{option}: {error.message}; {error.remedy}") from None
 
 
-async def _as_agent(targets: Sequence[Target], gateway: Target | None) -> Sequence[Finding]:
+async def _as_agent(targets: Sequence[Target | Path], gateway: Target | None) -> Sequence[Finding]:
     import asyncio
     import os
 

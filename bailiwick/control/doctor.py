@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from bailiwick.control.doctor_files import files_findings
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.backends import place_of
 from bailiwick.gateway.config import GatewayConfig, load_config, policy_folder
@@ -39,17 +40,19 @@ PATIENCE = 45.0
 async def examine(path: Path, environ: Mapping[str, str], config_file: Path | None) -> Sequence[Finding]:
     """Return every finding. What cannot be read is a finding too; nothing is raised, made or changed."""
     found: list[Finding] = []
+    own: Path | None = None
     policy = _policy(path, found)
     try:
         config = load_config(path, environ, config_file)
     except BailiwickError as error:
         found.append(problem("settings", error.message, error.remedy))
     else:
+        own = config.data_dir
         _collect(found, _installation(path, config_file, config, policy))
         _collect(found, sink_findings(config, environ, policy_folder(path)))
     if policy is not None:
         _collect(found, secret_file_findings(_secret_files(policy, policy_folder(path))))
-        backends = await asyncio.gather(*_backends(policy, environ, policy_folder(path)))
+        backends = await asyncio.gather(*_backends(policy, environ, policy_folder(path), own))
         found += [each for several in backends for each in several]
         if not any(each.check == "clock" for each in found):
             found.append(ok("clock", "not compared: no backend here tells the time"))
@@ -91,13 +94,15 @@ def _secret_files(policy: Policy, base: Path) -> Iterator[Path]:
     for server in policy.mcp.values():
         refs += [*server.env.values(), *server.headers.values(), *([server.url] if server.url is not None else [])]
     refs += [mail.smtp for mail in policy.email.values()]
+    for files in policy.files.values():
+        refs += [*files.credential.values(), *([] if files.is_local else [files.url])]
     for api in policy.http.values():
         refs += [api.url, *(api.credential.values.values() if api.credential is not None else ())]
     yield from dict.fromkeys(base / ref.text.removeprefix("file:") for ref in refs if ref.text.startswith("file:"))
 
 
 def _backends(
-    policy: Policy, environ: Mapping[str, str], base: Path
+    policy: Policy, environ: Mapping[str, str], base: Path, own: Path | None
 ) -> Iterator[Coroutine[None, None, Sequence[Finding]]]:
     for name, mount in policy.mounts.items():
         yield _bounded(name, _database(mount, environ, base))
@@ -107,6 +112,8 @@ def _backends(
         yield _bounded(name, _api(api, environ, base))
     for name, mail in policy.email.items():
         yield _bounded(name, _mail(mail, environ, base))
+    for name, files in policy.files.items():
+        yield _bounded(name, files_findings(files, environ, base, own))
 
 
 async def _bounded(name: str, asked: Coroutine[None, None, Sequence[Finding]]) -> Sequence[Finding]:

@@ -7,6 +7,7 @@ import os
 import socket
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bailiwick.control.doctor_files import files_findings, others
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.doctor.agent import (
@@ -35,6 +37,7 @@ from bailiwick.gateway.doctor.listeners import Listener, listener_findings
 from bailiwick.gateway.keys import load_keys, make_data_dir
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.model.session import Session
+from bailiwick.policy.load import load
 from tests.support.certificates import certificate
 from tests.support.forked import said
 from tests.support.postgres import Database
@@ -204,7 +207,16 @@ def test_files_servers_and_apis_are_reached_or_not_side_by_side(tmp_path: Path, 
     tools: {{search: {{action: "{name}_things:read"}}}}"""
 
     server = Path(__file__).parents[1] / "support" / "mcp_server.py"
+
+    def of_files(name: str) -> str:
+        return f"""
+  {name}: {{kind: files, root: {name}, resources: {{{name}_all: {{paths: ["**"]}}}}}}"""
+
+    for name, mode in (("folder", 0o700), ("wide", 0o757)):
+        (tmp_path / name).mkdir(mode=mode)
+        (tmp_path / name).chmod(mode)
     mounts = [of_api("api", api), of_api("noapi", closed), of_file("file"), of_file("nofile")]
+    mounts += [of_files("folder"), of_files("wide"), of_files("nofolder")]
     mounts += [of_server("server", server), of_server("noserver", tmp_path / "none.py")]
     path = tmp_path / "policy.yaml"
     path.write_text("bailiwick: 1\nmounts:" + "".join(mounts))
@@ -220,7 +232,11 @@ def test_files_servers_and_apis_are_reached_or_not_side_by_side(tmp_path: Path, 
         "nofile": "problem",
         "server": "ok",
         "noserver": "problem",
+        "folder": "ok",
+        "wide": "ok",
+        "nofolder": "problem",
     }, told.text
+    assert told.levels("around")["mount `folder`: other users of this machine cannot enter its folder"] == "ok"
     assert told.levels("clock") == {"this machine and mount `api` have the same time": "ok"}
     assert CANARY not in told.text
     refused = doctor(path, env={"API_KEY": "another"})
@@ -408,6 +424,37 @@ def test_as_agent_tells_ways_around_and_whether_the_gateway_is_there(closed: int
         assert list(canary.levels("environment").values()) == ["problem", "warning"]
         assert list(canary.levels("around").values()) == ["warning"]
         assert CANARY not in canary.text
+
+
+def test_as_agent_tells_of_folders_that_can_be_used_without_the_gateway(tmp_path: Path) -> None:
+    told = doctor("--as-agent", "--backend", str(tmp_path), env={"SOME_SETTING": "x"})
+    assert told.levels("around") == {f"`{tmp_path}` can be read and changed from here without the gateway": "problem"}
+    twin = doctor("--as-agent", "--backend", str(tmp_path / "none"), env={"SOME_SETTING": "x"})
+    assert twin.levels("around") == {f"`{tmp_path / 'none'}` is not reached from here": "ok"}
+
+
+async def test_a_folder_is_its_owners_and_apart_from_what_the_gateway_keeps(tmp_path: Path) -> None:
+    (tmp_path / "files" / "data").mkdir(parents=True)
+    text = "bailiwick: 1\nmounts: {docs: {kind: files, root: files, resources: {all: {paths: ['**']}}}}\n"
+    policy = load({"policy.yaml": text}).policy
+    assert policy is not None
+
+    async def levels(own: Path) -> dict[str, str]:
+        found = await files_findings(policy.files["docs"], {}, tmp_path, own)
+        return {each.check: each.level for each in found}
+
+    assert await levels(tmp_path / "data") == {"backends": "ok", "around": "ok"}
+    assert (await levels(tmp_path / "files" / "data"))["files"] == "problem"
+
+
+def test_what_others_may_do_with_a_folder_depends_on_those_above_it() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # where others come through
+        above = Path(name)
+        (above / "files").mkdir()
+        for outer, inner, may in ((0o755, 0o755, 5), (0o755, 0o757, 7), (0o700, 0o777, 0), (0o755, 0o750, 0)):
+            above.chmod(outer)
+            (above / "files").chmod(inner)
+            assert others(above / "files") & 7 == may
 
 
 def test_addresses_are_read_without_what_else_stands_in_them(policy: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,7 @@ _files = (
 _mostly = frozenset({".docker/config.json", ".npmrc", ".pypirc"})
 """Files that may also hold nothing but settings."""
 _ports = {"postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "http": 80, "https": 443}
+_ports |= {"smtp": 587, "smtps": 465, "redis": 6379}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +185,26 @@ def _only_tokens(path: Path) -> bool:
     return len(text) <= _longest and all(is_session_token(re.split(r"(?<!\\):", line)[-1]) for line in lines)
 
 
-async def backend_findings(targets: Sequence[Target]) -> Sequence[Finding]:
-    """Return which backends can be reached without the gateway."""
+async def backend_findings(targets: Sequence[Target | Path]) -> Sequence[Finding]:
+    """Return which backends, addresses or folders, can be reached without the gateway."""
     if not targets:
         what = "no backend was named, so nothing is known of ways around the gateway"
-        return [warning("around", what, "name each: `--backend host:port`")]
+        return [warning("around", what, "name each: `--backend host:port`, `--backend /folder`")]
     return await asyncio.gather(*(_around(target) for target in targets))
 
 
-async def _around(target: Target) -> Finding:
+def _entered(folder: Path) -> Finding:
+    """Return whether a folder can be used from here."""
+    can = [word for word, mode in (("read", os.R_OK), ("changed", os.W_OK)) if os.access(folder, mode | os.X_OK)]
+    if can:
+        remedy = "run the agent as a user, or in a container, that does not have this folder"
+        return problem("around", f"`{folder}` can be {' and '.join(can)} from here without the gateway", remedy)
+    return ok("around", f"`{folder}` is not reached from here")
+
+
+async def _around(target: Target | Path) -> Finding:
+    if isinstance(target, Path):
+        return _entered(target)
     why = await connect(target)
     if why is None:
         remedy = "let only the gateway's machine connect to it: firewall, network policy, pg_hba.conf"
