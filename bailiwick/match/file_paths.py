@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -155,6 +156,29 @@ def reaches(pattern: Pattern, parts: tuple[str, ...]) -> bool:
     """Return whether a pattern can match something below a folder."""
     ways = _ways(pattern.parts, parts)
     return any(place < len(pattern.parts) for place in ways)
+
+
+def overlap(one: Pattern, other: Pattern) -> bool:
+    """Return whether some path can match both."""
+    return _meet(one.parts, other.parts, "**", _parts_meet)
+
+
+def _parts_meet(one: str, other: str) -> bool:
+    return _meet(tuple(one), tuple(other), "*", lambda a, b: a == b or "?" in (a, b))
+
+
+def _meet(one: tuple[str, ...], other: tuple[str, ...], run: str, same: Callable[[str, str], bool]) -> bool:
+    """Return whether two sequences, in which `run` stands for any run, can be one. A table over both, row by row."""
+    row = [not other[:place] or set(other[:place]) == {run} for place in range(len(other) + 1)]
+    for first in one:
+        below = [row[0] and first == run]
+        for place, second in enumerate(other):
+            if run in (first, second):
+                below.append(row[place + 1] or below[place])
+            else:
+                below.append(row[place] and same(first, second))
+        row = below
+    return row[-1] and bool(one) and bool(other)
 
 
 def _ways(pattern: tuple[str, ...], parts: tuple[str, ...]) -> set[int]:

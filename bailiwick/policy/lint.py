@@ -10,6 +10,7 @@ from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.matcher import Anything, Equal, OneOf
 from bailiwick.model.policy import Agent, Grant, Policy, Resource
 from bailiwick.model.position import Position
+from bailiwick.policy.file_mistakes import file_mistakes
 from bailiwick.policy.mistakes import (
     GOD_MODE,
     NO_TASK,
@@ -271,6 +272,10 @@ def _open_paths(view: _View) -> _Found:
             yield OPEN_PATH, (*path, "args", name), f"argument `{name}` of `{grant.action}`: {said}"
 
 
+def _files(view: _View) -> _Found:
+    return file_mistakes(view.policy)
+
+
 _RULES: tuple[Callable[[_View], _Found], ...] = (
     _wildcards,
     _unlimited_writes,
@@ -283,4 +288,5 @@ _RULES: tuple[Callable[[_View], _Found], ...] = (
     _unreadable_writes,
     _unused_roles,
     _open_paths,
+    _files,
 )

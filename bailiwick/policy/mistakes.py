@@ -117,6 +117,27 @@ OPEN_PATH = Mistake(
     "Matchers compare text: what begins alike need not lie in the same folder or at the same host.",
     "end a `prefix` with `/`, name hosts in full, and say what is allowed rather than what is not",
 )
+NOBODYS_FILES = Mistake(
+    "BW115",
+    "medium",
+    "files that two resources claim, so that they are of none",
+    "A file is of the resource whose pattern names most of its folders; where two name equally many, it is of none.",
+    "name one folder more in one of the two patterns",
+)
+TAKEN_FILES = Mistake(
+    "BW116",
+    "high",
+    "a deny that a nearer pattern takes files from",
+    "Files of the nearer pattern are of its resource alone: what is denied of the other one can be allowed there.",
+    "deny it of the nearer resource, too, or make one resource of both",
+)
+UNLABELLED_FILES = Mistake(
+    "BW117",
+    "medium",
+    "a label that leaves out folders below it, or labels nothing",
+    "A file that no pattern of `labels` matches is `internal`, so grants reach it, and no gate holds it.",
+    "end the pattern in `/**`, and spell it as the resource's patterns are",
+)
 mistakes: tuple[Mistake, ...] = (
     WILDCARD,
     GOD_MODE,
@@ -132,4 +153,7 @@ mistakes: tuple[Mistake, ...] = (
     UNREADABLE_WRITE,
     UNUSED_ROLE,
     OPEN_PATH,
+    NOBODYS_FILES,
+    TAKEN_FILES,
+    UNLABELLED_FILES,
 )

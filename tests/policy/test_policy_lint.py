@@ -63,6 +63,27 @@ PATHS = [
     ("path: {not: {prefix: /etc/}}", "path: [/srv/a, /srv/b]"),
     ("path: {prefix: /srv/, not: {glob: '*.key'}}", "path: {prefix: /srv/, not: /srv/key}"),
 ]
+
+
+def with_files(paths: str, labels: str = "{}", grant: str = "") -> str:
+    """Return a policy with a mount of files, of which support may read two resources, and what `grant` says."""
+    resources = f"{{kb: {{paths: [kb/**]}}, plans: {{paths: [{paths}]}}}}"
+    mount = f"  docs: {{kind: files, root: r, resources: {resources}, labels: {labels}}}\nroles:\n"
+    more = "      - {allow: kb:read, reason: x}\n      - {allow: plans:read, reason: x}\n"
+    return BASE.replace("roles:\n", mount, 1).replace(GRANT, f"{more}{grant}{GRANT}")
+
+
+DENIED = "      - {deny: kb:read, reason: x, args: {path: {glob: 'kb/plans/*.md'}}}\n"
+ALSO = DENIED + DENIED.replace("kb:read", "plans:read")
+FILES = [
+    ("BW115", with_files("'kb/*/a?.md'"), with_files("'ka/*/a?.md'")),
+    ("BW115", with_files("'kb/*/a?.md'"), with_files("'kb/*/a?.md'").replace("plans:read", "kb:list")),
+    ("BW116", with_files("kb/plans/**", grant=DENIED), with_files("plans/**", grant=DENIED)),
+    ("BW116", with_files("kb/plans/**", grant=DENIED), with_files("kb/plans/**", grant=ALSO)),
+    ("BW117", with_files("hr/**", "{'hr/*': pii}"), with_files("hr/**", "{'hr/*': pii, 'hr/**': internal}")),
+    ("BW117", with_files("hr/**", "{'hp/**': pii}"), with_files("hr/**", "{'HR/**': pii}")),
+    ("BW117", with_files("hr/**", "{'hr/*': pii}"), with_files("'hr/*'", "{'hr/*': pii}")),
+]
 CASES = [
     ("BW101", with_grant("allow: 'tickets:*', reason: x, limits: {actions: 1/h}"), BASE),
     ("BW101", BASE + "gates: {delete: {loosen: ['*:delete'], reason: test data only}}\n", BASE),
@@ -112,6 +133,7 @@ CASES = [
     ),
     ("BW113", BASE.replace("agents:\n", "  idle: {}\nagents:\n"), BASE),
     *(("BW114", with_args(bad), with_args(good)) for bad, good in PATHS),
+    *FILES,
 ]
 
 
