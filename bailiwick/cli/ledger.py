@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bailiwick.cli import ledger_export, ledger_findings, ledger_keeping, ledger_report, ledger_sinks
 from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
+from bailiwick.cli.ledger_option import elsewhere as elsewhere_ledger
 from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader, Stored
-    from bailiwick.gateway.searches import Search
     from bailiwick.gateway.timestamps import Stamped
     from bailiwick.ledger.checkpoint import VerifierKey
 
@@ -45,23 +45,11 @@ _POLICY = Path("policy.yaml")
 
 @contextmanager
 def _reading(place: str) -> Generator[LedgerReader | RemoteLedger]:
-    reader = _elsewhere() or opened(place)
+    reader = elsewhere_ledger() or opened(place)
     try:
         yield reader
     finally:
         reader.close()
-
-
-def _elsewhere() -> RemoteLedger | None:
-    """Return the ledger of the gateway elsewhere that was named; None: the file here is read."""
-    from bailiwick.cli.asking import remote
-
-    client = remote()
-    if client is None:
-        return None
-    from bailiwick.control.remote_ledger import RemoteLedger
-
-    return RemoteLedger(client)
 
 
 @app.command()
@@ -139,7 +127,7 @@ def query(
         holding=_digests(value, policy) if value else frozenset(),
         limit=limit,
     )
-    if value and (_elsewhere() is not None or not asked.holding):
+    if value and (elsewhere_ledger() is not None or not asked.holding):
         raise LedgerError(
             "nobody has digests of this value here", remedy="ask beside the gateway that wrote the ledger"
         )
@@ -211,7 +199,7 @@ def verify(
     from bailiwick.cli.ledger_view import print_report
 
     notes = [_read(path) for path in checkpoint or []]
-    elsewhere = _elsewhere()
+    elsewhere = elsewhere_ledger()
     stamped = _stamped(at or ledger, tsa) if tsa is not None else None
     notes += stamped.notes if stamped is not None else ()
     told = _verified(at or ledger, key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
@@ -296,15 +284,13 @@ def prove(
     from bailiwick.ledger.checkpoint import open_checkpoint
     from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
-    elsewhere = _elsewhere()
+    elsewhere = elsewhere_ledger()
     if (since is None) == (not record):
         raise typer.BadParameter("name a record, or a size with --from")
-    if since is not None and elsewhere is None:
+    if since is not None:
         _prove_growth(ledger, since, as_json=as_json)
         return
     if elsewhere is not None:
-        if since is not None:
-            raise typer.BadParameter("--from asks the ledger here; run it beside the gateway")
         text = elsewhere.proof(record)
         typer.echo(json.dumps({"proof": text}) if as_json else text, nl=as_json)
         return
@@ -335,13 +321,18 @@ def prove(
 def _prove_growth(ledger: str, size: int, *, as_json: bool) -> None:
     import json
 
-    with closing(opened(ledger)) as reader:
-        proof = reader.prove_growth(size)
-    if as_json:
-        path = [node.hex() for node in proof.path]
-        typer.echo(json.dumps({"old": proof.old, "path": path, "checkpoint": proof.note}, indent=2))
+    from bailiwick.gateway.ledger_check import growth_told
+
+    elsewhere = elsewhere_ledger()
+    if elsewhere is not None:
+        told: Mapping[str, object] = elsewhere.growth(size)
     else:
-        typer.echo(proof.text(), nl=False)
+        with closing(opened(ledger)) as reader:
+            told = growth_told(reader.prove_growth(size))
+    if as_json:
+        typer.echo(json.dumps({name: told[name] for name in ("old", "path", "checkpoint")}, indent=2))
+    else:
+        typer.echo(told["proof"], nl=False)
 
 
 @app.command()
@@ -354,7 +345,9 @@ def checkpoint(ledger: LedgerPlace = DEFAULT) -> None:
 @app.command()
 def key(ledger: LedgerPlace = DEFAULT, key: Key = None) -> None:
     """Print the verifier keys, the newest first, to be kept elsewhere for `verify --key`."""
-    for each in keys_of(key, ledger):
+    elsewhere = elsewhere_ledger()
+    known = None if elsewhere is None or key else elsewhere.keys()
+    for each in known or keys_of(key, ledger):
         typer.echo(str(each))
 
 
@@ -366,43 +359,40 @@ def searches(
     """List the searches that are saved in gateway.yaml, and when they tell people."""
     import json
 
-    found = _saved(policy).values()
+    found = _saved(policy)
     if as_json:
-        listed = [
-            {
-                "name": each.name,
-                "filter": each.filter,
-                "alert": each.alert
-                and {"count": each.alert.count, "seconds": each.alert.within.total_seconds(), "each": each.alert.each},
-            }
-            for each in found
-        ]
-        typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     for each in found:
-        alert = each.alert
-        of = f" of one {alert.each}" if alert is not None and alert.each else ""
-        told = "" if alert is None else f"   (told at {alert.count}{of} within {alert.within})"
-        typer.echo(f"{each.name}: {each.filter}{told}")
+        alert = cast("Mapping[str, object] | None", each["alert"])
+        of = f" of one {alert['each']}" if alert is not None and alert["each"] else ""
+        within = None if alert is None else timedelta(seconds=cast("float", alert["seconds"]))
+        told = "" if alert is None else f"   (told at {alert['count']}{of} within {within})"
+        typer.echo(f"{each['name']}: {each['filter']}{told}")
     if not found:
         typer.echo("no search is saved; write `searches: {NAME: {filter: …}}` into gateway.yaml")
 
 
-def _saved(policy: Path) -> Mapping[str, Search]:
+def _saved(policy: Path) -> Sequence[Mapping[str, object]]:
+    """Return the searches of gateway.yaml, there where the gateway is."""
+    elsewhere = elsewhere_ledger()
+    if elsewhere is not None:
+        return elsewhere.searches()
     import os
 
     from bailiwick.gateway.config import load_config
+    from bailiwick.gateway.searches import search_told
 
-    return load_config(policy, os.environ).searches
+    return [search_told(each) for each in load_config(policy, os.environ).searches.values()]
 
 
 def _with_saved(wanted: str, name: str, policy: Path) -> str:
     if not name:
         return wanted
-    known = _saved(policy)
+    known = {str(each["name"]): str(each["filter"]) for each in _saved(policy)}
     if name not in known:
         raise LedgerError(f"there is no search `{name}`", remedy="`bailiwick ledger searches` lists them")
-    return f"({known[name].filter}) ({wanted})" if wanted else known[name].filter
+    return f"({known[name]}) ({wanted})" if wanted else known[name]
 
 
 def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None:

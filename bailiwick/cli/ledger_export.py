@@ -13,10 +13,11 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, opened
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, elsewhere, opened
 from bailiwick.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader, Query
     from bailiwick.gateway.ledger_tables import Answer, Tables
 
@@ -69,9 +70,15 @@ def export(
         typer.echo(f"{taken} records in `{out}`", err=True)
         return
     from bailiwick.gateway.ledger_exports import lines
+    from bailiwick.gateway.ledger_reader import LedgerReader
 
     with ledger_reader(ledger) as reader, _opened(out) as file:
-        for line in lines(form.value, reader.each(query), reader.origin()):
+        found = (
+            lines(form.value, reader.each(query), reader.origin())
+            if isinstance(reader, LedgerReader)
+            else reader.export(query, form.value)
+        )
+        for line in found:
             file.write(line)
 
 
@@ -126,13 +133,9 @@ def read_time(text: str) -> datetime | None:
 
 
 @contextmanager
-def ledger_reader(place: str) -> Generator[LedgerReader]:
-    """Open the ledger; ConfigError when a gateway elsewhere was named, which this cannot ask."""
-    from bailiwick.cli.asking import remote
-
-    if remote() is not None:
-        raise ConfigError("this reads the ledger's file", remedy="run it where the gateway's data directory is")
-    with closing(opened(place)) as reader:
+def ledger_reader(place: str) -> Generator[LedgerReader | RemoteLedger]:
+    """Open the ledger, or that of the gateway elsewhere that was named."""
+    with closing(elsewhere() or opened(place)) as reader:
         yield reader
 
 

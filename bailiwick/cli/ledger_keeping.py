@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -258,10 +259,15 @@ def stats(ledger: LedgerPlace = DEFAULT, as_json: AsJson = False) -> None:
     """Show how large the ledger is, how it grows, and how large it will be."""
     from datetime import UTC, datetime
 
+    from bailiwick.cli.asking import remote
     from bailiwick.gateway.ledger_pruning import growth
 
-    with closing(opened(ledger)) as reader:
-        told = growth(reader, reader.disk(), datetime.now(UTC)).told()
+    asker = remote()
+    if asker is not None:
+        told: Mapping[str, object] = asker.ask("ledger.stats", {})
+    else:
+        with closing(opened(ledger)) as reader:
+            told = growth(reader, reader.disk(), datetime.now(UTC)).told()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailiwick.cli.main import ELSEWHERE
+from bailiwick.errors import ConfigError
+
 if TYPE_CHECKING:
+    from bailiwick.control.remote_ledger import RemoteLedger
     from bailiwick.gateway.ledger_reader import LedgerReader
 
 LedgerPlace = Annotated[
@@ -22,8 +27,28 @@ LedgerPlace = Annotated[
 DEFAULT = ".bailiwick/ledger.db"
 
 
+def elsewhere() -> RemoteLedger | None:
+    """Return the ledger of the gateway elsewhere that was named; None: the one here is read."""
+    from bailiwick.cli.asking import remote
+
+    client = remote()
+    if client is None:
+        return None
+    from bailiwick.control.remote_ledger import RemoteLedger
+
+    return RemoteLedger(client)
+
+
 def opened(place: str) -> LedgerReader:
-    """Open a ledger for reading. Raises LedgerError, and ConfigError for a place where none can be."""
+    """Open a ledger for reading. Raises LedgerError, and ConfigError for a place where none can be.
+
+    A gateway elsewhere that was named is never passed over in silence for the ledger here.
+    """
+    if os.environ.get(ELSEWHERE, ""):
+        raise ConfigError(
+            "this reads a ledger's file, which a gateway elsewhere does not give",
+            remedy="run it on the gateway's own machine, without `--gateway`",
+        )
     from bailiwick.gateway.ledger_address import read_address
     from bailiwick.gateway.ledger_reader import open_reader
 

@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bailiwick.cli.ledger_export import Since, Until, ledger_reader, read_time, write_file
 from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace
+from bailiwick.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bailiwick.ledger.story import Story
     from bailiwick.ledger.violations import Violations
-    from bailiwick.model.record import JsonValue
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 report_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -40,12 +39,15 @@ def violations(
 ) -> None:
     """Add up what was denied: by agent, resource, code, person and day, and the causes that came most often."""
     from bailiwick.gateway.ledger_figures import violations as found_in
+    from bailiwick.gateway.ledger_reader import LedgerReader
     from bailiwick.ledger.violations import told
 
     begin, end = _period(month, since, until)
     with ledger_reader(ledger) as reader:
-        found = found_in(reader, begin, end, agent)
-        origin = reader.origin()
+        if isinstance(reader, LedgerReader):
+            found, origin = found_in(reader, begin, end, agent), reader.origin()
+        else:
+            found, origin = reader.violations(begin, end, agent)
     if html is not None:
         from bailiwick.gateway.reports.page import html as written
         from bailiwick.gateway.reports.violations import page
@@ -61,24 +63,13 @@ def violations(
 
 def _period(month: str, since: str, until: str) -> tuple[datetime, datetime]:
     """Return from when to before when."""
-    from bailiwick.ledger.violations import month as days_of
+    from bailiwick.gateway.ledger_figures import period
 
     now = datetime.now(UTC)
-    if month and (since or until):
-        raise typer.BadParameter("give `--month`, or `--since` and `--until`")
-    if since or until:
-        begin = read_time(since) or datetime(1970, 1, 1, tzinfo=UTC)
-        end = read_time(until) or now
-    else:
-        try:
-            first, after = days_of(month or f"{now:%Y-%m}")
-        except ValueError as error:
-            raise typer.BadParameter(f"`{month}` is no month; write `2026-11`") from error
-        begin, end = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, after))
-        end = min(end, now) if begin < now else end
-    if begin >= end:
-        raise typer.BadParameter("the period is empty: `--since` is not before `--until`")
-    return begin, end
+    try:
+        return period(month, read_time(since), read_time(until), now)
+    except ConfigError as error:
+        raise typer.BadParameter(f"{error.message}; {error.remedy}") from error
 
 
 def _print(found: Violations) -> None:
@@ -138,39 +129,29 @@ def story(
 ) -> None:
     """Tell one session in plain words: who opened it, what it did, what it was refused, who decided, how it ended."""
     from bailiwick.errors import LedgerError
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger_figures import session_told
+    from bailiwick.gateway.ledger_reader import LedgerReader, Query
     from bailiwick.ledger.encode import read
-    from bailiwick.ledger.story import tell
 
     with ledger_reader(ledger) as reader:
-        found = [read(each.body) or {} for each in reader.each(Query(session=session))]
-        children = reader.query(Query(filter=f'kind:session.opened detail.parent:"{_quoted(session)}"', limit=1000))
-    if not found:
-        raise LedgerError(f"there is no session `{session}`", remedy="find one with `bailiwick ledger query`")
-    told = tell(found)
-    below = [read(each.body) or {} for each in children]
+        if isinstance(reader, LedgerReader):
+            found = [read(each.body) or {} for each in reader.each(Query(session=session))]
+            if not found:
+                raise LedgerError(f"there is no session `{session}`", remedy="find one with `bailiwick ledger query`")
+            told: Mapping[str, object] = session_told(reader, session, found)
+        else:
+            told = reader.story(session)
+    below = cast("Sequence[Mapping[str, str]]", told["delegated"])
     if as_json:
-        steps = [
-            {"at": each.at, "text": each.text, "tone": each.tone, "times": each.times, "records": each.records}
-            for each in told.steps
-        ]
-        document = {"title": told.title, "steps": steps, "ending": told.ending, "delegated": [_name(b) for b in below]}
+        document = {**told, "delegated": [each["session"] for each in below]}
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     _tell(told)
     for each in below:
-        typer.echo(f"It delegated to {each.get('agent', '?')} in {_name(each)}.")
+        typer.echo(f"It delegated to {each['agent'] or '?'} in {each['session']}.")
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _name(document: Mapping[str, JsonValue]) -> str:
-    return str(document.get("session", ""))
-
-
-def _tell(told: Story) -> None:
+def _tell(told: Mapping[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -180,19 +161,20 @@ def _tell(told: Story) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
-    console.print(Text(plain(told.title), style="bold"))
+    console.print(Text(plain(str(told["title"])), style="bold"))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     day = ""
-    for each in told.steps:
-        if each.at[:10] != day:
-            day = each.at[:10]
+    for each in cast("Sequence[Mapping[str, object]]", told["steps"]):
+        at, times = str(each["at"]), cast("int", each["times"])
+        if at[:10] != day:
+            day = at[:10]
             table.add_row(Text(day, style="bold"), "")
-        times = f" ({each.times} times)" if each.times > 1 else ""
-        table.add_row(each.at[11:19], Text(plain(each.text) + times, style=_COLOURS.get(each.tone, "")))
+        again = f" ({times} times)" if times > 1 else ""
+        table.add_row(at[11:19], Text(plain(str(each["text"])) + again, style=_COLOURS.get(str(each["tone"]), "")))
     console.print(table)
-    for sentence in told.ending:
+    for sentence in cast("Sequence[str]", told["ending"]):
         console.print(Text(plain(sentence)))
 
 

@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 
 from bailiwick.control.issuers import Person
 from bailiwick.gateway.config import ConsoleSettings
-from bailiwick.gateway.identity import Role
+from bailiwick.gateway.identity import clearance_of
 from bailiwick.gateway.login_store import Login, LoginStore
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.model.approval import Means
-from bailiwick.model.label import Level, levels
+from bailiwick.model.label import Level
 from bailiwick.model.record import JsonValue, RecordKind
 
 _save_every = timedelta(seconds=30)
@@ -100,9 +100,7 @@ class Logins:
 
     def clearance(self, login: Login) -> Level:
         """Return the highest label whose values somebody sees."""
-        known = self._settings.clearance
-        having: tuple[Role, ...] = ("administrator",) if "administrator" in login.roles else tuple(login.roles)
-        return levels[max((levels.index(known[role]) for role in having), default=0)]
+        return clearance_of(frozenset(login.roles), self._settings.clearance)
 
 
 def token_of(secret: str) -> str:

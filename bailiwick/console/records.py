@@ -1,8 +1,4 @@
-"""Records as pages show them: what somebody may see of them by their clearance.
-
-INVARIANT: of a record that touched a label above somebody's clearance, they see who, when, which action and what was
-decided; no text that could carry a value.
-"""
+"""Records as pages show them: what somebody may see of them by their clearance."""
 
 from __future__ import annotations
 
@@ -11,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bailiwick.gateway.ledger_reader import Stored
+from bailiwick.ledger.clearance import seen
 from bailiwick.ledger.encode import read
-from bailiwick.model.label import Level, level_of, levels
+from bailiwick.model.label import Level
 from bailiwick.model.record import JsonValue
 
-HIDDEN = "hidden: above your clearance"
-_may_carry = ("statement", "message", "detail", "purpose")
 _order = (
     *("id", "seq", "kind", "at", "decision", "code", "message", "agent", "user", "task", "session", "chain", "mount"),
     *("actions", "fields", "labels", "statement", "purpose", "rows", "bytes", "duration_us", "grants", "policy"),
@@ -75,15 +70,6 @@ def shown(stored: Stored, clearance: Level) -> Shown:
         return Shown(stored.seq, {"seq": stored.seq, "kind": "unreadable"})
     members = seen(document, clearance)
     return Shown(stored.seq, document, body=stored.body) if members is document else Shown(stored.seq, members, True)
-
-
-def seen(document: Mapping[str, JsonValue], clearance: Level) -> Mapping[str, JsonValue]:
-    """Return the members of a record as somebody of a clearance sees them; itself, where nothing is hidden."""
-    found = document.get("labels")
-    labels = frozenset(str(each) for each in found) if isinstance(found, list) else frozenset[str]()
-    if levels.index(level_of(labels)) <= levels.index(clearance):
-        return document
-    return {name: (HIDDEN if name in _may_carry else value) for name, value in document.items()}
 
 
 def all_shown(found: Sequence[Stored], clearance: Level) -> list[Shown]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth
 from bailiwick.control.web import Asked, Reply, problem
-from bailiwick.gateway.identity import Role
+from bailiwick.gateway.identity import Role, clearance_of
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.tokens import Rejected
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.label import Level
 
 _NOBODY = Reviewer("", means="client")
 
@@ -26,6 +28,8 @@ class Caller:
     roles: frozenset[Role] = frozenset()
     live: Live | None = None
     """The session whose token was brought; such a caller has no role."""
+    clearance: Level = "public"
+    """The highest label whose values they see."""
     reviewer: Reviewer = _NOBODY
     """Who it is as the desk takes them."""
 
@@ -37,10 +41,12 @@ class Caller:
 class Callers:
     """Tells who calls by the token that they bring: one for the API, one of an issuer, or a session's."""
 
-    def __init__(self, oauth: OAuth, issuers: Issuers, sessions: Sessions) -> None:
+    def __init__(self, oauth: OAuth, issuers: Issuers, sessions: Sessions, clearance: Mapping[Role, Level]) -> None:
+        """`clearance`: what each role sees."""
         self._oauth = oauth
         self._issuers = issuers
         self._sessions = sessions
+        self._clearance = clearance
 
     async def caller(self, asked: Asked) -> Caller | Reply:
         """Return who calls, or the answer to somebody who is not known."""
@@ -50,7 +56,7 @@ class Callers:
         client = await self._oauth.api_client(token)
         if client is not None:
             name = f"client {client.id}"
-            return Caller(name, client.roles, reviewer=Reviewer(name, means="client"))
+            return Caller(name, client.roles, None, self._sees(client.roles), Reviewer(name, means="client"))
         live = await self._oauth.live(token)
         if live is not None:
             denial = live.refused(self._sessions.clock())
@@ -60,7 +66,10 @@ class Callers:
             await self._refused(asked, "", person.reason)
             return _unknown
         reviewer = Reviewer(person.user.id, person.user.groups, person.authenticated_at)
-        return Caller(f"{person.user.id} of {person.issuer}", person.roles, reviewer=reviewer)
+        return Caller(f"{person.user.id} of {person.issuer}", person.roles, None, self._sees(person.roles), reviewer)
+
+    def _sees(self, having: frozenset[Role]) -> Level:
+        return clearance_of(having, self._clearance)
 
     async def allowed(self, asked: Asked, role: Role) -> Caller | Reply:
         """Return who calls if they have a role, else the answer to them."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from bailiwick.control.api import ROOT, Api, description
+from bailiwick.control.api import Api
 from bailiwick.control.authzen import AuthZen
 from bailiwick.control.callers import Callers
 from bailiwick.control.clients import Clients
 from bailiwick.control.issuers import Issuers
+from bailiwick.control.ledger_answers import LedgerAnswers
 from bailiwick.control.oauth import OAuth, Parts
+from bailiwick.control.openapi import description
+from bailiwick.control.operations import ROOT
 from bailiwick.control.policies import policy_answers
 from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
 from bailiwick.gateway.config import GatewayConfig, WebListener, policy_folder
@@ -124,9 +127,9 @@ class ControlFront:
         opener, tokens = running.opener, running.tokens
         parts = Parts(lambda: self.url, clients, issuers, tokens, sessions, opener, lambda: self._places(running))
         oauth = OAuth(parts)
-        callers = Callers(oauth, issuers, sessions)
+        callers = Callers(oauth, issuers, sessions, self._config.console.clearance)
         zen = AuthZen(callers, sessions, lambda: self.url, self._config.authzen)
-        api = Api(callers, lambda: running.desk, self._config.ledger, self._config.data_dir, running.elevation_desk)
+        api = Api(callers, lambda: running.desk, LedgerAnswers(self._config, sessions.clock), running.elevation_desk)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
         checks = checks_of(self._config.api)

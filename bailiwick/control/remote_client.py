@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlencode, urlsplit
 
-from bailiwick.control.api import ROOT, Operation, operations
+from bailiwick.control.operations import ROOT, Operation, operations
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.admin_client import AdminClient, AnswerError
 from bailiwick.gateway.wire import Json
 
+_OK = 200
 _seconds = 60
 _longest = 64 * 1024 * 1024
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -57,6 +59,18 @@ class RemoteClient(AdminClient):
 
     def ask_at(self, operation: Operation, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         """As `ask`, of one operation of the API."""
+        return self._sent(operation.method, *self._request(operation, fields))
+
+    def lines_at(self, operation: Operation, fields: Mapping[str, Json]) -> Iterator[bytes]:
+        """Yield the lines of a streamed answer; one that breaks off is an error. Raises AnswerError, ConfigError."""
+        with self._answer(operation.method, *self._request(operation, fields)) as answer:
+            if answer.status != _OK:
+                raise _refused(answer.status, _read(answer.read(_longest)))
+            while line := answer.readline(_longest):
+                yield line
+
+    def _request(self, operation: Operation, fields: Mapping[str, Json]) -> tuple[str, bytes | None, Mapping[str, str]]:
+        """Return where an operation is asked, its body and its headers."""
         given = {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
         path = operation.path
         if operation.of:
@@ -68,7 +82,7 @@ class RemoteClient(AdminClient):
         elif given:
             body = json.dumps(given).encode()
         headers = {"Authorization": f"Bearer {self._token_()}"}
-        return self._sent(operation.method, target, body, {**headers, "Content-Type": "application/json"})
+        return target, body, {**headers, "Content-Type": "application/json"}
 
     def _token_(self) -> str:
         """Return the token: given, read from a file, or fetched with a client's secret. Raises ConfigError."""
@@ -98,7 +112,17 @@ class RemoteClient(AdminClient):
         return str(self._sent("POST", "/oauth/token", form, {**headers, **kind}).get("access_token", ""))
 
     def _sent(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Json]:
-        """Return an answer. Redirects are not followed: the token is for the one who was asked."""
+        with self._answer(method, target, body, headers) as answer:
+            status, found = answer.status, _read(answer.read(_longest))
+        if status != _OK:
+            raise _refused(status, found)
+        return found
+
+    @contextmanager
+    def _answer(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Generator[HTTPResponse]:
+        """Ask, and give the answer. Redirects are not followed: the token is for the one who was asked."""
         host, port, base = self._place
         connection = (
             HTTPConnection(host, port, timeout=_seconds)
@@ -107,19 +131,20 @@ class RemoteClient(AdminClient):
         )
         try:
             connection.request(method, base + target, body, dict(headers))
-            answer = connection.getresponse()
-            status, found = answer.status, _read(answer.read(_longest))
+            yield connection.getresponse()
         except (OSError, HTTPException, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             message = f"no gateway answers at `{self._url}`: {why}"
             raise ConfigError(message, remedy="check `--gateway`") from None
         finally:
             connection.close()
-        if status == 200:
-            return found
-        code = found.get("code") or found.get("error") or "api"
-        words = found.get("title") or found.get("error_description") or f"the gateway answers {status}"
-        raise AnswerError(str(code), str(words), str(found.get("remedy") or ""))
+
+
+def _refused(status: int, found: Mapping[str, Json]) -> AnswerError:
+    """Return the error that an answer other than the result is."""
+    code = found.get("code") or found.get("error") or "api"
+    words = found.get("title") or found.get("error_description") or f"the gateway answers {status}"
+    return AnswerError(str(code), str(words), str(found.get("remedy") or ""))
 
 
 def _plain(value: Json) -> str:

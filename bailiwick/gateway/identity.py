@@ -20,6 +20,7 @@ from bailiwick.gateway.sections import Keys as _Keys
 from bailiwick.gateway.sections import Plain
 from bailiwick.gateway.sections import place as _place
 from bailiwick.gateway.sections import plain as _plain
+from bailiwick.model.label import Level, levels
 from bailiwick.model.policy import SecretRef
 
 sections = ("issuers", "clients")
@@ -28,6 +29,14 @@ Role = Literal["viewer", "auditor", "opener", "approver", "administrator"]
 roles: tuple[Role, ...] = get_args(Role)
 """Of API and console: who sees how it stands, who reads the ledger, who opens and ends sessions, who decides on
 approvals (as a person, and of a group that is asked), who may do all of it."""
+
+
+def clearance_of(having: frozenset[Role], known: Mapping[Role, Level]) -> Level:
+    """Return the highest label whose values somebody with these roles sees."""
+    counted = ("administrator",) if "administrator" in having else tuple(having)
+    return levels[max((levels.index(known[role]) for role in counted), default=0)]
+
+
 asymmetric: tuple[str, ...] = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),

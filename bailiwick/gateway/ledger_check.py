@@ -10,7 +10,7 @@ from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_keys import read_ledger_keys
 from bailiwick.gateway.ledger_reader import LedgerReader
 from bailiwick.gateway.timestamps import Stamped
-from bailiwick.ledger.checkpoint import Signer, VerifierKey, parse_verifier_keys
+from bailiwick.ledger.checkpoint import Consistency, Signer, VerifierKey, parse_verifier_keys
 from bailiwick.ledger.report import Finding, Report
 from bailiwick.ledger.verify import verify
 
@@ -20,6 +20,13 @@ def verified(reader: LedgerReader, folder: Path, notes: Sequence[str]) -> dict[s
 
     `folder` is the gateway's own, with its keys.
     """
+    keys = keys_beside(folder)
+    report = verify(reader.begin_evidence(), keys, list(notes), signers_of(folder, keys))
+    return {"key": str(keys[0]), **report_told(report)}
+
+
+def keys_beside(folder: Path) -> tuple[VerifierKey, ...]:
+    """Return the verifier keys in the gateway's own folder, the newest first. Raises LedgerError."""
     path = folder / "ledger.vkey"
     try:
         keys = parse_verifier_keys(path.read_text(encoding="utf-8"))
@@ -27,8 +34,7 @@ def verified(reader: LedgerReader, folder: Path, notes: Sequence[str]) -> dict[s
         keys = ()
     if not keys:
         raise LedgerError(f"`{path}` holds no verifier key", remedy="a key looks like `name+hash+base64`")
-    report = verify(reader.begin_evidence(), keys, list(notes), signers_of(folder, keys))
-    return {"key": str(keys[0]), **report_told(report)}
+    return keys
 
 
 def signers_of(folder: Path, verifiers: Sequence[VerifierKey]) -> tuple[Signer, ...]:
@@ -48,6 +54,12 @@ def with_stamps(told: Mapping[str, object], stamped: Stamped) -> dict[str, objec
 
 def _finding_told(finding: Finding) -> dict[str, object]:
     return {"kind": finding.kind, "first": finding.first, "last": finding.last, "text": finding.text}
+
+
+def growth_told(proof: Consistency) -> dict[str, object]:
+    """Return the proof that a ledger only grew, as JSON."""
+    path = [node.hex() for node in proof.path]
+    return {"proof": proof.text(), "old": proof.old, "path": path, "checkpoint": proof.note}
 
 
 def report_told(report: Report) -> dict[str, object]:

@@ -51,6 +51,15 @@ class Search:
     alert: Alert | None = None
 
 
+def search_told(search: Search) -> dict[str, JsonValue]:
+    """Return a search as JSON has it."""
+    alert = search.alert
+    told: JsonValue = None
+    if alert is not None:
+        told = {"count": alert.count, "seconds": alert.within.total_seconds(), "each": alert.each}
+    return {"name": search.name, "filter": search.filter, "alert": told}
+
+
 def read_searches(path: Path, root: yaml.Node) -> Mapping[str, Search]:
     """Return the searches of a gateway.yaml. Raises ConfigError."""
     for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):

@@ -147,7 +147,7 @@ keys: Mapping[str, Key] = {
     "console.idle": Key(parse_duration, "30m", "a login ends after so long without a request"),
     "console.login": Key(parse_duration, "10h", "a login ends after so long"),
     "console.links": Key(parse_serving, "auto", "auto: one-time links for administrators on this machine; never"),
-    "clearance.viewer": Key(parse_level, "internal", "highest label whose values this role sees in the console"),
+    "clearance.viewer": Key(parse_level, "internal", "highest label whose values this role sees in records"),
     "clearance.approver": Key(parse_level, "confidential", "likewise"),
     "clearance.auditor": Key(parse_level, "confidential", "likewise"),
     "clearance.opener": Key(parse_level, "internal", "likewise"),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from bailiwick.model.record import JsonValue
 
@@ -123,6 +123,38 @@ def told(report: Violations) -> Mapping[str, JsonValue]:
         "days": _listed(report.days),
         "causes": [_cause(each) for each in report.causes],
     }
+
+
+def read_back(document: Mapping[str, JsonValue]) -> Violations:
+    """Return the report that `told` told."""
+
+    def pairs(name: str) -> list[tuple[str, int]]:
+        listed = cast("Sequence[Mapping[str, JsonValue]]", document[name])
+        return [(str(each["name"]), cast("int", each["count"])) for each in listed]
+
+    causes = cast("Sequence[Mapping[str, JsonValue]]", document["causes"])
+    return Violations(
+        since=datetime.fromisoformat(str(document["since"])),
+        until=datetime.fromisoformat(str(document["until"])),
+        total=cast("int", document["total"]),
+        before=cast("int", document["before"]),
+        agents=pairs("agents"),
+        resources=pairs("resources"),
+        codes=pairs("codes"),
+        persons=pairs("persons"),
+        days=pairs("days"),
+        causes=[
+            Cause(
+                agent=str(each["agent"]),
+                action=str(each["action"]),
+                code=str(each["code"]),
+                count=cast("int", each["count"]),
+                example=str(each["example"]),
+                message=str(each["message"]),
+            )
+            for each in causes
+        ],
+    )
 
 
 def _listed(pairs: Sequence[tuple[str, int]]) -> list[JsonValue]:

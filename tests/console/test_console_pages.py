@@ -17,8 +17,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from console_world import World
 
-from bailiwick.console.records import HIDDEN, seen, shown
+from bailiwick.console.records import shown
 from bailiwick.gateway.ledger_reader import Query, Stored, open_reader
+from bailiwick.ledger.clearance import HIDDEN, seen
 from bailiwick.ledger.departures import Told
 from tests.gateway.ledger_rig import new_store, record
 

@@ -18,13 +18,15 @@ from bailiwick.control.clients import Clients
 from bailiwick.control.issuers import FetchError, Issuers
 from bailiwick.control.oauth import ACCESS_TOKEN, EXCHANGE, OAuth, Parts
 from bailiwick.control.web import Asked
-from bailiwick.gateway.identity import Client, Issuer
+from bailiwick.gateway.identity import Client, Issuer, Role, roles
+from bailiwick.model.label import Level
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import SecretRef
 from bailiwick.model.record import Record
 
 URL = "https://bailiwick.example"
 LOGIN = "https://login.example"
+CLEARANCE: dict[Role, Level] = dict.fromkeys(roles, "public")
 SECRETS = {"DESK": "desk-secret-canary-4711-0815-abcdef", "OPENER": "opener-secret-canary-4711-0815-abc"}
 
 document = """

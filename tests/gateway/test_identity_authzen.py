@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from identity_rig import URL, Desk, make_desk
+from identity_rig import CLEARANCE, URL, Desk, make_desk
 
 from bailiwick.control.authzen import AuthZen
 from bailiwick.control.callers import Callers
@@ -32,7 +32,7 @@ async def ask(desk: Desk, body: object, token: str | None = None, path: str = "e
         form = {"grant_type": "client_credentials", "resource": "bailiwick:api"}
         token = str((await desk.post("/oauth/token", "watcher", **form))[1]["access_token"])
     sessions = desk.rig.sessions
-    point = AuthZen(Callers(desk.oauth, desk.issuers, sessions), sessions, lambda: URL)
+    point = AuthZen(Callers(desk.oauth, desk.issuers, sessions, CLEARANCE), sessions, lambda: URL)
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}", "x-request-id": "r-1"}
     asked = Asked("POST", f"/access/v1/{path}", {}, headers, json.dumps(body).encode(), "127.0.0.1:9")
     reply = await (point.evaluation if path == "evaluation" else point.evaluations)(asked)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from identity_rig import URL, Desk, make_desk
+from identity_rig import CLEARANCE, URL, Desk, make_desk
 
 from bailiwick.control.authzen import AuthZen
 from bailiwick.control.callers import Callers
@@ -156,7 +156,9 @@ class Point:
         self.desk = desk
         sessions = desk.rig.sessions
         config = load_config(names, {}, names / "gateway.yaml")
-        self._zen = AuthZen(Callers(desk.oauth, desk.issuers, sessions), sessions, lambda: URL, config.authzen)
+        self._zen = AuthZen(
+            Callers(desk.oauth, desk.issuers, sessions, CLEARANCE), sessions, lambda: URL, config.authzen
+        )
         self._token = ""
 
     async def ask(self, body: Body, path: str = "evaluation") -> Body:

@@ -27,6 +27,8 @@ def world(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
         shop.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", ROWS)
     settings = f"""
 api: {{port: 0}}
+clearance: {{auditor: public}}
+searches: {{denials: {{filter: "decision:deny"}}}}
 issuers:
   login: {{issuer: "{issuer}", audience: bailiwick, tenant: tenant, claims: [region], roles: {{auditor: [sales]}}}}
 clients:

@@ -72,9 +72,19 @@ class World:
             "method": "tools/call",
             "params": {"name": "query", "arguments": {"mount": "shop", "sql": "SELECT order_id, note FROM orders"}},
         }
+        return json.dumps(self._asked(message, token))
+
+    def refused(self, token: str) -> str:
+        """Have a statement of the agent refused, and return what it is told."""
+        params = {"name": "query", "arguments": {"mount": "shop", "sql": "SELECT 'x' FROM secrets_canary"}}
+        told = json.dumps(self._asked({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, token))
+        assert "secrets_canary" in told
+        return told
+
+    def _asked(self, message: Mapping[str, object], token: str) -> dict[str, object]:
         status, _, body = call(self.mcp, json.dumps(message).encode(), token)
         assert status == 200, body
-        return json.dumps(body)
+        return body
 
 
 def call(url: str, body: bytes | Mapping[str, str] | None = None, token: str = "") -> Answer:

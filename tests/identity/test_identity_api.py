@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import cast
+from urllib.request import Request, urlopen
 
 import pytest
 from identity_world import SECRET, Answer, World, call, spoiled
+
+from bailiwick.control.operations import operations
 
 pytestmark = pytest.mark.xdist_group("identity-api")
 
@@ -23,6 +26,12 @@ def token_of(world: World, client: str) -> str:
     status, _, body = call(f"{base(world)}/oauth/token", {**form, "client_secret": SECRET})
     assert status == 200, body
     return str(body["access_token"])
+
+
+def text_of(url: str, token: str) -> str:
+    """Return an answer that is no JSON, whole."""
+    with urlopen(Request(url, None, {"Authorization": f"Bearer {token}"}), timeout=60) as answer:
+        return answer.read().decode()
 
 
 def post(world: World, path: str, body: object, token: str) -> Answer:
@@ -78,6 +87,33 @@ def test_ledger_is_asked_shown_and_proven(world: World) -> None:
     assert str(call(f"{url}/records/{one}/proof", None, admin)[2]["proof"]).startswith("c2sp.org/tlog-proof")
     assert "checkpoint" in call(f"{url}/checkpoint", None, admin)[2]
     assert call(f"{url}/records/rec_x", None, admin)[0] == 404
+
+
+def test_what_is_above_a_callers_clearance_is_hidden_and_not_found(world: World) -> None:
+    session = world.gateway.open_session("desk-bot", task="look", user="ada", groups=("support",), tenant="4")
+    world.refused(session.token)
+    url, admin, auditor = f"{base(world)}/api/v1/ledger", token_of(world, "admin"), world.id_token("eve")
+    for path in ("records", "export", "export?format=csv", "export?format=ocsf", f"sessions/{session.id}/story"):
+        clear, hidden = text_of(f"{url}/{path}", admin), text_of(f"{url}/{path}", auditor)
+        assert "secrets_canary" in clear, path
+        assert "secrets_canary" not in hidden, path
+        assert hidden.count("\n") == clear.count("\n")
+    assert "secrets_canary" not in text_of(f"{url}/violations", auditor)
+    for path in ("records", "export"):
+        assert session.id in text_of(f"{url}/{path}?filter=secrets_canary", admin)
+        assert session.id not in text_of(f"{url}/{path}?filter=secrets_canary", auditor)
+        assert session.id in text_of(f"{url}/{path}?filter=session:{session.id}", auditor)
+    found = call(f"{url}/records?decision=deny&session={session.id}", None, admin)[2]["records"]
+    (one,) = cast("list[dict[str, object]]", found)
+    assert "secrets_canary" in text_of(f"{url}/records/{one['id']}", admin)
+    assert "secrets_canary" not in text_of(f"{url}/records/{one['id']}", auditor)
+
+
+def test_every_path_and_method_stands_in_the_table_once() -> None:
+    known = [(each.method, each.path) for each in operations]
+    assert len(known) == len(set(known))
+    asked = [each.do for each in operations if each.do]
+    assert len(asked) == len(set(asked))
 
 
 def test_what_the_ledger_keeps_is_told_held_and_released(world: World) -> None:

@@ -10,8 +10,12 @@ import pytest
 from identity_world import POLICY, SECRET, World
 from test_identity_api import base, token_of
 
+from bailiwick.cli.ledger_option import opened
 from bailiwick.control.remote_client import RemoteClient
+from bailiwick.control.remote_ledger import RemoteLedger
 from bailiwick.errors import ConfigError
+from bailiwick.gateway.admin_client import AnswerError
+from bailiwick.gateway.ledger_reader import Query
 from tests.support.forked import said
 
 pytestmark = pytest.mark.xdist_group("identity-api")
@@ -22,6 +26,11 @@ def remote(world: World, folder: Path, *arguments: str, **environ: str) -> subpr
     known = {"PATH": world.gateway.environ["PATH"], "HOME": str(folder), "BAILIWICK_GATEWAY": base(world)}
     client = {"BAILIWICK_GATEWAY_CLIENT": "admin", "BAILIWICK_GATEWAY_SECRET": SECRET}
     return said(folder, {**known, **(environ or client)}, *arguments)
+
+
+def elsewhere(world: World) -> RemoteLedger:
+    """Return the ledger as the command line sees it from elsewhere."""
+    return RemoteLedger(RemoteClient(base(world), {"BAILIWICK_GATEWAY_TOKEN": token_of(world, "admin")}))
 
 
 def test_a_session_is_opened_listed_shown_and_revoked_from_elsewhere(world: World, tmp_path: Path) -> None:
@@ -58,6 +67,51 @@ def test_the_ledger_is_read_verified_and_proven_from_elsewhere(world: World, tmp
     spoiled = tmp_path / "checkpoint"
     spoiled.write_text("not one")
     assert remote(world, tmp_path, "ledger", "verify", "--checkpoint", str(spoiled)).returncode == 1
+
+
+def test_stories_reports_exports_and_sql_are_the_same_from_elsewhere(world: World, tmp_path: Path) -> None:
+    session = world.gateway.open_session("desk-bot", task="look", user="ada", groups=("support",), tenant="4")
+    world.refused(session.token)
+    for asked in (
+        ("story", session.id),
+        ("export", f"session:{session.id}", "--format", "ocsf"),
+        ("query", "--saved", "denials", "--session", session.id, "--json"),
+    ):
+        here, there = world.gateway.say("ledger", *asked), remote(world, tmp_path, "ledger", *asked)
+        assert (there.returncode, here.returncode) == (0, 0), there.stderr + here.stderr
+        assert there.stdout == here.stdout
+        assert here.stdout
+    told = remote(world, tmp_path, "ledger", "sql", "SELECT DISTINCT agent FROM records", "--filter", session.id)
+    assert "desk-bot" in told.stdout
+    page = tmp_path / "page.html"
+    denied = remote(world, tmp_path, "ledger", "report", "violations", "--html", str(page))
+    assert denied.returncode == 0, denied.stderr
+    assert "desk-bot" in page.read_text()
+    ledger = elsewhere(world)
+    assert ledger.keys()[0] == (world.gateway.folder / ".bailiwick" / "ledger.vkey").read_text().splitlines()[0]
+    assert ledger.growth(1)["old"] == 1
+    with pytest.raises(AnswerError, match="no such session"):
+        ledger.story("ses_none")
+
+
+def test_more_records_than_one_answer_has_are_asked_for_in_turn(world: World) -> None:
+    for _ in range(4):
+        world.gateway.open_session("desk-bot")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bailiwick.control.remote_ledger._most", 3)
+        ledger = elsewhere(world)
+        asked = Query(kind="session.opened", limit=4)
+        assert [each.seq for each in ledger.query(asked)] == [each.seq for each in ledger.each(asked)][-4:]
+
+
+def test_a_gateway_elsewhere_is_never_passed_over_for_the_files_here(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = str(world.gateway.folder / ".bailiwick" / "ledger.db")
+    opened(ledger).close()
+    monkeypatch.setenv("BAILIWICK_GATEWAY", base(world))
+    with pytest.raises(ConfigError, match="gateway elsewhere"):
+        opened(ledger)
 
 
 def test_what_would_be_decided_is_asked_of_a_gateway_elsewhere(world: World, tmp_path: Path) -> None:

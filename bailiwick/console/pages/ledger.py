@@ -11,13 +11,14 @@ from urllib.parse import urlencode
 
 from bailiwick.console.access import ROOT, Visit
 from bailiwick.console.parts import Parts
-from bailiwick.console.records import Shown, all_shown, seen, shown
+from bailiwick.console.records import Shown, all_shown, shown
 from bailiwick.control.web import Reply, Routes
 from bailiwick.errors import ConfigError, LedgerError, ProtocolError
 from bailiwick.gateway.ledger_exports import CSV, cell, csv_lines
 from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter
 from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.ledger.checkpoint import VerifierKey, open_checkpoint
+from bailiwick.ledger.clearance import seen
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion
 
 _page_size = 50
