@@ -11,20 +11,21 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, cast
+from functools import partial
+from typing import cast
 
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway import ledger_sqlite
 from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
 from bailiwick.gateway.ledger_faults import MOST
+from bailiwick.gateway.ledger_rows import Actions, readers_of, rows_between
 from bailiwick.gateway.ledger_storage import Source
 from bailiwick.gateway.moments import read_moment, utc_now
 from bailiwick.ledger.checkpoint import Checkpoint, Consistency, Proof, told_by
 from bailiwick.ledger.encode import moment, read
-from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
+from bailiwick.ledger.facts import RARE, UNUSUAL
 from bailiwick.ledger.filter import All, Filter, condition, meets, parse
 from bailiwick.ledger.frame import Tail
-from bailiwick.ledger.leaves import Row
 from bailiwick.ledger.merkle import Frontier, Subtree, consistency_proof, frontier_of, inclusion_proof
 from bailiwick.ledger.own import OWN_KINDS
 from bailiwick.ledger.verify import Beside, Evidence
@@ -288,11 +289,14 @@ class LedgerReader:
         note, stored = self.checkpoint(), self._tables[0]
         head = told_by(note)
         tail = self._tail(head)
-        last = _LAST if head is None or self._source.apart else head.size - 1
+        source, indexed = self._source, 0 if head is None else head.size
+        last = _LAST if head is None or source.apart else head.size - 1
         count = self._count("records", last)
+        ahead = readers_of(source.path, count, indexed) if isinstance(source, ledger_sqlite.SqliteSource) else None
         return Evidence(
-            rows=self._evidence_rows(last),
-            indexed=0 if head is None else head.size,
+            rows=rows_between(source, Actions(source), last=last),
+            parts=None if ahead is None else partial(ahead.parts, source, last),
+            indexed=indexed,
             count=count,
             subtrees=[
                 Subtree(cast(int, level), cast(int, index), _bytes(root))
@@ -332,66 +336,12 @@ class LedgerReader:
         except LookupError:
             return Tail(0, Frontier())
 
-    def _evidence_rows(self, last: int) -> Iterator[Row]:
-        members = ", ".join(f'f."{name}"' for name in Facts._fields)
-        stored = self._tables[0]
-        statement = (
-            f"SELECT r.seq, r.hash, r.body, f.seq, {members} FROM {stored}records r "  # noqa: S608 -- names of our own
-            f"LEFT JOIN {stored}facts f ON f.seq = r.seq WHERE r.seq <= ? ORDER BY r.seq"
-        )
-        actions = _Actions(self._source.rows, stored + "accesses")
-        for number, digest, body, indexed, *values in self._source.each_row(statement, (last,)):
-            seq = cast(int, number)
-            if indexed is None:
-                yield Row(seq, _bytes(digest), _bytes(body))
-            else:
-                yield Row(seq, _bytes(digest), _bytes(body), _joined(values), actions.of(seq))
-
     def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self._source.rows(statement, values)
 
     def _text(self, statement: str) -> str:
         rows = self._rows(statement)
         return _string(rows[0][0]) if rows else ""
-
-
-class _Actions:
-    """The actions of records in the search index, which is sorted by action: read by pages of records, in their order.
-
-    So nothing sorts the whole index, and each page asks for each action that there is.
-    """
-
-    _page_size: Final = 65_536
-
-    def __init__(self, rows: Callable[[str, Sequence[object]], list[tuple[object, ...]]], table: str) -> None:
-        self._rows = rows
-        self._statement = (
-            "WITH RECURSIVE known (action) AS ("  # noqa: S608 -- a name of our own
-            f"SELECT min(action) FROM {table} UNION ALL "
-            f"SELECT (SELECT min(a.action) FROM {table} a WHERE a.action > known.action) FROM known "
-            "WHERE known.action IS NOT NULL) "
-            f"SELECT seq, action FROM {table} WHERE action IN (SELECT action FROM known) AND seq BETWEEN ? AND ?"
-        )
-        self._page = -1
-        self._found: dict[int, tuple[str, ...]] = {}
-
-    def of(self, seq: int) -> tuple[str, ...]:
-        """Return the actions of a record, sorted."""
-        page = seq // self._page_size
-        if page != self._page:
-            self._page, self._found = page, self._read(page * self._page_size)
-        return self._found.get(seq, ())
-
-    def _read(self, start: int) -> dict[int, tuple[str, ...]]:
-        found: dict[int, tuple[str, ...]] = {}
-        alone: dict[object, tuple[str, ...]] = {}
-        for number, action in self._rows(self._statement, (start, start + self._page_size - 1)):
-            seq = cast(int, number)
-            one = alone.get(action)
-            if one is None:
-                one = alone[action] = (_string(action),)
-            found[seq] = tuple(sorted(found[seq] + one)) if seq in found else one
-        return found
 
 
 def _conditions(query: Query, tables: str) -> tuple[list[str], list[object]]:
@@ -454,14 +404,6 @@ def open_source(address: LedgerAddress) -> Source:
 
         return ledger_postgres.open_source(address)
     return ledger_sqlite.open_source(address)
-
-
-def _joined(members: Sequence[object]) -> bytes:
-    """Return the members of an index' row as one text; one that no record has, where something is no text."""
-    try:
-        return b"\0".join(cast("Sequence[bytes]", members))
-    except TypeError:
-        return "\0".join(cast("Sequence[str]", members)).encode() if all(type(m) is str for m in members) else b"\xff"
 
 
 def _bytes(value: object) -> bytes:

@@ -194,14 +194,14 @@ class SqliteSource:
     apart = True
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
+        self.path = path
         self._connection = connection
         self._areas: Sequence[bytes] = ()
 
     @property
     def name(self) -> str:
         """The path."""
-        return str(self._path)
+        return str(self.path)
 
     @contextlib.contextmanager
     def moment(self) -> Generator[None]:
@@ -214,7 +214,7 @@ class SqliteSource:
 
     def begin(self) -> None:
         """Read from now on what is stored now."""
-        self._areas = read_areas(self._path)  # before the snapshot: what is drained between is in both, not in neither
+        self._areas = read_areas(self.path)  # before the snapshot: what is drained between is in both, not in neither
         self._connection.execute("BEGIN")
 
     @contextlib.contextmanager
@@ -225,7 +225,7 @@ class SqliteSource:
             self._fill()
             yield
         except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+            raise _unreadable(self.path, error) from error
         finally:
             self._connection.execute("COMMIT")
 
@@ -258,7 +258,7 @@ class SqliteSource:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+            raise _unreadable(self.path, error) from error
 
     def each_row(self, statement: str, values: Sequence[object]) -> Iterator[tuple[object, ...]]:
         """Yield them."""
@@ -267,21 +267,21 @@ class SqliteSource:
             for some in iter(partial(self._connection.execute(statement, values).fetchmany, 256), []):
                 yield from some
         except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+            raise _unreadable(self.path, error) from error
 
     def subtrees(self, level: int, start: int, count: int) -> Sequence[bytes]:
         """Return stored roots of subtrees (`merkle.Subtrees`); LookupError if one is missing."""
         try:
             return _read_subtrees(self._connection, level, start, count)
         except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+            raise _unreadable(self.path, error) from error
 
     def faults(self, *, whole: bool) -> tuple[str, ...]:
         """Return what is wrong with the file itself; see `ledger_faults`."""
         try:
             return faults_of(self._connection, whole=whole)
         except sqlite3.Error as error:
-            raise _unreadable(self._path, error) from error
+            raise _unreadable(self.path, error) from error
 
     def tail(self, frontier: Frontier) -> Tail:
         """Return what the journal held beyond the file."""
@@ -289,7 +289,7 @@ class SqliteSource:
 
     def disk(self) -> int:
         """Return the file's size."""
-        return self._path.stat().st_size
+        return self.path.stat().st_size
 
     def close(self) -> None:
         """Close the file."""

@@ -29,6 +29,9 @@ class Facts(NamedTuple):
     refers: str
 
 
+_EMPTY = ("",) * len(Facts._fields)
+
+
 def facts_of(document: Mapping[str, JsonValue]) -> Facts:
     """Return the searchable members of a decoded record."""
     values = (document.get(name) for name in Facts._fields)
@@ -40,10 +43,8 @@ def joined_facts(document: Mapping[str, JsonValue]) -> bytes:
 
     No member of a record has a NUL in it (`encode`), so only equal members give equal texts.
     """
-    get = document.get
-    values = [get(name, "") for name in Facts._fields]
     try:
-        return "\0".join(values).encode()  # type: ignore[arg-type]  # what is no text is caught
+        return "\0".join(map(document.get, Facts._fields, _EMPTY)).encode()  # type: ignore[arg-type]  # what is no text is caught
     except TypeError:
         return "\0".join(facts_of(document)).encode()
 

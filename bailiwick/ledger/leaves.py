@@ -6,17 +6,22 @@ hashes can confirm them. So a row moved elsewhere is found at home, and only wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NamedTuple
+
+import orjson
 
 from bailiwick.ledger.encode import read
 from bailiwick.ledger.facts import actions_of, joined_facts
-from bailiwick.ledger.merkle import TILE_WIDTH, leaf_hash
+from bailiwick.ledger.merkle import TILE_WIDTH, leaf_hash, tile_root
 from bailiwick.ledger.report import Finding, ranges, span
 from bailiwick.model.record import JsonValue
 
 HASH = 32
+STRETCH = 4 * TILE_WIDTH
+"""Rows that are looked at together: where each is as it should be, that is told sooner of all than of each."""
 
 
 class Row(NamedTuple):
@@ -30,6 +35,19 @@ class Row(NamedTuple):
     body: bytes
     facts: bytes | None = None
     actions: tuple[str, ...] | None = None
+
+
+class Stretch(NamedTuple):
+    """Rows that follow each other, each of them as it should be as far as a row shows by itself. By `stretch_of`."""
+
+    first: int
+    hashes: bytes
+    """Of the bytes of each record, one behind the other."""
+    roots: tuple[bytes, ...]
+    """Of the tiles that are whole in it, in their order."""
+    facts: int
+    accesses: int
+    """Rows of the search index, and actions in it."""
 
 
 @dataclass(slots=True)
@@ -46,7 +64,12 @@ class Leaves:
     """Hash of the bytes of a second row that claims to be the same record."""
     split: set[int] = field(default_factory=set[int])
     """Tiles with an entry in `given` or `rivals`."""
+    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Roots of tiles by the bytes of their records, where they are known and the tile is not in `split`."""
     rows: int = 0
+    facts: int = 0
+    accesses: int = 0
+    """Rows of the search index and actions in it that belong to these rows."""
     changed: list[int] = field(default_factory=list[int])
     unreadable: list[int] = field(default_factory=list[int])
     misindexed: list[int] = field(default_factory=list[int])
@@ -67,7 +90,7 @@ class Leaves:
 
     def by_bytes(self, start: int, end: int) -> list[bytes] | None:
         """Return the hashes of the bytes from `start` to before `end`; None if a record is missing."""
-        if not all(self.present[start:end]):
+        if self.present.find(0, start, end) >= 0:
             return None
         return [bytes(self.computed[at : at + HASH]) for at in range(start * HASH, end * HASH, HASH)]
 
@@ -85,12 +108,50 @@ class Leaves:
         """Tell whether the three differ in that tile."""
         return tile in self.split
 
+    def root(self, start: int, end: int) -> bytes | None:
+        """Return the root over the bytes from `start` to before `end`, if it is that of a tile and known already."""
+        return self.roots.get(start // TILE_WIDTH) if end - start == TILE_WIDTH else None
+
     def missing(self) -> list[tuple[int, int]]:
         """Return the records that no row holds, as runs."""
+        if self.present.find(0) < 0:
+            return []
         return ranges(seq for seq in range(self.limit) if not self.present[seq])
 
 
-def place(rows: Iterable[Row], limit: int, indexed: int, pruned: Iterable[tuple[int, int]] = ()) -> Leaves:
+def stretch_of(rows: Sequence[Row], indexed: int) -> Stretch | None:
+    """Return rows as a stretch, `indexed` being as for `place`; None unless each of them is as it should be.
+
+    The order of what is asked of a row is `_place`'s, which says what is wrong with it. At least one row.
+    """
+    first = rows[0].seq
+    hashes: list[bytes] = []
+    facts = accesses = 0
+    try:
+        for expected, (seq, digest, body, members, actions) in enumerate(rows, first):
+            document: Mapping[str, JsonValue] = orjson.loads(body)
+            claimed = document["seq"]
+            if seq != expected or claimed != seq or type(claimed) is not int:
+                return None
+            if sha256(b"\x00" + body).digest() != digest:
+                return None
+            if members is not None:
+                if members != joined_facts(document) or (actions or ()) != actions_of(document):
+                    return None
+                facts += 1
+                accesses += len(actions or ())
+            elif seq < indexed:
+                return None
+            hashes.append(digest)
+    except (TypeError, KeyError, orjson.JSONDecodeError, RecursionError):
+        return None
+    together = b"".join(hashes)
+    whole = range(-first % TILE_WIDTH, len(hashes) - TILE_WIDTH + 1, TILE_WIDTH)
+    roots = tuple(tile_root(together[at * HASH : (at + TILE_WIDTH) * HASH]) for at in whole)
+    return Stretch(first, together, roots, facts, accesses) if first >= 0 else None
+
+
+def place(rows: Iterable[Row | Stretch], limit: int, indexed: int, pruned: Iterable[tuple[int, int]] = ()) -> Leaves:
     """Check each row by itself and put its hashes in place.
 
     `indexed`: records below it must be in the index. `pruned`: records (first, last) that may be hashes only.
@@ -99,13 +160,54 @@ def place(rows: Iterable[Row], limit: int, indexed: int, pruned: Iterable[tuple[
     bare = bytearray(limit)
     for first, last in pruned:
         bare[first : last + 1] = b"\1" * (min(last + 1, limit) - min(first, limit))
+    held: list[Row] = []
+    for each in rows:
+        if isinstance(each, Row):
+            held.append(each)
+            if len(held) < STRETCH:
+                continue
+        _place_all(leaves, held, indexed, bare)
+        held = []
+        if isinstance(each, Stretch):
+            _place_stretch(leaves, each)
+    _place_all(leaves, held, indexed, bare)
+    return leaves
+
+
+def _place_all(leaves: Leaves, rows: Sequence[Row], indexed: int, bare: bytearray) -> None:
+    stretch = stretch_of(rows, indexed) if rows else None
+    if stretch is not None:
+        _place_stretch(leaves, stretch)
+        return
     for row in rows:
         leaves.rows += 1
-        if not row.body and 0 <= row.seq < limit and bare[row.seq]:
+        if row.facts is not None:
+            leaves.facts += 1
+            leaves.accesses += len(row.actions or ())
+        if not row.body and 0 <= row.seq < leaves.limit and bare[row.seq]:
             _place_pruned(leaves, row)
         else:
             _place(leaves, row, indexed)
-    return leaves
+
+
+def _place_stretch(leaves: Leaves, stretch: Stretch) -> None:
+    """The same as `_place` does of each row of it."""
+    first, hashes, roots, facts, accesses = stretch
+    count = len(hashes) // HASH
+    leaves.rows += count
+    leaves.facts += facts
+    leaves.accesses += accesses
+    end = max(first, min(first + count, leaves.limit))
+    leaves.beyond += range(end, first + count)
+    tile = -(-first // TILE_WIDTH)
+    if leaves.present.find(1, first, end) < 0:
+        leaves.present[first:end] = b"\1" * (end - first)
+        leaves.computed[first * HASH : end * HASH] = hashes[: (end - first) * HASH]
+        whole = {at: root for at, root in enumerate(roots, tile) if (at + 1) * TILE_WIDTH <= end}
+        leaves.roots.update(whole)
+        return
+    for seq in range(first, end):
+        _place_hash(leaves, seq, seq, hashes[(seq - first) * HASH : (seq - first + 1) * HASH])
 
 
 def _place_pruned(leaves: Leaves, row: Row) -> None:
@@ -135,17 +237,27 @@ def _place(leaves: Leaves, row: Row, indexed: int) -> None:
         leaves.misindexed.append(row.seq)
     if not 0 <= seq < leaves.limit:
         leaves.beyond.append(row.seq)
-    elif leaves.present[seq]:
-        leaves.doubled.append((row.seq, seq))
+    elif _place_hash(leaves, row.seq, seq, digest) and digest != row.hash:
+        leaves.changed.append(seq)
+        leaves.given[seq] = row.hash
+        _split(leaves, seq)
+
+
+def _place_hash(leaves: Leaves, row: int, seq: int, digest: bytes) -> bool:
+    """Put a hash in its place; False if that of another row is there."""
+    if leaves.present[seq]:
+        leaves.doubled.append((row, seq))
         leaves.rivals[seq] = digest
-        leaves.split.add(seq // TILE_WIDTH)
-    else:
-        leaves.present[seq] = 1
-        leaves.computed[seq * HASH : (seq + 1) * HASH] = digest
-        if digest != row.hash:
-            leaves.changed.append(seq)
-            leaves.given[seq] = row.hash
-            leaves.split.add(seq // TILE_WIDTH)
+        _split(leaves, seq)
+        return False
+    leaves.present[seq] = 1
+    leaves.computed[seq * HASH : (seq + 1) * HASH] = digest
+    return True
+
+
+def _split(leaves: Leaves, seq: int) -> None:
+    leaves.split.add(seq // TILE_WIDTH)
+    leaves.roots.pop(seq // TILE_WIDTH, None)
 
 
 def _misindexed(row: Row, document: Mapping[str, JsonValue], indexed: int) -> bool:

@@ -109,6 +109,15 @@ def subtree_root(hashes: Sequence[bytes]) -> bytes:
     return row[0]
 
 
+def tile_root(hashes: bytes) -> bytes:
+    """Return the same over hashes that stand one behind the other; at least two."""
+    sha256 = hashlib.sha256
+    row = [sha256(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, len(hashes), 64)]
+    while len(row) > 1:
+        row = [sha256(b"\x01" + row[at] + row[at + 1]).digest() for at in range(0, len(row), 2)]
+    return row[0]
+
+
 def cover(start: int, end: int) -> list[tuple[int, int]]:
     """Return the largest perfect subtrees (level, index) that together are the leaves `start` … `end` - 1."""
     parts: list[tuple[int, int]] = []

@@ -43,6 +43,10 @@ class _Reading:
         """Append leaves of the current tile; None if they cannot be known."""
         self.within = None if self.within is None or leaves is None else extend(self.within, leaves)[0]
 
+    def follow_tile(self, root: bytes) -> None:
+        """Append all leaves of the current tile."""
+        self.within = None if self.within is None else Frontier(TILE_WIDTH, (root,))
+
     def tile(self) -> bytes | None:
         """Return the root of the current tile."""
         return None if self.within is None else self.within.root()
@@ -103,6 +107,11 @@ class Replay:
     def _advance(self, start: int, end: int) -> None:
         """Follow all readings over the leaves from `start` to before `end`, which lie in one tile."""
         leaves = self._leaves
+        root = None if self._apart else leaves.root(start, end)
+        if root is not None:
+            self._by_bytes.follow_tile(root)
+            self._close_tile(start // TILE_WIDTH)
+            return
         by_bytes = leaves.by_bytes(start, end)
         if not self._apart and (by_bytes is None or leaves.ambiguous(start // TILE_WIDTH)):
             self._part()

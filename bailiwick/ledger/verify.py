@@ -7,13 +7,13 @@ back to an earlier state that had been signed, or that the holder of the key sig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from bailiwick.ledger.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint
 from bailiwick.ledger.frame import Tail
-from bailiwick.ledger.leaves import HASH, Leaves, Row, findings_of, place
+from bailiwick.ledger.leaves import HASH, Leaves, Row, Stretch, findings_of, place
 from bailiwick.ledger.merkle import EMPTY_ROOT, TILE_HEIGHT, TILE_WIDTH, Subtree, leaf_hash, subtree_root
 from bailiwick.ledger.own import KeyChange, Pruning, own_records, succession
 from bailiwick.ledger.replay import Anchor, Replay
@@ -57,6 +57,8 @@ class Evidence:
     """The records about the ledger itself (`own.OWN_KINDS`), as far as the index knows them."""
     beside: Beside | None = None
     """None for an export."""
+    parts: Callable[[], Iterable[Row | Stretch]] | None = None
+    """The same as `rows`, some of them as the stretches that others found; None where nobody else looked at them."""
 
 
 def verify(
@@ -82,15 +84,15 @@ def verify(
     anchors += tail
     limit = max((anchor.size for anchor in anchors), default=evidence.count)
     pruned = [span for each in prunings for span in each.ranges]
-    counted = _Counted(evidence.rows)
-    leaves = place(chain(counted, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
+    rows = evidence.rows if evidence.parts is None else evidence.parts()
+    leaves = place(chain(rows, _rows_of(evidence.tail) if tail else ()), limit, evidence.indexed, pruned)
     findings += findings_of(leaves)
     if evidence.beside is not None:
         findings += _check_beside(evidence.beside, pruned, head, limit)
         if not (
             leaves.misindexed or leaves.moved or leaves.beyond or leaves.missing()
         ):  # else what is left is of those
-            findings += _check_excess(evidence.beside, counted)
+            findings += _check_excess(evidence.beside, leaves)
     findings += _unfounded([*believed, *(each for each in prunings if leaves.pruned)], leaves)
     findings += _gone(leaves.missing(), limit)
     stored = evidence.subtrees
@@ -112,26 +114,9 @@ def verify(
     )
 
 
-class _Counted:
-    """Rows, and how much of the search index belongs to them."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows = rows
-        self.facts = 0
-        self.accesses = 0
-
-    def __iter__(self) -> Iterator[Row]:
-        """Yield the rows."""
-        for row in self._rows:
-            if row.facts is not None:
-                self.facts += 1
-                self.accesses += len(row.actions or ())
-            yield row
-
-
-def _check_excess(beside: Beside, counted: _Counted) -> Iterable[Finding]:
+def _check_excess(beside: Beside, leaves: Leaves) -> Iterable[Finding]:
     """Check that the search index has nothing beside what belongs to records."""
-    for what, there, belong in (("rows", beside.facts, counted.facts), ("actions", beside.accesses, counted.accesses)):
+    for what, there, belong in (("rows", beside.facts, leaves.facts), ("actions", beside.accesses, leaves.accesses)):
         if there > belong:
             yield Finding("index", f"the search index holds {there - belong} {what} that belong to no record")
 

@@ -5,15 +5,23 @@ The ledger has 1,600 records: six tiles of 256 and 64 records; checkpoints were 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bailiwick.gateway import ledger_rows
+from bailiwick.gateway.ledger_reader import open_reader
 from bailiwick.ledger.checkpoint import Checkpoint, Signer
 from bailiwick.ledger.encode import encode
+from bailiwick.ledger.leaves import HASH, STRETCH, Stretch
 from bailiwick.ledger.merkle import EMPTY_ROOT
 from tests.gateway.ledger_rig import ORIGIN, Intruder, checked, fill, intruding, new_store, record
 
@@ -38,6 +46,17 @@ def ledger(original: Path, tmp_path: Path) -> Path:
 
 def found(path: Path, external: tuple[str, ...] = ()) -> Found:
     return sorted((f.kind, f.first, f.last) for f in checked(path, external).findings)
+
+
+@pytest.fixture
+def read_by_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Executor]], None]:
+    """Have rows read by others first, however few there are."""
+
+    def chosen(others: Callable[[], Executor]) -> None:
+        monkeypatch.setattr(ledger_rows, "WORTHWHILE", 1)
+        monkeypatch.setattr(ledger_rows, "processes", others)
+
+    return chosen
 
 
 def head_of(path: Path) -> str:
@@ -181,11 +200,45 @@ MATRIX: list[tuple[str, Tampering, Found]] = [
 
 
 @pytest.mark.parametrize(("tamper", "expected"), [row[1:] for row in MATRIX], ids=[row[0] for row in MATRIX])
-def test_tampering_is_found_and_placed(ledger: Path, tamper: Tampering, expected: Found) -> None:
+def test_tampering_is_found_and_placed_whoever_reads(
+    ledger: Path,
+    tamper: Tampering,
+    expected: Found,
+    read_by_others: Callable[[Callable[[], Executor]], None],
+) -> None:
     assert checked(ledger).sound
     with intruding(ledger) as intruder:
         tamper(intruder)
     assert found(ledger) == expected
+    read_by_others(partial(ThreadPoolExecutor, 1))
+    assert found(ledger) == expected
+
+
+def test_processes_read_what_is_as_it_should_be_and_leave_the_rest(
+    ledger: Path, read_by_others: Callable[[Callable[[], Executor]], None]
+) -> None:
+    with intruding(ledger) as intruder:
+        intruder.run("UPDATE records SET hash = zeroblob(32) WHERE seq = 1200")
+    read_by_others(ledger_rows.processes)
+    with closing(open_reader(ledger)) as reader:
+        parts = reader.begin_evidence().parts
+        assert parts is not None
+        told = [each if isinstance(each, Stretch) else each.seq for each in parts()]
+    assert isinstance(told[0], Stretch)
+    assert (told[0].first, len(told[0].hashes)) == (0, STRETCH * HASH)
+    assert told[1:] == list(range(STRETCH, SIZE))
+
+
+def test_readers_that_end_leave_all_rows_to_the_first(
+    ledger: Path, read_by_others: Callable[[Callable[[], Executor]], None]
+) -> None:
+    def broken() -> Executor:
+        pool = ProcessPoolExecutor(1, get_context("spawn"))
+        pool.submit(os.abort)
+        return pool
+
+    read_by_others(broken)
+    assert checked(ledger).sound
 
 
 @pytest.mark.parametrize(
