@@ -139,6 +139,9 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         _setting(func, name)
         return Fact("text")
     template = functions.call_template(name, len(func.args), walk.catalogue, walk.visible)
+    beside = functions.beside_template(name, len(func.args), walk.catalogue, walk.visible) if not template else None
+    if beside is not None:
+        template, walk.beside[name] = beside
     if template is not None:
         arguments = list(func.args)
         if any(argument.HasField("named_arg_expr") for argument in arguments) or _decorated(func):

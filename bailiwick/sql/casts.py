@@ -14,6 +14,7 @@ from bailiwick.sql.templates import put
 from bailiwick.sql.types import PSEUDO_TYPES, built_in_of, type_allowed, user_types
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_WORDS = re.compile(r"\{((?: *[A-Za-z_][A-Za-z0-9_.]*(?: [a-z]+)* *,)* *[A-Za-z_][A-Za-z0-9_.]*(?: [a-z]+)* *)\}")
 _SPELLED = {
     "int2": "smallint",
     "int4": "integer",
@@ -35,6 +36,9 @@ _SPELLED = {
 _ROW_TO = ("text", "varchar")
 """What a whole row may be cast to, beside composite types: each only prints it. After rewriting it is no row of the
 relation's own type, so that no cast that somebody made for that can be meant."""
+
+
+_NUMBERS = ("oid", "int4", "int8")
 
 
 def declared_name(oid: int, catalogue: Catalogue) -> str:
@@ -108,6 +112,8 @@ def cast(node: Node, level: Level, walk: Walk) -> Fact:
         target.type_name.names.insert(0, Node(string=String(sval="pg_catalog")))
         return NOTHING  # no value: nothing is read, and what may stand beside it is decided by the server
     inner = walk.value(target.arg, level, walk)
+    if inner.named and bare in _NUMBERS:
+        inner = numbered(target.arg, inner, walk)
     kind = type_name(target.type_name, walk)
     if inner.type == "record" and bare not in _ROW_TO and kind not in walk.catalogue.composites:
         refuse("function_not_allowed", "a whole row cannot be cast to this type", "a cast to text, or name its columns")
@@ -131,7 +137,7 @@ def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.
     arg = node.type_cast.arg
     walk.by_value = True
     if node.type_cast.type_name.array_bounds:
-        refuse("function_not_allowed", f"type `{name}[]` is not allowed", "built-in types")
+        return _numbers(node, name, level, walk)
     if name == "regclass" and arg.HasField("a_const"):
         text = arg.a_const.sval.sval
         if regtypes.regclass_constant(text, walk.visible, walk.catalogue) is None and not text.isdigit():
@@ -142,6 +148,31 @@ def shown_reg(node: Node, name: str, level: Level, walk: Walk, result: regtypes.
         refuse("function_not_allowed", f"type `{name}` is not allowed", "built-in types")
     put(node, template, (arg,), walk)
     return joined((inner,), result, leaky=True)
+
+
+def _numbers(node: Node, name: str, level: Level, walk: Walk) -> Fact:
+    """Replace a constant `'{a, b}'::regtype[]` by the array of its oids."""
+    arg = node.type_cast.arg
+    words = _WORDS.fullmatch(arg.a_const.sval.sval)
+    if words is None or len(node.type_cast.type_name.array_bounds) > 1:
+        refuse("function_not_allowed", f"type `{name}[]` is not allowed", "built-in types")
+    made = Node()
+    for word in words[1].split(","):
+        each = made.a_array_expr.elements.add().type_cast
+        each.arg.a_const.sval.sval = word.strip()
+        each.type_name.names.add().string.sval = name
+        each.type_name.typemod = -1
+    node.CopyFrom(made)
+    return walk.value(node, level, walk)
+
+
+def numbered(node: Node, fact: Fact, walk: Walk) -> Fact:
+    """Put the oid in place of a name that a column of a system relation shows, walked before."""
+    template = regtypes.reg_template(fact.named, "oid", walk.catalogue, walk.visible)
+    if template is None:
+        refuse("function_not_allowed", f"type `{fact.named}` is not allowed", "built-in types")
+    put(node, template, (node,), walk)
+    return joined((fact,), "oid", leaky=True)
 
 
 def _text_search(node: Node, walk: Walk) -> Fact:

@@ -71,6 +71,8 @@ class Fact:
     """A row whose fields are known: these."""
     place: int = 0
     """Of a parameter whose type the server infers: which of `Walk.places` it is, counted from 1."""
+    named: str = ""
+    """Of a column that a system relation has as a `reg…` type, shown as text: that type."""
 
 
 NOTHING = Fact()
@@ -286,6 +288,8 @@ class Walk:
     """Whether the value of a literal was looked at (not only its class): see `literals`."""
     locks: bool = False
     """Whether a query locks rows."""
+    beside: dict[str, int] = field(default_factory=dict[str, int])
+    """Functions that are answered in reflection only → the least number of relations that such a statement reads."""
     parameters: int = 0
     """Highest `$n` of the agent."""
     declared: tuple[str, ...] = ()

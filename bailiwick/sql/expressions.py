@@ -12,7 +12,7 @@ from postgast.pg_query_pb2 import Node
 
 from bailiwick.sql import extensions, json_calls
 from bailiwick.sql.calls import call, value_function
-from bailiwick.sql.casts import cast, printed, reg_type, type_name
+from bailiwick.sql.casts import cast, numbered, printed, reg_type, type_name
 from bailiwick.sql.environment import NOTHING, UNTYPED, Fact, Level, Walk, joined, refuse
 from bailiwick.sql.references import column, field_selection
 
@@ -123,12 +123,18 @@ def is_leakproof(walk: Walk, operator: str, left: Fact, right: Fact) -> bool:
 
 
 def _sides(expr: pb.A_Expr, operators: Sequence[str], level: Level, walk: Walk) -> tuple[Fact, list[Fact]]:
-    """Walk both sides. Compared with a text, a `reg…` value is its name: that is how such columns are shown."""
+    """Walk both sides. Compared with a text, a `reg…` value is its name: that is how such columns are shown. Compared
+    with an oid, such a column is the number."""
     if expr.rexpr.HasField("list"):
         return optional(expr.lexpr, level, walk), expressions(expr.rexpr.list.items, level, walk)
     first = reg_type(expr.lexpr) is not None
     if operators[0] not in ("=", "<>") or first == (reg_type(expr.rexpr) is not None):
-        return optional(expr.lexpr, level, walk), [optional(expr.rexpr, level, walk)]
+        left, right = optional(expr.lexpr, level, walk), optional(expr.rexpr, level, walk)
+        if left.named and right.type == "oid":
+            left = numbered(expr.lexpr, left, walk)
+        elif right.named and left.type == "oid":
+            right = numbered(expr.rexpr, right, walk)
+        return left, [right]
     plain, named = (expr.rexpr, expr.lexpr) if first else (expr.lexpr, expr.rexpr)
     other = optional(plain, level, walk)
     fact = printed(named, level, walk) if other.type == "text" else expression(named, level, walk)

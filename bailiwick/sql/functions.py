@@ -43,6 +43,13 @@ def call_template(name: str, nargs: int, catalogue: Catalogue, visible: Visible)
     return None
 
 
+def beside_template(name: str, nargs: int, catalogue: Catalogue, visible: Visible) -> tuple[str, int] | None:
+    """Return the expression that replaces such a call in reflection, and how many relations its statement has to read
+    at least: alone, definitions, comments and sizes are what somebody is after."""
+    found = _BESIDE.get((name, nargs))
+    return (found[0](reach(catalogue, visible)), found[1]) if found is not None else None
+
+
 def value_function_template(kind: str, visible: Visible) -> str | None:
     """Return the expression that replaces `CURRENT_USER`, `CURRENT_SCHEMA` and so on.
 
@@ -81,9 +88,9 @@ def _type_is_visible(reach: Reach) -> str:
     )
 
 
-def _constraintdef(reach: Reach) -> str:
+def _constraintdef(reach: Reach, pretty: str = "($2)::pg_catalog.bool") -> str:
     visible = f"SELECT bw_k.oid FROM pg_catalog.pg_constraint AS bw_k WHERE {reach.constraint('bw_k')}"
-    definition = f"pg_catalog.pg_get_constraintdef({_OID}, ($2)::pg_catalog.bool)"
+    definition = f"pg_catalog.pg_get_constraintdef({_OID}, {pretty})"
     for schema in reach.visible.search_path:  # as a server prints it under the agent's own search path
         for written in (schema, identifier(schema)):
             definition = f"pg_catalog.replace({definition}, {literal(f' REFERENCES {written}.')}, ' REFERENCES ')"
@@ -114,7 +121,9 @@ def _current_schema(visible: Visible) -> str:
 
 
 def _is_select(privilege: str, word: str = "SELECT") -> str:
-    return f"pg_catalog.upper(({privilege})::pg_catalog.text) = {literal(word)}"
+    """Whether the privilege asked for is this one; of several in a list, whether one of them is."""
+    asked = f"pg_catalog.upper(pg_catalog.replace(({privilege})::pg_catalog.text, ' ', ''))"
+    return f"{literal(word)} = ANY (pg_catalog.string_to_array({asked}, ','))"
 
 
 def _table_privilege(table: str, privilege: str) -> Template:
@@ -177,6 +186,7 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("obj_description", 2): _fixed(_NO_TEXT),
     ("pg_advisory_unlock_all", 0): _fixed("''::pg_catalog.text"),
     ("pg_collation_is_visible", 1): _if_own("pg_collation_is_visible"),
+    ("pg_column_is_updatable", 3): _fixed("false"),
     ("pg_conversion_is_visible", 1): _if_own("pg_conversion_is_visible"),
     ("pg_function_is_visible", 1): _if_own("pg_function_is_visible"),
     ("pg_get_constraintdef", 2): _constraintdef,
@@ -220,8 +230,22 @@ _TEMPLATES: Mapping[tuple[str, int], Template] = {
     ("shobj_description", 2): _fixed(_NO_TEXT),
 }
 """(function, number of arguments) → template. Old forms that only a person types, and that tell definitions or
-comments (`obj_description(oid)`, `pg_get_viewdef(oid)`, `pg_get_constraintdef(oid)`), have none: they are refused.
+comments (`obj_description(oid)`, `pg_get_viewdef(oid)`, `pg_get_constraintdef(oid)`), have none: see `_BESIDE`.
 `pg_advisory_unlock_all()` has nothing to unlock: asyncpg's pool calls it for every connection that it takes back."""
+
+_BESIDE: Mapping[tuple[str, int], tuple[Template, int]] = {
+    ("obj_description", 1): (_fixed(_NO_TEXT), 1),
+    ("pg_get_constraintdef", 1): (lambda reach: _constraintdef(reach, "false"), 2),
+    ("pg_get_functiondef", 1): (_fixed(_NO_TEXT), 2),
+    ("pg_get_viewdef", 1): (_fixed(_NO_TEXT), 1),
+    ("pg_indexes_size", 1): (_fixed(_NO_SIZE), 1),
+    ("pg_relation_size", 1): (_fixed(_NO_SIZE), 1),
+    ("pg_stat_get_dead_tuples", 1): (_fixed(_NO_SIZE), 2),
+    ("pg_stat_get_live_tuples", 1): (_fixed(_NO_SIZE), 2),
+    ("pg_stat_get_numscans", 1): (_fixed(_NO_SIZE), 2),
+    ("pg_total_relation_size", 1): (_fixed(_NO_SIZE), 1),
+}
+"""(function, number of arguments) → template, and how many relations the statement has to read."""
 
 TEMPLATES: frozenset[str] = frozenset({name for name, _ in _TEMPLATES} | _TO_REG)
 """Names that have a template for some number of arguments."""

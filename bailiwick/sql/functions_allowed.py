@@ -213,7 +213,7 @@ _ANSWERED = {
     """,
     3: """
         has_any_column_privilege has_column_privilege has_database_privilege has_schema_privilege
-        has_table_privilege pg_get_expr pg_get_indexdef pg_has_role
+        has_table_privilege pg_column_is_updatable pg_get_expr pg_get_indexdef pg_has_role
     """,
     4: """
         has_column_privilege

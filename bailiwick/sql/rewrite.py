@@ -307,6 +307,9 @@ class Rewriter:
         alone = {(use.node.range_var.schemaname or "pg_catalog", use.node.range_var.relname) for use in walk.uses}
         if len(alone) == 1 and alone <= ONLY_BESIDE and not all(map(_asks_for_one_setting, walk.uses)):
             return Denial("resource_unknown", f"`{next(iter(alone))[1]}` is not available on its own")
+        for name, least in walk.beside.items():
+            if len(alone) < least:
+                return Denial("function_not_allowed", f"function `{name}` is not allowed here")
         self._by_value = self._by_value or walk.by_value
         parameters = Parameters(1, lent) if plan.copy else Parameters(walk.parameters + 1)
         for replacement in walk.replacements:
@@ -319,6 +322,8 @@ class Rewriter:
 
     def _write(self, node: Node, walk: Walk, plan: Plan, found: list[Write], statement: str) -> Plan | Denial:
         """`found`: every write of the statement, those within it in their order."""
+        for name in walk.beside:
+            return Denial("function_not_allowed", f"function `{name}` is not allowed here")
         for each in (walk.uses, *(write.uses for write in found)):
             aggregates.refuse_in(each, "a statement that writes")
         self._by_value = self._by_value or walk.by_value

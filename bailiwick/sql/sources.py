@@ -8,6 +8,7 @@ from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import Node, RangeVar
 
 from bailiwick.sql import aggregates, extensions, locks, table_functions
+from bailiwick.sql.catalogue import Column
 from bailiwick.sql.environment import (
     NOTHING,
     UNREPLACED,
@@ -24,6 +25,7 @@ from bailiwick.sql.environment import (
     source_of_columns,
 )
 from bailiwick.sql.expressions import condition, fence, is_leakproof
+from bailiwick.sql.regtypes import REG_TYPES
 from bailiwick.sql.scoped import ScopedRelation
 from bailiwick.sql.system import SystemView, shown_type, system_relation
 
@@ -145,8 +147,12 @@ def column_facts(use: Use, name: str, walk: Walk) -> Columns:
     for schema in SYSTEM_SCHEMAS:  # always fenced: nothing can leak through their columns
         real = walk.catalogue.system.get((schema, name))
         if real is not None:
-            return tuple((column.name, Fact(shown_type(column.type))) for column in real.columns)
+            return tuple((column.name, _shown(column)) for column in real.columns)
     return tuple((column, NOTHING) for column in use.relation.columns)
+
+
+def _shown(column: Column) -> Fact:
+    return Fact(shown_type(column.type), named=column.type if column.type in REG_TYPES else "")
 
 
 def scoped_relation(relation: RangeVar, walk: Walk) -> ScopedRelation | SystemView:

@@ -53,6 +53,8 @@ def variable_set(node: Node, walk: Walk) -> Plan:
         return plan
     if stmt.name == "search_path" and settings.search_path_unchanged(values, walk.visible.search_path):
         stmt.name = "bailiwick.search_path"  # names are resolved here: the server's own path stays pinned
+        stmt.args[0].a_const.sval.sval = ", ".join(values)  # a setting that nobody knows takes one value
+        del stmt.args[1:]
         return plan
     if stmt.name == "statement_timeout" and stmt.kind == pb.VAR_SET_VALUE:
         asked = settings.milliseconds(values)

@@ -22,9 +22,11 @@ AVAILABLE: frozenset[tuple[str, str]] = frozenset(
 )
 """(schema, relation) of every system relation that has a scoped form."""
 
-ONLY_BESIDE: frozenset[tuple[str, str]] = frozenset({("pg_catalog", "pg_attrdef"), ("pg_catalog", "pg_settings")})
+ONLY_BESIDE: frozenset[tuple[str, str]] = frozenset(
+    ("pg_catalog", name) for name in ("pg_attrdef", "pg_settings", *system_catalog.BESIDE)
+)
 """System relations that may be read only within a statement that reads another one too (as reflection does). Alone
-they are a dump of what may hold secrets, and the rewriter refuses it."""
+they would be a dump of what is kept from agents (defaults, settings, counters), and the rewriter refuses it."""
 
 
 SYSTEM_INNER = "c"

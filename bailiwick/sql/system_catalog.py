@@ -174,10 +174,12 @@ def _pg_inherits(reach: Reach) -> Form:
 
 
 def _pg_proc(_: Reach) -> Form:
-    """What can be called: the names that are allowed or answered, with the overloads whose types can be named."""
+    """What can be called: the names that are allowed or answered, with the overloads whose types can be named. And
+    `array_recv`, by which drivers tell arrays (`pg_type.typreceive`); it takes what no statement has."""
     answered = ", ".join(f"({name_constant(name)}, {count})" for name, count in sorted(ANSWERED))
     return Form(
-        f"FROM pg_catalog.pg_proc AS c WHERE c.oid < {FIRST_USER_OID} AND c.pronamespace = 11::pg_catalog.oid"
+        "FROM pg_catalog.pg_proc AS c WHERE c.oid = 2400::pg_catalog.oid OR"
+        f" c.oid < {FIRST_USER_OID} AND c.pronamespace = 11::pg_catalog.oid"
         f" AND (c.proname = ANY ({names(ALLOWED)}) OR (c.proname, c.pronargs) IN (VALUES {answered}))"
         f" AND c.prorettype = ANY ({_SIGNATURE}) AND c.proargtypes::pg_catalog.oid[] <@ {_SIGNATURE}",
         "oid proname pronamespace prolang procost prorows provariadic prokind proisstrict proretset provolatile"
@@ -284,6 +286,29 @@ def _pg_indexes(reach: Reach) -> Form:
     )
 
 
+def _statistics(reach: Reach) -> Form:
+    """Which relations there are. Every count is NULL: counters tell of hidden rows, and of what others do."""
+    return Form(
+        _relations_of_kind("'r', 'p', 'm'") + reach.relation("c.oid"),
+        set={"relid": "c.oid", "schemaname": "n.nspname", "relname": "c.relname"},
+    )
+
+
+def _pg_user(reach: Reach) -> Form:
+    return Form(
+        "",
+        set={
+            "usename": name_constant(reach.visible.agent),
+            "usesysid": _OWNER,
+            "usecreatedb": "false",
+            "usesuper": "false",
+            "userepl": "false",
+            "usebypassrls": "false",
+            "passwd": "'********'::pg_catalog.text",
+        },
+    )
+
+
 _TABLESPACE = Form(
     f"FROM pg_catalog.pg_tablespace AS c WHERE c.spcname = {literal('pg_default')}", "oid spcname", {"spcowner": _OWNER}
 )
@@ -307,7 +332,25 @@ _LANGUAGES = Form(
     {"lanowner": _OWNER},
 )
 
+_ZONES = Form("FROM pg_catalog.pg_timezone_names AS c", "name abbrev utc_offset is_dst")
+_ZONE_WORDS = Form("FROM pg_catalog.pg_timezone_abbrevs AS c", "abbrev utc_offset is_dst")
+
+BESIDE: Mapping[str, Maker] = {
+    "pg_db_role_setting": _empty,
+    "pg_default_acl": _empty,
+    "pg_foreign_data_wrapper": _empty,
+    "pg_foreign_server": _empty,
+    "pg_seclabels": _empty,
+    "pg_stat_all_tables": _statistics,
+    "pg_stat_user_tables": _statistics,
+    "pg_statio_all_tables": _statistics,
+    "pg_statio_user_tables": _statistics,
+    "pg_user": _pg_user,
+}
+"""What clients join to the catalogue's own relations while they look around, and nobody needs by itself."""
+
 FORMS: Mapping[str, Maker] = {
+    **BESIDE,
     "pg_am": _own("pg_am", "oid amname amhandler amtype"),
     "pg_attrdef": _pg_attrdef,
     "pg_attribute": _pg_attribute,
@@ -363,6 +406,8 @@ FORMS: Mapping[str, Maker] = {
     "pg_statistic_ext": _empty,
     "pg_tables": _pg_tables,
     "pg_tablespace": lambda _: _TABLESPACE,
+    "pg_timezone_abbrevs": lambda _: _ZONE_WORDS,
+    "pg_timezone_names": lambda _: _ZONES,
     "pg_trigger": _empty,
     "pg_ts_config": _own("pg_ts_config", "oid cfgname cfgnamespace cfgparser", cfgowner=_OWNER),
     "pg_ts_config_map": lambda _: _CONFIG_MAP,

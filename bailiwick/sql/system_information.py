@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - built from numbers and quoted literals only
 """The scoped forms of the views of `information_schema`, on the terms of `bailiwick.sql.system_catalog`."""
 
 from __future__ import annotations
@@ -171,6 +172,85 @@ def _referential_constraints(reach: Reach) -> Form:
     )
 
 
+def _table_privileges(reach: Reach) -> Form:
+    """What `has_table_privilege` says: the agent's own right to read. `accept` knows no other grantee."""
+    return Form(
+        f"FROM information_schema.tables AS c WHERE {_listed(reach, 'c.table_schema', 'c.table_name')}",
+        "table_schema table_name",
+        {**_granted(reach), "with_hierarchy": "'NO'"},
+    )
+
+
+def _column_privileges(reach: Reach) -> Form:
+    triple = "(c.table_schema::pg_catalog.text, c.table_name::pg_catalog.text, c.column_name::pg_catalog.text)"
+    return Form(
+        f"FROM information_schema.columns AS c WHERE {triple} IN ({rows(reach.column_names(), 3)})",
+        "table_schema table_name column_name",
+        _granted(reach),
+    )
+
+
+def _granted(reach: Reach) -> dict[str, str]:
+    return {
+        "grantor": name_constant(reach.visible.agent),
+        "grantee": name_constant(reach.visible.agent),
+        "table_catalog": _database(reach),
+        "privilege_type": "'SELECT'",
+        "is_grantable": "'NO'",
+    }
+
+
+def _constraint_table_usage(reach: Reach) -> Form:
+    return Form(
+        "FROM pg_catalog.pg_constraint AS c"
+        " JOIN pg_catalog.pg_class AS r ON r.oid = (CASE c.contype WHEN 'f' THEN c.confrelid ELSE c.conrelid END)"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace"
+        " JOIN pg_catalog.pg_namespace AS m ON m.oid = c.connamespace"
+        f" WHERE {reach.constraint('c')} AND c.contype IN ('p', 'u', 'f')",
+        set={
+            "table_catalog": _database(reach),
+            "table_schema": "n.nspname",
+            "table_name": "r.relname",
+            "constraint_catalog": _database(reach),
+            "constraint_schema": "m.nspname",
+            "constraint_name": "c.conname",
+        },
+    )
+
+
+def _element_types(reach: Reach) -> Form:
+    """The elements of visible columns that are arrays; `dtd_identifier` of a column is its number."""
+    numbers = [
+        (each.schema, each.name, str(column.number)) for each in reach.visible.relations for column in each.columns
+    ]
+    place = "(c.object_schema::pg_catalog.text, c.object_name::pg_catalog.text, c.collection_type_identifier::text)"
+    return Form(
+        f"FROM information_schema.element_types AS c WHERE c.object_type IN ('TABLE', 'VIEW')"
+        f" AND {place} IN ({rows(numbers, 3)})",
+        "object_schema object_name object_type collection_type_identifier data_type character_maximum_length"
+        " character_octet_length collation_schema collation_name numeric_precision numeric_precision_radix"
+        " numeric_scale datetime_precision interval_type interval_precision udt_schema udt_name maximum_cardinality"
+        " dtd_identifier",
+        {"object_catalog": _database(reach), "udt_catalog": _database(reach)},
+    )
+
+
+def _domains(reach: Reach) -> Form:
+    return Form(
+        "FROM information_schema.domains AS c WHERE (c.domain_schema, c.domain_name) IN (SELECT n.nspname, t.typname"
+        " FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace"
+        f" WHERE {reach.type('t.oid')})",
+        "domain_schema domain_name data_type character_maximum_length character_octet_length collation_schema"
+        " collation_name numeric_precision numeric_precision_radix numeric_scale datetime_precision interval_type"
+        " interval_precision udt_schema udt_name dtd_identifier",
+        {"domain_catalog": _database(reach), "udt_catalog": _database(reach)},
+    )
+
+
+def _enabled_roles(reach: Reach) -> Form:
+    return Form("", set={"role_name": name_constant(reach.visible.agent)})
+
+
 def _character_sets(reach: Reach) -> Form:
     return Form(
         "",
@@ -184,16 +264,25 @@ def _character_sets(reach: Reach) -> Form:
 
 
 FORMS: Mapping[str, Maker] = {
+    "applicable_roles": _empty,
     "character_sets": _character_sets,
     "check_constraints": _empty,
+    "column_privileges": _column_privileges,
     "columns": _columns,
     "constraint_column_usage": _constraint_column_usage,
+    "constraint_table_usage": _constraint_table_usage,
+    "domains": _domains,
+    "element_types": _element_types,
+    "enabled_roles": _enabled_roles,
     "information_schema_catalog_name": _catalog_name,
     "key_column_usage": _key_column_usage,
     "referential_constraints": _referential_constraints,
+    "role_column_grants": _column_privileges,
+    "role_table_grants": _table_privileges,
     "schemata": _schemata,
     "sequences": _empty,
     "table_constraints": _table_constraints,
+    "table_privileges": _table_privileges,
     "tables": _tables,
     "triggers": _empty,
     "views": _views,

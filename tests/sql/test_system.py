@@ -56,12 +56,12 @@ def test_columns_are_those_of_the_real_relation_in_order(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "pg_authid", "pg_shadow", "pg_user", "pg_group", "pg_stats", "pg_stats_ext", "pg_statistic",
-        "pg_statistic_ext_data", "pg_stat_activity", "pg_stat_user_tables", "pg_stat_all_indexes",
-        "pg_file_settings", "pg_hba_file_rules", "pg_locks", "pg_db_role_setting", "pg_largeobject",
-        "pg_largeobject_metadata", "pg_user_mapping", "pg_user_mappings", "pg_foreign_server",
-        "pg_foreign_data_wrapper", "pg_subscription", "pg_prepared_statements", "pg_cursors", "pg_config",
-        "pg_replication_slots", "pg_seclabel", "pg_shseclabel", "pg_available_extensions", "pg_default_acl",
+        "pg_authid", "pg_shadow", "pg_group", "pg_stats", "pg_stats_ext", "pg_statistic",
+        "pg_statistic_ext_data", "pg_stat_activity", "pg_stat_all_indexes",
+        "pg_file_settings", "pg_hba_file_rules", "pg_locks", "pg_largeobject",
+        "pg_largeobject_metadata", "pg_user_mapping", "pg_user_mappings",
+        "pg_subscription", "pg_prepared_statements", "pg_cursors", "pg_config",
+        "pg_replication_slots", "pg_seclabel", "pg_shseclabel", "pg_available_extensions",
         "pg_init_privs", "pg_shdepend", "pg_aggregate", "pg_backend_memory_contexts", "pg_nothing",
     ],
 )  # fmt: skip
