@@ -42,8 +42,9 @@ class DecisionTable:
         for name, resource in scope.resources.items():
             mount = policy.mounts.get(resource.resource.mount)
             whole = batches(policy, scope.agent)
-            waits = mount is not None and (mount.kind == "sql" or mount.enforce == "rewrite")
-            terms = _Terms(scope.grants, (*whole, *(() if mount is None else mount.limits)), charging, waits)
+            terms = _Terms(
+                scope.grants, (*whole, *(() if mount is None else mount.limits)), charging, mount is not None
+            )
             for verb, entry in _entries(resource, self._denials, terms):
                 self._entries[resource.resource.mount, name, verb] = entry
 

@@ -79,7 +79,7 @@ def _missing(name: str, sources: Iterable[Source]) -> NoReturn:
                 "needs_approval",
                 f"reading `{name}` of `{resource}` needs an approval",
                 f"`{resource}`: {', '.join(relation.columns)}",
-                "ask a person to approve it, or leave the field out",
+                "read it by a query of its own, which people can decide on, or leave the field out",
                 f"{resource}:read:{name}",
             )
     allowed = "; ".join(f"`{relation.resource.name}`: {', '.join(relation.columns)}" for relation in relations)

@@ -92,6 +92,8 @@ class Rewriter:
             relation = catalogue.relations.get(place)
             if each.resource.mount == mount and relation is not None:
                 self._relations[place] = ScopedRelation(each, relation)
+        self._held: dict[tuple[str, str], ScopedRelation] | None = None
+        """The relations with the fields that gates hold; made when a statement first names one."""
         self._aggregates = aggregates.relations(self._relations.values(), catalogue)
         self._visible = self._make_visible(mount, longest)
         self._native = native is not None
@@ -200,6 +202,8 @@ class Rewriter:
         self._torn = frozenset()
         used = None if self._observed is None else used_by(raw.stmt, self._observed, self._visible.search_path)
         found = self._planned_twice(raw.stmt, again, statement, types)
+        if isinstance(found, Denial) and found.code in _HELD:
+            found = self._with_held(text.decode("utf-8", "replace"), statement, types) or found
         if self._observed is None or isinstance(found, Denial):
             return found
         uses = used or Statement()
@@ -222,6 +226,28 @@ class Rewriter:
             return refused.denial
         except RecursionError:
             return Denial("statement_too_large", "the statement nests too deeply")
+
+    def _with_held(self, text: str, statement: str, types: tuple[str, ...]) -> Plan | None:
+        """Plan a query that names fields which gates hold, for people to decide on; None where it is none.
+
+        INVARIANT: what it reads of them is among its accesses, so that `decide` holds it at every run.
+        """
+        tree = parse(text)
+        if self._native or isinstance(tree, Denial) or not tree.stmts[0].stmt.HasField("select_stmt"):
+            return None  # the views of the native depth do not show them
+        if self._held is None:
+            made = (ScopedRelation(each.scope, each.relation, with_held=True) for each in self._relations.values())
+            self._held = dict(zip(self._relations, made, strict=True))
+        self._torn = frozenset()
+        plain, self._relations = self._relations, self._held
+        try:
+            found = self._planned_twice(tree.stmts[0].stmt, copied(tree.stmts[0].stmt), statement, types)
+        finally:
+            self._relations = plain
+        if isinstance(found, Denial) or found.kind != "READ" or found.locks or found.act is not None:
+            return None
+        held = {each.resource.name for each in self._held.values() if _reads_held(each, found)}
+        return found if held else None
 
     def _plan(self, node: Node, statement: str, types: tuple[str, ...], parameters: int = 0) -> Plan | Denial:
         """`types`: of the agent's first parameters; `parameters`: how many of them there are at least."""
@@ -413,6 +439,14 @@ def _known(*relations: Mapping[tuple[str, str], ScopedRelation]) -> dict[tuple[s
     return found
 
 
+def _reads_held(scoped: ScopedRelation, plan: Plan) -> bool:
+    """Whether a plan reads a field of the relation that a gate holds."""
+    reads = [each for each in plan.accesses if each.resource == scoped.resource.name and each.verb == "read"]
+    return any(scoped.is_held(name) for each in reads for name in each.fields)
+
+
+_HELD: frozenset[DenialCode] = frozenset({"needs_approval", "action_not_granted"})
+"""What is said of a field that a gate holds, and of a table that has no others."""
 _NEXT: dict[DenialCode, str] = {
     "resource_unknown": "use a relation of the scope, or ask the policy's owner for a grant",
     "field_not_granted": "leave it out, or ask the policy's owner for a grant",

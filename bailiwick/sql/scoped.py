@@ -44,8 +44,17 @@ class ShownColumn:
 class ScopedRelation:
     """The scoped form of one relation. Holds no session values, only the places for them."""
 
-    def __init__(self, scope: ResourceScope, relation: Relation, *, beneath: ScopedRelation | None = None) -> None:
-        """`beneath`: the table as the scope shows it, where the relation is the view over it of the native depth."""
+    def __init__(
+        self,
+        scope: ResourceScope,
+        relation: Relation,
+        *,
+        beneath: ScopedRelation | None = None,
+        with_held: bool = False,
+    ) -> None:
+        """`beneath`: the table as the scope shows it, where the relation is the view over it of the native depth.
+
+        `with_held`: with the fields that gates hold, for what people decide on before it runs."""
         self.through = "" if beneath is None else beneath.relation.schema
         """Then: the table's schema."""
         self.table = beneath or self
@@ -53,6 +62,7 @@ class ScopedRelation:
         self.scope = scope
         self.relation = relation
         self.resource = scope.resource
+        self._with_held = with_held
         self.hides_rows = bool(scope.resource.tenant or scope.denied_rows) or not any(
             grant.filter == RowFilter() for grant in scope.reads
         )
@@ -67,7 +77,8 @@ class ScopedRelation:
         return self.scope.aggregate is not None and bool(self.scope.reads)
 
     def _visible(self, name: str) -> bool:
-        return not self.is_held(name) and any(name in grant.fields for grant in self.scope.reads)
+        shown = self._with_held or not self.is_held(name)
+        return shown and any(name in grant.fields for grant in self.scope.reads)
 
     def told_keys(self) -> Iterator[tuple[str, str, str]]:
         """Give (schema, table, name) of the keys whose columns can all be read, as the virtual catalogue lists them."""

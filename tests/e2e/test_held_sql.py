@@ -33,6 +33,9 @@ CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER 
   $$ BEGIN PERFORM nextval('public.fired'); RETURN old; END $$;
 CREATE TABLE public.chores (id int PRIMARY KEY, note text, due timestamptz, done boolean);
 CREATE TABLE public.watched (id int PRIMARY KEY, note text);
+CREATE TABLE public.people (id int PRIMARY KEY, owner int, name text, ssn text);
+INSERT INTO public.people SELECT g, g % 2, 'p' || g, CASE g % 2 WHEN 0 THEN 'CANARY_SSN_' ELSE 'ssn ' END || g
+  FROM generate_series(1, 6) g;
 CREATE TRIGGER fire BEFORE DELETE ON public.watched FOR EACH ROW EXECUTE FUNCTION public.fire();
 """
 DATA = """
@@ -55,6 +58,7 @@ mounts:
       made: {table: public.made, key: id}
       chores: {table: public.chores, key: id}
       watched: {table: public.watched, key: id}
+      people: {table: public.people, key: id, labels: {ssn: restricted}}
 roles:
   r:
     grants:
@@ -67,6 +71,8 @@ roles:
       - {allow: chores:read, reason: looks}
       - {allow: chores:update, fields: [note, due], reason: plans, set: {note: any, due: any}}
       - {allow: watched:read, reason: looks}
+      - {allow: people:read, reason: pays them, fields: [id, name, ssn], rows: {owner: 1}}
+      - {allow: people:update:name, reason: corrects}
       - {allow: watched:delete, reason: removes, preview: "off"}
 agents:
   bot: {owner: o, purpose: p, roles: [r]}
@@ -185,6 +191,48 @@ def test_what_was_denied_is_denied_with_its_reason(connection: Connection, gate:
     assert (error.sqlstate, "still needed" in str(error)) == ("42501", True)
     assert "code approval_denied" in (error.diag.message_detail or "")
     assert connection.execute("UPDATE items SET note = 'x' WHERE id = 7").rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT id, ssn FROM people ORDER BY id", [(1, "ssn 1"), (3, "ssn 3"), (5, "ssn 5")]),
+        ("SELECT name FROM people WHERE ssn = 'ssn 3'", [("p3",)]),
+        ("SELECT count(*) FROM (SELECT p.ssn FROM people AS p) AS q", [(3,)]),
+        (
+            "WITH q AS (SELECT max(ssn) AS m FROM people) SELECT m FROM q UNION SELECT 'CANARY' WHERE false",
+            [("ssn 5",)],
+        ),
+    ],
+)
+def test_a_restricted_field_is_read_once_people_have_approved_it(
+    connection: Connection, gate: Desk, sql: str, rows: list[tuple[object, ...]]
+) -> None:
+    assert [column.name for column in connection.execute("SELECT * FROM people").description or ()] == ["id", "name"]
+    told = held(connection, gate, sql)
+    assert (told["actions"], told["gates"]) == (["people:read"], ["restricted"])
+    assert "restricted" in told["labels"]
+    approve(gate, told)
+    assert connection.execute(sql.encode()).fetchall() == rows
+    assert held(connection, gate, sql)["id"] != told["id"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE people SET name = ssn",
+        "UPDATE people SET name = 'x' WHERE ssn = 'ssn 1'",
+        "UPDATE people SET name = 'x' RETURNING ssn",
+        "SELECT ssn FROM people FOR UPDATE",
+        "COPY (SELECT ssn FROM people) TO STDOUT",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT ssn FROM people",
+        "PREPARE p AS SELECT ssn FROM people",
+    ],
+)
+def test_a_restricted_field_is_not_read_beside_something_else(connection: Connection, sql: str) -> None:
+    error = refused(connection, sql)
+    assert (error.sqlstate, "needs_approval" in (error.diag.message_detail or "")) == ("42501", True)
+    assert connection.execute("UPDATE people SET name = 'p1' WHERE id = 1").rowcount == 1
 
 
 def waiting(connection: Connection, sql: str, values: list[object]) -> tuple[Future[int], ThreadPoolExecutor]:

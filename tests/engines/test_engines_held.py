@@ -16,7 +16,7 @@ from tests.engines.engines_rig import Desk
 from tests.engines.stages import ENGINES, stage
 from tests.engines.test_engines_writes import POLICY, SCRIPT
 
-HELD = POLICY.replace(
+_QUEUED = POLICY.replace(
     "gates: {delete: {loosen: [items:delete, orders:delete], reason: the tests delete}}",
     """gates:
   counting: {on: items:update, approvers: [owners]}
@@ -24,6 +24,15 @@ HELD = POLICY.replace(
   taking: {on: orders:create, approvers: [owners], mode: execute}
 approvers: {owners: {users: [ann]}}""",
 ).replace("reason: words, fields: [uses]}", "reason: words, fields: [uses], through: queue}")
+HELD = _QUEUED.replace(
+    "  blind:\n",
+    """  audit:
+    grants:
+      - {allow: orders:read, reason: audits, fields: [id, status, note]}
+      - {allow: orders:update, reason: closes, fields: [status]}
+  blind:
+""",
+).replace("agents:\n", "agents:\n  audit-bot: {owner: shop, purpose: audits, roles: [audit]}\n")
 ANN = Reviewer("ann")
 
 
@@ -128,3 +137,16 @@ async def test_the_gateway_runs_what_was_approved_and_hands_the_answer_over(shop
     assert isinstance(found, Result), found
     assert found.affected == 1
     assert isinstance(await shop.ask(clerk, sql, 4711), Denied)
+
+
+async def test_a_restricted_field_is_read_once_people_have_approved_it(shop: Desk) -> None:
+    auditor = await shop.session("audit-bot", tenant="1")
+    assert all("note" not in row for row in await shop.rows(auditor, "SELECT * FROM orders"))
+    for sql in ("SELECT id, note FROM orders", "SELECT count(*) AS n FROM orders WHERE note IS NOT NULL"):
+        told = await held(shop, auditor, sql)
+        assert (told.gates, told.previewed.rows) == (("restricted",), None)
+        await approve(shop, told)
+        assert await shop.rows(auditor, sql)
+        assert (await held(shop, auditor, sql)).id != told.id
+    denial = await shop.denial(auditor, "UPDATE orders SET status = 'x' WHERE note = 'n'")
+    assert (denial.code, "held as" in denial.message) == ("needs_approval", False)

@@ -26,7 +26,13 @@ from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
 from tests.support.mcp_client import McpClient
 from tests.support.postgres import Database, Server
 
-BOTH = POLICY.replace("    sql: true\n", "    sql: true\n    enforce: both\n")
+BOTH = (
+    POLICY.replace("    sql: true\n", "    sql: true\n    enforce: both\n")
+    .replace(
+        "      - {allow: prefs:create,", "      - {allow: prefs:delete, reason: asks}\n      - {allow: prefs:create,"
+    )
+    .replace("balance, born]\n", "balance, born, ssn]\n")
+)
 
 
 @dataclass
@@ -338,3 +344,20 @@ def test_a_write_through_the_queue_is_previewed_and_run_as_the_session(both: Bot
         ask("approval.approve", {"approval": approval, "digest": str(told["digest"])})
         assert connection.execute(sql).rowcount == told["rows"]
         both.database.script("UPDATE notes SET body = 'likes tea' WHERE body = 'likes coffee'")
+
+
+def test_what_a_gate_holds_is_previewed_and_run_as_the_session(both: Both) -> None:
+    ask = both.gateway.admin.ask
+    with both.session() as connection:
+        sql = "DELETE FROM prefs WHERE name = 'tea'"
+        with pytest.raises(psycopg.errors.LockNotAvailable) as caught:
+            connection.execute(sql)
+        approval = str(caught.value).split("held as `")[1].split("`")[0]
+        told = cast("dict[str, object]", ask("approval.show", {"approval": approval})["approval"])
+        assert (told["rows"], leaks(str(told))) == (1, [])
+        ask("approval.approve", {"approval": approval, "digest": str(told["digest"])})
+        assert connection.execute(sql).rowcount == 1
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="needs_approval"):
+            connection.execute("SELECT ssn FROM customers")  # the views do not show it
+    assert both.database.rows("SELECT count(*) FROM prefs WHERE name = 'tea'") == [(2,)]
+    both.database.script("INSERT INTO prefs VALUES (10, 1, 'tea', 'no')")

@@ -380,7 +380,11 @@ def test_a_held_field_is_left_out_of_a_star_and_held_by_name() -> None:
     grant = ReadGrant("a", RowFilter(), {"name": None, "ssn": None})
     scopes = resources(customers=ResourceScope(CUSTOMERS, (grant,), held={"read:ssn": "restricted"}))
     assert "ssn" not in plan("SELECT * FROM customers", scopes).sql
-    assert denial("SELECT ssn FROM customers", scopes).code == "needs_approval"
+    held = plan("SELECT ssn FROM customers", scopes)  # for `decide` to hold
+    assert held.accesses == (Access("customers", "read", ("ssn",)),)
+    for sql in ("SELECT ssn FROM customers FOR UPDATE", "COPY (SELECT ssn FROM customers) TO STDOUT"):
+        assert denial(sql, scopes).code in ("needs_approval", "action_not_granted"), sql
+    assert "ssn" not in plan("SELECT * FROM customers", scopes).sql
 
 
 def test_literals_do_not_reach_the_record() -> None:

@@ -204,7 +204,7 @@ def _refuse_column(name: str, table: str, level: Level) -> NoReturn:
                     refuse(
                         "needs_approval",
                         f"`{resource}:read:{real}` is held by the gate `{gate}`",
-                        remedy="ask a person to approve it",
+                        remedy="read it by a query of its own, which people can decide on, or leave the field out",
                         action=f"{resource}:read:{real}",
                     )
                 shown = ", ".join(scoped.columns)

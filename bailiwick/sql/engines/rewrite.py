@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from bailiwick.model.decision import Access, Denial
+from bailiwick.model.decision import Access, Denial, DenialCode
 from bailiwick.model.policy import Engine
 from bailiwick.model.scope import Scope
 from bailiwick.sql.catalogue import Catalogue
@@ -47,6 +47,8 @@ DIALECTS: Mapping[Engine, Dialect] = {
     "mariadb": MariaDB(),
     "trino": Trino(),
 }
+_HELD: frozenset[DenialCode] = frozenset({"needs_approval", "action_not_granted"})
+"""What is said of a field that a gate holds, and of a table that has no others."""
 _TOO_DEEP = Denial("statement_too_large", "the statement nests too deeply", "a simpler statement")
 
 
@@ -62,6 +64,8 @@ class EngineRewriter:
             relation = catalogue.relations.get(place)
             if each.resource.mount == mount and relation is not None:
                 self.relations[place] = Scoped(self.dialect, each, relation)
+        self._held: dict[tuple[str, str], Scoped] | None = None
+        """The relations with the fields that gates hold; made when a statement first names one."""
         self._usage = Usage(self.relations.values()) if mount in scope.observed else None
 
     def rewrite(self, sql: str, *, shown: bool = False) -> EnginePlan | Denial:
@@ -72,15 +76,36 @@ class EngineRewriter:
         denial = scan(sql)
         if denial is not None:
             return denial
+        found = self._tried(sql, self.relations, shown=shown)
+        if isinstance(found, Denial) and found.code in _HELD:
+            return self._with_held(sql) or found
+        return found
+
+    def _tried(self, sql: str, relations: Mapping[tuple[str, str], Scoped], *, shown: bool) -> EnginePlan | Denial:
         try:
-            return self._rewrite(sql, shown=shown)
+            return self._rewrite(sql, relations, shown=shown)
         except Refused as refused:
             return refused.denial
         except RecursionError:
             return _TOO_DEEP
 
-    def _rewrite(self, sql: str, *, shown: bool) -> EnginePlan:
-        walk = Walk(self.dialect, self.relations, _unused(sql), loud=self.dialect.always_loud)
+    def _with_held(self, sql: str) -> EnginePlan | None:
+        """Plan a query that names fields which gates hold, for people to decide on; None where it is none.
+
+        INVARIANT: what it reads of them is among its accesses, so that `decide` holds it at every run.
+        """
+        if self._held is None:
+            self._held = {
+                place: Scoped(self.dialect, each.scope, each.relation, with_held=True)
+                for place, each in self.relations.items()
+            }
+        found = self._tried(sql, self._held, shown=False)
+        if isinstance(found, Denial) or found.kind != "READ":
+            return None
+        return found if any(_reads_held(each, found) for each in self._held.values()) else None
+
+    def _rewrite(self, sql: str, relations: Mapping[tuple[str, str], Scoped], *, shown: bool) -> EnginePlan:
+        walk = Walk(self.dialect, relations, _unused(sql), loud=self.dialect.always_loud)
         if self.dialect.gaps is not None:
             check_gaps(sql, self.dialect.grammar, self.dialect.gaps)
         named, walk.parameters = numbered(sql, self.dialect.grammar, f"{walk.prefix}p")
@@ -110,6 +135,12 @@ class EngineRewriter:
             used=used,
         )
         return Assembly(walk, self.dialect, _ctes(tree)).plan(plan, made)
+
+
+def _reads_held(scoped: Scoped, plan: EnginePlan) -> bool:
+    """Whether a plan reads a field of the relation that a gate holds."""
+    reads = [each for each in plan.accesses if each.resource == scoped.resource.name and each.verb == "read"]
+    return any(scoped.is_held(name) for each in reads for name in each.fields)
 
 
 def _ctes(tree: Node) -> list[Node]:

@@ -28,11 +28,13 @@ class Shown:
 class Scoped:
     """The scoped form of one relation. Holds no session values, only the places for them."""
 
-    def __init__(self, dialect: Dialect, scope: ResourceScope, relation: Relation) -> None:
+    def __init__(self, dialect: Dialect, scope: ResourceScope, relation: Relation, *, with_held: bool = False) -> None:
+        """`with_held`: with the fields that gates hold, for what people decide on before it runs."""
         self.dialect = dialect
         self.scope = scope
         self.relation = relation
         self.resource = scope.resource
+        self._with_held = with_held
         self.hides_rows = bool(scope.resource.tenant or scope.denied_rows) or not any(
             grant.filter == RowFilter() for grant in scope.reads
         )
@@ -82,7 +84,8 @@ class Scoped:
         return f"read:{name}" in self.scope.held
 
     def _visible(self, name: str) -> bool:
-        return not self.is_held(name) and any(name in grant.fields for grant in self.scope.reads)
+        shown = self._with_held or not self.is_held(name)
+        return shown and any(name in grant.fields for grant in self.scope.reads)
 
     def _shown(self, text: RelationText, name: str) -> tuple[str, str]:
         """Clear where a grant admitting *that row* shows it clear, else masked, else NULL."""

@@ -95,8 +95,6 @@ class Shown:
 
     def writable(self, verb: str) -> tuple[str, ...]:
         """Return the columns that the scope may write through the view, in the table's order."""
-        if verb in self.scope.held:
-            return ()
         grants = self.scope.updates if verb == "update" else self.scope.creates
         fields = frozenset[str]().union(*(grant.fields for grant in grants)) & self.clear()
         return tuple(column.name for column in self.relation.columns if column.name in fields)
@@ -104,7 +102,7 @@ class Shown:
     @property
     def deletes(self) -> bool:
         """Whether the scope may delete rows."""
-        return bool(self.scope.deletes) and "delete" not in self.scope.held and bool(self.columns)
+        return bool(self.scope.deletes) and bool(self.columns)
 
     @property
     def writes(self) -> bool:
