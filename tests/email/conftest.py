@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 
+from tests.support.certificates import certificate
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
 from tests.support.mail_server import Got, MailServer, mail_server
 from tests.support.mcp_client import McpClient
@@ -170,6 +171,11 @@ class Desk:
         client.login(agent, self.shared(agent).token)
         return client
 
+    @property
+    def certificate(self) -> Path:
+        """The certificate of the port for mail programs."""
+        return self.gateway.folder / "cert.pem"
+
     def taken(self) -> list[Got]:
         """Return what the server got since this was last asked."""
         return self.server.taken()
@@ -208,7 +214,9 @@ def desk() -> Generator[Desk]:
         (folder / "files" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "files" / path).write_bytes(content)
     with mail_server() as server:
-        gateway = prepare_gateway(folder, POLICY, {"SMTP_URL": f"smtp://127.0.0.1:{server.port}"}, "smtp: {port: 0}\n")
+        cert, key = certificate(folder)
+        settings = f"smtp: {{port: 0, tls_cert: {cert}, tls_key: {key}}}\n"
+        gateway = prepare_gateway(folder, POLICY, {"SMTP_URL": f"smtp://127.0.0.1:{server.port}"}, settings)
         try:
             gateway.start()
             yield Desk(gateway, server)

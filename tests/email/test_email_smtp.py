@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import smtplib
+import socket
+import ssl
 import subprocess
 from email.message import EmailMessage
 from typing import cast
@@ -149,6 +152,75 @@ def test_swaks_sends(desk: Desk) -> None:
     assert refused.returncode != 0
     assert "550 5.7.1" in refused.stdout
     assert desk.taken() == []
+
+
+_PRIVATE = f"From: {SENDER}\r\nTo: bo@partner.example\r\nSubject: in private\r\n\r\nhello\r\n".encode()
+
+
+def test_a_program_that_asks_for_starttls_speaks_in_private(desk: Desk) -> None:
+    trusting = ssl.create_default_context(cafile=desk.certificate)
+    with smtplib.SMTP("localhost", desk.gateway.smtp_port, timeout=60) as client:
+        assert client.has_extn("starttls") or client.ehlo()[0] == 250
+        client.starttls(context=trusting)
+        assert not client.has_extn("starttls")
+        client.login("writer", desk.shared("writer").token)
+        client.sendmail(
+            SENDER,
+            ["bo@partner.example"],
+            _PRIVATE,
+        )
+    (got,) = desk.taken()
+    assert got.message["Subject"] == "in private"
+    with smtplib.SMTP("localhost", desk.gateway.smtp_port, timeout=60) as client, pytest.raises(ssl.SSLError):
+        client.starttls(context=ssl.create_default_context())  # nobody vouches for it
+
+
+def test_what_is_said_before_starttls_counts_for_nothing_behind_it(desk: Desk) -> None:
+    """Who is in between can put words before the handshake; a login and an envelope are among them."""
+    token = desk.shared("writer").token
+    login = base64.b64encode(f"\0writer\0{token}".encode()).decode()
+    trusting = ssl.create_default_context(cafile=desk.certificate)
+    for words in (f"AUTH PLAIN {login}\r\nMAIL FROM:<{SENDER}>\r\n", "EHLO evil\r\n", "NOOP\r\n"):
+        with socket.create_connection(("127.0.0.1", desk.gateway.smtp_port), 60) as plain:
+            _until(plain, b"220 ")
+            plain.sendall(b"EHLO x\r\n")
+            _until(plain, b"250 ")
+            plain.sendall(b"STARTTLS\r\n" + words.encode())
+            _until(plain, b"220 ")
+            try:
+                with trusting.wrap_socket(plain, server_hostname="localhost") as private:
+                    private.sendall(f"MAIL FROM:<{SENDER}>\r\n".encode())
+                    said = _until(private, b" ")
+            except (ssl.SSLError, ConnectionError):
+                continue
+            assert said[:1] == b"5", (words, said)  # it is nobody's session
+    assert desk.taken() == []
+
+
+def _until(client: socket.socket, wanted: bytes) -> bytes:
+    """Return what is said up to the end of a line that begins so."""
+    said = b""
+    while not any(line.startswith(wanted) or wanted == b" " for line in said.split(b"\r\n")[:-1]):
+        part = client.recv(4096)
+        if not part:
+            raise ConnectionError
+        said += part
+    return said
+
+
+def test_swaks_sends_over_starttls(desk: Desk) -> None:
+    told = subprocess.run(["swaks", "--support"], capture_output=True, text=True, timeout=60, check=False)
+    if "=== TLS supported" not in told.stdout:
+        pytest.skip("swaks has no TLS here: scripts/setup installs libnet-ssleay-perl where it can")
+    command = ["swaks", "--server", f"127.0.0.1:{desk.gateway.smtp_port}", "--tls", "--tls-verify"]
+    command += ["--tls-ca-path", str(desk.certificate)]
+    command += ["--auth", "PLAIN", "--auth-user", "writer", "--auth-password", desk.shared("writer").token]
+    command += ["--from", SENDER, "--to", "bo@partner.example", "--header", "Subject: by swaks, in private"]
+    sent = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert sent.returncode == 0, sent.stdout
+    assert "TLS started" in sent.stdout
+    (got,) = desk.taken()
+    assert got.message["Subject"] == "by swaks, in private"
 
 
 def test_a_message_that_waits_for_people_is_sent_again_and_goes_once(desk: Desk) -> None:
