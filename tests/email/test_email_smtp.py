@@ -197,6 +197,75 @@ def test_what_is_said_before_starttls_counts_for_nothing_behind_it(desk: Desk) -
     assert desk.taken() == []
 
 
+class _Wire:
+    """A connection that says just what it is told to."""
+
+    def __init__(self, desk: Desk, agent: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", desk.gateway.smtp_port), 60)
+        login = base64.b64encode(f"\0{agent}\0{desk.shared(agent).token}".encode())
+        _until(self._socket, b"220 ")
+        for words, wanted in ((b"EHLO x", b"250 "), (b"AUTH PLAIN " + login, b"235 ")):
+            self._socket.sendall(words + b"\r\n")
+            _until(self._socket, wanted)
+
+    def say(self, words: str, ending: str = "\r\n") -> str:
+        """Say one command; return the first line of what is answered."""
+        self._socket.sendall((words + ending).encode())
+        return _until(self._socket, b" ").decode()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+ODD_PATHS = [
+    *(
+        "<@evil.test:bo@ok.example>",
+        "<@evil.test,@b.test:bo@ok.example>",
+        '<"bo"@ok.example>',
+        "<bo(c)@ok.example>",
+    ),
+    *('<"bo@evil.test"@ok.example>', "<bo%evil.test@ok.example>", "<evil.test!bo@ok.example>", "<bo@[127.0.0.1]>"),
+    *("< bo@ok.example>", "<bo@ok.example >", "<bo@ok.example,eve@evil.test>", "<bo@ok.example><eve@evil.test>"),
+    *("<bo@ok.example> <eve@evil.test>", "<<bo@ok.example>>", "<bo@ok.example.>", "<bo@ok.example", "bo@ok.example>"),
+    *("<bo@ok.example> NOTIFY=SUCCESS", "<bo@ok.example> ORCPT=rfc822;eve@evil.test", "<bo@\x00ok.example>", "<>"),
+    *("<postmaster>", "Bo <bo@ok.example>", "group:bo@ok.example;", "<bo@ok\u3002example>", "<b\u00f6@ok.example>"),
+]
+
+
+def test_an_address_of_the_envelope_has_one_reading(desk: Desk) -> None:
+    wire = _Wire(desk, "open")
+    sender = f"MAIL FROM:<{SENDER}>"
+    for path in ("<>", f"<@evil.test:{SENDER}>", '<"support"@acme.example>', f"<{SENDER}> X=1", f"<{SENDER}> SMTPUTF8"):
+        assert wire.say(f"MAIL FROM:{path}")[0] == "5", path
+    assert wire.say(sender)[:3] == "250"
+    for path in ODD_PATHS:
+        assert wire.say(f"RCPT TO:{path}")[0] == "5", path
+    assert wire.say("DATA")[:3] == "503"  # nobody is to have it
+    for path in ("<bo@ok.example>", " <ann@ok.example>", "cy@ok.example"):
+        assert wire.say(f"RCPT TO:{path}")[:3] == "250", path
+    assert wire.say("DATA")[:3] == "354"
+    wire.close()
+    assert desk.taken() == []
+
+
+def test_only_one_end_of_a_message_is_one(desk: Desk) -> None:
+    """What other servers take for an end is none here, and what came behind it is no envelope."""
+    head = f"From: {SENDER}\r\nTo: bo@ok.example\r\nSubject: x\r\n\r\nhello"
+    behind = f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<eve@evil.test>\r\nDATA\r\n{head}\r\n."
+    ends = ("\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\n\0.\r\n", "\r\n.\0\r\n", "\n\n.\r\n")
+    wire = _Wire(desk, "open")
+    for end in (*ends, "\r\n..\r\n", "\r\n .\r\n"):
+        said = [wire.say(words)[:3] for words in (f"MAIL FROM:<{SENDER}>", "RCPT TO:<bo@ok.example>", "DATA")]
+        assert said == ["250", "250", "354"]
+        assert wire.say(head + end + behind)[:3] == ("550" if end in ends else "250"), end
+        got = desk.taken()
+        assert [each.recipients for each in got] == ([] if end in ends else [("bo@ok.example",)]), end
+        wire.close()
+        wire = _Wire(desk, "open")
+    assert wire.say("BDAT 5 LAST\r\nhello")[:3] == "500"
+    wire.close()
+
+
 def _until(client: socket.socket, wanted: bytes) -> bytes:
     """Return what is said up to the end of a line that begins so."""
     said = b""

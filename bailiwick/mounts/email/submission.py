@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _AGAIN = frozenset(
     {"needs_approval", "limit_exceeded", "limit_unavailable", "ledger_unavailable", "backend_unavailable"}
 )
 """What may be another time; everything else is not to be tried again."""
+_PATH = re.compile(r" ?(?:<([^<>\s]*)>|([^<>\s]+))(?: +(\S.*))?")
+"""An address of the envelope as it stands there, and what follows it; `read_address` says whether it is one."""
 _NOBODY = "535 5.7.8 this agent and token are not taken"
 
 
@@ -264,6 +267,12 @@ class Connection(SMTP):
         self._around = around
         self._open_now = open_now
         self._limit: asyncio.TimerHandle | None = None
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Return an address and what follows it. aiosmtpd would drop routes, comments and quotes: here they stay, and
+        are refused."""
+        found = _PATH.fullmatch(arg)
+        return (None, None) if found is None else (found[1] or found[2] or "", found[3] or "")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A program has connected; or, after STARTTLS, goes on in private."""
