@@ -34,7 +34,7 @@ from bailiwick.sql.rewrite import Rewriter
 from bailiwick.sql.snapshot import snapshot
 
 if TYPE_CHECKING:
-    from bailiwick.gateway.enforce import LiveSession
+    from bailiwick.gateway.enforcer import LiveSession
     from bailiwick.gateway.ready import Ready
     from bailiwick.mounts.postgres.aside import Aside
 

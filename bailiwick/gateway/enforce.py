@@ -8,43 +8,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Literal, Protocol, TypeVar, TypeVarTuple
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar, TypeVarTuple
 
 from bailiwick.decide.asking import Arguments, Asking
 from bailiwick.decide.budgets import budget_in_words
 from bailiwick.decide.calls import Decided, Refused, decide_call, decide_document
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
-from bailiwick.decide.seen import Observer
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.approvals import Approvals, DryRunner, Told
 from bailiwick.gateway.approvals import Held as WaitingFor
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
+from bailiwick.gateway.call_records import NOTHING_YET, CallKind, CallRecords
 from bailiwick.gateway.elevations import Elevations
+from bailiwick.gateway.enforcer import Failed, LiveSession
 from bailiwick.gateway.executing import Executions, Handed, terms_for
 from bailiwick.gateway.limit_memory import MemoryStore, Reserved
 from bailiwick.gateway.limits import Limits, LimitStore
-from bailiwick.gateway.live import EXPIRED, LAPSED, Live, Terms
+from bailiwick.gateway.live import EXPIRED, LAPSED, Cut, Live
 from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.quarantine import Quarantines
-from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.recorder import Durable, Fact, Recorder
 from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.statement_holds import Begun, Fate, StatementHolds
 from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway
-from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.approval import Approval, Previewed, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.model.notice import Notice
-from bailiwick.model.observation_record import OBSERVED
-from bailiwick.model.record import JsonValue, Record
+from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import Scope
-from bailiwick.model.session import Session
 from bailiwick.model.tool import Kind
 from bailiwick.sql.groupings import Cells, Grouping
 
@@ -53,121 +50,8 @@ _log = logging.getLogger("bailiwick.enforce")
 Result = TypeVar("Result")
 Given = TypeVarTuple("Given")
 
-Durable = Callable[[bool], None]
-"""Called once, on the event loop: True when the record is durable, False when it cannot be (then: no action)."""
-Cut = Callable[[Denial], None]
-"""Called on the event loop when a session ends: the mount drops the connection and what is in flight."""
-
-
-class LiveSession(Protocol):
-    """An open session as its connections see it. `scope` changes when the policy is reloaded."""
-
-    observer: Observer | None
-    """Where it is observed: who looks at its values, once `gateway.observing.observer_of` was asked."""
-
-    @property
-    def session(self) -> Session: ...
-    @property
-    def scope(self) -> Scope: ...
-    def blocked(self, mount: str = "") -> Denial | None:
-        """Return why nothing may be done now (revoked, expired, idle, suspended, out of hours; on this mount: closed),
-        or None and count as activity.
-
-        Cheap (no I/O): to be called for every statement."""
-        ...
-
-    def withheld(self, mount: str, grants: Sequence[str]) -> Denial | None:
-        """Return why what was decided by these grants may not take effect any more (stopped, an elevation ended), or
-        None. Says why an intent did not become durable."""
-        ...
-
-
-class Enforcer(Protocol):
-    """The gateway as mounts see it."""
-
-    @property
-    def underway(self) -> Underway:
-        """Where mounts say what their backends are executing, so that records can share a commit."""
-        ...
-
-    async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
-        """Admit a connection. Its record (`connection.opened` or `.refused`) is durable before this returns."""
-        ...
-
-    def disconnect(self, live: LiveSession, cut: Cut, detail: str) -> None:
-        """A connection admitted by `connect` has ended."""
-        ...
-
-    def decide(self, live: LiveSession, request: Request) -> Decision:
-        """Decide; pure but for reading the policy in force. Safe to cache per `live.scope.id`."""
-        ...
-
-    def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
-        """Record a whole call in one record: a denial, a hold, or a read whose outcome is already known.
-
-        Returns the record's id, which a denied caller is told."""
-        ...
-
-    def group(
-        self, live: LiveSession, groupings: Sequence[Grouping], told: Sequence[Cells], durable: Durable
-    ) -> Telling | Denial:
-        """Take up what a statement asks of relations that may only be aggregated.
-
-        Nothing of its result leaves before `durable(True)`. A denial: it may not run, and `durable` is not called."""
-        ...
-
-    def intend(self, live: LiveSession, call: Call, durable: Durable) -> str:
-        """Record an intent and return its id. Nothing may take effect before `durable(True)`."""
-        ...
-
-    def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
-        """Record the outcome of an intent. The reply ends after `durable(True)`."""
-        ...
-
-    def conclude(self, live: LiveSession, end: TransactionEnd, durable: Durable) -> None:
-        """Record how a transaction ended in which writes were done. The reply ends after `durable(True)`."""
-        ...
-
-    def budgets(self, live: LiveSession, decision: Decision) -> tuple[Budget, ...]:
-        """Return what a request with that decision is charged to. Safe to cache per `live.scope.id`; empty: nothing."""
-        ...
-
-    def charge(self, live: LiveSession, budgets: tuple[Budget, ...], done: Callable[[Reserved | Denial], None]) -> None:
-        """Reserve all of what a request is charged to, or nothing; `done` is called once, at once or later.
-
-        Nothing may be executed before it, or after a denial. Ends with `charged` or `uncharged`."""
-        ...
-
-    async def reserve(self, live: LiveSession, decision: Decision, cost: int | None = None) -> Reserved | Denial:
-        """As `charge`, for who can wait. `cost`: the most that it may cost, in millionths."""
-        ...
-
-    def charged(self, live: LiveSession, reserved: Reserved, used: Used) -> None:
-        """A request is over: charge what it really used."""
-        ...
-
-    def uncharged(self, reserved: Reserved) -> None:
-        """A request was not executed: give back what was reserved."""
-        ...
-
-    async def hold(
-        self, live: LiveSession, call: Call, subject: Subject, run: DryRunner, patience: float | None
-    ) -> Told | Begun | Handed:
-        """Keep a statement that is held for people, after its preview, and wait so many seconds for them.
-
-        `Told`: nothing is changed, and what the agent is told is on record. `Begun`: it was approved, and that is
-        consumed; whoever asked runs it now, and says how it ended (`end`). `Handed`: the gateway has run it itself.
-        `patience` None: within a transaction, where nothing waits and nothing is handed over."""
-        ...
-
-    def end(self, approval: str, fate: Fate, code: str, durable: Durable) -> None:
-        """Say what became of an approval that was begun. The reply ends after `durable(True)`."""
-        ...
-
-
 _FAILED = Denial("internal_error", "the gateway failed on this request", remedy="its log and ledger say why")
 _NO_LEDGER = Denial("ledger_unavailable", "the gateway cannot record this, so it does not do it", remedy="try again")
-_most_facts = 4096
 
 
 def attempt(
@@ -183,27 +67,6 @@ def attempt(
     except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
         _log.error("%s failed inside the gateway: %s", what, _kind(error))
         return _FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What nobody foresaw, as a denial; `record` is the id of what the ledger holds of it, empty if it could not."""
-
-    denial: Denial
-    record: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the records of one call have in common, however often it runs."""
-
-    actions: tuple[str, ...]
-    fields: Mapping[str, tuple[str, ...]]
-    labels: tuple[str, ...]
-    grants: tuple[str, ...]
-    decision: Literal["allow", "deny", "hold"]
-    code: str
-    message: str
 
 
 class Gateway:
@@ -228,14 +91,13 @@ class Gateway:
         self._quarantines = Quarantines(sessions.suspensions, clock, lambda notice: self.tell(notice))
         sessions.on_end = self._forget
         self.executions = Executions(self.approvals, sessions, recorder, self.kept_up)
-        self._statements = StatementHolds(self.approvals, self.executions, recorder, self._dated)
+        self._records = CallRecords(recorder, clock)
+        self._statements = StatementHolds(self.approvals, self.executions, recorder, self._records.dated)
         self._ending: set[asyncio.Task[None]] = set()
         self._tokens = tokens
         self._sessions = sessions
         self._recorder = recorder
         self._clock = clock
-        self._facts: dict[int, tuple[Call, _Facts]] = {}
-        self._forms: dict[int, tuple[Call, Live, Terms | None, Form | None]] = {}
         self._connected: dict[Cut, tuple[str, str]] = {}
         """Connection → its mount and its peer."""
 
@@ -289,25 +151,26 @@ class Gateway:
         return self._decide_call(live, scope, key, arguments, "tool")
 
     def _decide_call(self, live: Live, scope: Scope, name: str, arguments: Arguments, kind: Kind) -> Decided:
-        try:
+        def decided() -> Decided:
             asking = self._asking(live, scope)
             found = decide_document(asking, name) if kind == "document" else decide_call(asking, name, arguments, kind)
             closed = None if isinstance(found, Refused) else live.closed_mounts.get(found.tool.mount)
             return found if closed is None else Refused(found.tool, Deny(closed))
-        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
-            _log.error("a decision failed inside the gateway: %s", _kind(error))
-            return Refused(None, Deny(_FAILED))
+
+        found = attempt("a decision", decided)
+        return Refused(None, Deny(found)) if isinstance(found, Denial) else found
 
     def decide_completion(self, live: Live, kind: Kind, name: str, argument: str) -> Completing | Refused:
         """Decide whether an argument of a prompt or document may be completed, and which values are shown."""
-        try:
+
+        def decided() -> Completing | Refused:
             found = decide_completion(self._asking(live, live.tools), kind, name, argument)
             tool = found.admitted.tool if isinstance(found, Completing) else None
             closed = None if tool is None else live.closed_mounts.get(tool.mount)
             return found if closed is None else Refused(tool, Deny(closed))
-        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
-            _log.error("a decision failed inside the gateway: %s", _kind(error))
-            return Refused(None, Deny(_FAILED))
+
+        found = attempt("a decision", decided)
+        return Refused(None, Deny(found)) if isinstance(found, Denial) else found
 
     def _asking(self, live: Live, scope: Scope) -> Asking:
         session = live.session
@@ -336,7 +199,7 @@ class Gateway:
             record = self._recorder.make(fact)
         else:
             call = Call("", what, Request("", (), ""), Deny(_FAILED))
-            record = self._dated("call", live, call, _NOTHING_YET, "")
+            record = self._records.dated("call", live, call, NOTHING_YET, "")
         try:
             await self._recorder.keep(record)
         except LedgerError:
@@ -375,11 +238,8 @@ class Gateway:
 
     def decide(self, live: LiveSession, request: Request) -> Decision:
         """Decide; see `Enforcer`."""
-        try:
-            return self._live(live).terms.table.decide(request)
-        except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
-            _log.error("a decision failed inside the gateway: %s", _kind(error))
-            return Deny(_FAILED)
+        found = attempt("a decision", lambda: self._live(live).terms.table.decide(request))
+        return Deny(found) if isinstance(found, Denial) else found
 
     def call(self, live: LiveSession, call: Call, outcome: Outcome, durable: Durable) -> str:
         """Record a whole call; see `Enforcer`."""
@@ -411,13 +271,13 @@ class Gateway:
             def kept(_: bool) -> None:
                 loop.call_soon(durable, False)
 
-            self._record("call", live, lapsed, _NOTHING_YET, kept, "")
+            self._record("call", live, lapsed, NOTHING_YET, kept, "")
             return ""
         if not isinstance(decision, Allow) or withheld is not None:
             asyncio.get_running_loop().call_soon(durable, False)
             return ""
         known.started()
-        return self._record("intent", live, call, _NOTHING_YET, durable, "")
+        return self._record("intent", live, call, NOTHING_YET, durable, "")
 
     def settle(self, live: LiveSession, intent: str, call: Call, outcome: Outcome, durable: Durable) -> None:
         """Record the outcome of an intent; see `Enforcer`."""
@@ -456,7 +316,7 @@ class Gateway:
             if blocked is not None or not isinstance(call.decision, Hold):
                 return Told(blocked or _FAILED, "")
             terms = terms_for(self.executions, live, call.decision, subject)
-            return await self.approvals.hold(live, call, subject, terms, None, self._dated)
+            return await self.approvals.hold(live, call, subject, terms, None, self._records.dated)
         except LedgerError:
             return Told(_NO_LEDGER, "")
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
@@ -466,7 +326,7 @@ class Gateway:
     async def preview(self, live: Live, call: Call, subject: Subject, run: DryRunner) -> Previewed | Denial:
         """Preview what takes the place of something that waits; its intent and its outcome are on record."""
         try:
-            found = await self.approvals.preview(live, call, subject, run, self._dated)
+            found = await self.approvals.preview(live, call, subject, run, self._records.dated)
         except LedgerError:
             return _NO_LEDGER
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
@@ -584,7 +444,7 @@ class Gateway:
 
     async def _denied(self, live: Live, call: Call, denial: Denial) -> str:
         """Record a call as denied after all; return the record's id."""
-        record = self._dated("call", live, replace(call, decision=Deny(denial)), _NOTHING_YET, "")
+        record = self._records.dated("call", live, replace(call, decision=Deny(denial)), NOTHING_YET, "")
         await self._recorder.keep(record)
         return record.id
 
@@ -601,13 +461,7 @@ class Gateway:
         return live
 
     def _record(
-        self,
-        kind: Literal["call", "intent", "outcome"],
-        live: LiveSession,
-        call: Call,
-        outcome: Outcome,
-        durable: Durable,
-        refers: str,
+        self, kind: CallKind, live: LiveSession, call: Call, outcome: Outcome, durable: Durable, refers: str
     ) -> str:
         """Make and append one record; on any failure `durable(False)`, later, as if the ledger had said so."""
         try:
@@ -615,130 +469,13 @@ class Gateway:
                 decision = call.decision
                 code = decision.denial.code if isinstance(decision, Deny) else outcome.code
                 self._quarantines.denied(self._live(live), code)
-            record = self._made(kind, self._live(live), call, outcome, refers)
+            record = self._records.made(kind, self._live(live), call, outcome, refers)
             self._recorder.ledger.append(record, durable)
             return record.id
         except Exception as error:  # noqa: BLE001  # INVARIANT: a failure denies
             _log.error("a record could not be made: %s", _kind(error))
             asyncio.get_running_loop().call_soon(durable, False)
             return ""
-
-    def _made(
-        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
-    ) -> Record | Stamped:
-        code, rows, size, spent = outcome
-        identity, now = self._recorder.new_id(), self._clock()
-        if kind == "call" and not code and rows is not None and size is not None and spent is not None:
-            form = self._form_of(call, live)
-            if form is not None:
-                return Stamped(form, identity, now, rows, size, spent)
-        return self._whole(kind, live, call, outcome, refers)._replace(id=identity, at=now)
-
-    def _dated(
-        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
-    ) -> Record:
-        """Return a whole record."""
-        record = self._whole(kind, live, call, outcome, refers)
-        return record._replace(id=self._recorder.new_id(), at=self._clock())
-
-    def _form_of(self, call: Call, live: Live) -> Form | None:
-        """Return the form of a call's records without an error; mounts reuse the `Call` of a cached plan.
-
-        None for one that is seen for the first time: most of those are never seen again."""
-        kept = self._forms.get(id(call))
-        if kept is None:
-            if len(self._forms) >= _most_facts:
-                self._forms.clear()
-            self._forms[id(call)] = (call, live, None, None)
-            return None
-        if kept[1] is live and kept[2] is live.terms:
-            return kept[3]
-        form = form_of(self._whole("call", live, call, _NOTHING_YET, ""))
-        self._forms[id(call)] = (call, live, live.terms, form)  # holding the call keeps its id from another
-        return form
-
-    def _whole(
-        self, kind: Literal["call", "intent", "outcome"], live: Live, call: Call, outcome: Outcome, refers: str
-    ) -> Record:
-        """Return a record that lacks its id and its moment."""
-        facts = self._facts_of(call)
-        who, used = live.identity, live.elevations_of(facts.grants)
-        detail: Mapping[str, JsonValue] = call.detail or {}
-        if used:
-            detail = {**detail, "elevation": [*used]}
-        if call.mount in live.scope.observed:
-            detail = {**detail, OBSERVED: True}
-        return Record(
-            id="",
-            kind=kind,
-            at=_UNSTAMPED,
-            agent=who.agent,
-            user=who.user,
-            session=who.session,
-            task=who.task,
-            chain=who.chain,
-            mount=call.mount,
-            actions=facts.actions,
-            fields=facts.fields,
-            labels=facts.labels,
-            statement="" if kind == "outcome" else call.statement,
-            decision=facts.decision,
-            code=facts.code or outcome.code,
-            message=facts.message,
-            grants=facts.grants,
-            policy=live.policy,
-            refers=refers,
-            purpose=call.request.purpose,
-            rows=outcome.rows,
-            bytes=outcome.bytes,
-            duration_us=outcome.duration_us,
-            detail=detail,
-        )
-
-    def _facts_of(self, call: Call) -> _Facts:
-        """Return the facts of a call; mounts reuse the `Call` of a cached plan, and then nothing is computed."""
-        kept = self._facts.get(id(call))
-        if kept is not None:
-            return kept[1]
-        if len(self._facts) >= _most_facts:
-            self._facts.clear()
-        facts = _facts(call)
-        self._facts[id(call)] = (call, facts)  # holding the call keeps its id from being given to another
-        return facts
-
-
-_NOTHING_YET = Outcome()
-_UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _facts(call: Call) -> _Facts:
-    fields: dict[str, set[str]] = {}
-    for access in call.request.accesses:
-        fields.setdefault(access.resource, set()).update(access.fields)
-    actions = dict.fromkeys(f"{access.resource}:{access.verb}" for access in call.request.accesses)
-    decision = call.decision
-    labels: tuple[str, ...] = ()
-    grants: tuple[str, ...] = ()
-    denial: Denial | None = None
-    kind: Literal["allow", "deny", "hold"]
-    match decision:
-        case Allow():
-            kind, labels, grants = "allow", tuple(sorted(decision.labels)), decision.grants
-        case Deny():
-            kind, denial, grants = "deny", decision.denial, decision.grants
-        case Hold():
-            kind, denial = "hold", decision.denial
-            if decision.queued is not None:
-                labels, grants = tuple(sorted(decision.queued.labels)), decision.queued.grants
-    return _Facts(
-        actions=tuple(actions),
-        fields={resource: tuple(sorted(names)) for resource, names in fields.items()},
-        labels=labels,
-        grants=grants,
-        decision=kind,
-        code="" if denial is None else denial.code,
-        message="" if denial is None else denial.message,
-    )
 
 
 def _untold(notice: Notice) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bailiwick.decide.decide import DecisionTable
 from bailiwick.decide.seen import Observer
@@ -25,8 +25,8 @@ from bailiwick.model.policy import Hours
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session, SessionState
 
-if TYPE_CHECKING:
-    from bailiwick.gateway.enforce import Cut  # enforce imports this module
+Cut = Callable[[Denial], None]
+"""Called on the event loop when a session ends: the mount drops the connection and what is in flight."""
 
 
 @dataclass(frozen=True, slots=True)

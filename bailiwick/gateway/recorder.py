@@ -6,9 +6,9 @@ Every record of this gateway is made here or in `enforce`; ids and moments come 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.live import Identity, identify
@@ -18,8 +18,8 @@ from bailiwick.ledger.encode import Stamped
 from bailiwick.model.record import JsonValue, Record, RecordKind
 from bailiwick.model.session import Session
 
-if TYPE_CHECKING:
-    from bailiwick.gateway.enforce import Durable  # enforce imports this module
+Durable = Callable[[bool], None]
+"""Called once, on the event loop: True when the record is durable, False when it cannot be (then: no action)."""
 
 
 class Appender(Protocol):

@@ -18,7 +18,7 @@ from bailiwick.model.record import JsonValue
 from bailiwick.sql.groupings import Cells, Grouping
 
 if TYPE_CHECKING:
-    from bailiwick.gateway.enforce import Durable  # enforce imports this module
+    from bailiwick.gateway.recorder import Durable  # which imports `live`, and that this module
     from bailiwick.gateway.state import State
 
 _log = logging.getLogger("bailiwick.told")

@@ -10,11 +10,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.gateway.config import SessionMaxima
-from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opened, Opener, Wanted
-from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.recorder import Durable, Recorder
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.tokens import Tokens

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from bailiwick.decide.seen import Observer
 from bailiwick.gateway.approvals import DryRunner, Told
-from bailiwick.gateway.call import TransactionEnd
-from bailiwick.gateway.enforce import Call, Cut, Durable, LiveSession, Outcome
+from bailiwick.gateway.call import Call, Outcome, TransactionEnd
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.gateway.live import Cut
+from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Begun, Fate
 from bailiwick.gateway.told import SessionGroupings, Telling
 from bailiwick.gateway.underway import Underway

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import Held
 from bailiwick.mounts.postgres.frontend import LARGEST_RESULT, Frontend

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.live import LAPSED
 from bailiwick.model.decision import Denial, Deny, Hold
 from bailiwick.model.session import User

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, kept
 from bailiwick.sql.literals import cut

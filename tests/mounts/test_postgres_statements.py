@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.model.value import Ref, Scalar
 from bailiwick.mounts.postgres import codec

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bailiwick.gateway.enforce import Durable, Gateway
+from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.ledger_reader import open_reader
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
-from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.recorder import Durable, Recorder
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.tokens import Tokens

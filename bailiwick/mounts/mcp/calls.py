@@ -15,7 +15,8 @@ from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
 from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.enforce import Failed, Gateway
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforcer import Failed
 from bailiwick.gateway.executing import Void
 from bailiwick.gateway.held import given_in
 from bailiwick.gateway.live import Live

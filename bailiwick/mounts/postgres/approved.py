@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.call import Call
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.batch import BIND, CLOSE, PARSE, Held, MeteredSegment, Step

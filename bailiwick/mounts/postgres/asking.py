@@ -14,10 +14,12 @@ from dataclasses import replace
 from bailiwick.errors import BackendError
 from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.enforce import Durable, LiveSession, attempt
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.executing import Asked, Void
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.recorder import Durable
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.decision import Denial, Deny, Request
 from bailiwick.model.record import JsonValue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.call import Call
 from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.mounts.postgres.observed_rows import ObservedRows
 from bailiwick.mounts.postgres.prepared import Portal, Prepared

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Protocol, cast
 
 from bailiwick.errors import BackendError, ProtocolError
-from bailiwick.gateway.enforce import Enforcer, LiveSession, attempt
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec, holding, upstream
 from bailiwick.mounts.postgres.batch import Held

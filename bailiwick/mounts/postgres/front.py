@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig, PostgresListener
-from bailiwick.gateway.enforce import Gateway, LiveSession
+from bailiwick.gateway.enforce import Gateway
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.ready import Ready
 from bailiwick.mounts.postgres.aside import Aside

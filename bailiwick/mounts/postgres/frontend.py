@@ -18,7 +18,9 @@ from functools import partial
 from typing import Literal, TypeVar, TypeVarTuple
 
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.limit_memory import Reserved
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from bailiwick.gateway.approvals import DryRunner, Told
-from bailiwick.gateway.enforce import Call, Enforcer, LiveSession
+from bailiwick.gateway.call import Call
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject
 from bailiwick.model.ceilings import Ceilings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.call import Call
 from bailiwick.model.decision import Denial, Request
 from bailiwick.mounts.postgres import approved, codec, counted, kept, lent, told
 from bailiwick.mounts.postgres.names import Names

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import Framer, error_fields
 from bailiwick.mounts.postgres.upstream import Upstream

@@ -10,7 +10,7 @@ from struct import unpack
 
 from bailiwick.decide.seen import Observer, seen_type, typed
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.observing import (
     UNREAD,
     Results,

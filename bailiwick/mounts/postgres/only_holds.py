@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 
 from bailiwick.gateway.approvals import DryRunner, Told
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
-from bailiwick.gateway.enforce import Cut, Durable, Enforcer, LiveSession
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.gateway.live import Cut
+from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
 from bailiwick.gateway.underway import Underway

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bailiwick.gateway.config import Ceilings
-from bailiwick.gateway.enforce import LiveSession, attempt
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.ready import Ready
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.aside import LOST, Aside

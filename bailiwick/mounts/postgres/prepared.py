@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.call import Call
 from bailiwick.gateway.observing import Values
 from bailiwick.gateway.told import Telling
 from bailiwick.model.budget import Budget

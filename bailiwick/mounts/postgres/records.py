@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bailiwick.gateway.call import TransactionEnd, granting
-from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome
+from bailiwick.gateway.call import Call, Outcome, TransactionEnd, granting
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
 from bailiwick.model.decision import Denial

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bailiwick.gateway.enforce import Enforcer
+from bailiwick.gateway.enforcer import Enforcer
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.connection import Connection, Surroundings, Target
 from bailiwick.mounts.postgres.frontend import LARGEST_RESULT

@@ -11,7 +11,7 @@ from struct import unpack
 from typing import Final
 from uuid import UUID
 
-from bailiwick.gateway.enforce import Call
+from bailiwick.gateway.call import Call
 from bailiwick.gateway.told import TOO_CLOSE, Telling
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.postgres import codec

@@ -9,7 +9,9 @@ from functools import partial
 from typing import Protocol
 
 from bailiwick.decide.seen import Observer
-from bailiwick.gateway.enforce import Call, Enforcer, LiveSession, Outcome, attempt
+from bailiwick.gateway.call import Call, Outcome
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.observing import observer_of
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
 from bailiwick.mounts.postgres import codec, kept, named, told

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 
 from bailiwick.decide.limits import LimitCode, exceeded
 from bailiwick.gateway.call import Call, Outcome, granting
-from bailiwick.gateway.enforce import Durable, Enforcer, LiveSession, attempt
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.observing import Results
+from bailiwick.gateway.recorder import Durable
 from bailiwick.model.budget import Used
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial, Deny

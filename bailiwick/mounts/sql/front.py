@@ -23,11 +23,13 @@ from bailiwick.gateway.approvals import Told
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.duckdb import place_of
-from bailiwick.gateway.enforce import Durable, Enforcer, Gateway, LiveSession, attempt
+from bailiwick.gateway.enforce import Gateway, attempt
+from bailiwick.gateway.enforcer import Enforcer, LiveSession
 from bailiwick.gateway.executing import Handed, Void
 from bailiwick.gateway.keys import Keys
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.match.masks import Digest, keyed_digest
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from bailiwick.gateway.enforce import LiveSession
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import ChangedRow, Previewed, Refused, Shown, Subject
 from bailiwick.model.decision import Denial, Preview

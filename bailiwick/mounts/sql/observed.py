@@ -7,7 +7,8 @@ from functools import partial
 
 from bailiwick.decide.seen import seen_type, typed
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.enforce import LiveSession, attempt
+from bailiwick.gateway.enforce import attempt
+from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.observing import UNREAD, Results, Values, is_clear, observed, observer_of, table_uses
 from bailiwick.match.masks import Digest
 from bailiwick.model.decision import Denial
