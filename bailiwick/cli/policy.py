@@ -62,7 +62,9 @@ def check(
             from bailiwick.policy.surroundings import check_surroundings
 
             problems = (*problems, *check_surroundings(loaded.policy, around))
-        problems = (*problems, *_observed(loaded.policy, path))
+        from bailiwick.policy.executed import left_to_retries
+
+        problems = (*problems, *_observed(loaded.policy, path), *left_to_retries(loaded.policy))
     _print_problems(problems, as_json=as_json)
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(1)

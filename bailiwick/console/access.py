@@ -188,6 +188,7 @@ _told: Mapping[str, str] = {
     "revoked": "The session is revoked.",
     "suspended": "It is suspended; what was in flight is cut.",
     "resumed": "It may go on.",
+    "ended": "The elevation has ended.",
     "approve": "Your approval is recorded.",
     "deny": "It is denied.",
     "modify": "The changed request waits for approval.",

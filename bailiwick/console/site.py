@@ -13,6 +13,7 @@ from bailiwick.console.links import Links
 from bailiwick.console.logins import Logins
 from bailiwick.console.oidc import Oidc
 from bailiwick.console.pages.approvals import ApprovalPages
+from bailiwick.console.pages.elevations import ElevationPages
 from bailiwick.console.pages.ledger import LedgerPages
 from bailiwick.console.pages.login import LoginPages
 from bailiwick.console.pages.matrix import MatrixPages
@@ -76,6 +77,7 @@ class Console:
             **LoginPages(doors, oidc, self._links).routes(),
             **Now(parts).routes(),
             **ApprovalPages(parts, oidc, running.approval_desk.modifiers).routes(),
+            **ElevationPages(parts).routes(),
             **ReviewPages(parts).routes(),
             **SessionPages(parts).routes(),
             **StopPages(parts).routes(),

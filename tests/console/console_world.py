@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import psycopg
@@ -47,12 +49,17 @@ roles:
       - {allow: items:delete, reason: removes, through: queue}
       - {allow: refunds:create, reason: small refunds, args: any}
       - {allow: customers:read, reason: addresses people, fields: [customer_id, name]}
+  seeing:
+    grants:
+      - {allow: customers:read, reason: looks at one while people wait, fields: [name, ssn], mask: {ssn: partial}}
 agents:
-  desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support]}
+  desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support], limits: {actions: 2000/day}}
   idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
 gates:
   large-refund: {on: refunds:create, args: {body.amount: {over: 50}}, approvers: [finance], message: over fifty}
 review: {every: 90d, approvers: [finance]}
+elevations:
+  seeing: {role: seeing, for: [desk-bot], max: 4h, approvers: [finance]}
 tasks:
   look: {agents: [desk-bot], users: {groups: [support]}}
 """
@@ -199,6 +206,21 @@ class World:
         found = re.search(r"apr_[0-9A-Z]{26}", f"{error.value.diag.message_primary} {error.value.diag.message_hint}")
         assert found is not None, str(error.value)
         return found[0]
+
+    def elevation(self, session: Credentials, reason: str, seconds: int = 3600) -> Mapping[str, object]:
+        """Have somebody ask for an elevation of a session; another duration is another request."""
+        asked = {"elevation": "seeing", "duration": f"{seconds}s", "reason": reason, "session": session.id}
+        return cast("Mapping[str, object]", self.gateway.admin.ask("elevation.request", asked)["elevation"])
+
+    def granted(self, asked: Mapping[str, object]) -> None:
+        """Have a reviewer approve an elevation, and wait until it is in force."""
+        browser, place = self.browser("ann"), f"/console/approvals/{asked['id']}"
+        form = {"csrf": browser.once(place).token, "digest": str(asked["digest"]), "verdict": "approve"}
+        assert browser.once(f"{place}/decide", form).status == 303
+        until = time.monotonic() + 30
+        while str(asked["id"]) not in str(self.gateway.admin.ask("elevation.list", {})["in_force"]):
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
     def refund(self, session: Credentials, amount: float, note: str) -> tuple[int, str]:
         """Have an agent ask for a refund; return the status and the body."""

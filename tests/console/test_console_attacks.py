@@ -14,7 +14,7 @@ EVIL = "<script>alert('canary')</script>"
 PAGES = (
     *("/console", "/console/approvals", "/console/stop", "/console/sessions", "/console/sessions?past=yes"),
     *("/console/ledger", "/console/agents", "/console/matrix", "/console/what-if", "/console/policy"),
-    "/console/reviews",
+    *("/console/reviews", "/console/elevations"),
 )
 
 

@@ -145,6 +145,13 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
     refund = pending(world.refund(session, 500, EVIL))
     delete = world.held(session, "DELETE FROM items WHERE id IN (50, 51)", EVIL)
     version = str(world.gateway.admin.ask("status", {})["policy"])
+    for seconds, name in enumerate(("over", "in force", "waiting"), 3600):
+        asked = world.elevation(session, f"{name} {EVIL}", seconds)
+        if name != "waiting":
+            world.granted(asked)
+        if name == "over":
+            world.gateway.admin.ask("elevation.revoke", {"elevation": str(asked["id"])})
+    world.gateway.admin.ask("agent.suspend", {"agent": "idle-bot", "reason": EVIL})
     opened = cast("dict[str, object]", world.gateway.admin.ask("review.open", {"agent": "idle-bot"})["review"])
     pages = (
         *("/console/reviews", f"/console/reviews/{opened['id']}"),
@@ -152,7 +159,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
         *("/console/sessions", f"/console/sessions/{session.id}", "/console/agents"),
         *("/console/matrix", "/console/matrix/cell?agent=desk-bot&resource=orders", "/console/what-if"),
         *("/console/ledger", "/console/ledger/2", "/console/policy", f"/console/policy/{version}", "/console/stop"),
-        *("/console/approvals/apr_nothing",),
+        *("/console/elevations", "/console/approvals/apr_nothing"),
     )
     with browsing(world) as page:
         page.goto("/console/login")

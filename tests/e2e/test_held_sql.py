@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, cast
 
 import psycopg
@@ -492,6 +493,21 @@ def test_a_preview_that_reaches_outside_is_switched_off(connection: Connection, 
     assert gate.upstream.rows("SELECT last_value, is_called FROM fired") == [(1, True)]
 
 
+def test_a_preview_takes_numbers_of_a_sequence_but_for_preview_off(connection: Connection, gate: Desk) -> None:
+    """What PostgreSQL itself does not roll back: numbers are skipped, and no row is there before it was approved."""
+    last = "SELECT coalesce(last_value, 0) FROM pg_sequences WHERE sequencename = 'made_id_seq'"
+    before = gate.upstream.rows(last)
+    told = held(connection, gate, "INSERT INTO made (note) VALUES ('big one')")
+    assert gate.upstream.rows("SELECT count(*) FROM public.made") == [(0,)]
+    assert gate.upstream.rows(last) != before
+    fired = gate.upstream.rows("SELECT last_value, is_called FROM public.fired")
+    held(connection, gate, "DELETE FROM watched WHERE id = 2")  # whose grant says `preview: off`
+    assert gate.upstream.rows("SELECT last_value, is_called FROM public.fired") == fired
+    approve(gate, told)
+    assert connection.execute("INSERT INTO made (note) VALUES ('big one')").rowcount == 1
+    assert gate.upstream.rows("SELECT count(*) FROM public.made") == [(1,)]
+
+
 def test_the_run_is_on_record_with_its_approval(connection: Connection, gate: Desk) -> None:
     told = held(connection, gate, DELETE, [15])
     approve(gate, told)
@@ -504,10 +520,11 @@ def test_the_run_is_on_record_with_its_approval(connection: Connection, gate: De
     assert ("outcome", "allow") in story[at:]
 
 
-def test_after_a_crash_in_the_middle_nobody_runs_it_again(postgres: Server) -> None:
+def test_after_a_crash_nobody_runs_again_what_was_begun_and_what_was_not_is_run_once(postgres: Server) -> None:
     upstream = postgres.create(SCRIPT, GATEWAY_ROLE)
     upstream.script(DATA)
-    with running_gateway(POLICY, {"HELD_URL": upstream.url("gw", "gw")}) as gateway:
+    policy = POLICY.replace("set: {note: any, due: any}", "set: {note: any, due: any}, limits: {actions: 1/min}")
+    with running_gateway(policy, {"HELD_URL": upstream.url("gw", "gw")}) as gateway:
         session = gateway.open_session("bot")
         gate = Desk(gateway, session, upstream, clean)
         made = psycopg.connect(session.url(), autocommit=True)
@@ -516,12 +533,26 @@ def test_after_a_crash_in_the_middle_nobody_runs_it_again(postgres: Server) -> N
         made.execute("BEGIN")
         made.execute(DELETE.encode(), [7])
         assert state(gate, told) == "RUNNING"
+        with psycopg.connect(session.url(), autocommit=True) as beside:
+            later = held(beside, gate, PLAN, ["once", 3])  # which uses up the limit, so that it cannot begin yet
+        approve(gate, later)
         gateway.kill()
         made.close()
         gateway.start()
         assert state(gate, told) == "FAILED"
         assert "interrupted" in json.dumps(shown(gate, told["id"]))
         assert 7 in ids(gate)
+        # what the gateway itself was to run is neither lost nor run twice
+        assert once_over(gate, later)["state"] == "EXECUTED"
+        assert chores(gate) == [(1, "once"), (2, "once")]
+        upstream.script("UPDATE public.chores SET note = 'chore'")
+        gateway.kill()
+        gateway.start()
+        assert state(gate, later) == "EXECUTED"
+        again = replace(session, port=gateway.port)
+        with psycopg.connect(again.url(), autocommit=True) as beside:
+            assert len(beside.execute(PLAN.encode(), ["once", 3]).fetchall()) == 2  # its result outlived it, too
+        assert chores(gate) == []
 
 
 # --- mode: execute: the gateway runs it itself ---

@@ -10,6 +10,7 @@ from bailiwick.model.policy import Policy
 from bailiwick.model.value import Ref
 from bailiwick.policy.diff import diff
 from bailiwick.policy.effective import unsupported
+from bailiwick.policy.executed import left_to_retries
 from bailiwick.policy.load import load
 from bailiwick.policy.matrix import matrix
 from bailiwick.policy.validate import check_against_lock
@@ -99,3 +100,17 @@ def test_another_mapping_of_a_function_is_a_change() -> None:
     told = [change.text for change in diff(loaded(), other, Lock({}), Lock({}))]
     assert any("function search of mount desk is mapped in another way" in text for text in told)
     assert diff(loaded(), loaded()) == ()
+
+
+@pytest.mark.parametrize(
+    ("gate", "warned"),
+    [
+        ("large: {on: billing:refund, mode: execute, approvers: [a]}", True),
+        ("large: {on: billing:refund, approvers: [a]}", False),
+    ],
+)
+def test_a_gate_that_leaves_functions_to_their_callers_is_warned_of(gate: str, warned: bool) -> None:
+    found = left_to_retries(loaded(f"{POLICY}gates:\n  {gate}\n"))
+    assert [(each.severity, "functions of `desk` (`billing:refund`)" in each.message) for each in found] == [
+        ("warning", True)
+    ] * warned
