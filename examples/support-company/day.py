@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -85,6 +86,9 @@ def regions(company: Company, day: Day) -> None:
     bot = company.open("support-bot", "handle-ticket", "support", "us", ticket_id=4600)
     found = json.dumps(bot.sql("SELECT ticket_id, region FROM tickets"))
     day.check("sees its own region alone", '"rows": [[4600, "us"]]' in found)
+    about = ("--agent", "support-bot", "--task", "handle-ticket", "--user", "grace", "--group", "support")
+    opened = company.run("session", "open", *about, "--tenant", "eu", "--set", "ticket_id=4600", code=None)
+    day.check("in region eu no session for it can be opened", not opened)
 
 
 def escalation(company: Company, day: Day, bot: Agent) -> None:
@@ -96,6 +100,9 @@ def escalation(company: Company, day: Day, bot: Agent) -> None:
     day.see("has nothing of it yet", bot.sql("SELECT count(*) FROM tickets"), '"rows": [[1]]')
     company.run("elevation", "approve", _approval(asked))
     day.see("has it", bot.sql("SELECT count(*) FROM tickets"), '"rows": [[2]]')
+    (granted,) = cast("Sequence[Mapping[str, str]]", company.json("elevation", "list")["in_force"])
+    lasts = datetime.fromisoformat(granted["ends_at"]) - datetime.fromisoformat(granted["granted_at"])
+    day.check(f"for {lasts}, after which it ends by itself", lasts == timedelta(hours=4))
     day.see(
         "but not for five hours",
         bot.call("request_elevation", elevation="full-tickets", duration="5h", reason=why),
@@ -171,6 +178,29 @@ def onboarding(company: Company, day: Day, box: Mailbox) -> None:
     )
 
 
+def answers(company: Company, day: Day) -> None:
+    """The ledger answers the six questions about the large refund."""
+    asked = company.run("ledger", "query", "action:billing:refund", "--json").splitlines()
+    records = [cast("Mapping[str, Json]", json.loads(line)) for line in asked]
+    intent = next(each for each in records if each["kind"] == "intent" and "120" in str(each["statement"]))
+    outcome = next(each for each in records if each.get("refers") == intent["id"])
+    approved = next(each for each in records if each["kind"] == "approval.verdict")
+    who = f"{intent['agent']} for {intent['user']} in {intent['task']}, approved by {_detail(approved)['by']}"
+    for question, answer, expected in (
+        ("what happened", intent["statement"], 'refund {"amount":120,"customer_id":70}'),
+        ("who triggered it", who, "billing-agent for grace in bill-customer, approved by local:"),
+        ("what data was touched", f"{intent['mount']}, {intent['actions']}", "billing_system, ['billing:refund']"),
+        ("which permissions were used", f"{intent['grants']} {_detail(intent)}", "['refund'] {'approval': 'apr_"),
+        ("what was the outcome", f"{outcome.get('code', 'done')}, {outcome['bytes']} bytes answered", "done, "),
+        ("when", f"{intent['at']}, took {outcome['duration_us']} µs", "Z, took "),
+    ):
+        day.see(f"{question}?", {"message": str(answer)}, expected.replace('"', '\\"'))
+
+
+def _detail(record: Mapping[str, Json]) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", record["detail"])
+
+
 def evening(company: Company, day: Day, bot: Agent) -> None:
     """What the ledger says: what happened, for whom, on which data, with which permission, how it ended, when."""
     day.chapter("In the evening")
@@ -189,6 +219,7 @@ def evening(company: Company, day: Day, bot: Agent) -> None:
     day.check("the report of violations has every agent", len(cast("Sequence[Json]", report["agents"])) == 3)
     told = company.run("ledger", "query", "kind:call,outcome detail.elevation:*_*", "--json").splitlines()
     day.check("what was done under an elevation is marked", len(told) >= 2)
+    answers(company, day)
     company.run("review", "open", "--agent", "billing-agent")
     reviews = company.run("review", "list")
     day.check("the quarterly review of the billing agent is open", "billing-agent" in reviews or "finance" in reviews)
