@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from bailiwick.learn.facts import (
@@ -23,13 +23,14 @@ from bailiwick.learn.facts import (
 )
 from bailiwick.learn.keys import keys_of
 from bailiwick.learn.lining import names_of_rows
-from bailiwick.model.observation import Observation, Seen, TableUse, ToolUse
+from bailiwick.model.observation import NOWHERE_KNOWN, Observation, Seen, TableUse, ToolUse
 
 _ONLY_WRITTEN = ("size", "modified")
 _NO_NAMES = frozenset[str]()
 _MOST_VIOLATORS = 1000
 _EXAMPLES = 4
 _MOST_ENDS = 32
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Gathered:
@@ -64,6 +65,7 @@ class Gathered:
 
 
 _Parts = tuple[int, int | None, tuple[int, ...]]
+_Called = tuple[int, tuple[int, ...], tuple[Slot | None, ...]]
 
 
 @dataclass(slots=True)
@@ -86,6 +88,8 @@ class Gathering:
         self._people: dict[str, int] = {}
         self._parts: dict[tuple[object, ...], _Parts] = {}
         """What uses of a table are made of, by all that decides it."""
+        self._called: dict[tuple[object, ...], _Called] = {}
+        """The same of calls of tools."""
         self._lined: dict[int, _Lined] = {}
         """Of each deed on a table, what its rows were lined up with."""
 
@@ -185,7 +189,7 @@ class Gathering:
                 self._row(looked, use, names, session)
         for each in use.sets:
             for value in each.values:
-                self._value(deed, "set", each.field, value, session)
+                self._value(self._slot(deed, "set", each.field), value, session)
         if use.verb != "read" and use.rows:
             _largest(self.gathered.batches.setdefault(deed, []), use.rows, session)
 
@@ -231,7 +235,7 @@ class Gathering:
                 slot.hidden += 1
                 _bind(slot, names.get(column, _NO_NAMES), session)
             else:
-                self._value(deed, "row", column, value, session, names.get(column, _NO_NAMES))
+                self._value(slot, value, session, names.get(column, _NO_NAMES))
         lined.times += 1
         if len(lined.earlier) < MOST_EARLIER:
             lined.earlier.add(session)
@@ -239,23 +243,40 @@ class Gathering:
     def _tool(
         self, seen: Observation, use: ToolUse, session: int, atoms: set[int], deeds: dict[int, None]
     ) -> list[str]:
-        deed = self._deed(Deed(seen.mount, use.kind, use.name, use.resource, use.verb))
+        named = tuple([each.name for each in use.arguments])
+        key = (seen.mount, use.kind, use.name, use.resource, use.verb, use.effects, named)
+        called = self._called.get(key)
+        if called is None:
+            called = self._called[key] = self._called_of(seen.mount, use)
+        deed, found, slots = called
         deeds[deed] = None
-        atoms.add(self._atom(Atom(deed, "deed")))
-        if use.effects:
-            self.gathered.effects.setdefault(deed, set()).update(use.effects)
+        atoms.update(found)
         given: list[str] = []
-        for each in use.arguments:
-            if use.kind == "file" and each.name in _ONLY_WRITTEN and use.verb not in ("create", "update"):
-                continue  # how large or old a file is that is read tells nothing of the next one
-            atoms.add(self._atom(Atom(deed, "argument", each.name)))
+        for each, slot in zip(use.arguments, slots, strict=True):
+            if slot is None:
+                continue
             if each.value.type != "null":
                 given.append(each.name)
-                self._value(deed, "argument", each.name, each.value, session)
+                self._value(slot, each.value, session)
             else:
-                slot = self._slot(deed, "argument", each.name)
                 slot.types["null"] = slot.types.get("null", 0) + 1
-        return sorted(given)
+        given.sort()
+        return given
+
+    def _called_of(self, mount: str, use: ToolUse) -> _Called:
+        """Return the deed of a call, its atoms, and the slot of each argument, None where its value teaches nothing."""
+        deed = self._deed(Deed(mount, use.kind, use.name, use.resource, use.verb))
+        if use.effects:
+            self.gathered.effects.setdefault(deed, set()).update(use.effects)
+        atoms = {self._atom(Atom(deed, "deed"))}
+        slots: list[Slot | None] = []
+        for each in use.arguments:
+            if use.kind == "file" and each.name in _ONLY_WRITTEN and use.verb not in ("create", "update"):
+                slots.append(None)  # how large or old a file is that is read tells nothing of the next one
+                continue
+            atoms.add(self._atom(Atom(deed, "argument", each.name)))
+            slots.append(self._slot(deed, "argument", each.name))
+        return deed, tuple(atoms), tuple(slots)
 
     def _slot(self, deed: int, place: Place, name: str) -> Slot:
         key = (deed, place, name)
@@ -264,28 +285,30 @@ class Gathering:
             slot = self.gathered.slots[key] = Slot(deed, place, name)
         return slot
 
-    def _value(
-        self, deed: int, place: Place, name: str, seen: Seen, session: int, also: frozenset[str] = _NO_NAMES
-    ) -> None:
-        slot = self._slot(deed, place, name)
+    def _value(self, slot: Slot, seen: Seen, session: int, also: frozenset[str] = _NO_NAMES) -> None:
         slot.types[seen.type] = slot.types.get(seen.type, 0) + 1
         if seen.type == "null":
-            if place == "row":
+            if slot.place == "row":
                 slot.missed += 1
                 _bind(slot, _NO_NAMES, session)
             return
         slot.calls += 1
-        if seen.origin.kind != "unknown":
+        if seen.origin is not NOWHERE_KNOWN and seen.origin.kind != "unknown":
             origin = f"{seen.origin.kind} {seen.origin.name}".rstrip()
             slot.origins[origin] = slot.origins.get(origin, 0) + 1
         keys = keys_of(seen)
         by_key = self.gathered.sessions[session].by_key
-        names = also.union(*[by_key.get(key, _NO_NAMES) for key in keys]) if by_key else also
+        names = also
+        if by_key:
+            for key in keys:
+                known = by_key.get(key)
+                if known is not None:
+                    names |= known
         if seen.type == "list":
             for item in seen.items:
-                self._value(deed, "element", name, item, session)
+                self._value(self._slot(slot.deed, "element", slot.name), item, session)
             if not seen.whole:
-                self._slot(deed, "element", name).partial = True
+                self._slot(slot.deed, "element", slot.name).partial = True
         elif not keys:
             slot.hidden += 1
         else:
@@ -310,7 +333,7 @@ class Gathering:
         if len(few) <= FEW and session not in few:
             few.append(session)
         self.gathered.hours[place] = (calls + 1, few)
-        hour = int(at.timestamp()) // 3600
+        hour = (at.toordinal() - _EPOCH) * 24 + at.hour
         for deed in deeds:
             self.gathered.rates[deed, hour] = self.gathered.rates.get((deed, hour), 0) + 1
 

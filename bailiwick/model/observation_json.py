@@ -72,25 +72,25 @@ def from_json(found: object) -> Observation:
     if each.get("v") != VERSION:
         raise _wrong(f"version `{each.get('v')}`", f"this program reads version {VERSION}")
     tool = each.get("tool")
-    return Observation(
+    return Observation(  # most lines have few of these: what is not there is not looked for twice
         agent=_text(each, "agent", ""),
         session=_text(each, "session", ""),
         at=_read_moment(_text(each, "at")),
-        user=_text(each, "user", ""),
-        task=_text(each, "task", ""),
+        user=_text(each, "user", "") if "user" in each else "",
+        task=_text(each, "task", "") if "task" in each else "",
         mount=_text(each, "mount", ""),
-        record=_text(each, "record", ""),
+        record=_text(each, "record", "") if "record" in each else "",
         values={name: read_seen(value) for name, value in _mapping(each, "values").items()},
         tables=_each(each, "tables", _read_table),
         tool=None if tool is None else _read_tool(tool),
-        more=_each(each, "more", _read_tool),
-        statement=_text(each, "statement", ""),
-        rows=_count(each, "rows"),
-        bytes=_count(each, "bytes"),
-        duration_us=_count(each, "duration_us"),
-        cost=_decimal(each, "cost"),
-        decision=_one_of(each, "decision", seeings, ""),
-        code=_text(each, "code", ""),
+        more=_each(each, "more", _read_tool) if "more" in each else (),
+        statement=_text(each, "statement", "") if "statement" in each else "",
+        rows=_count(each, "rows") if "rows" in each else None,
+        bytes=_count(each, "bytes") if "bytes" in each else None,
+        duration_us=_count(each, "duration_us") if "duration_us" in each else None,
+        cost=_decimal(each, "cost") if "cost" in each else None,
+        decision=_one_of(each, "decision", seeings, "") if "decision" in each else "",
+        code=_text(each, "code", "") if "code" in each else "",
     )
 
 
@@ -196,19 +196,19 @@ def _read_table(found: object) -> TableUse:
     return TableUse(
         resource=_text(each, "resource"),
         verb=_text(each, "verb"),
-        table=_text(each, "table", ""),
-        read=_texts(each, "read"),
-        filtered=_texts(each, "filtered"),
-        joined=_texts(each, "joined"),
-        counted=_texts(each, "counted"),
-        compared=_texts(each, "compared"),
-        written=_texts(each, "written"),
-        reach=_one_of(each, "reach", reaches, "unknown"),
-        conditions=_each(each, "conditions", _read_condition),
-        links=_each(each, "links", _read_link),
-        holds=_each(each, "holds", _read_held),
-        sets=_each(each, "sets", _read_held),
-        rows=_count(each, "rows"),
+        table=_text(each, "table", "") if "table" in each else "",
+        read=_texts(each, "read") if "read" in each else (),
+        filtered=_texts(each, "filtered") if "filtered" in each else (),
+        joined=_texts(each, "joined") if "joined" in each else (),
+        counted=_texts(each, "counted") if "counted" in each else (),
+        compared=_texts(each, "compared") if "compared" in each else (),
+        written=_texts(each, "written") if "written" in each else (),
+        reach=_one_of(each, "reach", reaches, "unknown") if "reach" in each else "unknown",
+        conditions=_each(each, "conditions", _read_condition) if "conditions" in each else (),
+        links=_each(each, "links", _read_link) if "links" in each else (),
+        holds=_each(each, "holds", _read_held) if "holds" in each else (),
+        sets=_each(each, "sets", _read_held) if "sets" in each else (),
+        rows=_count(each, "rows") if "rows" in each else None,
     )
 
 
@@ -231,13 +231,13 @@ def _read_tool(found: object) -> ToolUse:
     each = _object(found, _TOOL, "a use of a tool")
     return ToolUse(
         name=_text(each, "name"),
-        resource=_text(each, "resource", ""),
-        verb=_text(each, "verb", ""),
-        kind=_text(each, "kind", "") or "tool",
+        resource=_text(each, "resource", "") if "resource" in each else "",
+        verb=_text(each, "verb", "") if "verb" in each else "",
+        kind=_text(each, "kind", "") or "tool" if "kind" in each else "tool",
         arguments=_each(each, "arguments", _read_argument),
-        read=_texts(each, "read"),
-        holds=_each(each, "holds", _read_held),
-        effects=_texts(each, "effects"),
+        read=_texts(each, "read") if "read" in each else (),
+        holds=_each(each, "holds", _read_held) if "holds" in each else (),
+        effects=_texts(each, "effects") if "effects" in each else (),
     )
 
 
@@ -262,7 +262,7 @@ def _read_moment(text: str) -> datetime:
         raise _wrong(f"moment `{text}`") from error
     if found.tzinfo is None:
         raise _wrong(f"moment `{text}`", "it has no time zone")
-    return found.astimezone(UTC)
+    return found if found.tzinfo is UTC else found.astimezone(UTC)
 
 
 def _scalar_json(value: Scalar) -> JsonValue:
@@ -328,7 +328,7 @@ def _texts(each: Mapping[str, JsonValue], name: str) -> tuple[str, ...]:
     value = each.get(name)
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all([isinstance(item, str) for item in value]):
         raise _wrong(f"`{name}`", "it is no list of texts")
     return tuple(cast("list[str]", value))
 
