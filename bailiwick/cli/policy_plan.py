@@ -34,16 +34,17 @@ def plan(
     import json
 
     from bailiwick.review.plan import plan as plan_of
-    from bailiwick.review.plan import planned_as_json
+    from bailiwick.review.plan import planned_as_json, uncollected
     from bailiwick.review.plan_words import in_words
 
     side = side_at(new)
-    gathered = gathered_at(ledger, since)
     from bailiwick.review.kept import kept_sides
 
-    known = kept_sides(beside(ledger) / "policies", [side, *([] if before is None else [side_at(before)])])
-    otherwise = None if before is None else side_at(before)
-    found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
+    with uncollected():
+        gathered = gathered_at(ledger, since)
+        known = kept_sides(beside(ledger) / "policies", [side, *([] if before is None else [side_at(before)])])
+        otherwise = None if before is None else side_at(before)
+        found = plan_of(gathered.groups.values(), side, lambda version: known(version) or otherwise)
     if as_json:
         typer.echo(json.dumps(planned_as_json(found), indent=2, ensure_ascii=False))
     else:
@@ -55,16 +56,13 @@ def plan(
 
 def gathered_at(ledger: str, since: str) -> Gatherer:
     """Return the requests of a ledger since a moment. Raises LedgerError."""
-    import gc
-
-    from bailiwick.review.plan import gather
+    from bailiwick.review.plan import gather, uncollected
 
     reader = opened(ledger)
-    gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
     try:
-        return gather(reader, _start(reader, since), lambda session: _opening(reader, session))
+        with uncollected():
+            return gather(reader, _start(reader, since), lambda session: _opening(reader, session))
     finally:
-        gc.enable()
         reader.close()
 
 

@@ -22,6 +22,7 @@ from bailiwick.model.tool import EVERY_ARGUMENT
 from bailiwick.model.value import Operand, Ref
 from bailiwick.review.asked import UNTOLD, Verdict, unknown
 
+_DECODER = json.JSONDecoder()
 _SOME_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -54,7 +55,7 @@ def told_calls(statement: str) -> tuple[ToldCall, ...]:
         if not sign:
             return (*found, ToldCall(name, None))
         try:
-            arguments, end = json.JSONDecoder().raw_decode("{" + text)
+            arguments, end = _DECODER.raw_decode("{" + text)
         except (ValueError, RecursionError):
             return (*found, ToldCall(name, None))
         known = cast("Mapping[str, object]", arguments)

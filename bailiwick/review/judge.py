@@ -13,7 +13,7 @@ from typing import Literal
 from bailiwick.decide.limits import ceilings
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.lock import Lock
-from bailiwick.model.scope import CallGrant, Scope, ToolScope
+from bailiwick.model.scope import CallGrant, ResourceScope, Scope, ToolScope
 from bailiwick.review.asked import CIRCUMSTANCES, Asked, Terms, Verdict, unknown
 from bailiwick.review.calls import Evidence, ToldCall, decided, evidence_of, told_calls, tool_of
 from bailiwick.review.reach import Effect, call_effects, data_effects, same_grants, same_mount, same_resource, same_tool
@@ -58,7 +58,8 @@ class Judge:
         self._before = before
         self._known: dict[Terms, Known] = {}
         self._alike: dict[tuple[int, int], tuple[object, object, bool]] = {}
-        """Of two scopes of a tool whether they are the same; holding them keeps their ids."""
+        """Of two scopes of a tool or resource whether they are the same; holding them keeps their ids."""
+        self._granted: dict[tuple[int, int, tuple[str, ...]], tuple[Scope, Scope, bool]] = {}
 
     def judge(self, asked: Asked) -> Judged:
         """Return what changes for a request."""
@@ -101,8 +102,8 @@ class Judge:
             alike = same_mount(before, after, asked.mount)
         else:
             names = {action.partition(":")[0] for action in asked.actions}
-            alike = all(same_resource(before.resources.get(each), after.resources.get(each)) for each in names)
-        if alike and same_grants(before, after, asked.grants) and _same_ground(old, self._new, asked.mount):
+            alike = all(self._same_resource(before.resources.get(each), after.resources.get(each)) for each in names)
+        if alike and self._same_grants(before, after, asked.grants) and _same_ground(old, self._new, asked.mount):
             return Judged()
         replays: Sequence[Callable[[Side, Scope], Verdict | None]] = (
             lambda side, scope: side.by_text(scope, asked.mount, asked.statement),
@@ -173,6 +174,20 @@ class Judge:
         found = self._alike.get(key)
         if found is None:
             found = self._alike[key] = (old, new, same_tool(old, new))
+        return found[2]
+
+    def _same_resource(self, old: ResourceScope | None, new: ResourceScope | None) -> bool:
+        key = (id(old), id(new))
+        found = self._alike.get(key)
+        if found is None:
+            found = self._alike[key] = (old, new, same_resource(old, new))
+        return found[2]
+
+    def _same_grants(self, old: Scope, new: Scope, ids: tuple[str, ...]) -> bool:
+        key = (id(old), id(new), ids)
+        found = self._granted.get(key)
+        if found is None:
+            found = self._granted[key] = (old, new, same_grants(old, new, ids))
         return found[2]
 
     def _fewer(self, asked: Asked, calls: Sequence[ToldCall], old: Side, before: Scope, after: Scope) -> int | None:

@@ -5,8 +5,10 @@ Equal requests are decided once. The ledger is read in batches; kept is what dif
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,6 +80,20 @@ class Planned:
     def refused(self) -> int:
         """How many requests would be denied, or held, that were not."""
         return sum(self.counts.get(kind, 0) for kind in REFUSED)
+
+
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Keep the collector of cycles away: what a plan reads makes none, and a million records are much work for it."""
+    was = gc.isenabled()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was:
+            gc.enable()
 
 
 def gather(records: Records, start: int, opening: Callable[[str], Document | None]) -> Gatherer:
@@ -152,7 +168,8 @@ class Tally:
             change = Change(found.kind, agent, task, asked.actions, found.why, found.code, first=group.first)
             self._changes[key] = change
         change.count += count
-        change.people.update(group.people)
+        for user, times in group.people.items():
+            change.people[user] += times
         change.sessions |= group.sessions
         change.first = min(change.first, group.first)
         change.last = max(change.last, group.last)

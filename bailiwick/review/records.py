@@ -190,7 +190,7 @@ def _detail(document: Document) -> Document:
 
 def _text(document: Document, name: str) -> str:
     value = document.get(name)
-    return value if isinstance(value, str) else ""
+    return value if type(value) is str else ""
 
 
 def _texts(value: JsonValue) -> tuple[str, ...]:
