@@ -328,7 +328,7 @@ def _texts(each: Mapping[str, JsonValue], name: str) -> tuple[str, ...]:
     value = each.get(name)
     if value is None:
         return ()
-    if not isinstance(value, list) or not all([isinstance(item, str) for item in value]):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise _wrong(f"`{name}`", "it is no list of texts")
     return tuple(cast("list[str]", value))
 
