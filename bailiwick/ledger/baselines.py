@@ -120,13 +120,14 @@ class Baseline:
     """Hours of the week with calls: Monday's first is 0."""
     quiet_hours: int = 0
     """Hours with calls since the last new one of the week."""
+    most: dict[Counted, int] = field(default_factory=dict[Counted, int], compare=False)
+    """The largest of the usual values, once it was needed in the hour that goes on: they change at its end."""
 
     def observe(self, seen: Observation, rules: Rules) -> list[Departure]:
         """Take note of a record; return what departs from the usual by it, each departure once."""
-        hour = seen.at.replace(minute=0, second=0, microsecond=0)
         found: list[Departure] = []
-        if hour > self.hour or not self.active_hours:
-            self._close(hour)
+        if seen.at - self.hour >= _an_hour or not self.active_hours:
+            self._close(seen.at.replace(minute=0, second=0, microsecond=0))
             found += self._slot(seen, rules)
         self.calls += seen.calls
         found += self._action(seen, rules)
@@ -134,7 +135,9 @@ class Baseline:
         self.now["denials"] += seen.denied and seen.calls
         self.now["rows"] += seen.rows
         self.now["largest"] = max(self.now["largest"], seen.rows)
-        return found + [each for name in counted if (each := self._excess(name, seen, rules)) is not None]
+        if self._ready(seen.at, rules):
+            found += [each for name in counted if (each := self._excess(name, seen, rules)) is not None]
+        return found
 
     def _ready(self, at: datetime, rules: Rules) -> bool:
         enough = self.calls >= rules.calls and self.active_hours > rules.hours
@@ -153,19 +156,23 @@ class Baseline:
                 self.apart[name].clear()
         if hour - self.hour > _an_hour:
             self.told.clear()
+        self.most.clear()
         self.hour, self.active_hours = hour, self.active_hours + 1
         self.now = dict.fromkeys(counted, 0)
         self.departed.clear()
         self.new_actions = 0
 
     def _excess(self, name: Counted, seen: Observation, rules: Rules) -> Departure | None:
+        """Return the departure of a measure from its usual hours, once there are enough of them."""
         value = self.now[name]
         if name in self.departed or value <= _floors[name]:
             return None
         hours = self.usual[name]
-        if len(hours) < rules.hours or not self._ready(seen.at, rules):
+        if len(hours) < rules.hours:
             return None
-        most = max(hours)
+        most = self.most.get(name)
+        if most is None:
+            most = self.most[name] = max(hours)
         if value <= max(most * rules.times, most + _floors[name]):
             return None
         self.departed.add(name)
