@@ -131,7 +131,6 @@ class Frontend:
         "_takes",
         "_translator",
         "_uncharged",
-        "_underway",
         "_unplanned",
         "_unread",
     )
@@ -152,7 +151,6 @@ class Frontend:
         self._live = live
         self._seconds = seconds
         self._enforcer = enforcer
-        self._underway = enforcer.underway
         self._records = Records(enforcer, live, self._work)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
         self._translator = translator
@@ -245,9 +243,11 @@ class Frontend:
             data = bytes(self._ahead)
             self._ahead.clear()
         if not (self._busy or self._skipping or self._translator.batch.steps or self._replies.held):
-            self._live.blocked()  # takes away what has lapsed, before anything is decided; `_begin` hears what it says
-            exchange = attempt("a message", asked, data, self._translator)
-            if isinstance(exchange, Exchange) and self._begin(exchange):
+            # Whether it may act is asked first: that takes away what has lapsed, before anything is decided.
+            blocked = self._live.blocked() is not None
+            exchange = None if blocked else attempt("a message", asked, data, self._translator)
+            if isinstance(exchange, Exchange):
+                self._begin(exchange)
                 return
         self._unread = data
         self._work()
@@ -444,7 +444,7 @@ class Frontend:
         if not data:
             self._pass_on()
             return False
-        self._live.blocked()  # as in `client_data`; `_dispatch` hears what it says
+        self._live.blocked()  # as in `client_data`; `_dispatch` and `_take_query` hear what it says
         unplanned = None
         pos, end = 0, len(data)
         takes, translator = self._takes, self._translator
@@ -547,7 +547,8 @@ class Frontend:
         if found is not None:
             alone = len(found) == 1 and not self._replies.held
             exchange = attempt("a query", asked_in_text, found[0], self._translator) if alone else None
-            if isinstance(exchange, Exchange) and self._begin(exchange):
+            if isinstance(exchange, Exchange) and self._live.blocked() is None:
+                self._begin(exchange)
                 return True
             self._try(self._translator.query, found)
         self._dispatch(codec.SYNC)
@@ -636,18 +637,14 @@ class Frontend:
 
     # --- exchanges ---
 
-    def _begin(self, exchange: Exchange) -> bool:
-        """Run an exchange. False: the session may do nothing now, and the long way says so."""
-        if self._live.blocked() is not None:
-            return False
+    def _begin(self, exchange: Exchange) -> None:
+        """Run an exchange, of a session that may act now."""
         self._exchange = exchange
         self._phase = "RUNNING"
         if exchange.opening.made:
             self._translator.names.unnamed = NOTHING  # a Parse drops it, even one that fails
         exchange.begun = self._seconds()
-        self._underway.began(self)
         self._edge.send_server(exchange.sent)
-        return True
 
     def _complete(self, exchange: Exchange, data: bytes) -> bool:
         """Take the reply of an exchange. False: it is not the plain one, so it goes the long way."""
@@ -682,7 +679,6 @@ class Frontend:
             replies.begin(self._batch)
             replies.steps.extend(self._batch.segments[0].steps)
             return False
-        self._underway.over(self)
         if exchange.parsed and not exchange.quiet:
             names.parsed(exchange.prepared, opening.kept)
         names.ran(exchange.prepared, answer.idle, quiet=exchange.quiet)
@@ -714,7 +710,6 @@ class Frontend:
         for step in segment.executions:
             step.begun = begun
         self._replies.steps.extend(segment.steps)
-        self._underway.began(self)
         self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _prepare_for(self, segment: Segment) -> None:
@@ -773,7 +768,6 @@ class Frontend:
         self._holding = not self._replies.erred and self._replies.broken is None
         if not self._holding:
             return False
-        self._underway.over(self)
         alone = self._replies.status == _IDLE and not self._executed
         if alone:
             self._replies.steps.append(Step(SYNC, quiet=True))
@@ -814,7 +808,6 @@ class Frontend:
 
     def _finish(self) -> None:
         """Every reply is in: settle the writes, then wait for the records."""
-        self._underway.over(self)
         self._replies.settle_writes(self._replies.erred)
         if self._batch.charged:
             self._settle_charges()
@@ -896,7 +889,6 @@ class Frontend:
         if self._phase == "CLOSED":
             return
         running = self._phase == "RUNNING"
-        self._underway.over(self)
         self._phase = "CLOSED"
         self._settle_charges()
         self._replies.drop_begun(code)
