@@ -41,6 +41,7 @@ def learn(
     ledger: LedgerPlace = DEFAULT,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the drafts; it is made.")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="HTML report to write.")] = None,
+    split: Annotated[bool, typer.Option("--split", help="A draft for each job, as an agent of its own.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Propose the smallest policy that covers what was observed: from the ledger, or from files of observations.
@@ -62,9 +63,11 @@ def learn(
     gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
     try:
         gathered = _gathered(agent, _observations(files or [], ledger, since, around.policy))
+        again = _observations(files or [], ledger, since, around.policy)
+        parts = _parts(gathered, again, around) if split else {}
     finally:
         gc.enable()
-    drafts = _apart([propose(gathered[each], around) for each in agent])
+    drafts = _apart([draft for each in agent for draft in parts.get(each) or [propose(gathered[each], around)]])
     texts = {draft.agent: write(draft, around) for draft in drafts}
     findings = _checked(policy, texts, around)
     if out is not None:
@@ -82,6 +85,8 @@ def learn(
         said = f"{len(draft.grants)} grants from {draft.calls} calls in {draft.sessions} sessions"
         rest = f"{len(draft.questions)} questions, {len(draft.kept_out)} sessions kept out"
         typer.echo(f"{draft.agent}: {said}; {rest}", err=True)
+        if len(draft.jobs) > 1:
+            typer.echo(f"{draft.agent}: {len(draft.jobs)} jobs; `--split` makes an agent of each", err=True)
     for finding in findings:
         typer.echo(f"lint: {finding}", err=True)
 
@@ -171,6 +176,35 @@ def _gathered(agents: Sequence[str], observations: Iterator[Observation]) -> dic
         if one is not None:
             one.add(seen)
     return {name: one.gathered for name, one in each.items()}
+
+
+def _parts(
+    gathered: dict[str, Gathered], observations: Iterator[Observation], around: Around
+) -> dict[str, list[Draft]]:
+    """Return a draft for each job of the agents that have several: what its sessions did alone, read once more."""
+    from dataclasses import replace
+
+    from bailiwick.learn.gathering import Gathering
+    from bailiwick.learn.propose import propose, split
+
+    jobs = {name: split(each, around) for name, each in gathered.items()}
+    each = {(name, job): Gathering(name) for name, of in jobs.items() for job in sorted(set(of.values()))}
+    for seen in observations:
+        one = each.get((seen.agent, jobs.get(seen.agent, {}).get(seen.session or seen.record, "")))
+        if one is not None:
+            one.add(seen)
+    found: dict[str, list[Draft]] = {}
+    for (name, job), gathering in each.items():
+        draft = propose(gathering.gathered, around)
+        drafts = found.setdefault(name, [])
+        own = f"{name[:24]}-{job[:24]}"
+        if any(other.agent == own for other in drafts):
+            own = f"{own}-{len(drafts)}"
+        drafts.append(replace(draft, agent=own, part_of=name))
+    for name, drafts in found.items():
+        left = len(gathered[name].sessions) - len(jobs[name])
+        typer.echo(f"{name}: {len(drafts)} jobs; {left} sessions belong to none of them", err=True)
+    return found
 
 
 def _apart(drafts: list[Draft]) -> list[Draft]:

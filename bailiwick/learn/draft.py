@@ -149,3 +149,5 @@ class Draft:
     mapped: tuple[Mapped, ...]
     context: Mapping[str, ValueType]
     """Session values that the grants name → type."""
+    part_of: str = ""
+    """The agent that did this job among others; empty: it is the draft's own agent."""

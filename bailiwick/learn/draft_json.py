@@ -15,6 +15,7 @@ def draft_json(draft: Draft) -> Object:
     """Return a draft as JSON. Matchers stand as the policy's text has them."""
     return {
         "agent": draft.agent,
+        "part_of": draft.part_of,
         "calls": draft.calls,
         "refused": draft.refused,
         "sessions": draft.sessions,

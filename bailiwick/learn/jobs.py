@@ -31,30 +31,32 @@ def jobs_of(
     granted: dict[str, set[str]] = {}
     for each in grants:
         granted.setdefault(each.action.resource, set()).add(each.action.verb)
+    deeds = _deeds(settled)
+    found = [
+        _job(settled, name, sessions, deeds, action, granted, context, why)
+        for name, why, sessions in parts_of(settled, action)
+    ]
+    if found:
+        return tuple(found)
+    everything = {name: tuple(sorted(verbs)) for name, verbs in sorted(granted.items())}
+    people = len(settled.people(settled.sessions))
+    return (Job("work", everything, context, len(settled.sessions), people, "all that it does"),)
+
+
+def parts_of(settled: Settled, action: Callable[[int], Action]) -> list[tuple[str, str, list[int]]]:
+    """Return the jobs, each with its name, why it is one, and its sessions; none where all sessions do one job."""
     by_task: dict[str, list[int]] = {}
     for each in settled.sessions:
         by_task.setdefault(settled.gathered.sessions[each].task, []).append(each)
-    deeds = _deeds(settled)
     if any(by_task):
-        found = [
-            _job(settled, name, sessions, deeds, action, granted, context, "so the sessions called it")
-            for name, sessions in sorted(by_task.items())
-            if name
-        ]
-        return tuple(found)
-    parts = clusters({each: set(done) for each, done in deeds.items()})
-    if len(parts) < 2:
-        everything = {name: tuple(sorted(verbs)) for name, verbs in sorted(granted.items())}
-        people = len(settled.people(settled.sessions))
-        return (Job("work", everything, context, len(settled.sessions), people, "all that it does"),)
-    split: list[Job] = []
-    for part, sessions in parts:
+        return [(name, "so the sessions called it", each) for name, each in sorted(by_task.items()) if name]
+    deeds = _deeds(settled)
+    found: list[tuple[str, str, list[int]]] = []
+    for part, sessions in clusters({each: set(done) for each, done in deeds.items()}):
         lead = max(part, key=lambda deed: sum(deed in deeds[each] for each in sessions))
-        why = "its sessions share deeds that the others do not have"
-        split.append(
-            _job(settled, named(str(action(lead)).replace(":", "-")), sessions, deeds, action, granted, context, why)
-        )
-    return tuple(split)
+        name = named(str(action(lead)).replace(":", "-"))
+        found.append((name, "its sessions share deeds that the others do not have", sessions))
+    return found if len(found) > 1 else []
 
 
 def _deeds(settled: Settled) -> dict[int, frozenset[int]]:

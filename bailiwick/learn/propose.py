@@ -11,7 +11,7 @@ from bailiwick.learn.estimates import unseen, wilson
 from bailiwick.learn.facts import Atom, Deed, Slot
 from bailiwick.learn.forms import tool_grants
 from bailiwick.learn.gathering import Gathered
-from bailiwick.learn.jobs import jobs_of
+from bailiwick.learn.jobs import jobs_of, parts_of
 from bailiwick.learn.judging import Judged, by_session, constant_rows, judge
 from bailiwick.learn.paces import batch_of, hours_of, most_actions, pace_of
 from bailiwick.learn.settled import Settled, is_reading
@@ -57,6 +57,17 @@ def propose(gathered: Gathered, around: Around) -> Draft:
         mapped=tuple(view.mapped()),
         context=context,
     )
+
+
+def split(gathered: Gathered, around: Around) -> dict[str, str]:
+    """Return which job each session belongs to, where the use falls apart into several; those kept out belong to none.
+
+    Each job, learned by itself, is the draft of a specialised agent."""
+    settled = Settled(gathered, set_aside(gathered))
+    parts = parts_of(settled, lambda deed: Action(*around.action(gathered.deeds[deed])))
+    if len(parts) < 2:
+        return {}
+    return {gathered.sessions[each].name: name for name, _, sessions in parts for each in sessions}
 
 
 class _View:

@@ -30,7 +30,7 @@ def write(draft: Draft, around: Around) -> str:
         *_questions(draft),
         "",
         "agents:",
-        *_agent(draft, None if around.policy is None else around.policy.agents.get(draft.agent)),
+        *_agent(draft, None if around.policy is None else around.policy.agents.get(draft.part_of or draft.agent)),
         "",
         "tasks:" if draft.jobs else "tasks: {}",
         *(line for job in draft.jobs for line in _task(draft.agent, job, around)),
@@ -47,6 +47,8 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# A draft for `{_plain(draft.agent)}`: nothing of it is in force. Learned from {draft.calls} calls in"
     yield f"# {draft.sessions} sessions of {draft.people} people, {_span(draft.first, draft.last)}."
     yield f"# The chance that the next session needs what none needed yet: {low:.1%} to {high:.1%}."
+    if draft.part_of:
+        yield f"# It is one job of `{_plain(draft.part_of)}`, whose sessions do one of several and hardly ever two."
     if draft.refused:
         yield f"# {draft.refused} calls were denied, held or failed; they taught nothing."
     for each in draft.kept_out[:50]:

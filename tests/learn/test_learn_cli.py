@@ -65,6 +65,38 @@ def test_the_draft_is_a_policy_of_its_own(folder: Path) -> None:
     assert "tickets:read" in page
 
 
+def test_a_union_of_jobs_becomes_several_agents_each_with_its_own_rows(folder: Path) -> None:
+    both: list[Observation] = []
+    for n in range(80):
+        if n % 2:
+            both.append(read(n, "tickets", "body", customer_id=customer(n)))
+            both.append(call(n, "refund", customer_id=customer(n), amount=n))
+        else:
+            both.append(read(n, "tickets", "body", status=f"user{n % 7}"))
+            both.append(call(n, "search", query=f"a b {n}"))
+    write(folder / "both.jsonl", both)
+    (union,) = json.loads(run("--from", "both.jsonl", "--json"))
+    assert [each.get("rows") for each in union["grants"] if each["allow"] == "tickets:read"] == [None]
+    one, other = json.loads(run("--from", "both.jsonl", "--json", "--split"))
+    assert {one["part_of"], other["part_of"]} == {AGENT}
+    actions = {each["allow"] for draft in (one, other) for each in draft["grants"]}
+    found = [each["rows"] for draft in (one, other) for each in draft["grants"] if each["allow"] == "tickets:read"]
+    assert sorted(map(str, found)) == ["{'customer_id': '$customer_id'}", "{'status': '$user.id'}"]
+    assert {"billing:refund", "articles:search"} <= actions
+    assert not {each["allow"] for each in one["grants"]} >= {"billing:refund", "articles:search"}
+    run("--from", "both.jsonl", "--split", "--out", "apart")
+    loaded = load({path.name: path.read_text() for path in (folder / "apart").glob("*.yaml")})
+    assert loaded.policy is not None, loaded.problems
+    assert set(loaded.policy.agents) == {one["agent"], other["agent"]}
+
+
+def test_one_job_is_not_split(folder: Path) -> None:
+    (draft,) = json.loads(run("--from", "seen.jsonl", "--json", "--split"))
+    assert draft["agent"] == AGENT
+    assert draft["part_of"] == ""
+    assert folder.is_dir()
+
+
 def test_json_has_each_grant_with_its_evidence(folder: Path) -> None:
     (draft,) = json.loads(run("--from", "seen.jsonl", "--json"))
     (found,) = [each for each in draft["grants"] if each["allow"] == "tickets:read"]
