@@ -13,6 +13,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "replaying an approval": (
         "e2e/test_held_sql.py::test_a_delete_is_held_and_once_approved_runs_once",
         "engines/test_engines_held.py::test_a_write_is_previewed_held_and_once_approved_runs_once",
+        "approvals/test_held_calls.py::test_a_client_of_the_modern_revision_comes_again_with_a_sealed_state",
         "approvals/test_held_calls.py::test_many_retries_of_an_approved_call_run_it_once",
         "approvals/test_held_calls.py::test_nobody_uses_the_approval_of_another_session_or_for_something_else",
     ),

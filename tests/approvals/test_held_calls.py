@@ -214,6 +214,43 @@ def test_a_tool_waits_tells_how_it_stands_and_runs(desk: Desk) -> None:
     assert client.call("approval_status").data == {"waiting": []}
 
 
+def test_a_client_of_the_modern_revision_comes_again_with_a_sealed_state(desk: Desk) -> None:
+    client, other = desk.mcp(), desk.mcp()
+    arguments: dict[str, Json] = {"customer_id": 501, "amount": 122, "currency": "EUR"}
+    asked: dict[str, Json] = {"name": "refund", "arguments": arguments}
+    held = client.modern("tools/call", asked).result
+    assert held["resultType"] == "input_required"
+    assert "inputRequests" not in held
+    state = str(held["requestState"])
+    status = cast("dict[str, dict[str, str]]", held["_meta"])["bailiwick/approval_status"]
+    again: dict[str, Json] = {**asked, "requestState": state}
+    flipped = "A" if state[20] != "A" else "B"
+    changed: dict[str, Json] = {**again, "arguments": {**arguments, "amount": 121}}
+    forged: dict[str, Json] = {**again, "requestState": state[:20] + flipped + state[21:]}
+    desk.approve(status["approval"])
+    for whose, params in (
+        (other, again),  # another session's
+        (client, changed),
+        (client, forged),
+        (client, {**again, "requestState": "held."}),
+        (client, {**again, "requestState": "held.!"}),
+    ):
+        assert "no request that waits" in str(whose.modern("tools/call", params).error["message"])
+    assert [each["amount"] for each in desk.calls("refund")].count(122) == 0
+    done = client.modern("tools/call", again).result
+    assert (done["resultType"], done.get("isError") is True) == ("complete", False)
+    waiting = len(cast("list[Json]", desk.ask("approval.list")["approvals"]))
+    assert "is over" in str(client.modern("tools/call", again).error["message"])  # a replay is no new request
+    assert [each["amount"] for each in desk.calls("refund")].count(122) == 1
+    assert len(cast("list[Json]", desk.ask("approval.list")["approvals"])) == waiting
+    impatient = client.modern("tools/call", {**asked, "arguments": {**arguments, "amount": 123}}).result
+    told = cast("dict[str, dict[str, str]]", impatient["_meta"])["bailiwick/approval_status"]
+    desk.ask("approval.deny", approval=told["approval"], reason="not this one")
+    refused: dict[str, Json] = {"name": "refund", "arguments": {**arguments, "amount": 123}}
+    answer = client.modern("tools/call", {**refused, "requestState": str(impatient["requestState"])}).result
+    assert (answer["isError"], "not this one" in json.dumps(answer)) == (True, True)
+
+
 def test_a_client_that_listens_is_told_of_progress_while_it_waits(desk: Desk) -> None:
     client = desk.mcp()
     session = _session_of(client)

@@ -13,6 +13,7 @@ from typing import cast
 
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
+from bailiwick.errors import SessionError
 from bailiwick.gateway.approval_results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
@@ -33,6 +34,7 @@ from bailiwick.mounts.mcp.offered import OwnCall, OwnRun
 from bailiwick.mounts.mcp.relay import Answered, Audience
 from bailiwick.mounts.mcp.relay import refusal as refusal_of
 from bailiwick.mounts.mcp.replies import as_data, denied, looked_at
+from bailiwick.mounts.mcp.sealed import HeldResult
 from bailiwick.mounts.mcp.status import NAME
 from bailiwick.mounts.offered import Before
 from bailiwick.mounts.recorded import digested, in_clear, statement_of
@@ -182,6 +184,15 @@ class Calls:
                 errand = Errand(admitted, statement, asked.purpose, *plan(admitted), approval)
                 return modified(await self._errands.run(errand, audience), cleared)
 
+    async def is_over(self, approval_id: str) -> bool:
+        """Return whether a request that waited for people is over, so that making it again would be another one."""
+        try:
+            found = await self._gateway.approvals.find(approval_id)
+        except SessionError:
+            return True
+        ran = found.state == "EXECUTED" and found.terms.mode == "wait"
+        return ran or found.state in ("FAILED", "EXPIRED", "WITHDRAWN")
+
     async def run_approved(self, approval: Approval) -> Came | Void:
         """Run a call that people have approved, for who is not there; return what came of it."""
         tool = self._live.scope.tools.get(approval.subject.text)
@@ -326,7 +337,9 @@ def not_done(told: NotDone) -> Result:
     if told.approval is None:
         return found
     data = cast("dict[str, Json]", found["structuredContent"])
-    return {**found, "structuredContent": {**data, NAME: status_of(told.approval)}}
+    made = HeldResult({**found, "structuredContent": {**data, NAME: status_of(told.approval)}})
+    made.approval = told.approval.id
+    return made
 
 
 def modified(told: Told, cleared: Cleared) -> Told:

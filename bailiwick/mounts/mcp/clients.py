@@ -70,6 +70,7 @@ class Client:
         self.used = time.monotonic()
         self.listeners: set[Listener] = set()
         self._clients = clients
+        self.seal = clients.terms.seal
         self._connections = Connections(clients.servers)
         self._errands = Errands(clients.gateway, live, self._connections, clients.terms, clients.tools_changed)
         self.calls = Calls(clients.gateway, live, self._errands, clients.built_in, clients.terms)

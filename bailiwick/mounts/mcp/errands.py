@@ -24,6 +24,7 @@ from bailiwick.mounts.mcp.message import INTERNAL_ERROR, Json, write
 from bailiwick.mounts.mcp.relay import Answered, Audience, Relay, refusal
 from bailiwick.mounts.mcp.replies import data_in
 from bailiwick.mounts.mcp.rounds import ask, mirrored
+from bailiwick.mounts.mcp.sealed import Seal
 from bailiwick.mounts.mcp.servers import Connections
 from bailiwick.mounts.mcp.upstream import Reply, TooLongError, Upstream, UpstreamError, WithheldError, longest
 from bailiwick.mounts.offered import Before, Doing, Doings, Order
@@ -43,6 +44,8 @@ class Terms:
     digest: Digest
     own: Doings = field(default_factory=dict[Own, Doing])
     """What the gateway itself does, by the kind of its mounts."""
+    seal: Seal = field(default_factory=Seal)
+    """Seals what clients bring back that go on waiting for people."""
 
 
 @dataclass(frozen=True, slots=True)

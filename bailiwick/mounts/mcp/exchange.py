@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Final, cast
 
 from bailiwick.mounts.mcp import era, methods
 from bailiwick.mounts.mcp.calls import ProtocolError
 from bailiwick.mounts.mcp.clients import Client, Parked
 from bailiwick.mounts.mcp.conversation import Conversation
 from bailiwick.mounts.mcp.message import INVALID_PARAMS, Json, Message, write
+from bailiwick.mounts.mcp.sealed import PREFIX, HeldResult, Waiting
+from bailiwick.mounts.mcp.status import NAME
 
 _most_parked = 8
 _retried = ("inputResponses", "requestState", "_meta")
+_WAIT: Final = "bailiwick/wait"
+_ROUNDS: Final = 4
+"""How often a client is asked to come again for what waits for people; then it is told how it stands."""
+_ROUND_SECONDS: Final = 15.0
 Event = dict[str, Json]
 
 
@@ -31,12 +38,17 @@ class Exchange:
         self._meta = _object(message.params.get("_meta"))
         self._task: asyncio.Task[dict[str, Json]] | None = None
         self._conversation = self._new()
+        self._waiting: Waiting | None = None
+        """What it goes on waiting for, where it is a retry."""
 
     def begin(self) -> Event | None:
         """Begin, or go on where the retry's answers were asked for; return the response if that is all.
 
         Raises LookupError for a method that is no work."""
         params = self._message.params
+        state = params.get("requestState") if self._modern else None
+        if isinstance(state, str) and state.startswith(PREFIX):
+            return self._go_on_waiting(state)
         if self._modern and "requestState" in params:
             parked = self._client.unpark(params["requestState"], self._digest())
             if parked is None:
@@ -50,6 +62,40 @@ class Exchange:
             raise LookupError(self._message.method)
         self._task = self._client.start(self._message.id, work)
         return None
+
+    def _go_on_waiting(self, state: str) -> Event | None:
+        """Make a call again that waits for people, and wait for them."""
+        client = self._client
+        self._waiting = waiting = client.seal.open(state, client.live.session.id, self._digest())
+        if waiting is None:
+            error = ProtocolError(INVALID_PARAMS, "`requestState` is of no request that waits")
+            return methods.failure(self._message, error, modern=True)
+        params = {**self._message.params, "_meta": {**self._meta, _WAIT: _ROUND_SECONDS}}
+        work = methods.work(client, replace(self._message, params=params), self._conversation)
+        if work is None:
+            raise LookupError(self._message.method)
+        self._task = client.start(self._message.id, self._unless_over(waiting, work))
+        return None
+
+    async def _unless_over(self, waiting: Waiting, work: Coroutine[object, object, dict[str, Json]]) -> dict[str, Json]:
+        try:
+            if await self._client.calls.is_over(waiting.approval):
+                raise ProtocolError(INVALID_PARAMS, "what `requestState` is of is over: make the call anew")
+            return await work
+        finally:
+            work.close()
+
+    def _come_again(self, result: HeldResult) -> Event | None:
+        """Return the answer that asks a client to come again; None where it is told how it stands instead."""
+        before, session = self._waiting, self._client.live.session.id
+        rounds = 1 if before is None else before.rounds + 1
+        other = before is not None and before.approval != result.approval
+        if not self._modern or _WAIT in self._meta or other or rounds > _ROUNDS:
+            return None
+        state = self._client.seal.close(Waiting(result.approval, rounds), session, self._digest())
+        told = _object(result["structuredContent"]).get(NAME)
+        asked: dict[str, Json] = {"requestState": state, "_meta": {f"bailiwick/{NAME}": told}}
+        return methods.answer(self._message, {"resultType": "input_required", **asked}, modern=True)
 
     async def run(self, tell: Callable[[Event], Awaitable[None]], left: asyncio.Future[None]) -> Event | None:
         """Tell what is to be told, and return the response; None when nobody waits for it any more."""
@@ -83,7 +129,11 @@ class Exchange:
             return methods.refused(self._message, self._client.ended, modern=self._modern)
         error = task.exception()
         if error is None:
-            return methods.answer(self._message, task.result(), modern=self._modern)
+            result = task.result()
+            again = self._come_again(result) if isinstance(result, HeldResult) else None
+            if again is not None:
+                return again
+            return methods.answer(self._message, result, modern=self._modern)
         if not isinstance(error, ProtocolError):
             error = await self._client.calls.failed(self._message.method, error)
         return methods.failure(self._message, error, modern=self._modern)

@@ -24,6 +24,7 @@ from bailiwick.mounts.mcp.clients import Clients
 from bailiwick.mounts.mcp.discovery import Discovery
 from bailiwick.mounts.mcp.errands import Errands, Terms
 from bailiwick.mounts.mcp.offered import Offered
+from bailiwick.mounts.mcp.sealed import seal_of
 from bailiwick.mounts.mcp.servers import Connections, Servers
 from bailiwick.mounts.offered import Doings
 
@@ -107,7 +108,8 @@ class McpFront:
             return
         self._ready = ready
         self._servers = Servers(ready, self._config.data_dir.parent)
-        terms = Terms(self._config.limits.statement_time.total_seconds(), keyed_digest(keys.mask), self._own)
+        longest, seal = self._config.limits.statement_time.total_seconds(), seal_of(keys.signing)
+        terms = Terms(longest, keyed_digest(keys.mask), self._own, seal)
         elevations = ElevationDesk(gateway.elevations)
         built_in = BuiltIn(lambda: self._in_force().force.lock, self._databases, gateway, elevations, self._offered)
         self._clients = Clients(gateway, self._servers, built_in, terms)
