@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from postgast import pg_query_pb2 as pb
 from postgast.pg_query_pb2 import FuncCall, Node, WindowDef
 
-from bailiwick.sql import functions, settings
+from bailiwick.sql import functions, regtypes, settings
 from bailiwick.sql.casts import printed
 from bailiwick.sql.environment import NOTHING, Fact, Level, Walk, joined, not_late, refuse
 from bailiwick.sql.extension_lists import ONE_ARGUMENT
@@ -65,6 +65,24 @@ AGGREGATES = frozenset(
 )
 _EXPANDED = (("x", NOTHING), ("n", Fact("integer")))
 """The fields of what `information_schema._pg_expandarray` returns."""
+_CONFIGURED = frozenset(
+    {
+        ("json_to_tsvector", 3),
+        ("jsonb_to_tsvector", 3),
+        ("phraseto_tsquery", 2),
+        ("plainto_tsquery", 2),
+        ("to_tsquery", 2),
+        ("to_tsvector", 2),
+        ("ts_headline", 3),
+        ("ts_headline", 4),
+        ("websearch_to_tsquery", 2),
+    }
+)
+"""(function, number of arguments) of the calls whose first argument is a text search configuration."""
+_NAMED_CONFIGURATION = (
+    "(SELECT bw_c.oid::pg_catalog.regconfig FROM pg_catalog.pg_ts_config AS bw_c WHERE bw_c.oid < 16384"
+    " AND bw_c.cfgname = pg_catalog.regexp_replace(($1)::pg_catalog.text, '^pg_catalog[.]', ''))"
+)
 _PRINTING = frozenset({"concat", "concat_ws", "format"})
 _POPULATING = ("json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset")
 _TEXT_FUNCTIONS = """
@@ -150,6 +168,8 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         return joined(facts, leaky=True)
     if name not in functions.ALLOWED:
         refuse("function_not_allowed", f"function `{name}` is not allowed", "built-in functions that only compute")
+    if (name, len(func.args)) in _CONFIGURED:
+        _configuration(func, facts, walk)
     own = _of_extension(name, facts, walk)
     if own:
         _qualify(func, own, name)
@@ -163,6 +183,25 @@ def _builtin(node: Node, name: str, facts: Sequence[Fact], walk: Walk) -> Fact:
         walk.leaks = walk.leaks.union(*(fact.uses for fact in facts))
         return Fact(kind)
     return joined(facts, kind, leaky=True)
+
+
+def _configuration(func: FuncCall, facts: Sequence[Fact], walk: Walk) -> None:
+    """Look at a text search configuration that a literal or parameter names without a cast: the server would look any
+    up, and so tell that it is there."""
+    first = func.args[0]
+    document = len(func.args) == 3 and facts[1].type == "tsquery"  # `ts_headline(document, query, options)`
+    document = document or (len(func.args) == 3 and _call_of(func.args[1]).endswith("tsquery"))
+    if document and func.funcname[-1].string.sval == "ts_headline":
+        return
+    walk.by_value = walk.by_value or first.HasField("a_const")
+    if first.HasField("a_const") and not regtypes.text_search_constant(first.a_const.sval.sval):
+        refuse("function_not_allowed", "only built-in text search configurations are allowed", "'english'")
+    if first.HasField("param_ref"):
+        put(first, _NAMED_CONFIGURATION, (first,), walk)
+
+
+def _call_of(node: Node) -> str:
+    return node.func_call.funcname[-1].string.sval if node.HasField("func_call") else ""
 
 
 def _of_extension(name: str, facts: Sequence[Fact], walk: Walk) -> str:

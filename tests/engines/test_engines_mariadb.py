@@ -63,6 +63,14 @@ QUERIES = {
         (11, 1),
     ],
     "SELECT max(length(status)) FROM orders": [(6,)],
+    "SELECT sum(id) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING), id DIV 3, id ^ 1 FROM orders LIMIT 1": [("10", 3, 11)],
+    "SELECT '2026-01-31' + INTERVAL 1 MONTH, DATE_SUB('2026-01-31', INTERVAL 1 DAY), EXTRACT(YEAR FROM '2026-01-31')": [
+        ("2026-02-28", "2026-01-30", 2026)
+    ],
+    "SELECT IF(id > 10, 'new', 'old') AS age, count(*) FROM orders WHERE NOW() > '2020-01-01' GROUP BY age": [
+        ("new", 3),
+        ("old", 1),
+    ],
     "SELECT CASE WHEN amount > 5 THEN \"much\" ELSE 'lit\\'tle' END FROM shop.orders WHERE shop.orders.id < 12": [
         ("much",),
         ("lit'tle",),
@@ -209,6 +217,9 @@ ATTACKS = [
     "BEGIN NOT ATOMIC SELECT 1; END",
     "SELECT name FROM customers ORDER BY ssn",
     "SELECT name FROM customers GROUP BY ssn",
+    "SELECT IF(ssn, 1, 2) FROM customers",
+    "SELECT NOW() + INTERVAL ssn DAY FROM customers",
+    "SELECT EXTRACT(YEAR FROM ssn) FROM customers",
     "SELECT name FROM customers JOIN orders USING (ssn)",
     "SELECT (SELECT ssn) FROM customers",
     "SELECT x.ssn FROM (SELECT * FROM customers) AS x",

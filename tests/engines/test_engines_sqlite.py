@@ -63,6 +63,11 @@ QUERIES = {
         (11, 1),
     ],
     "SELECT sum(amount) FILTER (WHERE status = 'open'), max(length(status)) FROM orders": [(9.5, 6)],
+    "SELECT sum(id) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING), floor(sqrt(id)) FROM orders LIMIT 2": [
+        (10, 3),
+        (21, 3),
+    ],
+    "SELECT name FROM customers ORDER BY random() LIMIT 0": [],
     "SELECT CASE WHEN amount > 5 THEN 'much' ELSE 'little' END FROM main.orders WHERE main.orders.id = 10": [("much",)],
     "SELECT name FROM customers WHERE email LIKE 'b***@%' AND born BETWEEN '1990-01-01' AND '1990-12-31'": [("Bob",)],
     "SELECT o.id FROM (SELECT * FROM orders WHERE amount IS NOT NULL) AS o, products p WHERE p.sku = 'a-1' LIMIT 1": [

@@ -246,6 +246,34 @@ def test_a_function_shown_by_name_is_met_by_its_number(rig: Rig, rewriter: Rewri
         assert isinstance(rewriter.rewrite(sql)[0], Denial), sql
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "to_tsvector('{}', name)",
+        "plainto_tsquery('{}', 'a')",
+        "json_to_tsvector('{}', '{{}}', '\"all\"')",
+        "ts_headline('{}', name, 'a'::tsquery)",
+        "ts_headline('{}', name, 'a'::tsquery, 'MinWords=1')",
+    ],
+)
+def test_only_built_in_text_search_configurations_can_be_named(rig: Rig, rewriter: Rewriter, call: str) -> None:
+    assert rows(rig, rewriter, f"SELECT {call.format('english')} FROM customers")
+    for hidden in ("hr.secret", "public.customers", "16999"):
+        assert isinstance(rewriter.rewrite(f"SELECT {call.format(hidden)} FROM customers")[0], Denial), hidden
+
+
+def test_a_configuration_given_as_a_parameter_is_a_built_in_one_or_none(rig: Rig, rewriter: Rewriter) -> None:
+    (plan,) = rewriter.rewrite("SELECT to_tsvector($1, 'cats')::text")
+    assert isinstance(plan, Plan)
+    rig.rows("CREATE TEXT SEARCH CONFIGURATION public.hidden (COPY = simple)")
+    try:
+        for name, found in {"english": "'cat':1", "public.hidden": None, "hidden": None, "absent.one": None}.items():
+            assert rig.connection.execute(plan.sql.replace("$1", "%s").encode(), (name,)).fetchall() == [(found,)]
+    finally:
+        rig.rows("DROP TEXT SEARCH CONFIGURATION public.hidden")
+    assert rows(rig, rewriter, "SELECT ts_headline('a text', to_tsquery('text'), 'MinWords=1, MaxWords=2')")
+
+
 def test_a_search_path_of_several_names_can_be_set(rig: Rig, rewriter: Rewriter) -> None:
     assert rows(rig, rewriter, 'SET search_path = "$user", public') == []
     assert rows(rig, rewriter, "SELECT count(*) FROM customers")

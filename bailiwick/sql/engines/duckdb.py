@@ -35,7 +35,8 @@ length len strlen char_length character_length lower upper lcase ucase substr su
 instr strpos position contains starts_with ends_with prefix suffix replace translate reverse concat concat_ws
 split_part ascii unicode ord chr regexp_matches regexp_full_match regexp_extract regexp_replace levenshtein
 damerau_levenshtein jaccard jaro_similarity jaro_winkler_similarity hamming md5 sha1 sha256 hash strip_accents
-coalesce ifnull nullif if iff greatest least typeof
+coalesce ifnull nullif if iff greatest least typeof grouping random uuid gen_random_uuid
+json_extract json_extract_string json_value json_valid json_type json_array_length json_exists json_contains
 abs sign round round_even trunc ceil ceiling floor sqrt cbrt exp ln log log10 log2 pow power mod fmod divide gcd lcm
 sin cos tan asin acos atan atan2 cot degrees radians pi isnan isinf isfinite even factorial bit_count xor
 date_trunc datetrunc date_part datepart date_diff datediff date_sub datesub date_add make_date make_timestamp make_time
@@ -88,7 +89,11 @@ class DuckDB:
         exp.Extract: frozenset({"this", "expression"}),
         exp.IntDiv: frozenset({"this", "expression"}),
         exp.Select: frozenset({"qualify"}),
-        exp.Group: frozenset({"all"}),
+        exp.Group: frozenset({"all", "rollup", "cube", "grouping_sets"}),
+        exp.Rollup: frozenset({"expressions"}),
+        exp.Cube: frozenset({"expressions"}),
+        exp.GroupingSets: frozenset({"expressions"}),
+        exp.Pow: frozenset({"this", "expression"}),
     }
 
     def ident(self, name: str) -> str:

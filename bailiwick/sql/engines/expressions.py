@@ -16,7 +16,7 @@ _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNITS_WORDS = """
 YEAR QUARTER MONTH WEEK DAY HOUR MINUTE SECOND MILLISECOND MICROSECOND DOW ISODOW DOY ISOYEAR EPOCH DECADE
 """
-_UNITS = frozenset(_UNITS_WORDS.split())
+_UNITS = frozenset(word for each in _UNITS_WORDS.split() for word in (each, f"{each}S"))
 _LONGEST_PATTERN = 1000
 _COUNTS = frozenset({"count", "row_number", "rank", "dense_rank", "length", "instr"})
 

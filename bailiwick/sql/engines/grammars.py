@@ -42,7 +42,7 @@ class _PlainDuckDB(DuckDB):
 class _PlainMySQL(MySQL):
     class Parser(MySQLParser):
         FUNCTIONS = {}  # noqa: RUF012
-        FUNCTION_PARSERS = {"CAST": MySQLParser.FUNCTION_PARSERS["CAST"]}  # noqa: RUF012
+        FUNCTION_PARSERS = {name: MySQLParser.FUNCTION_PARSERS[name] for name in ("CAST", "EXTRACT")}  # noqa: RUF012
         NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
         NO_PAREN_FUNCTION_PARSERS = {"CASE": MySQLParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from sqlglot import exp
+
 from bailiwick.errors import PolicyError
 from bailiwick.model.mask import Mask
 from bailiwick.model.policy import Engine
@@ -33,10 +35,14 @@ _QUIET = """
 length char_length character_length octet_length lower upper lcase ucase substr substring left right trim ltrim rtrim
 instr locate coalesce ifnull nullif sign floor ceil ceiling greatest least concat concat_ws reverse replace
 year month day dayofmonth dayofweek dayofyear weekday week quarter hour minute second date datediff to_days last_day
-dayname monthname min max count row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value
+dayname monthname dayofyear weekofyear yearweek to_days makedate time_to_sec unix_timestamp
+now curdate curtime utc_date utc_time utc_timestamp isnull bit_and bit_or bit_xor
+min max count row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value
 last_value nth_value md5 sha1 sha2 hex
 """
 _LOUD = """
+if date_add date_sub adddate subdate from_unixtime str_to_date from_days period_diff period_add time_format
+substring_index field elt find_in_set strcmp ascii mid pi sin cos tan asin acos atan atan2 cot degrees radians crc32
 abs round mod sum avg std stddev stddev_pop stddev_samp var_pop var_samp variance pow power sqrt exp ln log log2 log10
 group_concat date_format json_extract json_value json_unquote json_length json_valid json_type json_array json_object
 json_keys json_contains json_arrayagg json_objectagg truncate
@@ -54,12 +60,17 @@ class MariaDB:
     fence = "LIMIT 18446744073709551615"
     """INVARIANT: MariaDB neither merges what has a LIMIT nor pushes conditions below it."""
     rows: tuple[str, ...] = ()
-    loud = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Select"})
+    loud = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Select", "IntDiv", "Interval", "Extract"})
     """Numbers overflow, and a sub-query fails that has more rows than one."""
     always_loud = False
     collations: frozenset[str] = frozenset()
     joins = frozenset({"NATURAL"})
-    holds: Mapping[type[Node], frozenset[str]] = {}
+    holds: Mapping[type[Node], frozenset[str]] = {
+        exp.Interval: frozenset({"this", "unit"}),
+        exp.Extract: frozenset({"this", "expression"}),
+        exp.IntDiv: frozenset({"this", "expression"}),
+        exp.BitwiseXor: frozenset({"this", "expression"}),
+    }
     gaps: re.Pattern[str] | None = _GAPS
     by_key = True
     catalogs = False

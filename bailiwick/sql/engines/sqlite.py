@@ -30,11 +30,14 @@ _LARGEST = 2**63 - 1
 
 _QUIET = """
 length lower upper substr substring trim ltrim rtrim instr coalesce ifnull nullif iif round sign typeof unicode
+octet_length floor ceil ceiling trunc sqrt pow power exp ln log log2 log10 mod pi sin cos tan asin acos atan atan2
+degrees radians random
 min max count avg total date time datetime julianday strftime unixepoch
 row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 """
 _LOUD = """
-abs sum group_concat replace hex quote printf format json json_extract json_type json_valid json_array_length
+abs sum group_concat string_agg concat concat_ws
+replace hex quote printf format json json_extract json_type json_valid json_array_length
 json_array json_object json_group_array json_group_object char likelihood likely unlikely
 """
 """They can fail because of a value, or make large ones."""

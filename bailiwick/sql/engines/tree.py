@@ -46,6 +46,9 @@ def parse(sql: str, grammar: str) -> Node:
     trees = [tree for tree in found if tree is not None]
     if len(trees) != 1 or len(found) != 1:
         refuse("statement_not_allowed", f"the text holds {len(trees)} statements", "one statement at a time")
+    for frame in trees[0].find_all(exp.WindowSpec):
+        if argument(frame, "end") is None:
+            frame.set("end", "CURRENT ROW")  # what it means, and how it is written again
     return trees[0]
 
 
