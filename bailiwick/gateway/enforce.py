@@ -35,6 +35,7 @@ from bailiwick.gateway.sessions import UNKNOWN, Sessions
 from bailiwick.gateway.statement_holds import Begun, Fate, StatementHolds
 from bailiwick.gateway.tokens import Rejected, Tokens
 from bailiwick.gateway.told import Telling
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Approval, Previewed, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request
@@ -77,9 +78,11 @@ class Gateway:
         sessions: Sessions,
         recorder: Recorder,
         clock: Clock,
+        underway: Underway,
         store: LimitStore | None = None,
     ) -> None:
         """`store` counts what limits bound; None: this process, until it ends."""
+        self.underway = underway
         self.approvals = Approvals(sessions, recorder, clock)
         self.limits = Limits(store or MemoryStore(lambda: to_microseconds(clock())), self._crossed)
         self.elevations = Elevations(sessions, self.approvals)

@@ -15,6 +15,7 @@ from bailiwick.gateway.live import Cut
 from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Begun, Fate
 from bailiwick.gateway.told import Telling
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Subject
 from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Decision, Denial, Request
@@ -48,6 +49,11 @@ class LiveSession(Protocol):
 
 class Enforcer(Protocol):
     """The gateway as mounts see it."""
+
+    @property
+    def underway(self) -> Underway:
+        """Where mounts say what their backends are executing, so that records can share a commit."""
+        ...
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         """Admit a connection. Its record (`connection.opened` or `.refused`) is durable before this returns."""

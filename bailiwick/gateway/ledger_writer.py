@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 MAX_PENDING = 8_192
 MAX_BATCH = 128
 """Records that share a commit."""
+PATIENCE = 0.001
+"""Most seconds for which records wait for others that are expected to share their commit."""
 SLOW = 0.001
 """A commit that takes more seconds leaves the next one to the thread."""
 DRAIN_AFTER = 0.1
@@ -42,11 +44,14 @@ class LedgerWriter:
         store: LedgerStore,
         loop: asyncio.AbstractEventLoop,
         *,
+        expects: Callable[[], bool] = lambda: False,
         max_pending: int = MAX_PENDING,
     ) -> None:
         self._store = store
         self._loop = loop
+        self._expects = expects
         self._turn_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._max_pending = max_pending
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._fresh: list[Entry] = []
@@ -100,11 +105,18 @@ class LedgerWriter:
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """The turn of the loop is over: commit what it appended."""
+        """The turn of the loop is over: commit, unless more records are to be expected within the moment."""
         self._turn_due = False
-        self._hand_over()
+        if len(self._fresh) < MAX_BATCH and self._expects():
+            if self._timer is None:
+                self._timer = self._loop.call_later(PATIENCE, self._hand_over)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         fresh, self._fresh = self._fresh, []
         if not fresh:
             return

@@ -55,6 +55,7 @@ from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.suspending import suspension_notice
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Approval
 
 _log = logging.getLogger("bailiwick.gateway")
@@ -126,6 +127,7 @@ class Stores:
     state: State
     ledger: LedgerWriter
     recorder: Recorder
+    underway: Underway
     custody: Custody
     people: People
 
@@ -158,7 +160,7 @@ class Running:
         lookups = Lookups(lambda mount: self.ready.force.policy.mounts[mount], lambda mount: self.ready.urls[mount])
         self.opener = Opener(self.sessions, tokens, lookups, config.sessions, ulids)
         self._counting = Counting(stores.state, config.limit_store)
-        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, self._counting.store)
+        self.gateway = Gateway(tokens, self.sessions, stores.recorder, utc_now, stores.underway, self._counting.store)
         self.gateway.approvals.local = config.local_approvers
         self.approval_desk = ApprovalDesk(self.gateway.approvals)
         self.approval_desk.modifiers["call"] = call_modifier(self.gateway, self.sessions)
@@ -333,13 +335,14 @@ async def running(
     ledger_keys = load_ledger_keys(config.data_dir, keys.signing)
     store = await asyncio.to_thread(open_store, config.ledger, *ledger_keys.signing)
     publish(config.data_dir, ledger_keys, store.origin)
-    ledger = LedgerWriter(store, asyncio.get_running_loop())
+    underway = Underway()
+    ledger = LedgerWriter(store, asyncio.get_running_loop(), expects=underway.expects)
     custody = Custody(config.data_dir, ledger_keys, ledger, store.origin)
     try:
         state = await open_state(config.state_file)
         people = People(config.data_dir / "people.db")
         try:
-            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), custody, people)
+            stores = Stores(state, ledger, Recorder(ledger, utc_now, Ulids()), underway, custody, people)
             rules = Rules(config.environment == "production", config.four_eyes)
             promotion = Promotion(state, stores.recorder, utc_now, rules)
             ready = await at_start(promotion, ready, prepare)

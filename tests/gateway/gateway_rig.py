@@ -19,6 +19,7 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Stamped
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
@@ -193,6 +194,6 @@ async def make_rig(
     tokens = Tokens(key or Ed25519PrivateKey.generate(), "bailiwick")
     maxima = SessionMaxima(timedelta(minutes=20), timedelta(hours=12), 100)
     opener = Opener(sessions, tokens, rows, maxima, ulids)
-    gateway = Gateway(tokens, sessions, recorder, clock)
+    gateway = Gateway(tokens, sessions, recorder, clock, Underway())
     await sessions.start()
     return Rig(clock, ledger, rows, state, sessions, opener, gateway, tokens)

@@ -17,6 +17,7 @@ from bailiwick.gateway.live import Cut
 from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Begun, Fate
 from bailiwick.gateway.told import SessionGroupings, Telling
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Refused, Subject
 from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Request
@@ -102,6 +103,7 @@ class Ledger:
     keep: bool = True
     ends: list[tuple[str, Fate, str]] = field(default_factory=list[tuple[str, Fate, str]])
     concluded: list[TransactionEnd] = field(default_factory=list[TransactionEnd])
+    underway: Underway = field(default_factory=Underway)
     groupings: SessionGroupings = field(default_factory=SessionGroupings)
     limits: tuple[Budget, ...] = ()
     left: int = 0

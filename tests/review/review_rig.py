@@ -18,6 +18,7 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
+from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Stamped, decode
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.notice import Notice
@@ -198,7 +199,7 @@ async def make_rig(
     recorder = Recorder(ledger, clock, Ulids())
     state = await open_state(folder / "state.db")
     sessions = Sessions(state, recorder, clock, Force(policy, LOCK))
-    gateway = Gateway(Tokens(key, "bailiwick"), sessions, recorder, clock)
+    gateway = Gateway(Tokens(key, "bailiwick"), sessions, recorder, clock, Underway())
     told: list[Notice] = []
     ground = Ground(
         sessions, gateway.approvals, gateway.elevations, told.append, folder / "policy.yaml", folder / "ledger.db"

@@ -131,6 +131,7 @@ class Frontend:
         "_takes",
         "_translator",
         "_uncharged",
+        "_underway",
         "_unplanned",
         "_unread",
     )
@@ -151,6 +152,7 @@ class Frontend:
         self._live = live
         self._seconds = seconds
         self._enforcer = enforcer
+        self._underway = enforcer.underway
         self._records = Records(enforcer, live, self._work)
         translator = Translator(live, mount, planner, enforcer, self._records, pads, clock)
         self._translator = translator
@@ -644,6 +646,7 @@ class Frontend:
         if exchange.opening.made:
             self._translator.names.unnamed = NOTHING  # a Parse drops it, even one that fails
         exchange.begun = self._seconds()
+        self._underway.began(self)
         self._edge.send_server(exchange.sent)
 
     def _complete(self, exchange: Exchange, data: bytes) -> bool:
@@ -679,6 +682,7 @@ class Frontend:
             replies.begin(self._batch)
             replies.steps.extend(self._batch.segments[0].steps)
             return False
+        self._underway.over(self)
         if exchange.parsed and not exchange.quiet:
             names.parsed(exchange.prepared, opening.kept)
         names.ran(exchange.prepared, answer.idle, quiet=exchange.quiet)
@@ -710,6 +714,7 @@ class Frontend:
         for step in segment.executions:
             step.begun = begun
         self._replies.steps.extend(segment.steps)
+        self._underway.began(self)
         self._edge.send_server(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _prepare_for(self, segment: Segment) -> None:
@@ -768,6 +773,7 @@ class Frontend:
         self._holding = not self._replies.erred and self._replies.broken is None
         if not self._holding:
             return False
+        self._underway.over(self)
         alone = self._replies.status == _IDLE and not self._executed
         if alone:
             self._replies.steps.append(Step(SYNC, quiet=True))
@@ -808,6 +814,7 @@ class Frontend:
 
     def _finish(self) -> None:
         """Every reply is in: settle the writes, then wait for the records."""
+        self._underway.over(self)
         self._replies.settle_writes(self._replies.erred)
         if self._batch.charged:
             self._settle_charges()
@@ -889,6 +896,7 @@ class Frontend:
         if self._phase == "CLOSED":
             return
         running = self._phase == "RUNNING"
+        self._underway.over(self)
         self._phase = "CLOSED"
         self._settle_charges()
         self._replies.drop_begun(code)

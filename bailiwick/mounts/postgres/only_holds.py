@@ -15,6 +15,7 @@ from bailiwick.gateway.live import Cut
 from bailiwick.gateway.recorder import Durable
 from bailiwick.gateway.statement_holds import Fate
 from bailiwick.gateway.told import Telling
+from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Subject
 from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Decision, Denial, Deny, Hold, Request
@@ -34,6 +35,11 @@ class OnlyHolds:
         """`gates`: those that hold what waits."""
         self._inner = inner
         self._gates = frozenset(gates)
+
+    @property
+    def underway(self) -> Underway:
+        """See `Enforcer`."""
+        return self._inner.underway
 
     async def connect(self, mount: str, agent: str, token: str, peer: str, cut: Cut) -> LiveSession | Denial:
         """Nobody connects here."""
