@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from bailiwick.control.remote_client import RemoteClient
     from bailiwick.gateway.doctor.agent import Target
     from bailiwick.gateway.doctor.finding import Finding
 
@@ -43,12 +44,26 @@ def doctor(
     else:
         if backend or gateway is not None:
             raise typer.BadParameter("--backend and --gateway go with --as-agent")
+        from bailiwick.cli.asking import remote
         from bailiwick.control.doctor import examine
 
-        found = asyncio.run(examine(policy or Path("policy.yaml"), os.environ, config))
+        elsewhere = remote()
+        found = (
+            _asked(elsewhere)
+            if elsewhere is not None
+            else asyncio.run(examine(policy or Path("policy.yaml"), os.environ, config))
+        )
     _print(found, as_json=as_json)
     if any(each.level == "problem" for each in found):
         raise typer.Exit(1)
+
+
+def _asked(client: RemoteClient) -> Sequence[Finding]:
+    """Return what a gateway elsewhere finds wrong with its own installation."""
+    from bailiwick.gateway.doctor.finding import Finding, Level
+
+    rows = cast("Sequence[Mapping[str, str]]", client.ask("doctor", {})["findings"])
+    return [Finding(each["check"], cast("Level", each["level"]), each["message"], each["remedy"]) for each in rows]
 
 
 def _target(option: str, text: str) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailiwick.cli.learn_import import import_logs
-from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, opened
+from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, elsewhere, opened
 
 if TYPE_CHECKING:
     from bailiwick.learn.draft import Draft
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bailiwick.model.observation import Observation
     from bailiwick.model.policy import Policy
     from bailiwick.model.record import JsonValue
-    from bailiwick.policy.lint import Finding
 
 _longest_line = 16 * 1024 * 1024
 app = typer.Typer(rich_markup_mode=None)
@@ -53,6 +53,7 @@ def learn(
     import gc
     import json
 
+    from bailiwick.learn.drafting import apart, checked, gathered_of
     from bailiwick.learn.propose import propose
     from bailiwick.learn.writing import write
 
@@ -62,14 +63,14 @@ def learn(
     gc.freeze()
     gc.disable()  # what is read makes no cycles, and a million records a lot of work for the collector
     try:
-        gathered = _gathered(agent, _observations(files or [], ledger, since, around.policy))
+        gathered = gathered_of(agent, _observations(files or [], ledger, since, around.policy))
         again = _observations(files or [], ledger, since, around.policy)
         parts = _parts(gathered, again, around) if split else {}
     finally:
         gc.enable()
-    drafts = _apart([draft for each in agent for draft in parts.get(each) or [propose(gathered[each], around)]])
+    drafts = apart([draft for each in agent for draft in parts.get(each) or [propose(gathered[each], around)]])
     texts = {draft.agent: write(draft, around) for draft in drafts}
-    findings = _checked(policy, texts, around)
+    findings = checked(_texts(policy, around), texts, around)
     if out is not None:
         _write_out(out, policy, texts, around)
     if report is not None:
@@ -152,30 +153,10 @@ def _of_file(path: Path) -> Iterator[Observation]:
 
 
 def _of_ledger(ledger: str, start: datetime | None, policy: Policy | None) -> Iterator[Observation]:
-    from bailiwick.gateway.ledger_reader import Query
-    from bailiwick.learn.records import observed_in
-    from bailiwick.ledger.encode import decode
+    from bailiwick.learn.drafting import observed
 
-    reader = opened(ledger)
-    try:
-        for stored in reader.each(Query(since=start)):
-            entry = decode(stored.body)
-            seen = None if entry is None else observed_in(entry.record, policy)
-            if seen is not None:
-                yield seen
-    finally:
-        reader.close()
-
-
-def _gathered(agents: Sequence[str], observations: Iterator[Observation]) -> dict[str, Gathered]:
-    from bailiwick.learn.gathering import Gathering
-
-    each = {name: Gathering(name) for name in agents}
-    for seen in observations:
-        one = each.get(seen.agent)
-        if one is not None:
-            one.add(seen)
-    return {name: one.gathered for name, one in each.items()}
+    with closing(elsewhere() or opened(ledger)) as reader:
+        yield from observed(reader.each, start, policy)
 
 
 def _parts(
@@ -207,54 +188,25 @@ def _parts(
     return found
 
 
-def _apart(drafts: list[Draft]) -> list[Draft]:
-    """Return the drafts with names of tasks that only one of them has."""
-    from dataclasses import replace
-
-    found: list[Draft] = []
-    taken: set[str] = set()
-    for draft in drafts:
-        jobs = [replace(e, name=f"{draft.agent}-{e.name}"[:63]) if e.name in taken else e for e in draft.jobs]
-        taken |= {each.name for each in jobs}
-        found.append(replace(draft, jobs=tuple(jobs)))
-    return found
-
-
-def _checked(path: Path, texts: dict[str, str], around: Around) -> list[Finding]:
-    """Return what lint says of the drafts, which must pass `policy check`."""
-    from bailiwick.errors import PolicyError
-    from bailiwick.policy.lint import lint
-    from bailiwick.policy.load import load
-
-    files = dict(texts) if around.policy is None else {"mounts.yaml": _mounts(path), **texts}
-    loaded = load(files)
-    if loaded.policy is None:
-        first = loaded.problems[0]
-        raise PolicyError(f"the draft is no valid policy: {first}", remedy="report this, with the observation")
-    return [each for each in lint(loaded.policy, around.lock) if each.position.file in texts]
-
-
-def _mounts(path: Path) -> str:
-    """Return the mounts of a policy as they are written, from all of its files."""
-    from bailiwick.errors import PolicyError
+def _texts(path: Path, around: Around) -> dict[str, str]:
+    """Return the files of the policy that has the mounts; none where there is no policy."""
+    if around.policy is None:
+        return {}
     from bailiwick.gateway.files import read_policy
-    from bailiwick.policy.sections import section
 
-    body = "".join(section(text, "mounts") for text in read_policy(path).values())
-    if not body:
-        raise PolicyError(f"`mounts` of `{path}` are written in one line", remedy="write them as a block")
-    return f"bailiwick: 1\nmounts:\n{body}"
+    return read_policy(path)
 
 
 def _write_out(out: Path, path: Path, texts: dict[str, str], around: Around) -> None:
     """Write one file for each agent, and beside them the mounts and the lock, so that it is a policy of its own."""
     from bailiwick.gateway.files import lock_name, read_lock
+    from bailiwick.learn.drafting import mounts_of
 
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (out / f"{name}.yaml").write_text(text, encoding="utf-8")
     if around.policy is not None:
-        (out / "mounts.yaml").write_text(_mounts(path), encoding="utf-8")
+        (out / "mounts.yaml").write_text(mounts_of(_texts(path, around)), encoding="utf-8")
         lock = read_lock(path)
         if lock is not None:
             (out / lock_name).write_text(lock, encoding="utf-8")

@@ -10,7 +10,9 @@ import typer
 from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
 
 if TYPE_CHECKING:
+    from bailiwick.control.remote_client import RemoteClient
     from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.gateway.wire import Json
     from bailiwick.model.record import JsonValue
     from bailiwick.review.records import Gatherer
     from bailiwick.review.side import Side
@@ -33,10 +35,15 @@ def plan(
     """
     import json
 
+    from bailiwick.cli.asking import remote
     from bailiwick.review.plan import plan as plan_of
     from bailiwick.review.plan import planned_as_json, uncollected
     from bailiwick.review.plan_words import in_words
 
+    elsewhere = remote()
+    if elsewhere is not None:
+        _plan_elsewhere(elsewhere, new, since, strict=strict, as_json=as_json)
+        return
     side = side_at(new)
     from bailiwick.review.kept import kept_sides
 
@@ -51,6 +58,30 @@ def plan(
         for line in in_words(found):
             typer.echo(line)
     if found.refused or (strict and found.counts.get("unknown", 0)):
+        raise typer.Exit(2)
+
+
+def _plan_elsewhere(client: RemoteClient, new: Path, since: str, *, strict: bool, as_json: bool) -> None:
+    """Have a gateway elsewhere replay its ledger, as far as the caller sees it."""
+    import json
+    from typing import cast
+
+    from bailiwick.cli.ledger_export import read_time
+    from bailiwick.gateway.files import read_lock, read_policy
+
+    start = read_time(since)
+    files: dict[str, Json] = {Path(name).name: text for name, text in read_policy(new).items()}
+    asked: dict[str, Json] = {"files": files, "lock": read_lock(new)}
+    told = client.ask_path("/policy/plan", {**asked, "since": None if start is None else start.isoformat()})
+    plan = cast("dict[str, Json]", told["plan"])
+    if as_json:
+        typer.echo(json.dumps(plan, indent=2, ensure_ascii=False))
+    else:
+        for line in cast("list[str]", told["words"]):
+            typer.echo(line)
+    if told["hidden"]:
+        typer.echo(f"{told['hidden']} records are above your clearance, and left out", err=True)
+    if told["refused"] or (strict and cast("dict[str, int]", plan["counts"])["unknown"]):
         raise typer.Exit(2)
 
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from bailiwick.control.callers import Callers
 from bailiwick.control.ledger_answers import LedgerAnswers
 from bailiwick.control.operations import ROOT, Operation, operations
 from bailiwick.control.parameters import given
+from bailiwick.control.replays import Replays
 from bailiwick.control.web import Asked, Handler, Json, Reply, Routes, problem
 from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.elevation_desk import ElevationDesk
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.label import Level
+
+Replay = Callable[[Mapping[str, WireJson], Level], Awaitable[Reply]]
 
 
 class Api:
     """The operations."""
 
     def __init__(
-        self, callers: Callers, desk: Callable[[], Desk | None], ledger: LedgerAnswers, elevations: ElevationDesk
+        self,
+        callers: Callers,
+        desk: Callable[[], Desk | None],
+        ledger: LedgerAnswers,
+        replays: Replays,
+        elevations: ElevationDesk,
     ) -> None:
+        """`ledger` and `replays` answer what the desk does not."""
         self._callers = callers
         self._desk = desk
         self._ledger = ledger
+        self._replays: Mapping[str, Replay] = {"/policy/plan": replays.plan, "/learn": replays.learn}
         self._elevations = elevations
 
     def routes(self) -> Routes:
@@ -48,6 +59,9 @@ class Api:
                 return fields
             if operation.do:
                 return await self._at_desk(operation, fields, caller.reviewer)
+            replay = self._replays.get(operation.path)
+            if replay is not None:
+                return await replay(fields, caller.clearance)
             return await self._ledger.answer(operation, fields, caller.clearance)
 
         return answer

@@ -13,10 +13,12 @@ from bailiwick.control.callers import Callers
 from bailiwick.control.clients import Clients
 from bailiwick.control.issuers import Issuers
 from bailiwick.control.ledger_answers import LedgerAnswers
+from bailiwick.control.looking import Looking
 from bailiwick.control.oauth import OAuth, Parts
 from bailiwick.control.openapi import description
 from bailiwick.control.operations import ROOT
 from bailiwick.control.policies import policy_answers
+from bailiwick.control.replays import Replays
 from bailiwick.control.web import Application, Asked, Handler, Json, Reply, Routes
 from bailiwick.gateway.config import GatewayConfig, WebListener, policy_folder
 from bailiwick.gateway.desk import Answer
@@ -70,6 +72,8 @@ class ControlFront:
         self._config = config
         self._site = site
         self._running: Running | None = None
+        self._environ: Mapping[str, str] = {}
+        self._looking = Looking(lambda: None if self._running is None else (self._running, self._environ))
         self._listening = None if config.api is None else Listening("api", config.api, config)
 
     @property
@@ -98,7 +102,7 @@ class ControlFront:
     @property
     def answers(self) -> Mapping[str, Answer]:
         """What can be asked of it at the desk."""
-        own = policy_answers(lambda: self._running)
+        own = {**policy_answers(lambda: self._running), **self._looking.answers()}
         return own if self._site is None else {**own, **self._site.answers}
 
     async def start(self, gateway: Gateway, keys: Keys, ready: Ready) -> None:
@@ -117,7 +121,7 @@ class ControlFront:
 
     async def open(self, running: Running, environ: Mapping[str, str]) -> None:
         """Begin to listen. Raises ConfigError when it cannot."""
-        self._running = running
+        self._running, self._environ = running, environ
         if self._listening is None or self._config.api is None:
             return
         sessions = running.sessions
@@ -129,7 +133,8 @@ class ControlFront:
         oauth = OAuth(parts)
         callers = Callers(oauth, issuers, sessions, self._config.console.clearance)
         zen = AuthZen(callers, sessions, lambda: self.url, self._config.authzen)
-        api = Api(callers, lambda: running.desk, LedgerAnswers(self._config, sessions.clock), running.elevation_desk)
+        ledger = LedgerAnswers(self._config, sessions.clock)
+        api = Api(callers, lambda: running.desk, ledger, Replays(running), running.elevation_desk)
         described = {f"{ROOT}/openapi.json": {"GET": _published(lambda: description(self.url))}}
         routes = {**_routes(oauth), **_decisions(zen), **api.routes(), **described}
         checks = checks_of(self._config.api)

@@ -52,7 +52,8 @@ def _described(operation: Operation) -> Json:
     if operation.method == "GET":
         for field in operation.fields:
             schema = {**schemas[field.kind], **({"maxLength": longest_query} if field.kind == "text" else {})}
-            parameters.append({"name": field.name, "in": "query", "description": field.says, "schema": schema})
+            told_of: Json = {"name": field.name, "in": "query", "description": field.says, "schema": schema}
+            parameters.append({**told_of, "required": True} if field.needed else told_of)
     elif operation.fields:
         needed = any(field.needed for field in operation.fields)
         found["requestBody"] = {"required": needed, "content": {"application/json": {"schema": _object(operation)}}}

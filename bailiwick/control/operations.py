@@ -126,6 +126,11 @@ _policy = (
     Field("files", "files", "name of each file → its text", needed=True),
     Field("lock", "file", "the text of bailiwick.lock"),
 )
+_since = Field("since", "moment", "only what was asked for from then on")
+_planning = (*_policy, _since)
+_learning = (Field("agents", "texts", "the agents", needed=True), _since)
+_erasing = (Field("person", "text", "the person, as sessions name them", needed=True),)
+_rotating = (Field("overlap", "text", "how long the old key signs beside the new; default: `7d`"),)
 _reviewing = (Field("agent", "text", "of this agent"), Field("owner", "text", "of all agents of this owner"))
 _reviewed = (
     Field("line", "text", "its number, e.g. 3 or 3.1", needed=True),
@@ -184,6 +189,14 @@ operations: tuple[Operation, ...] = (
     Operation(
         "POST", "/policy/diff", "auditor", "What a policy would change of the one in force", "policy.diff", "", _policy
     ),
+    Operation(
+        "POST", "/policy/plan", "auditor", "What it would have changed for the ledger's requests", fields=_planning
+    ),
+    Operation(
+        "POST", "/learn", "auditor", "Drafts of the smallest policy that covers what agents did", fields=_learning
+    ),
+    Operation("GET", "/drift", "auditor", "What changed behind the mounts since it was accepted", "drift"),
+    Operation("GET", "/doctor", "administrator", "What is wrong with the installation", "doctor"),
     Operation("POST", "/policy/shadow", "administrator", "Run a candidate beside it", "policy.shadow", fields=_policy),
     Operation("GET", "/policy/shadow", "auditor", "What the candidate would decide otherwise", "policy.shadow.status"),
     Operation("POST", "/policy/shadow/stop", "administrator", "End the candidate", "policy.shadow.stop"),
@@ -233,6 +246,12 @@ operations: tuple[Operation, ...] = (
     Operation("POST", "/ledger/prune", "administrator", "Remove what is past its time", "ledger.prune", "", _pruning),
     Operation(
         "POST", "/ledger/digests", "auditor", "How a value may stand in records", "ledger.digests", fields=_valued
+    ),
+    Operation(
+        "POST", "/ledger/erase", "administrator", "Destroy the key of a person's values", "ledger.erase", "", _erasing
+    ),
+    Operation(
+        "POST", "/ledger/rotate-key", "administrator", "Let a new key sign", "ledger.rotate_key", fields=_rotating
     ),
     Operation("POST", "/ledger/verify", "auditor", "Recompute the ledger from its bytes", fields=_notes),
 )

@@ -59,14 +59,14 @@ def policy_answers(running: Callable[[], Running | None]) -> Mapping[str, Answer
 
     async def check(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by
-        files, text = _sent(fields)
+        files, text = sent(fields)
         fields.done()
         _, problems, _ = await asyncio.to_thread(_loaded, files, text)
         return {"problems": [_problem(each) for each in problems], "ok": not _errors(problems)}
 
     async def compare(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by
-        files, text = _sent(fields)
+        files, text = sent(fields)
         fields.done()
         new, problems, new_lock = await asyncio.to_thread(_loaded, files, text)
         if new is None or _errors(problems):
@@ -109,7 +109,7 @@ def _known(policy: Policy, names: Mapping[str, str | None]) -> None:
         raise PolicyError(f"task `{task}` is not one of agent `{agent}`", remedy="name another agent or task")
 
 
-def _sent(fields: Fields) -> tuple[dict[str, str], str | None]:
+def sent(fields: Fields) -> tuple[dict[str, str], str | None]:
     """Return the files of a policy, and its lock. Raises ProtocolError."""
     files, lock = fields.mapping("files"), fields.value("lock")
     texts = [*files.values(), "" if lock is None else lock]

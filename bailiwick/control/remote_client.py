@@ -57,6 +57,10 @@ class RemoteClient(AdminClient):
             raise ConfigError(f"`{do}` cannot be asked of a gateway elsewhere", remedy=remedy)
         return self.ask_at(found, fields)
 
+    def ask_path(self, path: str, fields: Mapping[str, Json]) -> Mapping[str, Json]:
+        """As `ask`, of what is answered at a path of the API by POST."""
+        return self.ask_at(next(each for each in operations if (each.method, each.path) == ("POST", path)), fields)
+
     def ask_at(self, operation: Operation, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         """As `ask`, of one operation of the API."""
         return self._sent(operation.method, *self._request(operation, fields))

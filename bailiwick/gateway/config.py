@@ -137,6 +137,8 @@ class GatewayConfig:
     """When something out of the usual is said; None: never."""
     sinks: Mapping[str, Sink] = field(default_factory=dict[str, Sink])
     """Where the ledger is delivered, by name."""
+    file: Path | None = None
+    """Where the settings were read; None: there was no such file."""
     searches: Mapping[str, Search] = field(default_factory=dict[str, Search])
     """Saved searches of the ledger, by name."""
     authzen: AuthZenNames = field(default_factory=AuthZenNames)
@@ -190,7 +192,14 @@ def load_config(policy: Path, environ: Mapping[str, str], file: Path | None = No
     made = _build(base, {name: _value(name, texts.get(name)) for name in keys}, identity, channels)
     # INVARIANT: no variable alone switches it on; whoever sets one may not be who answers for the file
     observing = written == "staging" and made.environment == "staging"
-    return replace(made, sinks=sinks, searches=searches, authzen=authzen, observing=observing)
+    return replace(
+        made,
+        sinks=sinks,
+        searches=searches,
+        authzen=authzen,
+        observing=observing,
+        file=path if path.is_file() else None,
+    )
 
 
 def _root(path: Path) -> yaml.Node | None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from bailiwick.errors import BailiwickError, ConfigError, LedgerError
+from bailiwick.errors import BailiwickError, ConfigError, LedgerError, SessionError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.ledger_address import LedgerAddress
 from bailiwick.gateway.ledger_keys import OVERLAP, Custody
@@ -252,7 +252,7 @@ class Keeping:
         person = fields.text("person")
         fields.done()
         if any(live.identity.user == person for live in self._sessions.registry):
-            raise LedgerError("this person has open sessions", remedy="end them first: `bailiwick session list`")
+            raise SessionError("this person has open sessions", remedy="end them first: `bailiwick session list`")
         await self._recorder.keep(self._recorder.make(Fact("ledger.erased", detail={"by": by.name})))
         return {"erased": self._people.erase(person)}
 
@@ -270,9 +270,9 @@ class Keeping:
         try:
             overlap = OVERLAP if told is None else parse_duration(told)
         except BailiwickError as error:
-            raise LedgerError(f"overlap: {error.message}", remedy=error.remedy) from None
+            raise ConfigError(f"overlap: {error.message}", remedy=error.remedy) from None
         if overlap < timedelta(0):
-            raise LedgerError("the overlap is below zero", remedy="give a span, e.g. `7d`")
+            raise ConfigError("the overlap is below zero", remedy="give a span, e.g. `7d`")
         key = await self._custody.rotate(self._recorder, self._clock(), by.name, overlap)
         until = self._custody.keys.until
         return {"key": str(key), "until": None if until is None else until.isoformat(timespec="seconds")}

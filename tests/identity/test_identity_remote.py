@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import cast
 
 import pytest
 from identity_world import POLICY, SECRET, World
-from test_identity_api import base, token_of
+from test_identity_api import base, call, post, token_of
 
 from bailiwick.cli.ledger_option import opened
 from bailiwick.control.remote_client import RemoteClient
@@ -16,6 +17,7 @@ from bailiwick.control.remote_ledger import RemoteLedger
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.admin_client import AnswerError
 from bailiwick.gateway.ledger_reader import Query
+from bailiwick.gateway.wire import Json
 from tests.support.forked import said
 
 pytestmark = pytest.mark.xdist_group("identity-api")
@@ -92,6 +94,43 @@ def test_stories_reports_exports_and_sql_are_the_same_from_elsewhere(world: Worl
     assert ledger.growth(1)["old"] == 1
     with pytest.raises(AnswerError, match="no such session"):
         ledger.story("ses_none")
+
+
+def test_what_a_policy_would_have_changed_what_is_learnt_and_what_drifted_is_asked_from_elsewhere(
+    world: World, tmp_path: Path
+) -> None:
+    known: dict[str, Json] = {"user": "ada", "groups": ["support"], "claims": {"region": "EU"}, "tenant": "4"}
+    opened = world.gateway.admin.ask("session.open", {"agent": "desk-bot", "task": "look", **known})
+    world.rows(str(opened["token"]))
+    text = world.gateway.policy.read_text()
+    (tmp_path / "policy.yaml").write_text(text.replace("orders:read,", "orders:read, fields: [order_id],"))
+    (tmp_path / "bailiwick.lock").write_text((world.gateway.folder / "bailiwick.lock").read_text())
+    planned = remote(world, tmp_path, "policy", "plan", "policy.yaml", "--json")
+    assert planned.returncode == 2, planned.stderr
+    assert {each["kind"] for each in json.loads(planned.stdout)["changes"]} == {"denied"}
+    admin, auditor = token_of(world, "admin"), world.id_token("eve")
+    asked = {"agents": ["desk-bot"]}
+    status, _, told = post(world, "/api/v1/learn", asked, admin)
+    assert (status, "orders:read" in str(told["files"]), told["hidden"]) == (200, True, 0)
+    status, _, told = post(world, "/api/v1/learn", asked, auditor)
+    assert (status, "orders:read" in str(told["files"])) == (200, False)
+    assert cast("int", told["hidden"]) > 0
+    assert post(world, "/api/v1/learn", asked, token_of(world, "watcher"))[0] == 403
+    drifted = remote(world, tmp_path, "drift")
+    assert (drifted.returncode, drifted.stdout) == (0, world.gateway.say("drift").stdout), drifted.stderr
+    found = call(f"{base(world)}/api/v1/doctor", None, admin)[2]["findings"]
+    assert "gateway.yaml" in str(found) or "backends" in str(found)
+    assert call(f"{base(world)}/api/v1/doctor", None, auditor)[0] == 403
+
+
+def test_a_persons_key_is_destroyed_from_elsewhere(world: World) -> None:
+    world.gateway.open_session("desk-bot", task="look", user="zed", groups=("support",), tenant="4")
+    admin = token_of(world, "admin")
+    for path, body in (("erase", {"person": "zed"}), ("rotate-key", {"overlap": "0s"})):
+        assert post(world, f"/api/v1/ledger/{path}", body, token_of(world, "watcher"))[0] == 403
+    status, _, refused = post(world, "/api/v1/ledger/erase", {"person": "zed"}, admin)
+    assert (status, "open sessions" in str(refused["title"])) == (409, True)
+    assert post(world, "/api/v1/ledger/erase", {"person": "nobody-of-here"}, admin)[2]["erased"] is False
 
 
 def test_more_records_than_one_answer_has_are_asked_for_in_turn(world: World) -> None:
