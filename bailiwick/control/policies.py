@@ -61,14 +61,14 @@ def policy_answers(running: Callable[[], Running | None]) -> Mapping[str, Answer
         del by
         files, text = sent(fields)
         fields.done()
-        _, problems, _ = await asyncio.to_thread(_loaded, files, text)
+        _, problems, _ = await asyncio.to_thread(loaded, files, text)
         return {"problems": [_problem(each) for each in problems], "ok": not _errors(problems)}
 
     async def compare(fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by
         files, text = sent(fields)
         fields.done()
-        new, problems, new_lock = await asyncio.to_thread(_loaded, files, text)
+        new, problems, new_lock = await asyncio.to_thread(loaded, files, text)
         if new is None or _errors(problems):
             return {"problems": [_problem(each) for each in problems], "changes": [], "widened": False}
         policy, lock = force()
@@ -120,13 +120,14 @@ def sent(fields: Fields) -> tuple[dict[str, str], str | None]:
     return {name: str(text) for name, text in files.items()}, None if lock is None else str(lock)
 
 
-def _loaded(files: Mapping[str, str], text: str | None) -> tuple[Policy | None, tuple[Problem, ...], Lock | None]:
-    loaded = load(files)
+def loaded(files: Mapping[str, str], text: str | None) -> tuple[Policy | None, tuple[Problem, ...], Lock | None]:
+    """Return a policy that somebody sent, what is wrong with it, and its lock. Raises PolicyError."""
+    read = load(files)
     lock = None if text is None else parse_lock(text)
-    problems = tuple(loaded.problems)
-    if loaded.policy is not None and lock is not None:
-        problems = (*problems, *check_against_lock(loaded.policy, lock))
-    return loaded.policy, problems, lock
+    problems = tuple(read.problems)
+    if read.policy is not None and lock is not None:
+        problems = (*problems, *check_against_lock(read.policy, lock))
+    return read.policy, problems, lock
 
 
 def _errors(problems: tuple[Problem, ...]) -> bool:

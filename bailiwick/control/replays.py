@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import cast
 
-from bailiwick.control.policies import sent
+from bailiwick.control.policies import loaded, sent
 from bailiwick.control.web import Json, Reply, problem
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.ledger_address import written
@@ -35,6 +35,9 @@ class Replays:
         """Return what another policy would have changed."""
         fields = Fields(given)
         files, lock = sent(fields)
+        policy, problems, _ = await asyncio.to_thread(loaded, files, lock)
+        if policy is None:
+            return problem(409, "policy", f"it is no valid policy: {problems[0]}", "see `/api/v1/policy/check`")
         asked: dict[str, Json] = {"work": "plan", "files": {**files}, "lock": lock}
         return await self._apart({**asked, "since": fields.maybe_text("since")}, clearance)
 
@@ -45,8 +48,11 @@ class Replays:
         found = PolicyArchive(running.config.data_dir / "policies").find(running.sessions.force.policy.version)
         if found is None:
             raise ConfigError("the text of the policy in force is not kept", remedy="reload it, then try again")
-        asked: dict[str, Json] = {"work": "learn", "files": dict(found.files), "lock": found.lock}
         agents: list[Json] = [*fields.texts("agents")]
+        unknown = [each for each in agents if each not in running.sessions.force.policy.agents]
+        if unknown or not agents:
+            raise ConfigError("an agent is named that the policy in force does not have", remedy="see its `agents`")
+        asked: dict[str, Json] = {"work": "learn", "files": dict(found.files), "lock": found.lock}
         return await self._apart({**asked, "agents": agents, "since": fields.maybe_text("since")}, clearance)
 
     async def _apart(self, asked: Mapping[str, Json], clearance: Level) -> Reply:

@@ -125,10 +125,10 @@ class Custody:
     async def rotate(self, recorder: Recorder, now: datetime, by: str, overlap: timedelta = OVERLAP) -> VerifierKey:
         """Let a new key sign, the old one beside it until the overlap ends; return the new one's public half.
 
-        Raises LedgerError while an overlap lasts: whoever checks by the key before must have seen the one between.
+        Raises ConfigError while an overlap lasts: whoever checks by the key before must have seen the one between.
         """
         if self.keys.previous is not None:
-            raise LedgerError("the key was changed a while ago, and the old one still signs", remedy=self._when())
+            raise ConfigError("the key was changed a while ago, and the old one still signs", remedy=self._when())
         new, old = Ed25519PrivateKey.generate(), self.keys.current
         verifier, before = Signer(self.origin, new).verifier, Signer(self.origin, old).verifier
         detail = {"new": str(verifier), "old": str(before), "until": (now + overlap).isoformat(), "by": by}

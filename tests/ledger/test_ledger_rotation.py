@@ -49,7 +49,7 @@ async def _rotated(folder: Path, first: Ed25519PrivateKey) -> tuple[list[Verifie
         await _grow(writer, turn * 100, 50)
         notes.append(await writer.run(lambda store: store.checkpoint()))
         keys.append(await custody.rotate(recorder, NOW, "local:anna", WEEK))
-        with pytest.raises(LedgerError, match="still signs"):
+        with pytest.raises(ConfigError, match="still signs"):
             await custody.rotate(recorder, NOW, "local:anna", WEEK)
         await _grow(writer, turn * 100 + 50, 50)
         notes.append(await writer.run(lambda store: store.checkpoint()))
