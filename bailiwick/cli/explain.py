@@ -39,7 +39,8 @@ def explain(
     tenant: Annotated[str | None, typer.Option("--tenant", help="The session's tenant.")] = None,
     mount: Annotated[str | None, typer.Option("--mount", help="The mount, where the policy has several.")] = None,
     arguments: Annotated[
-        str | None, typer.Option("--args", help="Of a call, as JSON: then name the tool; of a request: its body.")
+        str | None,
+        typer.Option("--args", help="Of a call (then name the tool) or a file, as JSON; of a request: its body."),
     ] = None,
     path: Annotated[Path, typer.Option("--policy", help="The policy, a file or a folder.")] = Path("policy.yaml"),
     connect: Annotated[bool, typer.Option("--connect", help="Read the live catalogue instead of the lock.")] = False,

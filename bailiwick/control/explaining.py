@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from bailiwick.control.explaining_tools import route_call, tool_action, tool_call
+from bailiwick.control.explaining_tools import file_call, file_verbs_of, route_call, tool_action, tool_call
 from bailiwick.decide.decide import decide
 from bailiwick.decide.scope import effective_scope
 from bailiwick.decide.session import check_opening
 from bailiwick.errors import PolicyError, SessionError
 from bailiwick.model.action import data_verbs
 from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Hold, Request
+from bailiwick.model.files import FileVerb
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
 from bailiwick.model.route import methods
@@ -62,6 +63,8 @@ def explained(
     if asked.partition(" ")[0] in methods and asked.partition(" ")[2].startswith("/"):
         decision, words = route_call(policy, scope, session, asked, question.arguments)
         found = [Explained(asked, decision, words=words)]
+    elif question.arguments is not None and (verbs := file_verbs_of(policy, asked)):
+        found = [_file(policy, scope, session, question, verb) for verb in verbs]
     elif question.arguments is not None:
         decision, words = tool_call(policy, scope, session, asked, question.arguments)
         found = [Explained(asked, decision, words=words)]
@@ -74,6 +77,11 @@ def explained(
         name = _mount(policy, question.mount)
         found = list(_statements(policy, scope, catalogue(name), name, asked))
     return [_json(each, scope) for each in found]
+
+
+def _file(policy: Policy, scope: Scope, session: Session, question: Question, verb: FileVerb) -> Explained:
+    decision, words = file_call(policy, scope, session, verb, question.arguments or "{}")
+    return Explained(f"{question.asked} ({verb})", decision, words=words)
 
 
 def session_of(policy: Policy, question: Question) -> Session:

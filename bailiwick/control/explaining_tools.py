@@ -9,14 +9,17 @@ from typing import cast
 
 from bailiwick.decide.asking import Asking
 from bailiwick.decide.calls import Held, Refused, decide_call, unknown
+from bailiwick.decide.files import FilePlaces, names_used, redacted_by
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import PolicyError
+from bailiwick.match.file_paths import folded, path_problem
 from bailiwick.match.routes import Router, path_fault
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold
+from bailiwick.model.files import FileVerb, facts, file_verbs
 from bailiwick.model.policy import Policy
 from bailiwick.model.scope import Scope
 from bailiwick.model.session import Session
-from bailiwick.model.tool import Kind, keyed
+from bailiwick.model.tool import EVERY_ARGUMENT, Kind, keyed
 from bailiwick.mounts.http.arguments import RefusedError, gather
 from bailiwick.mounts.http.envelope import Head
 from bailiwick.policy.tool_words import tool_in_words
@@ -51,14 +54,71 @@ def tool_action(scope: Scope, resource: str, verb: str) -> Told:
 
 def tool_call(policy: Policy, scope: Scope, session: Session, name: str, arguments: str) -> Told:
     """Return what is decided about one call, and with which arguments it would be made."""
+    given = _object(arguments)
+    kind: Kind = "field" if keyed("field", name) in scope.tools else "tool"
+    return _decided(_asking(policy, scope, session), name, given, kind)
+
+
+_VERBS: Mapping[str, tuple[FileVerb, ...]] = {
+    "list_files": ("list",),
+    "read_file": ("read",),
+    "write_file": ("create", "update"),
+    "search_files": ("read",),
+    "move_file": ("move",),
+    "delete_file": ("delete",),
+}
+
+
+def file_verbs_of(policy: Policy, asked: str) -> tuple[FileVerb, ...]:
+    """Return which verbs on files are asked about, by a tool or `resource:verb`; none: it is about something else."""
+    resource, _, verb = asked.partition(":")
+    if any(resource in mount.paths for mount in policy.files.values()):
+        return tuple(each for each in file_verbs if each == verb)
+    return _VERBS.get(asked, ()) if policy.files else ()
+
+
+def file_call(policy: Policy, scope: Scope, session: Session, verb: FileVerb, arguments: str) -> Told:
+    """Return what is decided about one file by what is given of it: `path`, and `size`, `type`, `modified`, `to`."""
+    given = _object(arguments)
+    name, path = given.get("mount") or (next(iter(policy.files)) if len(policy.files) == 1 else None), given.get("path")
+    mount = policy.files.get(name) if isinstance(name, str) else None
+    if mount is None or not isinstance(path, str):
+        known = ", ".join(policy.files)
+        raise PolicyError(
+            "`--args` does not name a file", remedy=f"give `path`, and `mount` if there are several: {known}"
+        )
+    wrong = path_problem(path)
+    if wrong:
+        return Deny(Denial("argument_not_granted", f"this is no path of a file: {wrong}")), ()
+    placed = FilePlaces(mount).place(path)
+    tool = scope.tools.get(keyed("file", f"{mount.name}/{placed.resource}:{verb}")) if placed is not None else None
+    if placed is None or tool is None:
+        which = "is of no resource" if placed is None else f"is of `{placed.resource}`, of which this is not granted"
+        return Deny(Denial("resource_unknown", f"there is no such file that this session may {verb}: it {which}")), ()
+    known_of = {key: value for key, value in given.items() if key in facts and key not in ("path", "level")}
+    about = {"path": path, "folded": folded(path), "level": placed.level, **known_of}
+    decided = decide_call(_asking(policy, scope, session), f"{mount.name}/{placed.resource}:{verb}", about, "file")
+    labelled = (
+        f"{mount.name}: {verb} {path}, of {placed.resource}, labelled {', '.join(sorted(placed.labels)) or 'internal'}"
+    )
+    missing = sorted(names_used(tool) - set(about) - {EVERY_ARGUMENT})
+    unsaid = (f"not given, and asked for by grants: {', '.join(missing)}",) if missing else ()
+    if isinstance(decided, Refused):
+        return decided.decision, (labelled, *unsaid)
+    if isinstance(decided, Held):
+        return decided.hold, (labelled, *unsaid)
+    masked = sorted(redacted_by(decided.view.grants)) if verb == "read" else []
+    return decided.allow, (labelled, *([f"masked: {', '.join(masked)}"] if masked else []), *unsaid)
+
+
+def _object(arguments: str) -> dict[str, object]:
     try:
         given = cast("object", json.loads(arguments))
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         raise PolicyError("`--args` is not a JSON object", remedy="""write e.g. `--args '{"amount": 30}'`""")
-    kind: Kind = "field" if keyed("field", name) in scope.tools else "tool"
-    return _decided(_asking(policy, scope, session), name, cast("dict[str, object]", given), kind)
+    return cast("dict[str, object]", given)
 
 
 def route_call(policy: Policy, scope: Scope, session: Session, asked: str, body: str | None) -> Told:

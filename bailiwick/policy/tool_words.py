@@ -50,7 +50,7 @@ def _files_in_words(scope: ToolScope, known: Mapping[str, Grant], gate: str) -> 
     lines = [
         f"{told} {_which(each)}{_redacted(each)}{terms_in_words(known.get(each.grant))}{gate}" for each in scope.allows
     ]
-    return (*lines, *(f"never {verb}s {_which(each)}" for each in scope.denies))
+    return (*lines, *(f"never {verb}s {_which(each)}{_when(each)}" for each in scope.denies))
 
 
 def _which(grant: CallGrant) -> str:
@@ -63,8 +63,11 @@ def _which(grant: CallGrant) -> str:
         for key, each in named.items()
         if not isinstance(each, Anything) and not (below and key == "level")
     ]
-    when = f" when `{' '.join(grant.when.split())}`" if grant.when is not None else ""
-    return ("files below confidential" if below else "files") + (f" with {listed(bounds)}" if bounds else "") + when
+    return ("files below confidential" if below else "files") + (f" with {listed(bounds)}" if bounds else "")
+
+
+def _when(grant: CallGrant) -> str:
+    return f" when `{' '.join(grant.when.split())}`" if grant.when is not None else ""
 
 
 def _redacted(grant: CallGrant) -> str:
