@@ -10,7 +10,10 @@ from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.wire import Json
@@ -249,6 +252,20 @@ def test_a_client_of_the_modern_revision_comes_again_with_a_sealed_state(desk: D
     refused: dict[str, Json] = {"name": "refund", "arguments": {**arguments, "amount": 123}}
     answer = client.modern("tools/call", {**refused, "requestState": str(impatient["requestState"])}).result
     assert (answer["isError"], "not this one" in json.dumps(answer)) == (True, True)
+
+
+async def test_the_official_client_goes_on_waiting_by_itself(desk: Desk) -> None:
+    session = desk.session()
+    thread = desk.once_held(session.id, desk.approve)
+    headers = {"Authorization": f"Bearer {session.token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=120) as http,
+        Client(streamable_http_client(f"http://127.0.0.1:{desk.gateway.mcp_port}/mcp", http_client=http)) as client,
+    ):
+        done = await client.call_tool("refund", {"customer_id": 501, "amount": 124, "currency": "EUR"})
+    thread.join(60)
+    assert done.is_error is not True
+    assert [each["amount"] for each in desk.calls("refund")].count(124) == 1
 
 
 def test_a_client_that_listens_is_told_of_progress_while_it_waits(desk: Desk) -> None:
