@@ -25,6 +25,7 @@ from bailiwick.gateway.admin_client import AdminClient
 from bailiwick.gateway.introspect import read_tables
 from bailiwick.model.lock import Lock
 from bailiwick.policy.lockfile import render_lock
+from tests.support.forked import said
 from tests.support.postgres import Database, Server
 
 program = str(Path(sys.prefix) / "bin" / "bailiwick")
@@ -84,15 +85,14 @@ class Desk:
         return self.admin.ask("status", {})["policy"]
 
     def session(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program, "session", *arguments],
-            cwd=self.folder,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return said(self.folder, self.environ, "session", *arguments)
+
+
+def run(folder: Path, environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program itself, as it is installed; everything else here is `said`, in a fork of it."""
+    return subprocess.run(
+        [program, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def connect(exports: str, **changes: str) -> psycopg.Connection[tuple[object, ..
 
 
 def test_session_is_opened_in_words_and_used_with_what_was_printed(desk: Desk) -> None:
-    opened = desk.session(*opening, "--tenant", "4", "--set", "ticket_id=7")
+    opened = run(desk.folder, desk.environ, "session", *opening, "--tenant", "4", "--set", "ticket_id=7")
     assert opened.returncode == 0, opened.stderr
     assert [line.split("=")[0] for line in opened.stdout.splitlines()] == [
         f"export {name}" for name in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD")
@@ -217,18 +217,14 @@ def test_changed_policy_is_taken_over_and_a_wrong_one_is_not(desk: Desk) -> None
 
 
 def test_second_gateway_on_the_same_data_is_refused(desk: Desk) -> None:
-    second = subprocess.run(
-        [program, "serve"], cwd=desk.folder, env=desk.environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    second = run(desk.folder, desk.environ, "serve")
     assert second.returncode == 1
     assert "in use by another gateway" in second.stderr
 
 
 def test_policy_with_something_not_enforced_yet_is_refused_with_its_place(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(policy + "flows:\n  out: {after: confidential, hold: external}\n")
-    refused = subprocess.run(
-        [program, "serve"], cwd=tmp_path, env=desk.environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    refused = said(tmp_path, desk.environ, "serve")
     assert refused.returncode == 1
     assert f"policy.yaml:{len(policy.splitlines()) + 2}:" in refused.stderr
     assert "flow `out`" in refused.stderr
@@ -277,18 +273,6 @@ def waiting(upstream: Database) -> int:
     return int(row[0])
 
 
-def command(desk: Desk, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [program, *arguments],
-        cwd=desk.folder,
-        env=desk.environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("stop", "resume", "says"),
     [
@@ -315,7 +299,7 @@ def test_what_is_in_flight_is_cancelled_at_the_database_when_it_is_suspended(
         agent = threading.Thread(target=asks)
         agent.start()
         desk.until(lambda: waiting(upstream) == 1)
-        stopped = command(desk, *stop, "--reason", "looks odd: CANARY-reason")
+        stopped = said(desk.folder, desk.environ, *stop, "--reason", "looks odd: CANARY-reason")
         assert stopped.returncode == 0, stopped.stderr
         assert " cut" in stopped.stdout
         agent.join(60)
@@ -325,11 +309,11 @@ def test_what_is_in_flight_is_cancelled_at_the_database_when_it_is_suspended(
     assert "CANARY" not in failed[0]
     with pytest.raises(psycopg.OperationalError, match=says):
         connect(opened.stdout)
-    assert "CANARY-reason" in command(desk, "status").stdout
-    assert command(desk, *resume).returncode == 0
+    assert "CANARY-reason" in said(desk.folder, desk.environ, "status").stdout
+    assert said(desk.folder, desk.environ, *resume).returncode == 0
     with connect(opened.stdout) as connection:
         assert connection.execute("SELECT ticket_id FROM tickets").fetchall() == [(7,)]
-    assert "nothing is suspended" in command(desk, "status").stdout
+    assert "nothing is suspended" in said(desk.folder, desk.environ, "status").stdout
 
 
 def test_gateway_stops_cleanly_and_its_sessions_outlive_it(desk: Desk) -> None:
