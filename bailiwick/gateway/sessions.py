@@ -114,7 +114,12 @@ class Sessions:
         if stored.session.state != "OPEN":
             return ending(stored.session.state, stored.reason).denial
         live = self.registry.get(claims.session)
-        return live if live is not None else UNKNOWN
+        if live is not None:
+            return live
+        stored = await self.state.find(claims.session)  # it may have ended while it was looked up
+        if stored is None or stored.session.state == "OPEN":
+            return UNKNOWN
+        return ending(stored.session.state, stored.reason).denial
 
     async def note_revoked(self, session_id: str) -> None:
         """Know, after a start, whether a session that is not open any more was ended by force."""

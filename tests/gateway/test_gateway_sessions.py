@@ -16,6 +16,7 @@ from bailiwick.errors import LedgerError, SessionError
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opened
+from bailiwick.gateway.state import StoredSession
 from bailiwick.gateway.tokens import Tokens
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import User
@@ -375,3 +376,22 @@ async def test_token_of_another_agent_user_or_gateway_is_refused_and_the_right_o
     assert len(refusals) == 7
     assert all(record.code and record.detail["reason"] for record in refusals)
     assert not any(opened.token in repr(record) for record in rig.ledger.records)
+
+
+async def test_a_session_that_ends_while_its_token_is_looked_up_is_said_to_have_ended(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, other = await rig.opened(), await rig.opened()
+    find = rig.state.find
+
+    async def found_and_ended(session_id: str) -> StoredSession | None:
+        stored = await find(session_id)
+        monkeypatch.setattr(rig.state, "find", find)
+        await rig.sessions.end(opened.live.session.id, "REVOKED", "over", "tests")
+        return stored
+
+    monkeypatch.setattr(rig.state, "find", found_and_ended)
+    refused = await rig.gateway.connect("crm", "support-bot", opened.token, "p", lambda _: None)
+    assert isinstance(refused, Denial)
+    assert refused.code == "session_revoked"
+    assert isinstance(await rig.gateway.connect("crm", "support-bot", other.token, "p", lambda _: None), Live)
