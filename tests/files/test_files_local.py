@@ -227,3 +227,22 @@ async def test_a_large_file_takes_its_place_whole_and_leaves_nothing_beside_it(d
     assert (desk.root / path).stat().st_mode & 0o777 == 0o640
     assert os.listdir(desk.root / "kb/large") == ["a.bin"]
     shutil.rmtree(desk.root / "kb/large")
+
+
+async def test_a_move_does_not_tell_what_is_where_nothing_may_be_created(desk: Desk) -> None:
+    bot = await desk.agent()
+    place = desk.root / "kb/drafts/moved.md"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("moved")
+    told = [
+        await bot.move("kb/drafts/moved.md", to)
+        for to in ("hr/pay.txt", "hr/none.txt", "other/o.txt", "other/none.txt", "kb/plans/p.md", "kb/plans/none.md")
+    ]
+    assert all(isinstance(each, NotDone) for each in told)
+    said = [str(each.denial) for each in told if isinstance(each, NotDone)]
+    assert said[0::2] == said[1::2]
+    assert place.read_text() == "moved"
+    assert CANARY not in "".join(said)
+    done = await bot.move("kb/drafts/moved.md", "kb/drafts/twin.md")
+    assert isinstance(done, Written)
+    (desk.root / "kb/drafts/twin.md").unlink()
