@@ -63,6 +63,7 @@ USES: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
     ("mail", "tool", "send", "email", "send", ("to", "subject", "body")),
     ("helpdesk", "tool", "close", "cases", "close", ("customer_id", "note")),
 )
+_ALWAYS = frozenset({"to", "subject", "body", "path.id", "id"})
 _INTEGERS = frozenset({"path.id", "query.page", "body.customer_id", "size", "customer_id"})
 
 
@@ -129,7 +130,7 @@ def _sessions(draw: st.DrawFn) -> list[Observation]:
 
 def _use(draw: st.DrawFn, what: tuple[str, str, str, str, str, tuple[str, ...]], session: int) -> ToolUse:
     _, kind, name, resource, verb, named = what
-    given = [each for each in named if kind == "file" or each in ("to", "subject", "body", "path.id", "id") or draw(st.booleans())]
+    given = [each for each in named if kind == "file" or each in _ALWAYS or draw(st.booleans())]
     arguments = tuple(Argument(each, seen(_value(draw, each, session))) for each in given)
     return ToolUse(name, resource, verb, kind, arguments)
 
