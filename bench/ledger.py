@@ -9,13 +9,14 @@ caller, and what it is more than that of one such commit is "added".
 
 Answers, of a file: a ledger of so many records, 30 agents, 2,000 people, 40 resources, one denial in 20, over a month.
 A query is the newest hundred records of one value of an index. Read from a warm page cache, as the gateway's own reads
-are.
+are. The process is set up as `bailiwick serve` sets up its own, for both sides of a comparison.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import sqlite3
 import sys
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [*(each for each in sys.path if Path(each).name != "bench"), str(ROOT), str(ROOT / "bench")]
 
 import asyncpg  # noqa: E402  # the path is set above
+import uvloop  # noqa: E402  # likewise
 from common import Report, machine, median, record  # noqa: E402  # likewise
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402  # likewise
 
@@ -206,6 +208,9 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     given = parser.parse_args()
     count = 100_000 if given.quick else given.records
+    sys.setswitchinterval(0.0001)
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     report = Report()
     report.say(f"Machine: {machine()}. {count:,} records.")
     report.say("")
@@ -234,13 +239,13 @@ def _tell(report: Report, where: str, rounds: list[Round]) -> None:
 
 
 def _round_in_postgres(url: str, number: int, seconds: float) -> Round:
-    ours = asyncio.run(appends(read_address(f"{url}?log=round_{number}"), seconds))
-    return (*ours, *asyncio.run(rows(url, seconds)))
+    ours = uvloop.run(appends(read_address(f"{url}?log=round_{number}"), seconds))
+    return (*ours, *uvloop.run(rows(url, seconds)))
 
 
 def _round(seconds: float) -> Round:
     with tempfile.TemporaryDirectory(prefix="bwbl") as folder:
-        ours = asyncio.run(appends(Path(folder) / "ledger.db", seconds))
+        ours = uvloop.run(appends(Path(folder) / "ledger.db", seconds))
         plain = commits(Path(folder), seconds)
     return (*ours, *plain)
 

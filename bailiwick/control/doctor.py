@@ -18,6 +18,7 @@ from bailiwick.gateway.config import GatewayConfig, load_config, policy_folder
 from bailiwick.gateway.doctor.database import clock_finding, database_findings
 from bailiwick.gateway.doctor.files import file_findings, secret_file_findings
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
+from bailiwick.gateway.doctor.ledger import ledger_findings
 from bailiwick.gateway.doctor.listeners import listener_findings, listeners
 from bailiwick.gateway.doctor.sinks import sink_findings
 from bailiwick.gateway.files import read_policy
@@ -50,6 +51,7 @@ async def examine(path: Path, environ: Mapping[str, str], config_file: Path | No
         own = config.data_dir
         _collect(found, _installation(path, config_file, config, policy))
         _collect(found, sink_findings(config, environ, policy_folder(path)))
+        found += await asyncio.to_thread(lambda: [*ledger_findings(config.ledger)])
     if policy is not None:
         _collect(found, secret_file_findings(_secret_files(policy, policy_folder(path))))
         backends = await asyncio.gather(*_backends(policy, environ, policy_folder(path), own))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bailiwick.ledger.facts import RARE, UNUSUAL, Facts
 
 FORMAT = 1
-_FROZEN = ("pruned", "log", "records", "subtrees", "checkpoints", "facts", "accesses")
+FROZEN = ("pruned", "log", "records", "subtrees", "checkpoints", "facts", "accesses")
 _read = ", ".join(f'coalesce(x."{name}", \'\') COLLATE "C" AS "{name}"' for name in Facts._fields)
 _members = ", ".join(f'"{name}" text' for name in Facts._fields)
 
@@ -67,7 +67,7 @@ def _guards(s: str) -> str:
     triggers = "".join(
         f"CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON {s}.{table} FOR EACH ROW EXECUTE FUNCTION {s}.guard();\n"
         f"CREATE TRIGGER guard_all BEFORE TRUNCATE ON {s}.{table} EXECUTE FUNCTION {s}.guard();\n"
-        for table in _FROZEN
+        for table in FROZEN
     )
     return f"""
 CREATE FUNCTION {s}.guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

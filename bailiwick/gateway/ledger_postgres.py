@@ -95,6 +95,12 @@ class PostgresStorage:
             link.run(f"INSERT INTO {self._s}checkpoints (size, at, note) VALUES ($1, $2, $3)", *values)  # noqa: S608 -- likewise
         link.run("COMMIT")
 
+    def part(self) -> None:
+        """Nothing: each record stands for itself."""
+
+    def settle(self) -> None:
+        """Nothing: each transaction is durable."""
+
     def prune(self, spans: Sequence[tuple[int, int]]) -> None:
         """Remove the content of records (first, last), and what the index tells of it."""
         link = self._open()[1]

@@ -34,6 +34,8 @@ from bailiwick.ledger.frame import Tail, follow, frame_bytes
 from bailiwick.ledger.merkle import Frontier, frontier_of
 from bailiwick.ledger.words import SQLITE, Words
 
+_PAGES = 4_096
+"""Pages of 4 KiB after which SQLite moves what transactions wrote to where it belongs, and flushes it twice."""
 _MOST_ROWS = 128
 """Records that one statement inserts: it binds three parameters for each."""
 
@@ -52,6 +54,8 @@ class SqliteStorage:
         self._connection = connection
         self._journal = journal
         self._inode = os.stat(path).st_ino
+        self._mark = self._covered = 0
+        """What of the journal is about to be taken up, and what the file has."""
 
     @property
     def name(self) -> str:
@@ -65,8 +69,8 @@ class SqliteStorage:
         return self._journal.write(frame_bytes(commit.first, commit.bodies, commit.root, commit.code))
 
     def turn(self) -> None:
-        """Let what is written from now on go to the journal's other area."""
-        self._journal.turn()
+        """Remember what is about to be taken up."""
+        self._mark = self._journal.mark
 
     def take_up(self, taken: Taken) -> None:
         """Write records to the file, index them and replace the head."""
@@ -88,6 +92,26 @@ class SqliteStorage:
         if taken.kept is not None:
             execute("INSERT INTO checkpoints (size, at, note) VALUES (?, ?, ?)", (*taken.kept, taken.head))
         execute("COMMIT")
+        self._covered = self._mark
+        if self._journal.crowded:
+            self.settle()
+
+    def part(self) -> None:
+        """Let the journal go on in another area, and over what it holds, which was settled."""
+        self._journal.part()
+        self._journal.release(self._journal.mark)
+
+    def settle(self) -> None:
+        """Flush what was taken up, and let the journal write over it.
+
+        Other transactions are not flushed: should the machine stop, the file is as it was after one of them, and the
+        journal has what came behind that.
+        """
+        execute = self._connection.execute
+        execute("PRAGMA synchronous = FULL")
+        execute("UPDATE head SET note = note")
+        execute("PRAGMA synchronous = NORMAL")
+        self._journal.release(self._covered)
 
     def prune(self, spans: Sequence[tuple[int, int]]) -> None:
         """Remove the content of records (first, last), and what the index tells of it."""
@@ -101,6 +125,7 @@ class SqliteStorage:
             execute("DELETE FROM facts WHERE seq BETWEEN ? AND ?", (first, last))
             execute("UPDATE records SET body = x'' WHERE seq BETWEEN ? AND ?", (first, last))
         execute("COMMIT")
+        self.settle()
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to no more than so many pages of 4 KiB; draining beyond fails like on a full disk."""
@@ -179,8 +204,9 @@ def open_storage(path: Path) -> SqliteStorage:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=160)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON", "trusted_schema = OFF"):
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "fullfsync = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES}")
         return SqliteStorage(path, lock, connection, Journal(journal_of(path)))
     except (sqlite3.Error, OSError) as error:
         os.close(lock)

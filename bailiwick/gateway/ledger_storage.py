@@ -79,7 +79,15 @@ class Storage(Protocol):
         ...
 
     def take_up(self, taken: Taken) -> None:
-        """Index records and replace the head."""
+        """Index records and replace the head. What was written needs not be durable otherwise until `settle`."""
+        ...
+
+    def part(self) -> None:
+        """Nothing that was written is followed by what will be: all of it was taken up and settled, perhaps more."""
+        ...
+
+    def settle(self) -> None:
+        """Make durable what was taken up."""
         ...
 
     def prune(self, spans: Sequence[tuple[int, int]]) -> None:

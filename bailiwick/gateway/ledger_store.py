@@ -38,7 +38,7 @@ def _utc_now() -> datetime:
 class LedgerStore:
     """An open ledger. Make one with `open_store`.
 
-    For one thread at a time, except that one may call `drain` while another calls `try_append`.
+    For one thread at a time, except that another may call `drain`.
     """
 
     def __init__(self, storage: Storage, now: Callable[[], datetime]) -> None:
@@ -120,13 +120,14 @@ class LedgerStore:
 
     def checkpoint_of(self, size: int) -> str:
         """Sign an earlier size of this same ledger, and return the note; LedgerError if it was never as large."""
-        self.drain()
-        if not 0 <= size <= self._signed:
-            raise LedgerError(f"the ledger has {self._signed} records", remedy="give a smaller size")
-        try:
-            return self._sign(frontier_of(size, self.storage.subtrees))
-        except LookupError as error:
-            raise self._mismatch(str(error)) from error
+        with self._drainage:
+            self.drain()
+            if not 0 <= size <= self._signed:
+                raise LedgerError(f"the ledger has {self._signed} records", remedy="give a smaller size")
+            try:
+                return self._sign(frontier_of(size, self.storage.subtrees))
+            except LookupError as error:
+                raise self._mismatch(str(error)) from error
 
     def append(self, records: Sequence[Record | Stamped]) -> bool:
         """Append records durably, all or none, and return True; LedgerError, and nothing written, if not.
@@ -134,14 +135,16 @@ class LedgerStore:
         After a failure the next call first checks the file against its signed head again, so a full disk that has
         room again, or a failed write, needs nobody's hand.
         """
-        if not self._sound:
-            with self._drainage, self._guarded():
-                self._recover()
         if self.try_append(records):
             return True
-        self.drain()
-        if not self.try_append(records):
-            self._append_past_the_journal(records)
+        with self._drainage:
+            if self._sound:
+                self.drain()
+            else:
+                with self._guarded():
+                    self._recover()
+            if not self.try_append(records):
+                self._append_past_the_journal(records)
         return True
 
     def try_append(self, records: Sequence[Record | Stamped]) -> bool:
@@ -178,11 +181,14 @@ class LedgerStore:
             self._late += zip(range(commit.first, frontier.size), commit.hashes, commit.bodies, strict=True)
 
     def _append_past_the_journal(self, records: Sequence[Record | Stamped]) -> None:
-        """Append what is too large to be made durable first. Nothing else must be waiting to be taken up."""
+        """Append what is too large to be made durable first. Nothing else is waiting to be taken up, nor may come."""
         commit, frontier, subtrees = self._committing(records)
         with self._turning:
             self._keep(commit, frontier, subtrees)
         self.drain()
+        with self._guarded():
+            self.storage.settle()
+            self.storage.part()
         self._durable = frontier.size
 
     def drain(self, *, retain: bool = False) -> None:
@@ -200,6 +206,8 @@ class LedgerStore:
                     self.storage.turn()
             with self._guarded():
                 self._take_up(rows, subtrees, frontier, retain=retain)
+                if retain:
+                    self.storage.settle()
 
     def _take_up(
         self, rows: Sequence[RowValues], subtrees: Sequence[Subtree], frontier: Frontier, *, retain: bool
@@ -285,9 +293,10 @@ class LedgerStore:
         self._late, self._subtrees = [], []
         rows = zip(range(tail.first, tail.size), tail.hashes, tail.bodies, strict=True)
         self._take_up(list(rows), tail.subtrees, tail.frontier, retain=False)
+        self.storage.settle()
+        self.storage.part()
         self._frontier = tail.frontier
         self._durable = tail.size
-        self.storage.turn()
         self._sound = True
 
     def _checked(self, tail: Tail) -> Tail:

@@ -2,7 +2,8 @@
 
 While the disk is quick the loop commits to the journal by itself: what arrives meanwhile gathers in the sockets and
 shares the next commit (natural batching), and no thread has to be woken. A disk that takes longer than `SLOW`, a long
-queue and the taking up of the journal belong to the thread, so that nobody waits for a disk who need not.
+queue belong to a thread, so that nobody waits for a disk who need not. Another thread takes up what was committed, so
+that no commit waits for its indexing.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ PATIENCE = 0.001
 SLOW = 0.001
 """A commit that takes more seconds leaves the next one to the thread."""
 DRAIN_AFTER = 0.1
-"""Seconds after a commit in which what the journal holds is taken up into the ledger's file."""
+"""Seconds after a commit in which what is durable is taken up: indexed and signed."""
 
 
 class LedgerWriter:
-    """Owns an open store and the thread that writes it. All methods are for the event loop's thread."""
+    """Owns an open store and the threads that write it. All methods are for the event loop's thread."""
 
     def __init__(
         self,
@@ -64,13 +65,15 @@ class LedgerWriter:
         """Held by whoever appends to the store: the thread, or the loop while the thread has nothing to commit."""
         self._slow = not store.quick
         """Whether the last commit took too long for the loop to wait for the next one."""
-        self._nudged = False
-        """Whether the thread was asked to drain the store, or soon will be."""
-        self._drained_at = time.monotonic()
+        self._undrained = threading.Event()
+        """Whether something was committed since the store was last drained."""
+        self._stopping = threading.Event()
         self._pending = 0
         self._closed = False
         self._ended = False
         self._failure = ""
+        self._drainer = threading.Thread(target=self._run_drains, name="ledger-drain", daemon=True)
+        self._drainer.start()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
@@ -142,9 +145,8 @@ class LedgerWriter:
                 self._queue.put(batch)
             else:
                 self._deliver(iter([durable for _, durable in batch]), done)
-            if not self._nudged:
-                self._nudged = True
-                self._loop.call_later(DRAIN_AFTER, self._wake)
+            if not self._undrained.is_set():
+                self._undrained.set()
 
     async def run(self, work: Callable[[LedgerStore], Result]) -> Result:
         """Have the thread do something with the store between two commits; it should be brief. Raises LedgerError."""
@@ -182,12 +184,9 @@ class LedgerWriter:
         batch: list[Entry] = []
         try:
             while self._gather(batch):
-                due = not batch or time.monotonic() - self._drained_at > DRAIN_AFTER
                 if batch:
                     self._commit(batch)
                 batch = []
-                if due:
-                    self._drain()
                 self._run_errands()
             if batch:
                 self._commit(batch)
@@ -195,12 +194,26 @@ class LedgerWriter:
             self._run_errands()
         finally:  # also if something unforeseen ends the thread: nobody may wait for ever
             self._ended = True
+            self._stopping.set()
+            self._undrained.set()
             self._refuse(batch)
+            self._drainer.join()
             self._store.close()
+
+    def _run_drains(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._undrained.wait(RETAIN_AFTER.total_seconds())
+                self._stopping.wait(DRAIN_AFTER)  # what is committed meanwhile is taken up with it
+                self._undrained.clear()
+                self._drain()
+        finally:  # also if something unforeseen ends the thread
+            self._ended = True
+            self._queue.put(None)
 
     def _gather(self, batch: list[Entry]) -> bool:
         """Wait for records and take all that are there; False at the end of the queue."""
-        entries = self._left or self._wait()
+        entries = self._left or self._queue.get()
         self._left = []
         while entries is not None:
             batch += entries
@@ -214,16 +227,7 @@ class LedgerWriter:
                 return True
         return False
 
-    def _wait(self) -> list[Entry] | None:
-        """Return the next entries, none of them when it is time to drain."""
-        try:
-            return self._queue.get(timeout=DRAIN_AFTER if self._store.undrained else RETAIN_AFTER.total_seconds())
-        except queue.Empty:
-            return []
-
     def _drain(self) -> None:
-        self._nudged = False
-        self._drained_at = time.monotonic()
         try:
             self._store.drain()
         except LedgerError as error:
@@ -232,6 +236,7 @@ class LedgerWriter:
     def _commit(self, batch: list[Entry]) -> None:
         with self._using:
             done = self._committed(batch, self._store.append)
+            self._undrained.set()
         self._answer(batch, done is True)
 
     def _committed(self, batch: list[Entry], append: Append) -> bool | None:

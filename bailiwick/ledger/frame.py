@@ -55,9 +55,10 @@ def frame_bytes(first: int, bodies: Sequence[bytes], root: bytes, code: bytes) -
     return b"".join(parts)
 
 
-def frames_in(area: bytes) -> list[Frame]:
+def frames_in(area: bytes, since: int = 0) -> list[Frame]:
     """Return the frames at the beginning of an area, each beginning on the next block behind the one before.
 
+    Records before `since` are not looked at: where a frame has no others, they are left out.
     What stands behind the last one is left over from an earlier use of the area: its records' numbers are lower.
     """
     frames: list[Frame] = []
@@ -69,7 +70,8 @@ def frames_in(area: bytes) -> list[Frame]:
         at += FRAME_HEAD
         if not whole or not count or (frames and first != frames[-1].end):
             break
-        frames.append(Frame(first, count, root, code, _bodies(area[at : at + size], first, count)))
+        bodies = () if first + count <= since else _bodies(area[at : at + size], first, count)
+        frames.append(Frame(first, count, root, code, bodies))
         at += size
         at += -at % BLOCK
         if frames[-1].bodies is None:
@@ -116,7 +118,7 @@ class Tail:
 
 def follow(areas: Iterable[bytes], frontier: Frontier) -> Tail:
     """Return what the journal's areas add to the tree of a file. What the file holds already is passed over."""
-    due = [frame for area in areas for frame in frames_in(area) if frame.first >= frontier.size]
+    due = [frame for area in areas for frame in frames_in(area, frontier.size) if frame.first >= frontier.size]
     start, code = frontier.size, b""
     bodies: list[bytes] = []
     hashes: list[bytes] = []

@@ -33,11 +33,16 @@ class Disk:
 
     def __init__(self) -> None:
         self.write: Callable[[], None] | None = None
+        self.lies = False
+        """Whether it says that it failed when it did not."""
 
     def pwrite(self, file: int, data: bytes, place: int) -> int:
         if self.write is not None:
             self.write()
-        return _pwrite(file, data, place)
+        written = _pwrite(file, data, place)
+        if self.lies:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return written
 
 
 _pwrite = os.pwrite
@@ -163,3 +168,16 @@ def test_a_clock_that_was_set_is_noticed_and_one_that_went_on_is_not() -> None:
     assert not stepped(began, (START + day, 100.0 + day.total_seconds() - 60))
     assert stepped(began, (START + 400 * day, 110.0))
     assert stepped(began, (START - day, 110.0))
+
+
+async def test_what_a_failing_disk_did_write_is_kept_and_followed(path: Path, disk: Disk) -> None:
+    """A write may be reported as failed and be there: the journal then goes on behind records that it has."""
+    writer = LedgerWriter(new_store(path), asyncio.get_running_loop())
+    assert await append(writer, 0)
+    disk.lies = True
+    assert not await append(writer, 1)
+    disk.lies = False
+    assert await append(writer, 2)
+    assert ids(path) == [record(number).id for number in range(3)]
+    await writer.close()
+    assert checked(path).sound

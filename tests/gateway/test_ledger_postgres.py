@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Generator
 from contextlib import closing
+from typing import cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,11 +15,13 @@ from typer.testing import CliRunner
 
 from bailiwick.cli.ledger import app
 from bailiwick.errors import ConfigError, LedgerError
+from bailiwick.gateway.doctor.ledger import ledger_findings
 from bailiwick.gateway.ledger_address import PostgresAddress, read_address
 from bailiwick.gateway.ledger_pg_link import Link
-from bailiwick.gateway.ledger_pg_schema import setup
+from bailiwick.gateway.ledger_pg_schema import grants, setup
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.ledger.facts import Facts
 from tests.gateway.ledger_rig import KEY, ORIGIN, checked, fill, fixed_now, intruding, new_store, record
 from tests.support.postgres import Database
 
@@ -172,6 +175,69 @@ def test_roles_may_add_and_read_and_nothing_else(address: PostgresAddress, datab
         with psycopg.connect(database.url(role, role)) as link, pytest.raises(psycopg.errors.InsufficientPrivilege):
             link.execute(statement.encode())
     database.script(f"DROP OWNED BY {writer}, {reader}; DROP ROLE {writer}, {reader};")
+
+
+def test_the_doctor_says_what_the_role_that_writes_could_do_beyond_adding(
+    address: PostgresAddress, database: Database
+) -> None:
+    writer, s = f"writer_{address.log}", address.log
+    database.script(f"CREATE ROLE {writer} LOGIN PASSWORD '{writer}'")
+    as_writer = PostgresAddress(database.url(writer, writer), address.log)
+
+    def levels() -> list[tuple[str, str]]:
+        return [(each.level, each.message) for each in ledger_findings(as_writer)]
+
+    assert [level for level, _ in levels()] == ["warning"]  # nothing is there yet
+    database.script(setup(s) + grants(s, writer))
+    assert [level for level, _ in levels()] == ["ok"]
+    database.script(f"GRANT DELETE ON {s}.facts TO {writer}; GRANT UPDATE (hash) ON {s}.records TO {writer}")
+    database.script(f"ALTER TABLE {s}.checkpoints DISABLE TRIGGER guard")
+    assert [(level, "facts, records" in text, "checkpoints" in text) for level, text in levels()] == [
+        ("problem", True, False),
+        ("problem", False, True),
+    ]
+    database.script(f"ALTER TABLE {s}.accesses OWNER TO {writer}")
+    assert ("warning", f"`{writer}` owns the ledger `{as_writer}`, and could take its guards off") in levels()
+    assert writer not in "".join(text for _, text in levels()).replace(f"`{writer}`", "")  # nor its password
+    assert [each.level for each in ledger_findings(address)] == ["problem"]  # a superuser
+    database.script(f"DROP OWNED BY {writer}; DROP ROLE {writer};")
+
+
+EXACTLY: list[tuple[str, str, str, tuple[str, int | None, int | None]]] = [
+    ("records", "hash", "seq = 7", ("changed", 7, 7)),
+    ("records", "hash", "seq = 270", ("changed", 270, 270)),
+    ("subtrees", "root", "level = 8 AND idx = 0", ("index", 0, 255)),
+    ("checkpoints", "note", "size = 299", ("checkpoint", None, None)),
+    ("head", "note", "one = 1", ("checkpoint", None, None)),
+    ("log", "origin", "one = 1", ("checkpoint", None, None)),
+    ("accesses", "action", "seq = 7", ("index", 7, 7)),
+    *(("facts", name, "seq = 7", ("index", 7, 7)) for name in Facts._fields),
+]
+
+
+def test_every_class_of_bytes_is_watched_as_in_a_file(store: LedgerStore, address: PostgresAddress) -> None:
+    fill(store, [record(number) for number in range(299)], batch=299)
+    store.resign()
+    fill(store, [record(299)])
+    store.resign()
+    store.close()
+
+    for table, column, where, found in EXACTLY:
+        text = column not in ("hash", "root")
+        cell = f"convert_to(\"{column}\", 'UTF8')" if text else f'"{column}"'
+        value = "convert_from(?, 'UTF8')" if text else "?"
+        update = f'UPDATE {table} SET "{column}" = {value} WHERE {where}'
+        with intruding(address) as intruder:
+            select = f"SELECT {cell} FROM {table} WHERE {where}"
+            content = cast(bytes, intruder.connection.execute(select).fetchone()[0])
+        at = len(content) // 2
+        changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] if content else b"x"
+        with intruding(address) as intruder:
+            intruder.run(update, changed)
+        assert {(each.kind, each.first, each.last) for each in checked(address).findings} == {found}, column
+        with intruding(address) as intruder:
+            intruder.run(update, content)
+    assert checked(address).sound
 
 
 def test_a_role_without_rights_is_told_what_is_missing(address: PostgresAddress, database: Database) -> None:

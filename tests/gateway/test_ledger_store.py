@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress, read_address
-from bailiwick.gateway.ledger_journal import AREA, journal_of
+from bailiwick.gateway.ledger_journal import AREA, SIZE, journal_of
 from bailiwick.gateway.ledger_reader import Query, open_reader
 from bailiwick.gateway.ledger_store import LedgerStore, open_store
 from bailiwick.ledger.checkpoint import open_checkpoint
@@ -424,7 +424,7 @@ def test_records_taken_out_of_the_journal_are_missed(store: LedgerStore, path: P
     store.drain()
     copy = killed(path)
     frame = frame_bytes(3, [encode(record(3), 3)], bytes(32), bytes(32))
-    journal_of(copy).write_bytes(frame + bytes(2 * AREA - len(frame)))
+    journal_of(copy).write_bytes(frame + bytes(SIZE - len(frame)))
     assert kinds(copy) == [("removed", 1, 2)]
     with pytest.raises(LedgerError, match="neither in it nor in its journal"):
         new_store(copy)
@@ -439,7 +439,7 @@ def test_a_journal_without_the_key_is_not_believed(store: LedgerStore, path: Pat
         frontier = reader.begin_evidence().tail.frontier
     grown = frontier.append(leaf_hash(body))
     frame = frame_bytes(1, [body], grown.root(), bytes(32))
-    journal_of(copy).write_bytes(frame + bytes(2 * AREA - len(frame)))
+    journal_of(copy).write_bytes(frame + bytes(SIZE - len(frame)))
     assert kinds(copy) == [("checkpoint", 1, 1)]
     with pytest.raises(LedgerError, match="was not written by this gateway"):
         new_store(copy)
@@ -479,8 +479,38 @@ def test_what_does_not_fit_into_the_journal_goes_to_the_file(store: LedgerStore,
 
 
 def test_more_than_the_journal_holds_is_taken_up_on_the_way(store: LedgerStore, path: Path) -> None:
-    for number in range(60):
+    for number in range(100):
         store.append([record(number, statement="x" * 100_000)])
-    assert 0 < store.undrained < 60
-    assert checked(killed(path)).size == 60
+    assert 0 < store.undrained < 100
+    assert checked(killed(path)).size == 100
     assert checked(killed(path)).sound
+
+
+def test_a_machine_that_stops_takes_back_only_what_the_journal_still_has(
+    store: LedgerStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    settle = file_of(store).settle
+
+    def settled() -> None:
+        settle()
+        at = path.with_name(f"flushed{len(flushed)}.db")
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{at}{suffix}")
+        flushed.append(at)
+
+    monkeypatch.setattr(file_of(store), "settle", settled)
+    settled()
+    for number in range(200):
+        store.append([record(number, statement="x" * 100_000)])
+        if number % 3 == 0:
+            store.drain()
+        if number % 19 == 0:
+            stopped = path.with_name(f"stopped{number}.db")  # the file as the disk is sure to have it, and the journal
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{flushed[-1]}{suffix}", f"{stopped}{suffix}")
+            shutil.copy(journal_of(path), journal_of(stopped))
+            assert checked(stopped).sound
+            with closing(new_store(stopped)) as again:
+                assert again.size == number + 1
+    assert 3 < len(flushed) < 20
