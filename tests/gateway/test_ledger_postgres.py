@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -101,6 +103,48 @@ def test_a_commit_whose_answer_was_lost_is_there_once_and_the_tree_goes_on(
     append_at_last(store, 3)
     assert store.size == 3
     assert ids(address) == ["1", "2", "3"]
+    assert checked(address).sound
+
+
+WRITER = """
+import sys
+from bailiwick.gateway.ledger_address import read_address
+from tests.gateway.ledger_rig import new_store, record
+store = new_store(read_address(sys.argv[1]))
+for batch in range(10_000):
+    store.append([record(batch * 7 + number) for number in range(7)])
+    print(store.size, flush=True)
+    if batch % 10 == 0:
+        store.drain()
+"""
+
+
+def test_kill_9_while_writing_leaves_all_that_was_acknowledged(address: PostgresAddress) -> None:
+    where = f"{address.url}?log={address.log}"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, where], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    for line in writer.stdout:
+        if int(line) > 630:
+            break
+    writer.kill()
+    rest = [each for each in writer.stdout.read().splitlines() if each.isdigit()]
+    writer.wait()
+    writer.stdout.close()
+    report = checked(address)
+    assert report.sound
+    assert report.records >= int(rest[-2] if len(rest) > 1 else 630)  # of the very last line a part may be missing
+    end = time.monotonic() + 60
+    while True:  # the server lets go of the lock when it has seen that the connection is gone
+        try:
+            again = new_store(address)
+        except LedgerError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            break
+    assert again.size == report.records
+    again.append([record(999_999)])
+    again.close()
     assert checked(address).sound
 
 
