@@ -1,4 +1,4 @@
-"""`bailiwick init`: write a starter policy from a live database. It grants nothing."""
+"""`bailiwick init`: write a starter policy from what is there. It grants nothing."""
 
 from __future__ import annotations
 
@@ -22,18 +22,27 @@ def init(
         str, typer.Option("--url-env", metavar="NAME", help="Variable that holds the URL of a PostgreSQL database.")
     ] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Or: a file of SQLite or DuckDB.")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Or: a folder of files.")] = None,
+    bucket: Annotated[str, typer.Option("--bucket", metavar="URL", help="Or: `s3://bucket/prefix`.")] = "",
+    smtp_env: Annotated[
+        str, typer.Option("--smtp-env", metavar="NAME", help="Or: variable that holds the URL of a mail server.")
+    ] = "",
+    sender: Annotated[str, typer.Option("--from", help="With --smtp-env: the address that it sends as.")] = "",
     mount: Annotated[str, typer.Option("--mount", help="Name of the mount; default: from the variable or file.")] = "",
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write policy.yaml, bailiwick.lock and gateway.yaml from a live database. Nothing that exists is overwritten."""
+    """Write a starter policy from a live database, a folder, a bucket or a mail server. Nothing is overwritten."""
     from bailiwick.gateway.files import lock_name
     from bailiwick.gateway.starter import place_by_url, starter_policy, starter_settings
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import render_lock
 
-    if (file is None) == (not url_env):
-        raise typer.BadParameter("give `--url-env` or `--file`")
+    if sum([file is not None, folder is not None, bool(url_env), bool(bucket), bool(smtp_env)]) != 1:
+        raise typer.BadParameter("give one of `--url-env`, `--file`, `--folder`, `--bucket`, `--smtp-env`")
+    if file is None and not url_env:
+        _without_tables(mount, out, folder, bucket, (smtp_env, sender), as_json=as_json)
+        return
     named = re.sub(r"[^A-Za-z0-9_-]+", "_", file.stem) if file is not None else url_env.lower()
     name = mount or re.sub(r"_(url|dsn|uri)$", "", named)
     if not _NAME.fullmatch(name):
@@ -58,6 +67,48 @@ def init(
         typer.echo(f"wrote {path}")
     typer.echo(f"{len(tables)} tables and views of `{name}` are mapped, and nothing is granted yet")
     typer.echo(f"next: read it, correct the labels, add a role and an agent, then bailiwick policy check {out}")
+
+
+def _without_tables(
+    mount: str, out: Path, folder: Path | None, bucket: str, mail: tuple[str, str], *, as_json: bool
+) -> None:
+    """Write the files for a folder, a bucket or a mail server; what is accepted of these stands in the policy."""
+    import json
+    import os
+
+    from bailiwick.errors import ConfigError
+    from bailiwick.gateway.starter import starter_settings
+    from bailiwick.gateway.starter_places import bucket_policy, folder_policy, mail_policy
+    from bailiwick.match.addresses import Fault, read_address
+    from bailiwick.policy.load import load
+
+    name = mount or ("mail" if mail[0] else "files")
+    if not _NAME.fullmatch(name):
+        raise typer.BadParameter(f"`{name}` is not a name for a mount", param_hint="--mount")
+    if mail[0] and isinstance(read_address(mail[1]), Fault):
+        raise typer.BadParameter("give the address that it sends as: `name@example.com`", param_hint="--from")
+    files = {each: out / each for each in ("policy.yaml", "gateway.yaml")}
+    _refuse_to_overwrite(files)
+    if folder is not None:
+        try:
+            inner = [each.name for each in folder.iterdir() if each.is_dir() and not each.is_symlink()]
+        except OSError as error:
+            reason = (error.strerror or "failed").lower()
+            raise ConfigError(f"`{folder}` cannot be read: {reason}", remedy="give a folder of files") from None
+        text = folder_policy(name, os.path.relpath(folder, out), inner)
+    else:
+        text = bucket_policy(name, bucket) if bucket else mail_policy(name, *mail)
+    problems = load({"policy.yaml": text}).problems
+    if problems:
+        raise ConfigError(f"no policy can be written from that: {problems[0]}", remedy="correct what was given")
+    _write({files["policy.yaml"]: text, files["gateway.yaml"]: starter_settings()})
+    if as_json:
+        typer.echo(json.dumps({"mount": name, "files": [str(path) for path in files.values()]}, indent=2))
+        return
+    for path in files.values():
+        typer.echo(f"wrote {path}")
+    typer.echo(f"`{name}` is mapped, and nothing is granted yet")
+    typer.echo(f"next: read it, add a role and an agent, then bailiwick policy check {out}")
 
 
 def _refuse_to_overwrite(files: Mapping[str, Path]) -> None:

@@ -242,3 +242,43 @@ def test_a_guess_comes_from_the_column_its_type_and_its_table(
 ) -> None:
     guessed = LockedColumn(column, type_)
     assert guessed_labels(LockedTable("public", table, "r", (guessed,)), guessed) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (["--folder", "files"], "files"),
+        (["--folder", "empty"], "files"),
+        (["--bucket", "s3://company/shared", "--mount", "docs"], "files"),
+        (["--smtp-env", "SMTP_URL", "--from", "bot@acme.example"], "email"),
+    ],
+)
+def test_folders_buckets_and_mail_servers_are_mapped_and_nothing_is_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("kb", "hr", 'odd: "x" # y', "*", "2026 plans", ".hidden"):
+        (tmp_path / "files" / name).mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(app, [*given, "--out", "new"])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "new/policy.yaml").read_text()
+    loaded = load({"policy.yaml": text})
+    assert loaded.problems == ()
+    assert loaded.policy is not None
+    assert len(loaded.policy.files if kind == "files" else loaded.policy.email) == 1
+    assert not loaded.policy.roles
+    if given[1] == "files":
+        (mount,) = loaded.policy.files.values()
+        assert {"kb", "hr", "f_2026_plans"} <= set(mount.paths)
+        assert mount.paths["kb"] == ("kb/**",)
+    opened = "\n".join(line.removeprefix("# ") for line in text.splitlines() if not line.startswith("# A starter"))
+    assert load({"policy.yaml": opened}).problems == ()  # the example is one
+    assert CliRunner().invoke(app, [*given, "--out", "new"]).exit_code != 0
+
+
+def test_one_place_is_named_and_it_must_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for wrong in ([], ["--folder", "none"], ["--bucket", "nothing"], ["--smtp-env", "X", "--from", "nobody"]):
+        assert CliRunner().invoke(app, [*wrong, "--out", "new"]).exit_code != 0
+        assert not (tmp_path / "new").exists()
