@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from os import environ
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from tests.support.installed import NEWEST, SUPPORTED, installations, programs
 from tests.support.postgres import Database, Server, running_server
+from tests.support.spread import ByModule
 
 # How long an example takes says nothing where others use the processors too.
 _unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +32,20 @@ def pytest_report_header() -> list[str]:
         f"postgresql: {there}" + (f"; not here: {', '.join(missing)}" if missing else ""),
         f"clients: {', '.join(f'{name} is not here' for name in absent) or 'all are here'}",
     ]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule | None:
+    """Hand out tests by module where they are handed out by group: `--dist loadgroup`."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves, more than half a million objects, out of every search for garbage from now on."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
