@@ -66,11 +66,11 @@ def _differences(row: Mapping[str, Json]) -> list[str]:
     """Return what a change does to one row: new values, each with the old one; all values of one that comes or goes."""
     before = cast("Mapping[str, str | None] | None", row["before"])
     after = cast("Mapping[str, str | None] | None", row["after"])
+    changed = cast("Sequence[str]", row["changed"])
     if before is None or after is None:
         sign = "-" if after is None else "+"
         return [f"{sign} {plain(name)}: {_value(value)}" for name, value in (before or after or {}).items()]
-    changed = [name for name in after if before.get(name) != after[name]]
-    told = [f"{plain(name)}: {_value(before.get(name))} -> {_value(after[name])}" for name in changed]
+    told = [f"{plain(name)}: {_value(before.get(name))} -> {_value(after.get(name))}" for name in changed]
     return told or ["as it was"]
 
 

@@ -53,7 +53,8 @@ class Parts:
         desk = self.desk()
         if desk is None:
             raise ConfigError("the gateway is starting", remedy="try again in a moment")
-        return await desk.answer(do, Fields(fields or {}), visit.login.reviewer)
+        by = visit.login.reviewer(visit.clearance)
+        return await desk.answer(do, Fields(fields or {}), by)
 
     async def read(self, look: Callable[[LedgerReader], Found]) -> Found:
         """Return what is looked up in the ledger. Raises LedgerError."""

@@ -1,19 +1,17 @@
-"""What a reviewer sees of an approval: what would run, and each row before and after. Values in, values out.
+"""An approval as a page shows it: what would run, and each row before and after. Values in, values out.
 
-INVARIANT: a value of a field above somebody's clearance is in nothing that is made here for them; and whoever does not
-see all of a request is told so, and does not approve it.
+The desk tells somebody no more than their clearance lets them see; nothing is hidden here that it did not hide.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.gateway.wire import Json
-from bailiwick.model.label import Level, level_of, levels
-from bailiwick.model.policy import Policy
+from bailiwick.ledger.clearance import HIDDEN
 
 MASKED = "•••"
 Told = Mapping[str, Json]
@@ -26,7 +24,6 @@ class Field:
     name: str
     before: str | None
     after: str | None
-    changed: bool
     masked: bool
 
 
@@ -62,58 +59,34 @@ class Review:
     """Whether something of it is above the reviewer's clearance."""
 
 
-def review(found: Told, policy: Policy, clearance: Level) -> Review:
-    """Return a request, as the desk tells it in full, for somebody of a clearance."""
-    whole = _seen(frozenset(cast("list[str]", found["labels"])), clearance)
-    label = _labels(policy, cast("list[str]", found["actions"]))
-
-    def visible(name: str) -> bool:
-        labels = label(name)
-        return whole if labels is None else _seen(labels, clearance)
-
-    rows = tuple(_row(each, visible) for each in cast("Sequence[Told]", found["shown"]))
+def review(found: Told) -> Review:
+    """Return a request as a page shows it, from what the desk tells somebody of it."""
+    rows = tuple(_row(each) for each in cast("Sequence[Told]", found["shown"]))
     text = str(found.get("statement", found.get("name", "")))
-    arguments = _arguments(found) if whole else tuple(Argument(each.name, MASKED) for each in _arguments(found))
-    hidden = not whole or any(field.masked for row in rows for field in row.fields)
-    return Review(text if whole or found["kind"] != "statement" else MASKED, arguments, rows, hidden)
+    return Review(_masked(text), _arguments(found), rows, bool(found["hidden"]))
 
 
-def _seen(labels: frozenset[str], clearance: Level) -> bool:
-    return levels.index(level_of(labels)) <= levels.index(clearance)
-
-
-def _labels(policy: Policy, actions: Sequence[str]) -> Callable[[str], frozenset[str] | None]:
-    """Return what tells the labels of a field of the resources that actions name; None where no resource has it."""
-    names = dict.fromkeys(action.partition(":")[0] for action in actions)
-    resources = [found for name in names if (found := policy.resource(name)) is not None]
-
-    def labels(field: str) -> frozenset[str] | None:
-        found = {label for each in resources for label in each.labels.get(field, ())}
-        return frozenset(found) if any(field in each.labels for each in resources) else None
-
-    return labels
-
-
-def _row(found: Told, visible: Callable[[str], bool]) -> Row:
+def _row(found: Told) -> Row:
     before = cast("Mapping[str, str | None] | None", found["before"])
     after = cast("Mapping[str, str | None] | None", found["after"])
-    names = list(before or {})
+    changed, hidden = cast("list[str]", found["changed"]), cast("list[str]", found["hidden"])
+
+    def value(side: Mapping[str, str | None] | None, name: str) -> str | None:
+        if name in hidden:
+            return None if side is None else MASKED
+        return (side or {}).get(name)
+
+    names: list[str] = [*(before or {})]
     names += [name for name in after or {} if name not in names]
-    fields: list[Field] = []
-    for name in names:
-        old, new = (before or {}).get(name), (after or {}).get(name)
-        changed = before is None or after is None or old != new
-        if visible(name):
-            fields.append(Field(name, old, new, changed, masked=False))
-        else:
-            fields.append(Field(name, MASKED if before else None, MASKED if after else None, changed, masked=True))
-    if before is None or after is None:
-        kind, listed = ("created" if before is None else "deleted"), fields
-    else:
-        listed = [each for each in fields if each.changed]
-        kind = "changed" if listed else "same"
-    key = ", ".join(MASKED if not visible("") else str(each) for each in cast("list[Json]", found["key"]))
-    return Row(key, kind, tuple(listed), len(fields) - len(listed))
+    listed = [name for name in names if name in changed]
+    fields = tuple(Field(name, value(before, name), value(after, name), masked=name in hidden) for name in listed)
+    kind = "created" if before is None else "deleted" if after is None else "changed" if listed else "same"
+    key = ", ".join(_masked(str(each)) for each in cast("list[Json]", found["key"]))
+    return Row(key, kind, fields, len(names) - len(fields))
+
+
+def _masked(text: str) -> str:
+    return MASKED if text == HIDDEN else text
 
 
 def _arguments(found: Told) -> tuple[Argument, ...]:
@@ -127,7 +100,7 @@ def _arguments(found: Told) -> tuple[Argument, ...]:
 
 
 def _json(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return MASKED if value == HIDDEN else json.dumps(value, ensure_ascii=False)
 
 
 def changes(found: Told, form: Mapping[str, str]) -> dict[str, Json]:

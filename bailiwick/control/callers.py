@@ -56,7 +56,9 @@ class Callers:
         client = await self._oauth.api_client(token)
         if client is not None:
             name = f"client {client.id}"
-            return Caller(name, client.roles, None, self._sees(client.roles), Reviewer(name, means="client"))
+            clearance = self._sees(client.roles)
+            by = Reviewer(name, means="client", clearance=clearance)
+            return Caller(name, client.roles, None, clearance, by)
         live = await self._oauth.live(token)
         if live is not None:
             denial = live.refused(self._sessions.clock())
@@ -65,8 +67,9 @@ class Callers:
         if isinstance(person, Rejected):
             await self._refused(asked, "", person.reason)
             return _unknown
-        reviewer = Reviewer(person.user.id, person.user.groups, person.authenticated_at)
-        return Caller(f"{person.user.id} of {person.issuer}", person.roles, None, self._sees(person.roles), reviewer)
+        user, clearance = person.user, self._sees(person.roles)
+        by = Reviewer(user.id, user.groups, person.authenticated_at, clearance=clearance)
+        return Caller(f"{user.id} of {person.issuer}", person.roles, None, clearance, by)
 
     def _sees(self, having: frozenset[Role]) -> Level:
         return clearance_of(having, self._clearance)

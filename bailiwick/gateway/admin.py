@@ -15,6 +15,7 @@ import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from bailiwick.errors import BailiwickError, ConfigError
 from bailiwick.gateway.moments import utc_now
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
+from bailiwick.model.label import Level
 
 _log = logging.getLogger("bailiwick.admin")
 _longest = 4 * 1024 * 1024
@@ -37,9 +39,11 @@ Answer = Callable[[str, Fields, Reviewer], Awaitable[Mapping[str, Json]]]
 class AdminServer:
     """Listens on the socket."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: Answer, clearance: Level = "public") -> None:
+        """`clearance`: what those see who may open the socket."""
         self._path = path
         self._answer = answer
+        self._clearance: Level = clearance
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
 
@@ -70,7 +74,7 @@ class AdminServer:
         self._clients.add(writer)
         try:
             while line := await _line(reader):
-                reply = await self._reply(line, _peer(writer))
+                reply = await self._reply(line, replace(_peer(writer), clearance=self._clearance))
                 writer.write(json.dumps(reply).encode() + b"\n")
                 with contextlib.suppress(ConnectionError):  # whoever asked has left; the next line says so too
                     await writer.drain()

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from bailiwick.decide.approvals import Approve, Ask, Delegate, Modify, Refuse, longest_text, may_decide
 from bailiwick.errors import ProtocolError
-from bailiwick.gateway.approval_json import told, told_in_full
+from bailiwick.gateway.approval_json import told
+from bailiwick.gateway.approval_sight import seen
 from bailiwick.gateway.approvals import Approvals, Verdict
 from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.wire import Fields, Json
@@ -67,7 +68,7 @@ class ApprovalDesk:
         wanted, text = fields.mapping("set"), fields.maybe_text("text") or ""
         fields.done()
         found = await self._approvals.find(approval_id)
-        barred = may_decide(found, self._approvals.seated(by))
+        barred = await self._approvals.barred(found, by)
         if barred is not None:
             raise RefusedError(barred)
         modifier = self.modifiers.get(found.subject.kind)
@@ -106,10 +107,14 @@ class ApprovalDesk:
         return {"approval": self._in_full(after, verdict.by)}
 
     def _in_full(self, approval: Approval, by: Reviewer) -> dict[str, Json]:
-        """Return everything about it, and whether who asks may decide."""
+        """Return everything about it that they may see, and whether who asks may decide."""
         barred = may_decide(approval, self._approvals.seated(by))
         yours = approval.state == "PENDING" and barred is None
-        return {**told_in_full(approval), "yours": yours, "not_yours": None if barred is None else barred.message}
+        return {
+            **seen(approval, self._approvals.policy, by),
+            "yours": yours,
+            "not_yours": None if barred is None else barred.message,
+        }
 
 
 def _said(fields: Fields, name: str) -> str:

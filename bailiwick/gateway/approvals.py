@@ -28,11 +28,13 @@ from bailiwick.decide.approvals import (
     Restore,
     Withdraw,
     as_of,
+    may_decide,
     seated,
     step,
 )
 from bailiwick.errors import BailiwickError, LedgerError, SessionError
 from bailiwick.gateway.approval_records import ApprovalRecords, held, requester_of, verdict
+from bailiwick.gateway.approval_sight import labels_of_call, not_seen
 from bailiwick.gateway.approval_store import ApprovalStore
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.live import Live, is_by_force
@@ -41,6 +43,7 @@ from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.sessions import Sessions
 from bailiwick.model.approval import Approval, Previewed, Refused, Reviewer, Step, Subject, Terms
 from bailiwick.model.decision import Denial, Hold
+from bailiwick.model.policy import Policy
 from bailiwick.model.record import JsonValue, Record
 
 _log = logging.getLogger("bailiwick.approvals")
@@ -224,12 +227,25 @@ class Approvals:
 
     async def decide(self, approval_id: str, verdict: Verdict) -> Approval | Denial:
         """Do what a person decides, on record before it counts. What they may not is on record too."""
-        by = seated(verdict.by, self._sessions.force.policy.approvers, local=self.local)
+        by = self.seated(verdict.by)
         return await self._move(approval_id, replace(verdict, by=by), by)
+
+    async def barred(self, approval: Approval, by: Reviewer) -> Denial | None:
+        """Return why a person may not put another request in its place, which is on record then; None when they may."""
+        found = may_decide(approval, self.seated(by)) or not_seen(approval, self.policy, by)
+        if found is not None:
+            act = Modify(by, approval.subject.digest, approval.subject, approval.previewed)
+            await self._recorder.keep(self._told.not_counted(approval, act, by, found))
+        return found
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._sessions.force.policy
 
     def seated(self, by: Reviewer) -> Reviewer:
         """Return a person with the groups that they have under the policy in force."""
-        return seated(by, self._sessions.force.policy.approvers, local=self.local)
+        return seated(by, self.policy.approvers, local=self.local)
 
     async def answer(self, live: Live, approval_id: str, text: str) -> Approval | Denial:
         """Answer a question, for the session that waits."""
@@ -288,6 +304,8 @@ class Approvals:
             if found is None:
                 return Denial("approval_unknown", f"there is no approval `{approval_id[:60]}`")
             after = step(self._as_of_now(found), act, self._clock())
+            if isinstance(act, Approve | Modify) and not isinstance(after, Denial):
+                after = not_seen(found, self.policy, act.by) or after
             if isinstance(after, Denial):
                 if by is not None:
                     await self._recorder.keep(self._told.not_counted(found, act, by, after))
@@ -406,7 +424,7 @@ class Approvals:
             purpose=call.request.purpose,
             made_at=now,
             expires_at=now + terms.expires,
-            labels=() if queued is None else tuple(sorted(queued.labels)),
+            labels=labels_of_call(call, live.scope),
             previewed=previewed,
             steps=(Step("held", now, "agent", digest=subject.digest),),
         )

@@ -13,6 +13,7 @@ from bailiwick.gateway.identity import Role, roles
 from bailiwick.gateway.moments import from_microseconds, to_microseconds
 from bailiwick.gateway.state import State
 from bailiwick.model.approval import Means, Reviewer
+from bailiwick.model.label import Level
 
 logins = sa.Table(
     "logins",
@@ -50,10 +51,9 @@ class Login:
         """Return who they are, as records say it."""
         return f"{self.name} of {self.issuer}" if self.issuer else self.name
 
-    @property
-    def reviewer(self) -> Reviewer:
-        """Return who they are for the desk."""
-        return Reviewer(self.name, self.groups, self.authenticated_at, self.means)
+    def reviewer(self, clearance: Level) -> Reviewer:
+        """Return who they are for the desk, and what they see."""
+        return Reviewer(self.name, self.groups, self.authenticated_at, self.means, clearance=clearance)
 
 
 class LoginStore:

@@ -8,6 +8,7 @@ from typing import cast
 
 from bailiwick.decide.calls import Held, Refused
 from bailiwick.gateway.approval_desk import Modifier
+from bailiwick.gateway.approval_sight import labels_of_call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.held import content_of, digest_of, given_in
 from bailiwick.gateway.live import Live
@@ -15,6 +16,7 @@ from bailiwick.gateway.sessions import Sessions
 from bailiwick.gateway.wire import Json
 from bailiwick.model.approval import Approval, Previewed, Reviewer, Subject
 from bailiwick.model.decision import Denial
+from bailiwick.model.label import level_of, levels
 from bailiwick.model.record import JsonValue
 
 
@@ -68,6 +70,9 @@ def statement_modifier(gateway: Gateway, sessions: Sessions) -> Modifier:
             asked = await changer.modified(live, approval, sql, given)
             if isinstance(asked, Denial):
                 return asked
+            labels = frozenset(labels_of_call(asked.call, live.scope))
+            if levels.index(level_of(labels)) > levels.index(level_of(frozenset(approval.labels))):
+                return replace(_MORE, message="the changed statement would touch what is labelled higher")
             previewed = await gateway.preview(live, asked.call, asked.subject, asked.run)
         if isinstance(previewed, Denial):
             return previewed

@@ -242,7 +242,8 @@ class Running:
                 if front.address is not None:
                     _log.info("%s clients connect to %s:%d", front.name, *front.address)
         await self.gateway.executions.start()
-        self._admin = AdminServer(self.config.admin_socket, self.desk.answer)
+        sees = self.config.console.clearance["administrator"]  # as somebody who comes in by a link
+        self._admin = AdminServer(self.config.admin_socket, self.desk.answer, sees)
         await self._admin.start()  # last: whoever is answered finds everything there
         self._watching = asyncio.create_task(self.reloader.watch())
         self._watching.add_done_callback(_watch_ended)

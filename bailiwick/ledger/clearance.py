@@ -18,7 +18,11 @@ _may_carry = ("statement", "message", "detail", "purpose")
 def cleared(document: Mapping[str, JsonValue], clearance: Level) -> bool:
     """Return whether somebody of a clearance sees all of a record."""
     found = document.get("labels")
-    labels = frozenset(str(each) for each in found) if isinstance(found, list) else frozenset[str]()
+    return sees(frozenset(str(each) for each in found) if isinstance(found, list) else frozenset[str](), clearance)
+
+
+def sees(labels: frozenset[str], clearance: Level) -> bool:
+    """Return whether somebody of a clearance sees what has these labels."""
     return levels.index(level_of(labels)) <= levels.index(clearance)
 
 

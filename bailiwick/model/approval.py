@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from bailiwick.model.decision import Denial
+from bailiwick.model.label import Level
 from bailiwick.model.policy import Preview
 
 Shown = Mapping[str, str | None]
@@ -38,6 +39,8 @@ class Reviewer:
     means: Means = "oidc"
     everywhere: bool = False
     """Counts as a member of every group."""
+    clearance: Level = "public"
+    """The highest label whose values they see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,13 +49,19 @@ roles:
       - {allow: items:delete, reason: removes, through: queue}
       - {allow: refunds:create, reason: small refunds, args: any}
       - {allow: customers:read, reason: addresses people, fields: [customer_id, name]}
+  vault:
+    grants:
+      - {allow: items:read, reason: looks, fields: [id, note, secret], rows: {owner: 1}}
+      - {allow: items:update, reason: rotates, fields: [note, secret], through: queue, limits: {batch: 5}}
   seeing:
     grants:
       - {allow: customers:read, reason: looks at one while people wait, fields: [name, ssn], mask: {ssn: partial}}
 agents:
+  vault-bot: {owner: support, purpose: rotates secrets, roles: [vault]}
   desk-bot: {owner: support, purpose: "answers <b>people</b>", roles: [support], limits: {actions: 2000/day}}
   idle-bot: {owner: support, purpose: does nothing yet, roles: [support]}
 gates:
+  restricted: {loosen: [items:read:secret], reason: the tests look at it}
   large-refund: {on: refunds:create, args: {body.amount: {over: 50}}, approvers: [finance], message: over fifty}
 review: {every: 90d, approvers: [finance]}
 elevations:
@@ -65,8 +71,8 @@ tasks:
 """
 SCRIPT = """
 CREATE TABLE public.items (id int PRIMARY KEY, owner int, note text, email text, secret text);
-INSERT INTO public.items SELECT g, CASE WHEN g < 90 THEN 1 ELSE 2 END, 'note ' || g, 'mail' || g || '@x.example', 's'
-  FROM generate_series(1, 100) g;
+INSERT INTO public.items SELECT g, CASE WHEN g < 90 THEN 1 ELSE 2 END, 'note ' || g, 'mail' || g || '@x.example',
+  'kept-secret' FROM generate_series(1, 100) g;
 """
 SETTINGS = """
 api: {{port: 0}}

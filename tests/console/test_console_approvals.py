@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
 from console_world import World
 
 from bailiwick.console.reviewing import MASKED, changes, review
+from bailiwick.gateway.approval_sight import seen
 from bailiwick.gateway.wire import Json
+from bailiwick.model.approval import Approval, ChangedRow, Previewed, Requester, Reviewer, Subject, Terms
 from bailiwick.policy.load import load
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -96,34 +99,50 @@ mounts:
 ).policy
 
 
-def told(**more: Json) -> dict[str, Json]:
-    row: Json = {
-        "key": ["1"],
-        "before": {"id": "1", "ssn": "canary-ssn", "mail": "m"},
-        "after": {"id": "1", "ssn": "x", "mail": "n"},
-    }
-    found: dict[str, Json] = {
+def told() -> dict[str, Json]:
+    return {
         "kind": "statement",
         "statement": "UPDATE items SET …",
         "parameters": {"values": ["canary-ssn"]},
     }
-    return {**found, "labels": ["restricted"], "actions": ["items:update"], "shown": [row], **more}
+
+
+def approval(*labels: str, after: Mapping[str, str | None] | None, key: str = "1") -> Approval:
+    row = ChangedRow((key,), {"id": "1", "ssn": "canary-ssn", "mail": "m"}, after)
+    content = json.dumps({"values": ["canary-ssn"]})
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Approval(
+        "apr_1",
+        Subject("statement", "m", "UPDATE items SET …", content, "digest"),
+        Requester("ses_1", "bot"),
+        Terms((), timedelta(hours=1), timedelta(hours=1)),
+        "policy",
+        ("items:update",),
+        (),
+        "canary",
+        now,
+        now,
+        labels=labels,
+        previewed=Previewed(1, (row,), "keys"),
+    )
 
 
 def test_values_above_a_reviewers_clearance_are_masked() -> None:
     assert POLICY is not None
-    seen = review(told(), POLICY, "confidential")
-    assert seen.hidden
-    assert "canary" not in repr(seen)
-    fields = {field.name: (field.before, field.after) for field in seen.rows[0].fields}
-    assert fields == {"ssn": (MASKED, MASKED), "mail": ("m", "n")}
-    assert not review(told(), POLICY, "restricted").hidden
-    assert "canary-ssn" in repr(review(told(), POLICY, "restricted"))
-    plain = review(told(labels=[], shown=[]), POLICY, "internal")
-    assert (plain.hidden, plain.arguments[0].value) == (False, '"canary-ssn"')
-    gone = review(told(labels=[], shown=[{"key": ["1"], "before": {"mail": "m"}, "after": None}]), POLICY, "internal")
-    assert gone.hidden
-    assert (gone.rows[0].kind, gone.rows[0].fields[0].before) == ("deleted", MASKED)
+    made = approval("restricted", after={"id": "1", "ssn": "x", "mail": "n"})
+    low = review(seen(made, POLICY, Reviewer("ann", clearance="confidential")))
+    assert low.hidden
+    assert "canary" not in repr(low)
+    fields = {field.name: (field.before, field.after) for field in low.rows[0].fields}
+    assert fields == {"ssn": (MASKED, MASKED), "mail": (MASKED, MASKED)}  # a mail may be set to what an ssn is
+    high = review(seen(made, POLICY, Reviewer("ann", clearance="restricted")))
+    assert not high.hidden
+    assert "canary-ssn" in repr(high)
+    part = review(seen(approval(after=None), POLICY, Reviewer("ann", clearance="internal")))
+    assert (part.hidden, part.arguments[0].value) == (True, '"canary-ssn"')
+    assert (part.rows[0].kind, part.rows[0].key) == ("deleted", "1")
+    assert {field.name: field.before for field in part.rows[0].fields} == {"id": "1", "ssn": MASKED, "mail": MASKED}
+    assert review(seen(made, POLICY, Reviewer("ann"))).hidden  # of whom nothing is known
 
 
 def test_form_changes_only_what_differs() -> None:

@@ -33,7 +33,7 @@ HELD = _QUEUED.replace(
   blind:
 """,
 ).replace("agents:\n", "agents:\n  audit-bot: {owner: shop, purpose: audits, roles: [audit]}\n")
-ANN = Reviewer("ann")
+ANN = Reviewer("ann", clearance="restricted")
 
 
 @pytest_asyncio.fixture(params=ENGINES)

@@ -53,7 +53,7 @@ approvers:
   leads: {users: [lea, lou, ada]}
 """
 )
-LEA, ADA, EVE = (Reviewer(name, means="oidc") for name in ("lea", "ada", "eve"))
+LEA, ADA, EVE = (Reviewer(name, means="oidc", clearance="internal") for name in ("lea", "ada", "eve"))
 HOUR = timedelta(hours=1)
 
 
@@ -235,7 +235,7 @@ async def test_person_who_asked_for_a_session_does_not_approve_it(desk: Desk) ->
     asked = await desk.elevations.ask_for("", live.session.id, "escalation", HOUR, "stuck", LEA)
     assert isinstance(asked, Approval)
     assert isinstance(await desk.approved(asked), Denial)
-    assert isinstance(await desk.approved(asked, Reviewer("lou", means="oidc")), Approval)
+    assert isinstance(await desk.approved(asked, Reviewer("lou", means="oidc", clearance="internal")), Approval)
     assert can_read(live, "customers")
     with pytest.raises(SessionError, match="is not open"):
         await desk.elevations.ask_for("", "ses_x", "escalation", HOUR, "stuck", LEA)

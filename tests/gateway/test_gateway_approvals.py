@@ -22,8 +22,8 @@ from bailiwick.model.decision import Denial
 from bailiwick.model.record import Record
 
 HOUR = timedelta(hours=1)
-FAY = Reviewer("fay@corp", frozenset({"finance"}))
-BOB = Reviewer("bob@corp", frozenset({"board"}))
+FAY = Reviewer("fay@corp", frozenset({"finance"}), clearance="internal")
+BOB = Reviewer("bob@corp", frozenset({"board"}), clearance="internal")
 
 
 @pytest_asyncio.fixture

@@ -123,7 +123,7 @@ async def test_whoever_listens_is_told_when_an_elevation_begins_and_when_it_ends
         gateway = found.gateway.gateway
         asked = await gateway.elevations.ask(live, "refunding", timedelta(minutes=10), "a complaint")
         assert isinstance(asked, Approval)
-        by = Reviewer("local:ann", means="local")
+        by = Reviewer("local:ann", means="local", clearance="restricted")
         await gateway.approvals.decide(asked.id, Approve(by, asked.subject.digest))
         assert await asyncio.wait_for(told.get(), 60) == "notifications/tools/list_changed"
         assert await names(client) == before | {"refund"}
