@@ -10,13 +10,14 @@ from typing import cast
 from bailiwick.control.explaining import Question, explained, session_or_denial
 from bailiwick.decide.scope import effective_scope
 from bailiwick.errors import BailiwickError
+from bailiwick.match.in_words import matcher_in_words
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
 from bailiwick.model.scope import ResourceScope
 from bailiwick.model.value import ValueType
 from bailiwick.policy.cases import Case, Plain
-from bailiwick.policy.words import conditions_in_words, matcher_in_words
+from bailiwick.policy.words import conditions_in_words
 from bailiwick.sql.snapshot import snapshot
 
 Told = Mapping[str, object]

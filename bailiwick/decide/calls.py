@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from bailiwick.decide.allowed import allowed_files, allowed_message
 from bailiwick.decide.asking import Arguments, Asking, UnclearError, accepted_properties, as_json, matcher_of, resolved
 from bailiwick.decide.budgets import charging_of
 from bailiwick.decide.denials import quoted
@@ -345,9 +346,10 @@ def _not_admitted(asking: Asking, tool: ToolScope, given: Arguments) -> Denial:
     action = _action(tool)
     if near is None or not wrong:
         message = f"`{action}` is not granted under the conditions of this call"
-        return Denial("argument_not_granted", message, "", _owner(asking), action)
+        allowed = allowed_files(asking, (tool,)) if tool.tool.kind == "file" else ""
+        return Denial("argument_not_granted", message, allowed, _owner(asking), action)
     message = f"`{action}` is not granted with this {_names(wrong)}"
-    return Denial("argument_not_granted", message, allowed_arguments(near), _owner(asking), action)
+    return Denial("argument_not_granted", message, _allowed(asking, tool, near), _owner(asking), action)
 
 
 def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments) -> Iterable[str]:
@@ -370,6 +372,13 @@ def _against(asking: Asking, tool: ToolScope, grant: CallGrant, given: Arguments
                 yield name
         elif _holds(asking, tool, matcher, name, given) is not True:
             yield name
+
+
+def _allowed(asking: Asking, tool: ToolScope, near: CallGrant) -> str:
+    """Return what would do: of files all that may be used, so that it tells nothing of the one that was asked for."""
+    if tool.tool.kind == "file":
+        return allowed_files(asking, (tool,))
+    return allowed_message(near) if tool.tool.own is not None else allowed_arguments(near)
 
 
 def allowed_arguments(grant: CallGrant) -> str:

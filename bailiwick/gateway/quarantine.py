@@ -12,10 +12,10 @@ from bailiwick.errors import BailiwickError
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import Clock, to_microseconds
 from bailiwick.gateway.suspensions import Suspensions
+from bailiwick.match.in_words import duration_in_words
 from bailiwick.model.decision import DenialCode
 from bailiwick.model.notice import Notice
 from bailiwick.model.policy import Quarantine
-from bailiwick.policy.words import duration_in_words
 
 _log = logging.getLogger("bailiwick.quarantine")
 _MICROSECOND = timedelta(microseconds=1)

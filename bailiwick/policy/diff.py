@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bailiwick.decide.canonical import canonical
+from bailiwick.match.in_words import listed
 from bailiwick.model.lock import Lock
 from bailiwick.model.mask import Mask
 from bailiwick.model.policy import Grant, Policy
@@ -22,7 +23,6 @@ from bailiwick.policy.tool_covers import more_of_tool
 from bailiwick.policy.words import (
     aggregate_in_words,
     denied_in_words,
-    listed,
     read_in_words,
     table_of,
     terms_in_words,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bailiwick.decide.canonical import canonical
 from bailiwick.decide.roles import grants_of
+from bailiwick.match.in_words import duration_in_words, listed
 from bailiwick.model.email import EmailMount
 from bailiwick.model.files import FilesMount
 from bailiwick.model.http import HttpMount, ToolMount
@@ -33,7 +34,7 @@ from bailiwick.policy.limits_in_words import limit_changes, quarantine_in_words,
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.rules import built_in_gates
 from bailiwick.policy.types import references
-from bailiwick.policy.words import duration_in_words, limit_in_words, listed
+from bailiwick.policy.words import limit_in_words
 
 _days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

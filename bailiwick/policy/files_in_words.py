@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bailiwick.match.in_words import listed
 from bailiwick.model.files import FilesMount, Quota
-from bailiwick.policy.words import listed
 
 
 def files_changes(old: FilesMount, new: FilesMount) -> Iterator[tuple[bool, bool, str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from bailiwick.match.in_words import duration_in_words
 from bailiwick.model.policy import Agent, Limit, Policy, Quarantine
-from bailiwick.policy.words import duration_in_words, limit_in_words
+from bailiwick.policy.words import limit_in_words
 
 
 def agent_limits_in_words(policy: Policy, name: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bailiwick.match.in_words import listed
 from bailiwick.model.action import data_verbs
 from bailiwick.model.http import ToolMount
 from bailiwick.model.lock import Lock
@@ -16,13 +17,7 @@ from bailiwick.policy.limits_in_words import agent_limits_in_words, mount_limits
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.possible import Possible, lock_of_names, possible
 from bailiwick.policy.tool_words import tool_in_words
-from bailiwick.policy.words import (
-    conditions_in_words,
-    listed,
-    resource_in_words,
-    table_of,
-    terms_in_words,
-)
+from bailiwick.policy.words import conditions_in_words, resource_in_words, table_of, terms_in_words
 
 NO_LOCK = (
     "without a lock only the columns that the policy names are known; they are taken to exist. "

@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
+from bailiwick.match.in_words import matcher_in_words
 from bailiwick.model.record import JsonValue
 from bailiwick.model.scope import ReadGrant, ResourceScope, WriteGrant
 from bailiwick.policy.matrix import Cell, Matrix
-from bailiwick.policy.words import conditions_in_words, mask_in_words, matcher_in_words
+from bailiwick.policy.words import conditions_in_words, mask_in_words
 
 Format = Literal["markdown", "html", "csv", "json"]
 NOTHING = "nothing"

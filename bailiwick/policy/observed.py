@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bailiwick.match.in_words import listed
 from bailiwick.model.policy import Observe, Policy
 from bailiwick.policy.problem import Problem
 from bailiwick.policy.where import Path, where
-from bailiwick.policy.words import listed
 
 _REMEDY = "remove it; or write `environment: staging` in gateway.yaml, a variable alone does not do"
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from bailiwick.match.in_words import listed, matcher_in_words, operand_in_words
 from bailiwick.model.lock import Lock
 from bailiwick.model.matcher import Anything, OneOf
 from bailiwick.model.policy import Grant
 from bailiwick.model.scope import CallGrant, Scope, ToolScope
 from bailiwick.model.tool import EVERY_ARGUMENT
-from bailiwick.policy.words import (
-    listed,
-    mask_in_words,
-    matcher_in_words,
-    operand_in_words,
-    scope_in_words,
-    terms_in_words,
-)
+from bailiwick.policy.words import mask_in_words, scope_in_words, terms_in_words
 
 
 def session_in_words(scope: Scope, lock: Lock, mounts: Collection[str]) -> tuple[str, ...]:

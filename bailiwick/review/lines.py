@@ -8,13 +8,13 @@ from datetime import datetime
 
 from bailiwick.decide.ground import Ground, covers, ground_of, labels_of
 from bailiwick.decide.roles import grants_of
+from bailiwick.match.in_words import listed
 from bailiwick.model.label import level_of, levels
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Grant, Policy, Resource
 from bailiwick.model.position import Position
 from bailiwick.model.review import Line, Plain, Review, Use, Verdict
 from bailiwick.policy.canonical import digest
-from bailiwick.policy.words import listed
 from bailiwick.review.usage import Tally, Usage, together
 
 ENOUGH = 20

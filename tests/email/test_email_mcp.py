@@ -68,6 +68,35 @@ def test_what_the_templates_and_the_grant_do_not_allow_is_refused(
     assert desk.taken() == []
 
 
+@pytest.mark.parametrize(
+    ("agent", "given", "allowed"),
+    [
+        (
+            "bot",
+            {**INVOICE, "to": ["eve@evil.example"]},
+            "`template` is invoice or plain, `to` is the session's customer_email",
+        ),
+        (
+            "writer",
+            {"to": ["a@elsewhere.test"], "subject": "x", "body": "y"},
+            "`to` looks like `*.example`, `cc` looks like `*@acme.example`, `bcc` looks like `*@acme.example`, "
+            "`reply_to` looks like `*@acme.example`, `subject`, `body`, `html`, `links` looks like `*acme.example`, "
+            "`recipients` is at most 5",
+        ),
+    ],
+)
+def test_a_denial_says_which_messages_would_do_and_nothing_that_only_a_deny_names(
+    desk: Desk, agent: str, given: dict[str, object], allowed: str
+) -> None:
+    client = desk.client(agent)
+    denied = client.call("send", **given)
+    assert denied.data["allowed"] == allowed
+    assert "press.example" not in denied.text
+    twin = INVOICE if agent == "bot" else {**given, "to": ["a@ok.example"]}
+    assert client.call("send", **twin).code == ""
+    assert len(desk.taken()) == 1
+
+
 def test_a_text_is_sent_where_the_policy_allows_it_and_bcc_stands_nowhere(desk: Desk) -> None:
     said = {
         "to": ["Bo Li <bo@Partner.example>"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import json
 import os
 from collections.abc import AsyncGenerator
 
@@ -22,7 +24,10 @@ mounts:
   docs:
     kind: files
     root: root
-    resources: {cases: {paths: ["**"]}}
+    resources:
+      cases: {paths: ["**"]}
+      own: {paths: ["own/**", "shared/*.md"]}
+      others: {paths: ["CANARY-others/**"]}
     quota: {bytes: 100 kB}
 roles:
   clerk:
@@ -42,12 +47,32 @@ roles:
   drafter:
     grants:
       - {allow: cases:create, args: {size: {max: 10}}, reason: r}
+  helper:
+    grants:
+      - allow: own:read
+        args: {path: {prefix: $folder}, size: {max: 100}, type: text/plain, modified: {within: 30d}}
+        reason: r
+      - {allow: own:update, args: {path: {glob: "own/*/notes-*.txt"}, level: [public, confidential]}, reason: r}
+      - allow: own:create
+        args: {path: {prefix: own/, not: {prefix: own/CANARY-project}}, size: {max: 100}}
+        reason: r
+      - {allow: own:move, args: {path: [own/7/a.txt, own/7/b.txt]}, reason: r}
+      - {allow: own:list, reason: r}
+      - {allow: own:delete, args: {path: {prefix: $folder}}, reason: r}
+      - {deny: own:read, args: {path: {prefix: own/7/CANARY}}}
+  other:
+    grants:
+      - {allow: others:read, args: {path: {prefix: CANARY-others/x}}, reason: r}
 agents:
+  helper: {owner: o, purpose: p, roles: [helper]}
+  other: {owner: o, purpose: p, roles: [other]}
   bot: {owner: o, purpose: p, roles: [clerk]}
   editor: {owner: o, purpose: p, roles: [editor]}
   drafter: {owner: o, purpose: p, roles: [drafter]}
+tasks:
+  ticket: {agents: [helper], context: {folder: string}}
 gates:
-  delete: {loosen: [cases:delete], reason: what is deleted is kept}
+  delete: {loosen: [cases:delete, own:delete], reason: what is deleted is kept}
 """
 
 
@@ -64,6 +89,10 @@ async def desk() -> AsyncGenerator[Desk]:
         "recent/old.txt": CANARY,
         "recent/new.txt": "new",
         "texts/a.txt": "text",
+        "own/7/a.txt": "own",
+        "own/7/long.txt": "x" * 101,
+        "own/7/CANARY.txt": CANARY,
+        "own/8/a.txt": CANARY,
     }
     async with files_here(POLICY, files) as found:
         os.utime(found.root / "recent/old.txt", (1_000_000_000, 1_000_000_000))
@@ -163,3 +192,58 @@ async def test_a_put_is_refused_before_more_of_it_is_taken_than_there_is_room_fo
     status, _, answer = await desk.http(bot, "PUT", "clear/huge.bin", b"x" * 300_000)
     assert (status, b"may hold" in answer) == (507, True)
     assert (await desk.http(bot, "PUT", "clear/fits.bin", b"x" * 30_000))[0] == 201
+
+
+_READ = (
+    "read within `own/**`, paths that start with `own/7/`, where "
+    "level is public or internal, size in bytes is at most 100, type is text/plain "
+    "and time of change is within the last 30 days"
+)
+_CREATE = (
+    "create within `own/**`, paths that start with `own/`, with exceptions, where "
+    "level is public or internal and size in bytes is at most 100"
+)
+_UPDATE = "update within `own/**`, paths that look like `own/*/notes-*.txt`, where level is public or confidential"
+_MOVE = "move within `own/**`, only `own/7/a.txt` or `own/7/b.txt`, where level is public or internal"
+_DELETE = "delete within `own/**`, paths that start with `own/7/`, where level is public or internal"
+_LIST = "list within `own/**`, `shared/*.md`, where level is public or internal"
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "allowed"),
+    [
+        *(("read_file", {"path": f"own/{name}"}, _READ) for name in ("8/a.txt", "7/long.txt", "7/CANARY.txt", "7/no")),
+        ("read_file", {"path": "elsewhere.txt"}, _READ),
+        ("write_file", {"path": "shared/a.md", "content": "x"}, f"{_CREATE}; {_UPDATE}"),
+        ("write_file", {"path": "own/7/new.txt", "content": "x" * 101}, _CREATE),
+        ("write_file", {"path": "own/CANARY-project/new.txt", "content": "x"}, f"{_CREATE}; {_UPDATE}"),
+        ("move_file", {"path": "own/8/a.txt", "to": "own/7/c.txt"}, _MOVE),
+        ("move_file", {"path": "own/7/a.txt", "to": "shared/c.md"}, _CREATE),
+        ("delete_file", {"path": "own/8/a.txt"}, _DELETE),
+        ("list_files", {"path": "masked"}, _LIST),
+        ("search_files", {"path": "masked", "text": "x"}, _READ),
+    ],
+)
+async def test_a_denial_says_which_files_would_do_and_nothing_of_others(
+    desk: Desk, tool: str, given: dict[str, object], allowed: str
+) -> None:
+    helper = await desk.agent("helper", folder="own/7/")
+    denied = await asyncio.to_thread(lambda: desk.client(helper).call(tool, **given))
+    assert denied.data["allowed"] == allowed, denied.text
+    assert "CANARY" not in denied.text
+
+
+async def test_what_a_denial_says_would_do_does(desk: Desk) -> None:
+    helper = await desk.agent("helper", folder="own/7/")
+    assert await helper.read("own/7/a.txt") == b"own"
+    made = await helper.write("own/7/notes-1.txt", b"x" * 100)
+    assert isinstance(made, Written), made
+    assert isinstance(await helper.delete("own/7/notes-1.txt"), Written)
+    assert "own/7/a.txt" in await helper.names("own/7")
+    status, _, body = await desk.http(helper, "GET", "own/8/a.txt")
+    assert (status, json.loads(body)["allowed"]) == (404, _READ)
+    other = await desk.agent("helper", folder="own/9/")
+    refused = await other.read("own/7/a.txt")
+    assert isinstance(refused, NotDone)
+    assert "own/9/" in refused.denial.allowed
+    assert "own/7/" not in refused.denial.allowed

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bailiwick.cli.main import app
+from bailiwick.match.in_words import matcher_in_words
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.policy import Policy
@@ -20,7 +21,6 @@ from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import render_lock
 from bailiwick.policy.matrix import NO_LOCK, Cell, matrix
 from bailiwick.policy.matrix_formats import Format, render
-from bailiwick.policy.words import matcher_in_words
 
 TEXT = """
 bailiwick: 1

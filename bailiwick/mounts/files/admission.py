@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from bailiwick.decide.allowed import allowed_files
 from bailiwick.decide.calls import Admitted, Decided, Held, Refused
 from bailiwick.decide.files import Placed, could
 from bailiwick.decide.limits import strictest
@@ -31,8 +32,6 @@ from bailiwick.mounts.held_calls import Asked as HeldCall
 from bailiwick.mounts.held_calls import Barred, Cleared, HeldCalls, Pending, Ran
 from bailiwick.mounts.offered import NotDone
 from bailiwick.mounts.tool_path import ToolPath, request_of
-
-_most_listed = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +141,16 @@ class Admission:
 
     def absent(self, asked: Asked, verbs: Sequence[FileVerb]) -> Denial:
         """Return the denial of what does not exist, or not for this session."""
-        mounted = self.folders.get(asked.mount)
-        patterns: dict[str, None] = {}
-        for name, texts in mounted.mount.paths.items() if mounted is not None else ():
-            if mounted is not None and any(self.tool(mounted, name, verb) for verb in verbs):
-                patterns.update(dict.fromkeys(texts))
-        listed = ", ".join(f"`{each}`" for each in tuple(patterns)[:_most_listed])
+        tools = [
+            tool
+            for verb in verbs
+            for tool in self.live.files.tools.values()
+            if tool.mount == asked.mount and tool.tool.action.verb == verb
+        ]
+        allowed = allowed_files(self.gateway.asking(self.live), tools)
         message = f"there is no such file that this session may {verbs[-1]}"  # the ledger is told no path
         remedy = "`list_files` shows what there is" if "list" not in verbs else ""
-        return Denial("resource_unknown", message, f"{verbs[-1]} within {listed}" if listed else "", remedy)
+        return Denial("resource_unknown", message, allowed, remedy)
 
     def decide(self, target: Target, verb: FileVerb, known: Known) -> Decided:
         """Decide what is done with a file, by all that is known of it."""

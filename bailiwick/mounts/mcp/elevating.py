@@ -12,12 +12,12 @@ from bailiwick.gateway.live import Live
 from bailiwick.gateway.refusal import RefusedError
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
+from bailiwick.match.in_words import duration_in_words
 from bailiwick.model.decision import Denial
 from bailiwick.model.policy import ElevationRule
 from bailiwick.mounts.mcp.contents import Result
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.mounts.mcp.replies import denied
-from bailiwick.policy.words import duration_in_words
 
 NAME = "request_elevation"
 

@@ -8,10 +8,10 @@ from typing import cast
 
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
+from bailiwick.match.in_words import duration_in_words
 from bailiwick.model.lock import Lock
 from bailiwick.mounts.mcp.message import Json
 from bailiwick.policy.tool_words import session_in_words
-from bailiwick.policy.words import duration_in_words
 
 
 def permissions(live: Live, lock: Lock, limits: Sequence[Json] = ()) -> tuple[tuple[str, ...], dict[str, Json]]:
