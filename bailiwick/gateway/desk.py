@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bailiwick.decide.ground import labels_of
 from bailiwick.errors import BailiwickError, ProtocolError, SessionError
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opener, Wanted
@@ -17,9 +18,13 @@ from bailiwick.gateway.state import StoredSession
 from bailiwick.gateway.stored import scalar_to_json
 from bailiwick.gateway.suspending import suspending, suspension_told
 from bailiwick.gateway.wire import Fields, Json
+from bailiwick.ledger.clearance import HIDDEN, sees
 from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
-from bailiwick.model.session import SessionState, User
+from bailiwick.model.label import Level
+from bailiwick.model.policy import Policy
+from bailiwick.model.session import Session, SessionState, User
+from bailiwick.model.value import Scalar
 from bailiwick.policy.observed import observed_in_words
 from bailiwick.policy.tool_words import session_in_words
 
@@ -77,7 +82,7 @@ class Desk:
         live = opened.live
         stored = await self.sessions.find(live.session.id)
         return {
-            "session": self._told(stored),
+            "session": self._told(stored, by),
             "token": opened.token,
             "words": self._words(live),
             "fronts": self._addresses(),
@@ -85,19 +90,17 @@ class Desk:
         }
 
     async def _list(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
-        del by
         everything = fields.flag("all")
         fields.done()
         found = await self.sessions.list(open_only=not everything)
-        return {"sessions": [self._told(stored) for stored in found]}
+        return {"sessions": [self._told(stored, by) for stored in found]}
 
     async def _show(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
-        del by
         stored = await self._named(fields)
         live = self.sessions.registry.get(stored.session.id)
         if live is None:
-            return {"session": self._told(stored), "words": [], "budgets": []}
-        return {"session": self._told(stored), "words": self._words(live), "budgets": await self.budgets(live)}
+            return {"session": self._told(stored, by), "words": [], "budgets": []}
+        return {"session": self._told(stored, by), "words": self._words(live), "budgets": await self.budgets(live)}
 
     async def _close(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         return await self._end(fields, "CLOSED", "closed", by)
@@ -110,7 +113,7 @@ class Desk:
         live = self.sessions.registry.get(stored.session.id)
         cut = 0 if live is None else live.connections
         await self.sessions.end(stored.session.id, state, reason, by.name)
-        return {"session": self._told(await self.sessions.find(stored.session.id)), "cut": cut}
+        return {"session": self._told(await self.sessions.find(stored.session.id), by), "cut": cut}
 
     async def _status(self, fields: Fields, by: Reviewer) -> Mapping[str, Json]:
         del by
@@ -161,8 +164,9 @@ class Desk:
             kinds |= dict.fromkeys(mounts, kind)
         return kinds
 
-    def _told(self, stored: StoredSession) -> dict[str, Json]:
+    def _told(self, stored: StoredSession, by: Reviewer) -> dict[str, Json]:
         session = stored.session
+        hidden = hidden_context(self.sessions.force.policy, session, by.clearance)
         live = self.sessions.registry.get(session.id)
         return {
             "id": session.id,
@@ -170,8 +174,8 @@ class Desk:
             "task": session.task,
             "user": None if session.user is None else session.user.id,
             "groups": [] if session.user is None else [*sorted(session.user.groups)],
-            "tenant": None if session.tenant is None else _shown(scalar_to_json(session.tenant)),
-            "context": {name: _shown(scalar_to_json(value)) for name, value in session.context.items()},
+            "tenant": None if session.tenant is None else _shown("tenant", session.tenant, hidden),
+            "context": {name: _shown(name, value, hidden) for name, value in session.context.items()},
             "mounts": [*stored.mounts],
             "chain": [*session.chain],
             "parent": stored.parent,
@@ -209,8 +213,24 @@ def _duration(text: str) -> timedelta:
         raise SessionError(f"ttl: {error.message}", remedy=error.remedy) from None
 
 
-def _shown(tagged: list[object]) -> str:
-    return str(tagged[1])
+def hidden_context(policy: Policy, session: Session, clearance: Level) -> Collection[str]:
+    """Return the values of a session that the gateway looked up in columns above somebody's clearance."""
+    if session.task is None:
+        return ()
+    task = policy.tasks.get(session.task)
+    found: list[str] = []
+    for name in {*session.context, "tenant"}:
+        rule = None if task is None else task.context.get(name)
+        if rule is None or rule.source is None:
+            continue
+        resource = policy.resource(rule.source)
+        if resource is None or not sees(labels_of(resource, rule.column or name), clearance):
+            found.append(name)
+    return found
+
+
+def _shown(name: str, value: Scalar, hidden: Collection[str]) -> str:
+    return HIDDEN if name in hidden else str(scalar_to_json(value)[1])
 
 
 def _moment(moment: datetime) -> str:

@@ -115,7 +115,7 @@ class Here:
             self._end()
 
     async def _asked(self, do: str, fields: Mapping[str, Json]) -> Mapping[str, Json]:
-        return await self._answer(do, Fields(fields), Reviewer("this process", means="client"))
+        return await self._answer(do, Fields(fields), Reviewer("this process", means="client", clearance="restricted"))
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -7,18 +7,25 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway_rig import Hand, Rig, lock, make_rig, monday, policy_of, text, wanted
 
 from bailiwick.errors import LedgerError, SessionError
+from bailiwick.gateway.desk import Desk
 from bailiwick.gateway.force import Force
 from bailiwick.gateway.live import Live
 from bailiwick.gateway.opening import Opened
+from bailiwick.gateway.reload import Reloader
 from bailiwick.gateway.state import StoredSession
 from bailiwick.gateway.tokens import Tokens
+from bailiwick.gateway.wire import Fields, Json
+from bailiwick.ledger.clearance import HIDDEN
+from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Denial
+from bailiwick.model.label import Level
 from bailiwick.model.session import User
 
 
@@ -104,6 +111,21 @@ async def test_tenant_can_be_looked_up_and_holds_for_the_other_lookups(tmp_path:
     refused = await rig.opener.open(wanted(tenant="4", values={"ticket_id": "8"}))
     assert isinstance(refused, Denial)
     assert "looked up, not believed" in refused.message
+    await rig.state.close()
+
+
+async def test_a_value_looked_up_in_a_labelled_column_is_hidden_from_those_below(tmp_path: Path) -> None:
+    labelled = text.replace("key: ticket_id, tenant", "key: ticket_id, labels: {customer_id: restricted}, tenant")
+    rig = await make_rig(tmp_path, labelled)
+    session = (await rig.opened(tenant="5", values={"ticket_id": "8"})).live.session
+    assert session.context["customer_id"] == 80
+    desk = Desk(rig.sessions, rig.opener, cast("Reloader", None), dict)
+    for clearance, seen in (("confidential", HIDDEN), ("restricted", "80")):
+        by = Reviewer("ann", clearance=cast("Level", clearance))
+        listed = cast("list[Json]", (await desk.answer("session.list", Fields({}), by))["sessions"])
+        shown = (await desk.answer("session.show", Fields({"session": session.id}), by))["session"]
+        for told in (listed[0], shown):
+            assert cast("dict[str, Json]", told)["context"] == {"ticket_id": "8", "customer_id": seen}
     await rig.state.close()
 
 
