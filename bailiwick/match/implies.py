@@ -5,11 +5,12 @@ For comparing policies, never for enforcing them. None means that it cannot be d
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from bailiwick.match.evaluate import all_of, any_of, compare, holds
-from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Matcher, Not, OneOf, Prefix, Within
+from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within
 from bailiwick.model.scope import RowFilter
 from bailiwick.model.value import Operand, Ref, Scalar
 
@@ -75,7 +76,33 @@ def _operand_within(operand: Operand, wide: Matcher) -> bool | None:
     if _depends(wide):
         known = isinstance(wide, OneOf) and any(_same(operand, other) for other in wide.operands)
         return True if known else None
-    return holds(wide, operand, lambda _: None, _SOME_MOMENT)
+    found = holds(wide, operand, lambda _: None, _SOME_MOMENT)
+    if found and isinstance(operand, str) and isinstance(wide, Not) and not _apart(operand, wide.inner):
+        return None
+    return found
+
+
+def _apart(value: str, inner: Matcher) -> bool:
+    """Return whether a text is surely none of those that are excluded, whatever a column takes for equal.
+
+    A column may be `citext` or have a nondeterministic collation: then `a` also matches `A`, or `à`."""
+    operands = _operands(inner)
+    if operands is not None:
+        return all(_letters(value) != _letters(each) for each in operands if isinstance(each, str)) and _is_plain(value)
+    if isinstance(inner, Prefix) and isinstance(inner.operand, str):
+        return not _letters(value).startswith(_letters(inner.operand)) and _is_plain(value)
+    return not isinstance(inner, Glob | Not | Every)
+
+
+def _letters(value: str) -> str:
+    """Return what of a text the coarsest collations compare by: no case, accents, signs, and no leading zeros."""
+    plain = unicodedata.normalize("NFKD", value).casefold()
+    return "".join(each for each in plain if each.isalnum()).lstrip("0")
+
+
+def _is_plain(value: str) -> bool:
+    """Whether it is known which letters are the same: of letters beyond ASCII a collation decides (`ø` is an `o`)."""
+    return _letters(value).isascii()
 
 
 def _same(left: Operand, right: Operand) -> bool:
