@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bailiwick.model.lock import Lock, LockedTable
+    from bailiwick.model.lock import Lock, LockedExtensions, LockedTable
     from bailiwick.model.policy import Mount, Policy
 
 app = typer.Typer(rich_markup_mode=None)
@@ -71,6 +71,7 @@ def _live(policy: Policy, path: Path) -> Lock:
 
     from bailiwick.gateway.backends import place_of, read_tables
     from bailiwick.gateway.config import policy_folder
+    from bailiwick.gateway.introspect import read_extensions
     from bailiwick.model.lock import Lock
     from bailiwick.mounts.mcp.accepting import live_tools
 
@@ -78,9 +79,13 @@ def _live(policy: Policy, path: Path) -> Lock:
         place = place_of(mount, os.environ, policy_folder(path)).reveal()
         return await read_tables(mount, place, [(found.schema, found.table) for found in mount.resources.values()])
 
+    async def brought(mount: Mount) -> LockedExtensions:
+        return await read_extensions(place_of(mount, os.environ, policy_folder(path)).reveal(), mount)
+
     async def read_all() -> Lock:
         tables = {name: await read(mount) for name, mount in policy.mounts.items()}
-        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path)))
+        extensions = {name: await brought(mount) for name, mount in policy.mounts.items() if mount.kind == "postgres"}
+        return Lock(tables, await live_tools(policy, os.environ, policy_folder(path)), extensions)
 
     return asyncio.run(read_all())
 

@@ -17,7 +17,7 @@ import asyncpg
 
 from bailiwick.errors import BackendError
 from bailiwick.gateway.extensions import read_brought
-from bailiwick.model.lock import LockedColumn, LockedTable
+from bailiwick.model.lock import LockedColumn, LockedExtensions, LockedTable
 from bailiwick.model.policy import Mount
 from bailiwick.sql.catalogue import Catalogue, Column, Relation
 from bailiwick.sql.system_reach import FIRST_USER_OID
@@ -251,6 +251,25 @@ async def read_catalogue(url: str, policy_mount: Mount, locked: Mapping[TableNam
         composites={row["type"]: tuple(zip(row["names"], row["types"], strict=True)) for row in composites},
         results={(row["schema"], row["name"]): tuple(row["columns"]) for row in results},
     )
+
+
+async def read_extensions(url: str, policy_mount: Mount) -> LockedExtensions:
+    """Read what the mount's opened extensions bring, and those that types of its tables belong to.
+
+    Raises BackendError as `read_tables`."""
+    mapped = {(resource.schema, resource.table) for resource in policy_mount.resources.values()}
+    async with _connection(url) as connection:
+        types = await _types(connection, await _columns(connection, mapped))
+        near = {oid for around in types.values() for oid in around}
+        found = await read_brought(connection.fetch, policy_mount.extensions, near)
+        results = await connection.fetch(_RESULTS, sorted(found.functions))
+    operators = frozenset(
+        (schema, name, left, right, result)
+        for name, each in found.operators.items()
+        for schema, left, right, result in each
+    )
+    rows = {f"{row['schema']}.{row['name']}": tuple(row["columns"]) for row in results}
+    return LockedExtensions(found.functions, operators, frozenset(found.types), rows)
 
 
 async def refused_statements(url: str, statements: Sequence[str]) -> Mapping[str, str]:

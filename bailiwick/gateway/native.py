@@ -23,7 +23,7 @@ from bailiwick.sql.native.names import Place, home_of, owner_of
 from bailiwick.sql.native.pieces import Compiled, Piece, acting_as
 from bailiwick.sql.native.script import act, begin, keys_statements, leave
 from bailiwick.sql.quote import ident, text
-from bailiwick.sql.snapshot import snapshot
+from bailiwick.sql.snapshot import brought_by, snapshot
 
 _LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('bailiwick native'))"
 _PATIENCE = "SET LOCAL lock_timeout = '10s'"
@@ -49,7 +49,8 @@ def compiled(policy: Policy, lock: Lock, place: Place, mask_key: bytes | None = 
     Raises PolicyError for what cannot be compiled.
     """
     mount = policy.mounts[place.mount]
-    made = compile_mount(place, mount, shapes(policy, lock, place.mount), snapshot(mount, lock).relations)
+    relations, schemas = snapshot(mount, lock).relations, brought_by(mount, lock).schemas
+    made = compile_mount(place, mount, shapes(policy, lock, place.mount), relations, schemas)
     return made if mask_key is None else replace(made, pieces=_with_keys(made, mask_key))
 
 

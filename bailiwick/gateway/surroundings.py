@@ -16,13 +16,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped
   AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
-_EXTENSIONS = """
-SELECT e.extname::text AS name, n.nspname::text AS schema, EXISTS (
-    SELECT FROM pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) AS a
-    WHERE a.grantee = 0 AND a.privilege_type = 'USAGE'
-) AS usable
-FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
-"""
+_EXTENSIONS = "SELECT extname::text AS name FROM pg_catalog.pg_extension"
 
 
 async def read_surroundings(url: str, tables: Collection[TableName]) -> Surroundings:
@@ -31,5 +25,5 @@ async def read_surroundings(url: str, tables: Collection[TableName]) -> Surround
     extensions = await ask(url, _EXTENSIONS)
     return Surroundings(
         frozenset((row["schema"], row["name"], row["column"]) for row in folding),
-        {row["name"]: (row["schema"], bool(row["usable"])) for row in extensions},
+        frozenset(row["name"] for row in extensions),
     )

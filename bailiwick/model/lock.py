@@ -38,12 +38,32 @@ class LockedTable:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedExtensions:
+    """What the opened extensions of a database bring of what agents may use; types as in `LockedColumn.type`."""
+
+    functions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`schema.name` → type of its result; empty where its overloads differ."""
+    operators: frozenset[tuple[str, str, str, str, str]] = frozenset()
+    """(schema, name, left type, right type, type of its result)."""
+    types: frozenset[str] = frozenset()
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """`schema.name` of a function that returns rows → their columns."""
+
+    @property
+    def schemas(self) -> frozenset[str]:
+        """Return the schemas in which these are; no reviewed name has a dot."""
+        return frozenset(name.rpartition(".")[0] for name in self.functions) | {each[0] for each in self.operators}
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """Mount → (schema, table) → what was accepted."""
 
     mounts: Mapping[str, Mapping[tuple[str, str], LockedTable]]
     tools: Mapping[str, Mapping[str, LockedTool]] = field(default_factory=dict[str, Mapping[str, LockedTool]])
     """Mount of kind `mcp` → name of the tool → what was accepted."""
+    extensions: Mapping[str, LockedExtensions] = field(default_factory=dict[str, LockedExtensions])
+    """Mount of kind `postgres` → what its opened extensions bring."""
 
     def table(self, mount: str, schema: str, name: str) -> LockedTable | None:
         """Return the accepted table, or None: then it does not exist for agents."""

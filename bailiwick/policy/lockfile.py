@@ -10,6 +10,7 @@ from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.policy.document import Block, Entry, Leaf, Listing, Node, read_document
 from bailiwick.policy.expect import block, flag, required, text, wrong
 from bailiwick.policy.lock_scalar import scalar_text
+from bailiwick.policy.locked_extensions import extension_lines, extensions_diff, read_extensions
 from bailiwick.policy.locked_tools import read_tools, tool_lines, tools_diff
 from bailiwick.policy.problem import Report, quoted
 
@@ -38,6 +39,7 @@ def render_lock(lock: Lock) -> str:
         lines.append(f"  {scalar_text(mount)}:" + ("" if tables else " {}"))
         for schema, name in sorted(tables):
             lines.extend(_table(tables[(schema, name)]))
+    lines.extend(extension_lines(lock))
     lines.extend(tool_lines(lock))
     return "\n".join(lines) + "\n"
 
@@ -75,7 +77,7 @@ def parse_lock(source: str, file: str = "bailiwick.lock") -> Lock:
 
 
 def _lock(report: Report, root: Node) -> Lock:
-    found = block(report, root, "the lock", ("bailiwick-lock", "mounts", "tools"))
+    found = block(report, root, "the lock", ("bailiwick-lock", "mounts", "extensions", "tools"))
     if found is None:
         return Lock({})
     version, mounts = (
@@ -86,7 +88,8 @@ def _lock(report: Report, root: Node) -> Lock:
         report.error(version.position, "bad_version", "this lock was written by another version of bailiwick")
     inner = block(report, mounts.value, "`mounts`") if mounts else None
     tools = read_tools(report, found.get("tools"))
-    return Lock({entry.key: _mount(report, entry) for entry in inner.entries.values()} if inner else {}, tools)
+    tables = {entry.key: _mount(report, entry) for entry in inner.entries.values()} if inner else {}
+    return Lock(tables, tools, read_extensions(report, found.get("extensions")))
 
 
 def _mount(report: Report, entry: Entry) -> dict[tuple[str, str], LockedTable]:
@@ -169,7 +172,7 @@ def lock_diff(old: Lock, new: Lock) -> list[str]:
                 lines.append(f"{where}: gone")
             elif was is not None:
                 lines.extend(f"{where}: {change}" for change in _changes(was, now))
-    return [*lines, *tools_diff(old, new)]
+    return [*lines, *extensions_diff(old, new), *tools_diff(old, new)]
 
 
 def _changes(was: LockedTable, now: LockedTable) -> Iterator[str]:

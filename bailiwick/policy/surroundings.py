@@ -18,8 +18,8 @@ class Surroundings:
 
     folding: frozenset[tuple[str, str, str]]
     """(schema, table, column) of those whose collation takes different texts for equal."""
-    extensions: Mapping[str, tuple[str, bool]]
-    """Those that are installed → their schema, and whether every role may use it."""
+    extensions: frozenset[str]
+    """Those that are installed."""
 
 
 def check_surroundings(policy: Policy, found: Mapping[str, Surroundings]) -> tuple[Problem, ...]:
@@ -39,14 +39,9 @@ def _problem(policy: Policy, path: Path, code: str, message: str, suggestion: st
 def _extensions(mount: Mount, around: Surroundings) -> Iterator[tuple[Path, str, str, str]]:
     path = ("mounts", mount.name, "extensions")
     for name in mount.extensions:
-        schema, usable = around.extensions.get(name, ("", True))
-        if not schema:
+        if name not in around.extensions:
             message = f"extension `{name}` is not installed in the database of mount `{mount.name}`"
             yield path, "unknown_extension", message, f"create it, or leave `{name}` out"
-        elif mount.enforce == "both" and not usable:
-            message = f"the roles of the native depth cannot use schema `{schema}` of extension `{name}`"
-            hint = f'GRANT USAGE ON SCHEMA "{schema}" TO PUBLIC, or to those roles'
-            yield path, "extension_out_of_reach", message, hint
 
 
 def _matchers(policy: Policy, found: Mapping[str, Surroundings]) -> Iterator[tuple[Path, str, str, str]]:

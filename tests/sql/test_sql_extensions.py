@@ -9,15 +9,18 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.introspect import read_catalogue, read_extensions, read_tables
 from bailiwick.model.decision import Denial
+from bailiwick.model.lock import Lock
 from bailiwick.model.matcher import Equal
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from bailiwick.model.scope import ReadGrant, ResourceScope, RowFilter, Scope
 from bailiwick.policy.load import load
+from bailiwick.policy.lockfile import parse_lock, render_lock
 from bailiwick.sql.extension_lists import REVIEWED, names_of
 from bailiwick.sql.plan import Plan
 from bailiwick.sql.rewrite import Rewriter
+from bailiwick.sql.snapshot import snapshot
 from tests.support.installed import installations
 from tests.support.postgres import Database, Server
 
@@ -52,6 +55,10 @@ class Opened:
     direct: psycopg.Connection
     rewriter: Rewriter
     closed: Rewriter
+    offline: Rewriter
+    """Of the lock alone."""
+    offline_closed: Rewriter
+    """Of the same lock, under a policy that opens none by name."""
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """Run what the rewriter makes of a query."""
@@ -64,15 +71,26 @@ class Opened:
         return self.direct.execute(sql.encode()).fetchall()
 
 
-def make_rewriter(database: Database, extensions: tuple[str, ...]) -> Rewriter:
-    """Return the rewriter of a scope that reads our people."""
+def make_rewriter(database: Database, extensions: tuple[str, ...], lock: Lock | None = None) -> Rewriter:
+    """Return the rewriter of a scope that reads our people; with a lock, of that alone."""
     tables = asyncio.run(read_tables(database.url(), {("public", "people")}))
     people = Resource("people", "m", "public", "people", ("id",))
     mount = Mount("m", "postgres", SecretRef("${URL}"), {"people": people}, extensions=extensions)
-    catalogue = asyncio.run(read_catalogue(database.url(), mount, tables))
+    catalogue = snapshot(mount, lock) if lock else asyncio.run(read_catalogue(database.url(), mount, tables))
     columns = [column.name for column in tables["public", "people"].columns]
     read = ReadGrant("r", RowFilter((("owner", Equal("us")),)), dict.fromkeys(columns))
     return Rewriter(Scope("s", "bot", {"people": ResourceScope(people, (read,))}), catalogue, "m")
+
+
+def make_lock(database: Database, extensions: tuple[str, ...]) -> Lock:
+    """Return what `bailiwick accept` would write, as it would be read again."""
+    tables = asyncio.run(read_tables(database.url(), {("public", "people")}))
+    people = Resource("people", "m", "public", "people", ("id",))
+    mount = Mount("m", "postgres", SecretRef("${URL}"), {"people": people}, extensions=extensions)
+    brought = asyncio.run(read_extensions(database.url(), mount))
+    lock = Lock({"m": tables}, extensions={"m": brought})
+    assert parse_lock(render_lock(lock)) == lock
+    return lock
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +101,11 @@ def opened(servers: Callable[[int], Server]) -> Iterator[Opened]:
         psycopg.connect(database.url(), autocommit=True, options="-c search_path=public,ext") as direct,
     ):
         direct.execute("CREATE TEMP TABLE people AS SELECT * FROM public.people WHERE owner = 'us'")
-        yield Opened(connection, direct, make_rewriter(database, OPENED), make_rewriter(database, ()))
+        lock = make_lock(database, OPENED)
+        live, offline = [
+            (make_rewriter(database, OPENED, known), make_rewriter(database, (), known)) for known in (None, lock)
+        ]
+        yield Opened(connection, direct, *live, *offline)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +157,8 @@ def opened(servers: Callable[[int], Server]) -> Iterator[Opened]:
 )
 def test_what_an_extension_brings_means_the_same_as_directly(opened: Opened, sql: str) -> None:
     assert opened.rows(sql) == opened.expected(sql)
+    (known,) = opened.offline.rewrite(sql)
+    assert isinstance(known, Plan), known  # so says `explain` without the database
 
 
 @pytest.mark.parametrize(
@@ -165,6 +189,8 @@ def test_what_an_extension_brings_means_the_same_as_directly(opened: Opened, sql
 )
 def test_what_was_left_out_stays_closed(opened: Opened, refused: str, twin: str) -> None:
     assert isinstance(opened.rewriter.rewrite(refused)[0], Denial)
+    assert isinstance(opened.offline.rewrite(refused)[0], Denial)
+    assert isinstance(opened.offline.rewrite(twin)[0], Plan)
     (passed,) = opened.rewriter.rewrite(twin)
     assert isinstance(passed, Plan), passed
     opened.connection.execute(passed.sql.encode())
@@ -173,7 +199,9 @@ def test_what_was_left_out_stays_closed(opened: Opened, refused: str, twin: str)
 def test_nothing_of_an_extension_is_there_unless_it_is_opened_or_a_column_is_of_its_type(opened: Opened) -> None:
     for sql in ("SELECT similarity('a', 'b')", "SELECT 'a' OPERATOR(public.%) 'b'", "SELECT soundex('a')"):
         assert isinstance(opened.closed.rewrite(sql)[0], Denial), sql
+        assert isinstance(opened.offline_closed.rewrite(sql)[0], Denial), sql
     for sql in ("SELECT id FROM people WHERE email = 'ANN@mail.test'", "SELECT attrs -> 'k' FROM people"):
+        assert isinstance(opened.offline_closed.rewrite(sql)[0], Plan), sql
         (found,) = opened.closed.rewrite(sql)
         assert isinstance(found, Plan), found
         assert opened.connection.execute(found.sql.encode()).fetchall() == opened.expected(sql)

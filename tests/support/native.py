@@ -17,7 +17,7 @@ from typing import LiteralString, cast
 import psycopg
 
 from bailiwick.decide.scope import effective_scope
-from bailiwick.gateway.introspect import read_tables
+from bailiwick.gateway.introspect import read_extensions, read_tables
 from bailiwick.gateway.native import apply, compiled, drift, nothing, place_of
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
@@ -69,7 +69,9 @@ class Native:
         self.policy = policy
         self.mount = mount or next(iter(policy.mounts))
         wanted = {(each.schema, each.table) for each in policy.mounts[self.mount].resources.values()}
-        self.lock = Lock({self.mount: asyncio.run(read_tables(database.url(), wanted))})
+        tables = asyncio.run(read_tables(database.url(), wanted))
+        brought = asyncio.run(read_extensions(database.url(), policy.mounts[self.mount]))
+        self.lock = Lock({self.mount: tables}, extensions={self.mount: brought})
         self.url = database.url(*login)
         self.place = place_of(self.mount, self.url)
         self.compiled = compiled(policy, self.lock, self.place, MASK_KEY)

@@ -35,9 +35,15 @@ class _Part:
 
 
 def compile_mount(
-    place: Place, mount: Mount, scopes: Sequence[Scope], relations: Mapping[tuple[str, str], Relation]
+    place: Place,
+    mount: Mount,
+    scopes: Sequence[Scope],
+    relations: Mapping[tuple[str, str], Relation],
+    extensions: Iterable[str] = (),
 ) -> Compiled:
-    """Return the native depth of a mount. `relations`: what was accepted of its tables."""
+    """Return the native depth of a mount.
+
+    `relations`: what was accepted of its tables; `extensions`: the schemas of what its extensions bring."""
     home = home_of(place.mount)
     parts = [_part(place, mount, scope, relations, home) for scope in scopes]
     distinct = {part.names.role: part for part in parts}
@@ -53,6 +59,7 @@ def compile_mount(
     pieces += home_pieces(place, definers, roles, hashing)
     for part in parts:
         pieces += _scope_pieces(part)
+        pieces += (_extension(part.names.role, schema) for schema in sorted(extensions))
     compiled = [
         CompiledScope(part.names, part.scope.agent, part.scope.task, part.scope.passed, part.schemas) for part in parts
     ]
@@ -94,6 +101,13 @@ def _scope_pieces(part: _Part) -> Iterable[Piece]:
             yield from _guard(part, shown)
     for shown in part.shown:
         yield from _view(part, shown)
+
+
+def _extension(role: str, schema: str) -> Piece:
+    """Functions, operators and types of extensions are the agent's to name, and what everybody may use."""
+    spelled, acl = f"SCHEMA {ident(schema)}", granted([role], "USAGE")
+    make = (f"GRANT USAGE ON {spelled} TO {ident(role)}",)
+    return Piece("rights", f"{role} on schema {schema}", "functions and types of extensions", make, {}, acl, spelled)
 
 
 def _rights(part: _Part) -> Iterable[Piece]:
