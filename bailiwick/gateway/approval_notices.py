@@ -15,7 +15,8 @@ def approval_notice(approval: Approval) -> Notice | None:
     line = approval.steps[-1] if approval.steps else None
     if line is None:
         return None
-    who, actions = approval.requester, ", ".join(approval.actions) or approval.subject.text
+    named = approval.subject.text if approval.subject.kind == "call" else "a statement"  # its text holds values
+    who, actions = approval.requester, ", ".join(approval.actions) or named
     if approval.subject.kind == "elevation":
         actions = f"elevation {approval.subject.text}"
     if approval.state == "PENDING" and line.kind in _waits:

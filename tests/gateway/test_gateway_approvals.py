@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -226,3 +227,14 @@ async def test_notices_tell_neither_arguments_nor_reasons(rig: Rig) -> None:
     assert "CANARY" not in str(notices)
     assert approval.id in str(notices[0])
     assert notices[0] != notices[1]
+
+
+async def test_a_notice_names_no_statement_even_where_no_action_is_known(rig: Rig) -> None:
+    approval = await held(rig, (await rig.opened()).live)
+    for kind, named in (("statement", "a statement"), ("call", "refund")):
+        text = "UPDATE t SET x = 'CANARY'" if kind == "statement" else "refund"
+        subject = Subject("statement" if kind == "statement" else "call", "crm", text, "{}", "d0")
+        notice = approval_notice(replace(approval, subject=subject))
+        assert notice is not None
+        assert "CANARY" not in repr(notice)
+        assert notice.title.endswith(named)
