@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -116,7 +117,8 @@ def test_the_settings_written_are_the_defaults(folder: Path) -> None:
     (folder / "gateway.yaml").write_text(bare)
     with_file = load_config(folder / "policy.yaml", {})
     (folder / "gateway.yaml").unlink()
-    assert with_file == load_config(folder / "policy.yaml", {})
+    assert with_file.file == folder / "gateway.yaml"
+    assert replace(with_file, file=None) == load_config(folder / "policy.yaml", {})
     assert text == starter_settings()
 
 
