@@ -43,8 +43,6 @@ REFUSED = {
     "sqlite": {
         "allow_dml-11": "transactions",
         "allow_session-43": "an empty text",
-        "allow_orm-18": "`::VARCHAR` reads differently once written",
-        "allow_orm-19": "`::VARCHAR` reads differently once written",
     },
     "duckdb": {
         "allow_basic-31": "FETCH",

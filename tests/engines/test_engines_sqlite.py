@@ -105,6 +105,17 @@ ATTACKS = [
     "SELECT * FROM sqlite_schema",
     "SELECT * FROM pragma_table_info('customers')",
     "SELECT * FROM json_each('[1]')",
+    "SELECT note -> '$.a' FROM customers",
+    "SELECT 1 FROM customers WHERE name ->> ssn = 'x'",
+    "SELECT ssn AS n FROM customers WHERE n = 'Ann'",
+    "SELECT name AS n FROM customers WHERE n || ssn = 'Ann'",
+    "SELECT name AS n FROM orders WHERE (SELECT n) = 'Ann'",
+    'SELECT "current_date" FROM payroll',
+    "SELECT customers.current_date FROM customers",
+    "VALUES ((SELECT ssn FROM customers))",
+    "VALUES (1) ORDER BY ssn",
+    "SELECT * FROM customers, (VALUES (ssn)) AS v",
+    "WITH v(a) AS (VALUES ((SELECT salary FROM payroll))) SELECT a FROM v",
     "SELECT * FROM dbstat",
     "SELECT load_extension('x')",
     "SELECT readfile('/etc/passwd')",
@@ -196,6 +207,7 @@ FAILING: list[tuple[str, list[str]]] = [
     ("name LIKE ? ESCAPE ?", ["%", ""]),
     ("abs(-9223372036854775807 - id) > 0", []),
     ("json_extract(name, '$') > 0", []),
+    ("name ->> '$.a' > 0", []),
 ]
 """Conditions that fail wherever they are evaluated."""
 

@@ -59,6 +59,15 @@ async def test_what_a_write_returns_is_what_the_scope_shows_of_its_rows(shop: De
     assert await returned(shop, sql) == [("b", 1), ("d", 0)]
 
 
+async def test_words_that_ask_for_the_time_are_written_and_returned(shop: Desk) -> None:
+    changed = "UPDATE items SET label = CURRENT_TIMESTAMP WHERE sku = 'a' RETURNING sku, CURRENT_DATE > '2020-01-01'"
+    assert await returned(shop, changed) == [("a", 1)]
+    made = "INSERT INTO items (sku, amount, label) VALUES ('d', 1, CURRENT_DATE) RETURNING CURRENT_TIME IS NULL, sku"
+    assert await returned(shop, made) == [(0, "d")]
+    told = shop.direct("SELECT label FROM items WHERE tenant = 1 AND sku IN ('a', 'd')")
+    assert [str(label)[:2] for (label,) in told] == ["20", "20"]
+
+
 async def test_a_row_that_is_written_and_cannot_be_read_is_not_returned(shop: Desk) -> None:
     clerk = await shop.session("clerk-bot", tenant="1")
     create = "INSERT INTO orders (id, customer, status) VALUES (20, {}, 'open')"

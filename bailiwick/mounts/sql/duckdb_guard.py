@@ -29,13 +29,13 @@ _MODIFIERS = frozenset({"ORDER_MODIFIER", "LIMIT_MODIFIER", "DISTINCT_MODIFIER"}
 _OPERATORS_WORDS = """
 + - * / // % ** ^ || & | << >> ~ ~~ !~~ ~~* !~~* ~~~ like_escape not_like_escape ilike_escape not_ilike_escape
 count_star date_part row list_value power to_years to_quarters to_months to_weeks to_days to_hours to_minutes
-to_seconds to_milliseconds to_microseconds trunc struct_pack
+to_seconds to_milliseconds to_microseconds trunc struct_pack array_extract array_slice
 """
 _OPERATORS = frozenset(_OPERATORS_WORDS.split())
 """What DuckDB calls some of the grammar that is no call in the text."""
 _TYPES_WORDS = """
 BOOLEAN TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
-VARCHAR DATE TIME TIMESTAMP UUID BLOB INTERVAL LIST
+VARCHAR DATE TIME TIMESTAMP UUID BLOB INTERVAL LIST JSON
 """
 _TYPES = frozenset(_TYPES_WORDS.split()) | {
     "TIMESTAMP WITH TIME ZONE",

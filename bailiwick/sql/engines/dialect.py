@@ -70,6 +70,17 @@ class Dialect(Protocol):
     """Whether WITH RECURSIVE may be said, also before queries that are not recursive."""
     writing: Writing | None
     """How it writes; None: it is only read."""
+    clock: Mapping[str, tuple[str, ...]]
+    """Words that ask for the time without brackets → the function that they call, and the texts that it is given."""
+    clock_is_reserved: bool
+    """Whether these words never mean a column unless they are quoted; else a column or alias comes first."""
+    values: tuple[str, int]
+    """How the columns of VALUES are called: a word, and the number of the first."""
+    arrows: Mapping[type[Node], str]
+    """Operators, and what the parser makes of some calls → the functions that they are written as."""
+    aliases: frozenset[str]
+    """Where the select list is known: names of it in `where`, and in `select` itself those of the items before (a
+    column that is there comes first); in `order` as `ORDER BY ALL`."""
     lacks: frozenset[str]
     """Classes of sqlglot's expressions that `grammar.HOLDS` lists and this engine does not have, or not here."""
 

@@ -37,6 +37,9 @@ split_part ascii unicode ord chr regexp_matches regexp_full_match regexp_extract
 damerau_levenshtein jaccard jaro_similarity jaro_winkler_similarity hamming md5 sha1 sha256 hash strip_accents
 coalesce ifnull nullif if iff greatest least typeof grouping random uuid gen_random_uuid
 json_extract json_extract_string json_value json_valid json_type json_array_length json_exists json_contains
+json_extract_path json_extract_path_text json_keys json_structure json_array json_object json_quote json_merge_patch
+to_json
+today now current_date get_current_time current_localtime current_localtimestamp transaction_timestamp
 abs sign round round_even trunc ceil ceiling floor sqrt cbrt exp ln log log10 log2 pow power mod fmod divide gcd lcm
 sin cos tan asin acos atan atan2 cot degrees radians pi isnan isinf isfinite even factorial bit_count xor
 date_trunc datetrunc date_part datepart date_diff datediff date_sub datesub date_add make_date make_timestamp make_time
@@ -46,6 +49,10 @@ to_days to_hours to_minutes to_seconds to_months to_years to_weeks
 count min max sum avg mean any_value arbitrary first last median mode quantile quantile_cont quantile_disc
 approx_count_distinct approx_quantile count_if countif fsum favg product bool_and bool_or bit_and bit_or bit_xor
 stddev stddev_pop stddev_samp var_pop var_samp variance corr covar_pop covar_samp skewness kurtosis entropy mad
+list array_agg array_length array_contains array_position list_contains list_has list_has_any list_has_all
+list_position list_distinct list_unique list_concat list_sort list_reverse_sort list_sum list_avg list_min list_max
+list_count list_first list_last list_slice list_extract array_extract array_slice flatten string_split split
+str_split string_to_array array_to_string histogram
 regr_slope regr_intercept regr_r2 regr_count regr_avgx regr_avgy regr_sxx regr_syy regr_sxy
 arg_max arg_min max_by min_by string_agg group_concat listagg
 row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
@@ -53,7 +60,7 @@ row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value las
 """Functions over values, none of which reads anything else, keeps anything, or makes much of little."""
 _CASTS_WORDS = """
 BOOLEAN TINYINT SMALLINT INT BIGINT INT128 UTINYINT USMALLINT UINT UBIGINT FLOAT DOUBLE DECIMAL TEXT VARCHAR
-DATE TIME TIMESTAMP TIMESTAMPNTZ TIMESTAMPTZ UUID
+DATE TIME TIMESTAMP TIMESTAMPNTZ TIMESTAMPTZ UUID JSON
 """
 _USED = frozenset(
     {"isnan", "starts_with", "regexp_full_match", "coalesce", "timezone", "list_contains", "list_aggregate", "len"}
@@ -73,12 +80,27 @@ class DuckDB:
     loud: frozenset[str] = frozenset()
     always_loud = True
     collations = frozenset({"NOCASE", "NOACCENT"})
-    joins = frozenset({"NATURAL", "ASOF"})
+    joins = frozenset({"NATURAL", "ASOF", "POSITIONAL"})
     gaps: re.Pattern[str] | None = None
     by_key = False
     catalogs = False
     recursive = True
     writing: Writing | None = DuckDBWriting()
+    clock: Mapping[str, tuple[str, ...]] = {
+        "current_date": ("today",),
+        "current_time": ("get_current_time",),
+        "current_timestamp": ("now",),
+        "localtime": ("current_localtime",),
+        "localtimestamp": ("current_localtimestamp",),
+    }
+    clock_is_reserved = False
+    values: tuple[str, int] = ("col", 0)
+    arrows: Mapping[type[Node], str] = {
+        exp.Pow: "pow",
+        exp.JSONExtract: "json_extract",
+        exp.JSONExtractScalar: "json_extract_string",
+    }
+    aliases = frozenset({"where", "select", "order"})
     lacks: frozenset[str] = frozenset()
     holds: Mapping[type[Node], frozenset[str]] = {
         **CONFLICTS,
@@ -89,6 +111,17 @@ class DuckDB:
         exp.Extract: frozenset({"this", "expression"}),
         exp.IntDiv: frozenset({"this", "expression"}),
         exp.Select: frozenset({"qualify"}),
+        exp.Star: frozenset({"except_", "replace"}),
+        exp.Distinct: frozenset({"on"}),
+        exp.SimilarTo: frozenset({"this", "expression"}),
+        exp.Any: frozenset({"this"}),
+        exp.Array: frozenset({"expressions"}),
+        exp.Bracket: frozenset({"this", "expressions"}),
+        exp.Slice: frozenset({"this", "expression"}),
+        exp.Struct: frozenset({"expressions"}),
+        exp.PropertyEQ: frozenset({"this", "expression"}),
+        exp.JSONExtract: frozenset({"this", "expression"}),
+        exp.JSONExtractScalar: frozenset({"this", "expression"}),
         exp.Group: frozenset({"all", "rollup", "cube", "grouping_sets"}),
         exp.Rollup: frozenset({"expressions"}),
         exp.Cube: frozenset({"expressions"}),

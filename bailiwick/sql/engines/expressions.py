@@ -35,6 +35,10 @@ def name_of(node: Node | None) -> str:
 
 def expression(node: Node, level: Level, walk: Walk) -> str:
     """Walk an expression, or a clause that holds some. Returns its type where it is a column, else ''."""
+    called = _plainly_called(node, level, walk)
+    if called is not None:
+        node.replace(called)
+        node = called
     if isinstance(node, exp.Column):
         return _column(node, level)
     if isinstance(node, exp.Query):
@@ -50,12 +54,33 @@ def expression(node: Node, level: Level, walk: Walk) -> str:
     return ""
 
 
+def _plainly_called(node: Node, level: Level, walk: Walk) -> Node | None:
+    """Return the call that a word or an operator of the engine stands for; None where it stands for itself."""
+    dialect = walk.dialect
+    if type(node) in dialect.arrows:
+        both = [each for key in ("this", "expression") if (each := child(node, key)) is not None]
+        operands = children(node, "expressions") or both
+        return exp.Anonymous(this=dialect.arrows[type(node)], expressions=operands)
+    word = child(node, "this") if isinstance(node, exp.Column) else None
+    if not isinstance(word, exp.Identifier) or argument(word, "quoted") or child(node, "table") is not None:
+        return None
+    given = dialect.clock.get(folded(name_of(word)))
+    if given is None:
+        return None
+    known = _candidates(name_of(word), "", "", level) or folded(name_of(word)) in level.outputs
+    if known and not dialect.clock_is_reserved:
+        return None
+    return exp.Anonymous(this=given[0], expressions=[exp.Literal.string(each) for each in given[1:]])
+
+
 def _names_of(node: Node) -> tuple[str, ...]:
     """Return the keys under which a node holds names that are no columns."""
     if isinstance(node, exp.Window):
         return ("alias",)
     if isinstance(node, exp.Interval | exp.Extract):
         return ("unit",) if isinstance(node, exp.Interval) else ("this",)
+    if isinstance(node, exp.TimestampDiff):
+        return ("unit",)
     return ("expression",) if isinstance(node, exp.Collate) else ("to",) if isinstance(node, exp.Cast) else ()
 
 
@@ -78,13 +103,18 @@ def _inner_query(node: Node, level: Level, walk: Walk) -> None:
 def _look_at(node: Node, level: Level, walk: Walk) -> None:
     if type(node).__name__ in walk.dialect.loud:
         walk.loud = True
-    if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Anonymous):
+    if isinstance(node, exp.Star) and (any(parts(node)) or not isinstance(node.parent, exp.Anonymous)):
         refuse("syntax_not_supported", "`*` is only supported in a select list and in count(*)")
     if isinstance(node, exp.Placeholder):
         if not str(argument(node, "this")).startswith(walk.prefix):
             refuse("syntax_not_supported", "parameters are written `?` here")
     elif isinstance(node, exp.Anonymous):
         _call(node, walk)
+    elif isinstance(node, exp.PropertyEQ):
+        if not isinstance(node.parent, exp.Struct) or not isinstance(child(node, "this"), exp.Identifier | exp.Literal):
+            refuse("syntax_not_supported", "a name stands where it is not supported")
+    elif isinstance(node, exp.JSONExtract | exp.JSONExtractScalar):
+        walk.functions.add("->" if isinstance(node, exp.JSONExtract) else "->>")  # SQLite calls them so
     elif isinstance(node, exp.Like | exp.ILike | exp.Glob):
         walk.functions.add("glob" if isinstance(node, exp.Glob) else "like")  # SQLite calls it so
         pattern = child(node, "expression")
@@ -99,8 +129,11 @@ def _look_at(node: Node, level: Level, walk: Walk) -> None:
         known = walk.dialect.collations
         if word not in known:
             refuse("syntax_not_supported", "this collation is not supported here", ", ".join(sorted(known)))
-    elif isinstance(node, exp.Interval | exp.Extract):
-        unit = child(node, "unit" if isinstance(node, exp.Interval) else "this")
+    elif isinstance(node, exp.Interval | exp.Extract | exp.TimestampDiff):
+        unit = child(node, "this" if isinstance(node, exp.Extract) else "unit")
+        if isinstance(node, exp.Extract) and isinstance(unit, exp.Literal):  # `extract('year' FROM …)`
+            unit = exp.Var(this=str(argument(unit, "this")).upper())
+            node.set("this", unit)
         if not isinstance(unit, exp.Var) or str(argument(unit, "this")).upper() not in _UNITS:
             refuse("syntax_not_supported", "this unit of time is not supported here", "DAY, MONTH, YEAR …")
     elif isinstance(node, exp.Cast):

@@ -25,7 +25,7 @@ HOLDS: Mapping[type[Node], frozenset[str]] = {
         (exp.Except, (*_QUERY, "this", "expression", "distinct")),
         (exp.Intersect, (*_QUERY, "this", "expression", "distinct")),
         (exp.Subquery, ("this", "alias", "with_")),
-        (exp.Values, ("expressions", "alias")),
+        (exp.Values, ("expressions", "alias", "order", "limit", "offset")),
         (exp.With, ("expressions", "recursive")),
         (exp.CTE, ("this", "alias", "materialized")),
         (exp.From, ("this",)),
@@ -105,7 +105,7 @@ CONFLICTS: Mapping[type[Node], frozenset[str]] = {
     exp.Update: frozenset({"from_"}),
 }
 """Of the engines that have them: ON CONFLICT, and further sources of a write."""
-STATEMENTS = (exp.Select, exp.Union, exp.Except, exp.Intersect, exp.Insert, exp.Update, exp.Delete)
+STATEMENTS = (exp.Select, exp.Values, exp.Union, exp.Except, exp.Intersect, exp.Insert, exp.Update, exp.Delete)
 _OWN_TEXT = (exp.Placeholder, exp.Identifier, exp.Literal, exp.Anonymous, exp.Var, exp.DataType)
 """Nodes that hold text of the agent, which whoever walks them looks at."""
 _IN_WORDS: Mapping[str, str] = {

@@ -15,6 +15,7 @@ from sqlglot.dialects.mysql import MySQL
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.dialects.trino import Trino
 from sqlglot.generators.mysql import MySQLGenerator
+from sqlglot.generators.sqlite import SQLiteGenerator
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.parsers.sqlite import SQLiteParser
@@ -24,27 +25,61 @@ from bailiwick.sql.engines.mariadb_words import hexadecimal
 
 
 class _PlainSQLite(SQLite):
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """Return what stands behind `->` as it is: a label and a path are not the same in SQLite."""
+        return path
+
     class Parser(SQLiteParser):
         FUNCTIONS = {}  # noqa: RUF012  # here and below: sqlglot's own way to be configured
         FUNCTION_PARSERS = {"CAST": SQLiteParser.FUNCTION_PARSERS["CAST"]}  # noqa: RUF012
+        LAMBDAS = {}  # noqa: RUF012  # `f(a -> 'b')` is JSON
         NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
         NO_PAREN_FUNCTION_PARSERS = {"CASE": SQLiteParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 
+    class Generator(SQLiteGenerator):
+        TYPE_MAPPING = {  # noqa: RUF012
+            **SQLiteGenerator.TYPE_MAPPING,
+            exp.DType.DECIMAL: "NUMERIC",
+            exp.DType.CHAR: "CHAR",
+            exp.DType.VARCHAR: "VARCHAR",
+        }
+
 
 class _PlainDuckDB(DuckDB):
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """Return what stands behind `->` as it is."""
+        return path
+
     class Parser(DuckDBParser):
         FUNCTIONS = {}  # noqa: RUF012
         FUNCTION_PARSERS = {name: DuckDBParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST", "EXTRACT")}  # noqa: RUF012
+        LAMBDAS = {}  # noqa: RUF012
         NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
         NO_PAREN_FUNCTION_PARSERS = {"CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 
 
 class _PlainMySQL(MySQL):
     class Parser(MySQLParser):
-        FUNCTIONS = {}  # noqa: RUF012
-        FUNCTION_PARSERS = {name: MySQLParser.FUNCTION_PARSERS[name] for name in ("CAST", "EXTRACT")}  # noqa: RUF012
+        FUNCTIONS = {"TIMESTAMPDIFF": MySQLParser.FUNCTIONS["TIMESTAMPDIFF"]}  # noqa: RUF012
+        FUNCTION_PARSERS = {name: MySQLParser.FUNCTION_PARSERS[name] for name in ("CAST", "EXTRACT", "GROUP_CONCAT")}  # noqa: RUF012
         NO_PAREN_FUNCTIONS = {}  # noqa: RUF012
         NO_PAREN_FUNCTION_PARSERS = {"CASE": MySQLParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+
+    class Generator(MySQLGenerator):
+        def regexplike_sql(self, expression: exp.RegexpLike) -> str:
+            """Return the operator: MariaDB has no REGEXP_LIKE."""
+            return self.binary(expression, "REGEXP")
+
+        def groupconcat_sql(self, expression: exp.GroupConcat) -> str:
+            """Return the call; its separator may be no literal with a character set."""
+            separator = self.sql(expression, "separator").removeprefix("_utf8mb4 ")
+            return f"GROUP_CONCAT({self.sql(expression, 'this')}{f' SEPARATOR {separator}' if separator else ''})"
+
+        TRANSFORMS = {  # noqa: RUF012
+            kind: how
+            for kind, how in MySQLGenerator.TRANSFORMS.items()
+            if kind not in (exp.RegexpLike, exp.GroupConcat)
+        }
 
 
 class _PlainTrino(Trino):
@@ -58,7 +93,7 @@ class _PlainTrino(Trino):
 class _WrittenMySQL(_PlainMySQL):
     """Writes texts in hexadecimal: nothing then depends on how the server reads quotes and backslashes."""
 
-    class Generator(MySQLGenerator):
+    class Generator(_PlainMySQL.Generator):
         def literal_sql(self, expression: exp.Literal) -> str:
             """Return the text of a literal."""
             text = str(expression.this)

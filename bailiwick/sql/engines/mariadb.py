@@ -36,7 +36,8 @@ length char_length character_length octet_length lower upper lcase ucase substr 
 instr locate coalesce ifnull nullif sign floor ceil ceiling greatest least concat concat_ws reverse replace
 year month day dayofmonth dayofweek dayofyear weekday week quarter hour minute second date datediff to_days last_day
 dayname monthname dayofyear weekofyear yearweek to_days makedate time_to_sec unix_timestamp
-now curdate curtime utc_date utc_time utc_timestamp isnull bit_and bit_or bit_xor
+now curdate curtime current_date current_time current_timestamp localtime localtimestamp utc_date utc_time
+utc_timestamp isnull bit_and bit_or bit_xor
 min max count row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value
 last_value nth_value md5 sha1 sha2 hex
 """
@@ -45,7 +46,9 @@ if date_add date_sub adddate subdate from_unixtime str_to_date from_days period_
 substring_index field elt find_in_set strcmp ascii mid pi sin cos tan asin acos atan atan2 cot degrees radians crc32
 abs round mod sum avg std stddev stddev_pop stddev_samp var_pop var_samp variance pow power sqrt exp ln log log2 log10
 group_concat date_format json_extract json_value json_unquote json_length json_valid json_type json_array json_object
-json_keys json_contains json_arrayagg json_objectagg truncate
+json_keys json_contains json_arrayagg json_objectagg truncate json_query json_quote json_depth json_exists
+json_contains_path json_search json_set json_insert json_replace json_remove json_merge_patch json_merge_preserve
+json_compact rand median format regexp_substr regexp_instr regexp_replace
 """
 """They can fail because of a value, or make large ones."""
 
@@ -60,7 +63,11 @@ class MariaDB:
     fence = "LIMIT 18446744073709551615"
     """INVARIANT: MariaDB neither merges what has a LIMIT nor pushes conditions below it."""
     rows: tuple[str, ...] = ()
-    loud = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Select", "IntDiv", "Interval", "Extract"})
+    loud = frozenset({"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Cast", "Select", "IntDiv", "Interval", "Extract"}) | {
+        "GroupConcat",
+        "RegexpLike",
+        "TimestampDiff",
+    }
     """Numbers overflow, and a sub-query fails that has more rows than one."""
     always_loud = False
     collations: frozenset[str] = frozenset()
@@ -70,12 +77,28 @@ class MariaDB:
         exp.Extract: frozenset({"this", "expression"}),
         exp.IntDiv: frozenset({"this", "expression"}),
         exp.BitwiseXor: frozenset({"this", "expression"}),
+        exp.TimestampDiff: frozenset({"this", "expression", "unit"}),
+        exp.Any: frozenset({"this"}),
+        exp.Xor: frozenset({"this", "expression"}),
+        exp.RegexpLike: frozenset({"this", "expression"}),
+        exp.Concat: frozenset({"expressions", "safe"}),
+        exp.GroupConcat: frozenset({"this", "separator"}),
+        exp.Group: frozenset({"rollup"}),
+        exp.Rollup: frozenset(),
     }
     gaps: re.Pattern[str] | None = _GAPS
     by_key = True
     catalogs = False
     recursive = True
     writing: Writing | None = MariaDBWriting()
+    clock: Mapping[str, tuple[str, ...]] = {
+        **{each: (each,) for each in ("current_date", "current_time", "current_timestamp", "localtime")},
+        **{each: (each,) for each in ("localtimestamp", "utc_date", "utc_time", "utc_timestamp")},
+    }
+    clock_is_reserved = True
+    values: tuple[str, int] = ("", 0)
+    arrows: Mapping[type[Node], str] = {exp.Concat: "concat"}  # of `GROUP_CONCAT(a, b)`
+    aliases: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
 
     def ident(self, name: str) -> str:

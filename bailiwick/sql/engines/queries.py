@@ -13,7 +13,8 @@ from bailiwick.sql.engines.environment import Columns, Cte, Level, Source, Walk
 from bailiwick.sql.engines.expressions import expression, name_of
 from bailiwick.sql.engines.refusal import refuse
 from bailiwick.sql.engines.scoped import folded
-from bailiwick.sql.engines.tree import Node, argument, child, children, identifier
+from bailiwick.sql.engines.stars import order_by_all, written_out
+from bailiwick.sql.engines.tree import Node, argument, child, children, identifier, parts
 
 
 def query(node: Node, level: Level, walk: Walk) -> Columns:
@@ -80,14 +81,17 @@ def _select(node: Node, level: Level, walk: Walk) -> Columns:
     _from(node, level, walk)
     for window in children(node, "windows"):
         level.windows.add(folded(name_of(child(window, "this"))))
-    columns = outputs(children(node, "expressions"), level, walk)
-    for part in ("where", "group"):
-        _parts(node, part, level, walk)
+    columns = _select_list(node, level, walk)
+    level.outputs = _named_outputs(node) if "where" in walk.dialect.aliases else {}
+    _parts(node, "where", level, walk)
+    level.outputs = {}
+    _parts(node, "group", level, walk)
     level.outputs = {folded(name): kind for name, kind in columns}
     for window in children(node, "windows"):
         for each in (*children(window, "partition_by"), child(window, "order"), child(window, "spec")):
             if each is not None:
                 expression(each, level, walk)
+    order_by_all(node, len(columns), walk)
     for part in ("distinct", "group", "having", "qualify", "order", "limit", "offset"):
         _parts(node, part, level, walk, again=part == "group")
     return columns
@@ -98,19 +102,40 @@ def _parts(node: Node, part: str, level: Level, walk: Walk, *, again: bool = Fal
     if found is not None and not again:
         if part == "group":  # it may name an output, which is not known yet: the aliases are added for it alone
             before = level.outputs
-            level.outputs = {folded(name_of(child(each, "alias"))): "" for each in _aliases(node)}
+            level.outputs = _named_outputs(node)
             expression(found, level, walk)
             level.outputs = before
         else:
             expression(found, level, walk)
 
 
-def _aliases(node: Node) -> list[Node]:
-    return [each for each in children(node, "expressions") if isinstance(each, exp.Alias)]
+def _named_outputs(node: Node) -> dict[str, str]:
+    """Return the aliases of a select list, of which no type is told."""
+    aliases = [each for each in children(node, "expressions") if isinstance(each, exp.Alias)]
+    return {folded(name_of(child(each, "alias"))): "" for each in aliases}
+
+
+def _select_list(node: Node, level: Level, walk: Walk) -> Columns:
+    """Walk a select list, whose items may name those before them where the engine knows that."""
+    joins = children(node, "joins")
+    merged = any(children(join, "using") or argument(join, "method") or argument(join, "kind") for join in joins)
+    items = [item for each in children(node, "expressions") for item in written_out(each, level.sources, merged=merged)]
+    if len(items) != len(children(node, "expressions")) or any(each.parent is None for each in items):
+        node.set("expressions", items)
+    found: list[tuple[str, str]] = []
+    for each in items:
+        columns = _output(each, level, walk)
+        found += columns
+        if isinstance(each, exp.Alias) and "select" in walk.dialect.aliases:
+            level.outputs.update({folded(name): kind for name, kind in columns})
+    return tuple(found)
 
 
 def _output(node: Node, level: Level, walk: Walk) -> Columns:
     """Walk one item of a select list."""
+    star = child(node, "this") if isinstance(node, exp.Column) else node
+    if isinstance(star, exp.Star) and any(parts(star)):
+        refuse("syntax_not_supported", "this `*` is not supported here", "`*`")
     if isinstance(node, exp.Star):
         return _everything(level.sources)
     if isinstance(node, exp.Column) and isinstance(child(node, "this"), exp.Star):
@@ -247,7 +272,10 @@ def _values(node: Node, level: Level, walk: Walk) -> Columns:
         expression(row, level, walk)
     first = rows[0] if rows else None
     width = len(children(first, "expressions")) if isinstance(first, exp.Tuple) else 1
-    return tuple((f"column{place + 1}", "") for place in range(width))
+    for part in ("order", "limit", "offset"):
+        _parts(node, part, level, walk)
+    word, number = walk.dialect.values
+    return tuple((f"{word}{number + place}", "") for place in range(width))
 
 
 def _combined(node: Node, level: Level, walk: Walk) -> Columns:
@@ -255,10 +283,12 @@ def _combined(node: Node, level: Level, walk: Walk) -> Columns:
     columns: Columns = ()
     for side in ("expression", "this"):
         inner = child(node, side)
-        if not isinstance(inner, exp.Select | exp.SetOperation):
-            refuse("syntax_not_supported", "brackets around a part of a UNION are not supported here", "a sub-query")
+        bracketed = isinstance(inner, exp.Subquery) and not argument(inner, "alias")
+        if not isinstance(inner, exp.Select | exp.SetOperation) and not (inner is not None and bracketed):
+            refuse("syntax_not_supported", "this part of a UNION is not supported here", "a sub-query")
         columns = query(inner, Level(level.outer, level.ctes), walk)
     level.outputs = {folded(name): kind for name, kind in columns}
+    order_by_all(node, len(columns), walk)
     for part in ("order", "limit", "offset"):
         found = child(node, part)
         if found is not None:

@@ -41,12 +41,12 @@ def returning(clause: Node, found: Write, walk: Walk) -> None:
             refuse("syntax_not_supported", "a sub-query in RETURNING is not supported here", "a query of its own")
         called = folded(str(argument(node, "this"))) if isinstance(node, exp.Anonymous) else ""
         aggregate = called and writing.is_aggregate(called, len(children(node, "expressions")))
-        if isinstance(node, exp.Window | exp.Filter) or aggregate:
+        if isinstance(node, exp.Window | exp.Filter | exp.GroupConcat) or aggregate:
             refuse("syntax_not_supported", "RETURNING is about one row at a time", "expressions over columns")
     level = Level()
     found.back = opened(target, found.alias, level, walk)
-    found.returns = tuple(children(clause, "expressions"))
-    found.columns = outputs(found.returns, level, walk)
+    found.columns = outputs(children(clause, "expressions"), level, walk)
+    found.returns = tuple(children(clause, "expressions"))  # the walk may have put calls in the place of words
 
 
 def form_back(found: Write, walk: Walk, parameters: Parameters) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from sqlglot import exp
+
 from bailiwick.model.mask import Mask
 from bailiwick.model.policy import Engine
 from bailiwick.model.value import Operand, Ref
@@ -38,7 +40,8 @@ row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value las
 _LOUD = """
 abs sum group_concat string_agg concat concat_ws
 replace hex quote printf format json json_extract json_type json_valid json_array_length
-json_array json_object json_group_array json_group_object char likelihood likely unlikely
+json_array json_object json_group_array json_group_object json_quote json_patch json_set json_insert json_replace
+json_remove char likelihood likely unlikely
 """
 """They can fail because of a value, or make large ones."""
 
@@ -49,9 +52,9 @@ class SQLite:
     engine: Engine = "sqlite"
     grammar = "sqlite"
     functions: Mapping[str, bool] = {name: name in _LOUD.split() for name in (_QUIET + _LOUD).split()}
-    casts = frozenset({"INT", "BIGINT", "TEXT", "VARCHAR", "DOUBLE", "FLOAT"})
+    casts = frozenset({"INT", "BIGINT", "TEXT", "VARCHAR", "DOUBLE", "FLOAT", "DECIMAL", "CHAR"})
     fence = "LIMIT -1"
-    loud = frozenset({"DPipe"})
+    loud = frozenset({"DPipe", "JSONExtract", "JSONExtractScalar"})
     always_loud = False
     collations = frozenset({"BINARY", "NOCASE", "RTRIM"})
     joins = frozenset({"NATURAL"})
@@ -61,7 +64,20 @@ class SQLite:
     recursive = True
     writing: Writing | None = SQLiteWriting()
     lacks: frozenset[str] = frozenset()
-    holds: Mapping[type[Node], frozenset[str]] = CONFLICTS
+    clock: Mapping[str, tuple[str, ...]] = {
+        "current_date": ("date", "now"),
+        "current_time": ("time", "now"),
+        "current_timestamp": ("datetime", "now"),
+    }
+    clock_is_reserved = True
+    values: tuple[str, int] = ("column", 1)
+    arrows: Mapping[type[Node], str] = {}
+    aliases = frozenset({"where"})
+    holds: Mapping[type[Node], frozenset[str]] = {
+        **CONFLICTS,
+        exp.JSONExtract: frozenset({"this", "expression"}),
+        exp.JSONExtractScalar: frozenset({"this", "expression"}),
+    }
     rows: tuple[str, ...] = ("rowid", "_rowid_", "oid")
 
     def ident(self, name: str) -> str:

@@ -57,7 +57,11 @@ def text_of(tree: Node, grammar: str) -> str:
     try:
         sql = _generate(tree, GRAMMARS[grammar])
         _generate(tree, WRITERS[grammar])
-        again = parse(sql, grammar) if isinstance(tree, exp.Query | exp.Insert | exp.Update | exp.Delete) else None
+        again = (
+            parse(sql, grammar)
+            if isinstance(tree, exp.Query | exp.Values | exp.Insert | exp.Update | exp.Delete)
+            else None
+        )
     except SqlglotError:
         refuse("syntax_not_supported", "the statement cannot be written again as it was understood")
     if again is not None and (_quoted(again) != _quoted(tree) or _generate(again, GRAMMARS[grammar]) != sql):

@@ -76,6 +76,11 @@ class Trino:
     catalogs = True
     recursive = False
     writing: Writing | None = None
+    clock: Mapping[str, tuple[str, ...]] = {}
+    clock_is_reserved = True
+    values: tuple[str, int] = ("_col", 0)
+    arrows: Mapping[type[Node], str] = {}
+    aliases: frozenset[str] = frozenset()
     lacks = frozenset({"Insert", "Update", "Delete", "Merge", "Glob", "ILike", "Collate"})
     holds: Mapping[type[Node], frozenset[str]] = {
         exp.Table: frozenset({"catalog"}),

@@ -169,7 +169,7 @@ def settings(items: Sequence[Node], level: Level, walk: Walk) -> tuple[list[str]
             refuse("syntax_not_supported", "this kind of SET is not supported here", "SET column = value, …")
         names.append(name_of(child(column, "this")))
         expression(value, level, walk)
-        values.append(value)
+        values.append(child(each, "expression") or value)  # the walk may have put a call in its place
     return names, tuple(values)
 
 

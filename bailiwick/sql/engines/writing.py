@@ -76,7 +76,7 @@ count min max sum avg mean any_value arbitrary first last median mode quantile q
 approx_count_distinct approx_quantile count_if countif fsum favg product bool_and bool_or bit_and bit_or bit_xor
 stddev stddev_pop stddev_samp var_pop var_samp variance corr covar_pop covar_samp skewness kurtosis entropy mad
 regr_slope regr_intercept regr_r2 regr_count regr_avgx regr_avgy regr_sxx regr_syy regr_sxy
-arg_max arg_min max_by min_by string_agg group_concat listagg
+arg_max arg_min max_by min_by string_agg group_concat listagg list array_agg histogram
 """
 _DUCKDB_EXACT = """
 smallint;integer;bigint;numeric;text;uuid;boolean;date;timestamp without time zone;timestamp with time zone
@@ -111,7 +111,7 @@ class DuckDBWriting:
 
 _MARIADB_AGGREGATES = """
 sum avg std stddev stddev_pop stddev_samp var_pop var_samp variance group_concat json_arrayagg json_objectagg
-min max count
+min max count median
 """
 
 
