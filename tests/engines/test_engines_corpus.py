@@ -48,7 +48,6 @@ REFUSED = {
         "allow_basic-31": "FETCH",
         "allow_basic-41": "row_to_json",
         "allow_analytic-02": "AT TIME ZONE",
-        "allow_analytic-26": "array_agg",
         "allow_dml-08": "SET (column) = ROW(…)",
         "allow_dml-11": "transactions",
         "allow_session-06": "SET",

@@ -494,7 +494,7 @@ BEYOND = {
     OURS + "SELECT * EXCLUDE (name) FROM bw0_1": "`*`",
     OURS + "SELECT [x FOR x IN [1]]": "",
     OURS + "SELECT list_transform([1], lambda x: x)": "",
-    OURS + "SELECT name::JSON FROM bw0_1": "type",
+    OURS + "SELECT name::BIT FROM bw0_1": "type",
     OURS + "PIVOT bw0_1 ON name": "",
     OURS + ", bw0_1 AS (SELECT 1) SELECT 1": "",
     OURS + "SELECT * FROM (WITH bw0_1 AS (SELECT 1) SELECT * FROM bw0_1)": "twice",

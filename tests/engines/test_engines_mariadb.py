@@ -356,7 +356,6 @@ FAILING = [
     "id * 9223372036854775807 * 9223372036854775807 > 0",
     "exp(id * 1000) > 0",
     "pow(10, id * 400) > 0",
-    "'x' REGEXP concat('(', id)",
     "(SELECT p.name FROM products p WHERE p.price > id / 1000000) IS NOT NULL",
     "-(id - 9223372036854775807 - 2) > 0",
 ]

@@ -77,7 +77,7 @@ class Dialect(Protocol):
     values: tuple[str, int]
     """How the columns of VALUES are called: a word, and the number of the first."""
     arrows: Mapping[type[Node], str]
-    """Operators, and what the parser makes of some calls → the functions that they are written as."""
+    """Operators → the functions that they are written as."""
     aliases: frozenset[str]
     """Where the select list is known: names of it in `where`, and in `select` itself those of the items before (a
     column that is there comes first); in `order` as `ORDER BY ALL`."""

@@ -58,8 +58,7 @@ def _plainly_called(node: Node, level: Level, walk: Walk) -> Node | None:
     """Return the call that a word or an operator of the engine stands for; None where it stands for itself."""
     dialect = walk.dialect
     if type(node) in dialect.arrows:
-        both = [each for key in ("this", "expression") if (each := child(node, key)) is not None]
-        operands = children(node, "expressions") or both
+        operands = [each for key in ("this", "expression") if (each := child(node, key)) is not None]
         return exp.Anonymous(this=dialect.arrows[type(node)], expressions=operands)
     word = child(node, "this") if isinstance(node, exp.Column) else None
     if not isinstance(word, exp.Identifier) or argument(word, "quoted") or child(node, "table") is not None:

@@ -81,7 +81,6 @@ class MariaDB:
         exp.Any: frozenset({"this"}),
         exp.Xor: frozenset({"this", "expression"}),
         exp.RegexpLike: frozenset({"this", "expression"}),
-        exp.Concat: frozenset({"expressions", "safe"}),
         exp.GroupConcat: frozenset({"this", "separator"}),
         exp.Group: frozenset({"rollup"}),
         exp.Rollup: frozenset(),
@@ -97,7 +96,7 @@ class MariaDB:
     }
     clock_is_reserved = True
     values: tuple[str, int] = ("", 0)
-    arrows: Mapping[type[Node], str] = {exp.Concat: "concat"}  # of `GROUP_CONCAT(a, b)`
+    arrows: Mapping[type[Node], str] = {}
     aliases: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
 
