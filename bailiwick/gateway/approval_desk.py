@@ -104,6 +104,8 @@ class ApprovalDesk:
         after = await self._approvals.decide(approval_id, verdict)
         if isinstance(after, Denial):
             raise RefusedError(after)
+        for follow in self._approvals.followers:
+            await follow(after)
         return {"approval": self._in_full(after, verdict.by)}
 
     def _in_full(self, approval: Approval, by: Reviewer) -> dict[str, Json]:

@@ -59,6 +59,7 @@ DryRunner = Callable[[], Awaitable[Previewed | Refused]]
 """Does what would be done and rolls it back, whatever happens."""
 Verdict = Approve | Refuse | Modify | Delegate | Ask
 Listener = Callable[[Approval], None]
+Follower = Callable[[Approval], Awaitable[None]]
 """Called on the event loop, after an approval was held or has changed; never waits and never raises."""
 
 
@@ -95,6 +96,8 @@ class Approvals:
         self.local = True
         """Whether whoever may open the admin socket counts as a member of every group."""
         self.listeners: list[Listener] = []
+        self.followers: list[Follower] = []
+        """What is done about a verdict before whoever gave it is answered."""
         self.changes = 0
         """How often an approval was held or has changed."""
         self._sessions = sessions

@@ -55,6 +55,7 @@ class Elevations:
         self._approved: set[str] = set()
         self._sweeping: asyncio.Task[None] | None = None
         approvals.listeners.append(self._heard)
+        approvals.followers.append(self._follow)
 
     async def start(self) -> None:
         """End what was not wholly granted when the gateway stopped, and take up what was approved meanwhile."""
@@ -173,6 +174,14 @@ class Elevations:
         if approval.subject.kind == "elevation" and approval.state == "APPROVED":
             self._approved.add(approval.id)
             self._stirred.set()
+
+    async def _follow(self, approval: Approval) -> None:
+        """Grant it before whoever approved it is told so: the next call is made under it."""
+        if approval.id in self._approved:
+            try:
+                await self.grant_approved()
+            except BailiwickError as error:  # the verdict stands; the sweep tries again
+                _log.error("elevations: %s", error.message)
 
     async def grant_approved(self) -> None:
         """Grant what people have approved. Raises LedgerError, ConfigError: then it is tried again."""

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bailiwick.decide.approvals import Approve, Refuse
 from bailiwick.errors import LedgerError, SessionError
+from bailiwick.gateway.approval_desk import ApprovalDesk
 from bailiwick.gateway.approval_notices import approval_notice
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.elevation_desk import ElevationDesk
@@ -213,6 +214,19 @@ async def test_what_cannot_be_granted_cannot_be_asked_for(
     assert "nightly" not in refused.allowed + refused.remedy
     assert desk.rig.ledger.records[-1].kind == "elevation.refused"
     assert isinstance(await desk.elevations.ask(live, "escalation", timedelta(hours=4), "x"), Approval)
+
+
+async def test_it_is_in_force_once_whoever_approved_it_is_answered(desk: Desk) -> None:
+    live = (await desk.rig.opened()).live
+    approval = await desk.asked(live)
+    approve = ApprovalDesk(desk.rig.gateway.approvals).answers()["approval.approve"]
+    desk.rig.ledger.broken = True
+    with pytest.raises(LedgerError):
+        await approve(Fields({"approval": approval.id, "digest": approval.subject.digest}), LEA)
+    assert not can_read(live, "customers")
+    desk.rig.ledger.broken = False
+    await approve(Fields({"approval": approval.id, "digest": approval.subject.digest}), LEA)
+    assert can_read(live, "customers")
 
 
 async def test_nobody_grants_it_who_asks_or_is_not_asked(desk: Desk) -> None:
