@@ -82,7 +82,7 @@ CASES: list[tuple[str, tuple[tuple[str, str], ...], str, dict[str, int]]] = [
     ("fewer rows", ((ROWS, "rows: {id: $customer_id, tier: 1}}"),), "customers", {"narrowed": 8}),
     ("more rows", ((", " + ROWS, "}"),), "customers", {"widened": 8}),
     ("a column less", (("[id, status, customer_id]", "[id, status]"),), "*", {"masked": 2}),
-    ("a restricted column, which is denied still", (("email, tier]", "email, tier, ssn]"),), "ssn", {}),
+    ("a restricted column, held now", (("email, tier]", "email, tier, ssn]"),), "ssn", {"allowed": 2}),
     ("a column more", (("[id, status, customer_id]", "[id, status, customer_id, body]"),), "body", {"allowed": 2}),
     ("another gate", (("on: papers:read", "on: tickets:update"),), "", {"held": 2, "released": 2}),
     ("fewer rows at once", ((FIELDS, FIELDS[:-1] + ", limits: {rows: 10}}"),), "LIMIT", {"denied": 2}),
@@ -128,6 +128,12 @@ def test_each_kind_of_change_is_told(
     for each in about(past.planned(changed(*pairs)), words):
         found[each.kind] += each.count
     assert found == kinds
+
+
+def test_what_was_refused_and_would_wait_for_people_is_told_as_that(past: Past) -> None:
+    told = about(past.planned(changed(("email, tier]", "email, tier, ssn]"))), "ssn")
+    assert told
+    assert all(each.why.startswith("it would wait for people") for each in told)
 
 
 def test_a_change_says_who_and_shows_an_example(past: Past) -> None:
