@@ -27,9 +27,9 @@ from common import Report, machine, median, record  # noqa: E402  # the path is 
 
 from bailiwick.errors import BailiwickError  # noqa: E402  # the path is set above
 from bailiwick.gateway.admin_client import AdminClient  # noqa: E402  # the path is set above
-from bailiwick.gateway.approval_store import ApprovalStore  # noqa: E402  # the path is set above
+from bailiwick.gateway.approvals.store import ApprovalStore  # noqa: E402  # the path is set above
 from bailiwick.gateway.keys import load_keys, make_data_dir  # noqa: E402  # the path is set above
-from bailiwick.gateway.ledger_store import open_store  # noqa: E402  # the path is set above
+from bailiwick.gateway.ledger.store import open_store  # noqa: E402  # the path is set above
 from bailiwick.gateway.state import open_state  # noqa: E402  # the path is set above
 from bailiwick.model.approval import Approval, Need, Requester, Step, Subject, Terms  # noqa: E402  # the path is set above
 from bailiwick.model.record import Record  # noqa: E402  # the path is set above

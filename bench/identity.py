@@ -36,7 +36,7 @@ from common import Report, machine, median, record  # noqa: E402  # the path is 
 from joserfc import jwt  # noqa: E402  # the path is set above
 from joserfc.jwk import RSAKey  # noqa: E402  # the path is set above
 
-from bailiwick.gateway.opening import Opened, Wanted  # noqa: E402  # the path is set above
+from bailiwick.gateway.sessions.opening import Opened, Wanted  # noqa: E402  # the path is set above
 from bailiwick.match.masks import keyed_digest  # noqa: E402  # the path is set above
 from bailiwick.model.decision import Denial  # noqa: E402  # the path is set above
 from bailiwick.mounts.http.apis import Apis  # noqa: E402  # the path is set above

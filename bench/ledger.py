@@ -35,11 +35,11 @@ import uvloop  # noqa: E402  # likewise
 from common import Report, machine, median, record  # noqa: E402  # likewise
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402  # likewise
 
-from bailiwick.gateway.ledger_address import LedgerAddress, read_address  # noqa: E402  # likewise
-from bailiwick.gateway.ledger_figures import violations  # noqa: E402  # likewise
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader  # noqa: E402  # likewise
-from bailiwick.gateway.ledger_store import open_store  # noqa: E402  # likewise
-from bailiwick.gateway.ledger_writer import LedgerWriter  # noqa: E402  # likewise
+from bailiwick.gateway.ledger.address import LedgerAddress, read_address  # noqa: E402  # likewise
+from bailiwick.gateway.ledger.figures import violations  # noqa: E402  # likewise
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, open_reader  # noqa: E402  # likewise
+from bailiwick.gateway.ledger.store import open_store  # noqa: E402  # likewise
+from bailiwick.gateway.ledger.writer import LedgerWriter  # noqa: E402  # likewise
 from bailiwick.ledger.checkpoint import Signer  # noqa: E402  # likewise
 from bailiwick.ledger.encode import encode  # noqa: E402  # likewise
 from bailiwick.ledger.verify import verify  # noqa: E402  # likewise

@@ -23,10 +23,10 @@ from pathlib import Path
 
 from common import Report, machine, record
 
-from bailiwick.gateway.counting import microseconds
-from bailiwick.gateway.limit_memory import MemoryStore, Reserved
-from bailiwick.gateway.limit_redis import RedisStore
-from bailiwick.gateway.limits import LimitStore
+from bailiwick.gateway.limits.counting import microseconds
+from bailiwick.gateway.limits.limits import LimitStore
+from bailiwick.gateway.limits.memory import MemoryStore, Reserved
+from bailiwick.gateway.limits.redis import RedisStore
 from bailiwick.model.budget import Budget, Full, Used, Want
 
 CALLERS = 64

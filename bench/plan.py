@@ -22,8 +22,8 @@ from pathlib import Path
 from common import Report, machine, record
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bailiwick.gateway.ledger_reader import open_reader
-from bailiwick.gateway.ledger_store import open_store
+from bailiwick.gateway.ledger.reader import open_reader
+from bailiwick.gateway.ledger.store import open_store
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.record import Record
 from bailiwick.policy.load import load

@@ -35,7 +35,7 @@ from bailiwick.sql.snapshot import snapshot
 
 if TYPE_CHECKING:
     from bailiwick.gateway.enforcer import LiveSession
-    from bailiwick.gateway.ready import Ready
+    from bailiwick.gateway.policies.ready import Ready
     from bailiwick.mounts.postgres.aside import Aside
 
 COLD_TARGET = 1.5

@@ -69,9 +69,9 @@ def _live(policy: Policy, path: Path) -> Lock:
     import asyncio
     import os
 
-    from bailiwick.gateway.backends import place_of, read_tables
+    from bailiwick.gateway.backends.backends import place_of, read_tables
+    from bailiwick.gateway.backends.introspect import read_extensions
     from bailiwick.gateway.config import policy_folder
-    from bailiwick.gateway.introspect import read_extensions
     from bailiwick.model.lock import Lock
     from bailiwick.mounts.mcp.accepting import live_tools
 

@@ -110,7 +110,7 @@ def _catalogue(policy: Policy, lock: Lock, mount: str, path: Path, *, connect: b
     import asyncio
     import os
 
-    from bailiwick.gateway.backends import place_of, read_catalogue
+    from bailiwick.gateway.backends.backends import place_of, read_catalogue
     from bailiwick.gateway.config import policy_folder
 
     place = place_of(policy.mounts[mount], os.environ, policy_folder(path)).reveal()

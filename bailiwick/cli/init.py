@@ -34,7 +34,7 @@ def init(
 ) -> None:
     """Write a starter policy from a live database, a folder, a bucket or a mail server. Nothing is overwritten."""
     from bailiwick.gateway.files import lock_name
-    from bailiwick.gateway.starter import place_by_url, starter_policy, starter_settings
+    from bailiwick.gateway.policies.starter import place_by_url, starter_policy, starter_settings
     from bailiwick.model.lock import Lock
     from bailiwick.policy.lockfile import render_lock
 
@@ -77,8 +77,8 @@ def _without_tables(
     import os
 
     from bailiwick.errors import ConfigError
-    from bailiwick.gateway.starter import starter_settings
-    from bailiwick.gateway.starter_places import bucket_policy, folder_policy, mail_policy
+    from bailiwick.gateway.policies.starter import starter_settings
+    from bailiwick.gateway.policies.starter_places import bucket_policy, folder_policy, mail_policy
     from bailiwick.match.addresses import Fault, read_address
     from bailiwick.policy.load import load
 
@@ -123,7 +123,7 @@ def _tables(variable: str, base: Path) -> Mapping[tuple[str, str], LockedTable]:
     import asyncio
     import os
 
-    from bailiwick.gateway.introspect import read_tables
+    from bailiwick.gateway.backends.introspect import read_tables
     from bailiwick.gateway.secrets import resolve
     from bailiwick.model.policy import SecretRef
 
@@ -135,7 +135,7 @@ def _place(file: Path, out: Path) -> Mapping[str, str]:
     import os
 
     from bailiwick.errors import ConfigError
-    from bailiwick.gateway.starter import place_of_file
+    from bailiwick.gateway.policies.starter import place_of_file
 
     try:
         with file.open("rb") as opened:
@@ -156,8 +156,8 @@ def _tables_of(name: str, place: Mapping[str, str], file: Path) -> Mapping[tuple
     import asyncio
 
     from bailiwick.errors import ConfigError
-    from bailiwick.gateway.backends import read_tables
-    from bailiwick.gateway.starter import starter_policy
+    from bailiwick.gateway.backends.backends import read_tables
+    from bailiwick.gateway.policies.starter import starter_policy
     from bailiwick.policy.load import load
 
     policy = load({"policy.yaml": starter_policy(name, place, {})}).policy

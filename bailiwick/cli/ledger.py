@@ -17,8 +17,8 @@ from bailiwick.errors import LedgerError
 
 if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
-    from bailiwick.gateway.ledger_reader import LedgerReader, Stored
-    from bailiwick.gateway.timestamps import Stamped
+    from bailiwick.gateway.ledger.reader import LedgerReader, Stored
+    from bailiwick.gateway.ledger.timestamps import Stamped
     from bailiwick.ledger.checkpoint import VerifierKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -62,7 +62,7 @@ def tail(
     """Print the newest records."""
     import time
 
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
 
     with _reading(ledger) as reader:
         newest = reader.query(Query(limit=1))
@@ -109,7 +109,7 @@ def query(
     A filter has tests like `agent:support-*`, `code!=session`, `rows>=1000`, `at>=2h`, `detail.peer:10.*`, a list
     (`kind:login,logout`), words that stand anywhere, and `or`, `not` and parentheses.
     """
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
 
     asked = Query(
         filter=_with_saved(wanted, saved, policy),
@@ -158,7 +158,7 @@ def show(
 ) -> None:
     """Print one record in full, with the intent or outcome that belongs to it."""
     from bailiwick.cli.ledger_view import document_of, print_lines, print_record
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
 
     with _reading(ledger) as reader:
         stored = _find(reader, record)
@@ -205,7 +205,7 @@ def verify(
     told = _verified(at or ledger, key, notes, deep=deep) if at or elsewhere is None else elsewhere.verified(notes)
     verifier = told["key"]
     if stamped is not None:
-        from bailiwick.gateway.ledger_check import with_stamps
+        from bailiwick.gateway.ledger.check import with_stamps
 
         told = with_stamps(told, stamped)
     if as_json:
@@ -222,8 +222,8 @@ def verify(
 
 
 def _stamped(place: str, roots: Path) -> Stamped:
-    from bailiwick.gateway.places import Place
-    from bailiwick.gateway.timestamps import NAME, stamps_in, verified_stamps
+    from bailiwick.gateway.backends.places import Place
+    from bailiwick.gateway.ledger.timestamps import NAME, stamps_in, verified_stamps
 
     try:
         trusted = roots.read_bytes()
@@ -244,10 +244,10 @@ def _is_folder(place: str) -> bool:
 def _verified(place: str, key: Sequence[str] | None, notes: Sequence[str], *, deep: bool) -> Mapping[str, object]:
     from dataclasses import replace
 
-    from bailiwick.gateway.ledger_bundle import verified_bundle
-    from bailiwick.gateway.ledger_check import report_told, signers_of
-    from bailiwick.gateway.ledger_parquet import can_compare, parquet_findings
-    from bailiwick.gateway.places import Place
+    from bailiwick.gateway.backends.places import Place
+    from bailiwick.gateway.ledger.bundle import verified_bundle
+    from bailiwick.gateway.ledger.check import report_told, signers_of
+    from bailiwick.gateway.ledger.parquet import can_compare, parquet_findings
     from bailiwick.ledger.verify import verify as verify_evidence
 
     if _is_folder(place):
@@ -321,7 +321,7 @@ def prove(
 def _prove_growth(ledger: str, size: int, *, as_json: bool) -> None:
     import json
 
-    from bailiwick.gateway.ledger_check import growth_told
+    from bailiwick.gateway.ledger.check import growth_told
 
     elsewhere = elsewhere_ledger()
     if elsewhere is not None:
@@ -381,7 +381,7 @@ def _saved(policy: Path) -> Sequence[Mapping[str, object]]:
     import os
 
     from bailiwick.gateway.config import load_config
-    from bailiwick.gateway.searches import search_told
+    from bailiwick.gateway.ledger.searches import search_told
 
     return [search_told(each) for each in load_config(policy, os.environ).searches.values()]
 
@@ -405,7 +405,7 @@ def _print(records: list[Stored], *, as_json: bool, header: bool = True) -> None
 
 
 def _find(reader: LedgerReader | RemoteLedger, name: str) -> Stored:
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
 
     if name.isascii() and name.isdigit() and len(name) < 19:
         found = reader.at(int(name))

@@ -18,8 +18,8 @@ from bailiwick.errors import ConfigError
 
 if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
-    from bailiwick.gateway.ledger_reader import LedgerReader, Query
-    from bailiwick.gateway.ledger_tables import Answer, Tables
+    from bailiwick.gateway.ledger.reader import LedgerReader, Query
+    from bailiwick.gateway.ledger.tables import Answer, Tables
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -62,15 +62,15 @@ def export(
     if form is Form.parquet:
         if out is None:
             raise typer.BadParameter("a Parquet file needs `--out FILE`")
-        from bailiwick.gateway.ledger_tables import Tables
+        from bailiwick.gateway.ledger.tables import Tables
 
         with ledger_reader(ledger) as reader, Tables() as tables, _progress() as went:
             taken = tables.take(reader.each(query), went)
             tables.write_parquet(out)
         typer.echo(f"{taken} records in `{out}`", err=True)
         return
-    from bailiwick.gateway.ledger_exports import lines
-    from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.gateway.ledger.exports import lines
+    from bailiwick.gateway.ledger.reader import LedgerReader
 
     with ledger_reader(ledger) as reader, _opened(out) as file:
         found = (
@@ -101,7 +101,7 @@ def ask_sql(
 
     The records are copied first, some 100,000 a second: `--since 7d` makes it quick where there are many.
     """
-    from bailiwick.gateway.ledger_tables import Tables
+    from bailiwick.gateway.ledger.tables import Tables
 
     query = _query(wanted, since, until)
     with ledger_reader(ledger) as reader, Tables() as tables:
@@ -117,7 +117,7 @@ def ask_sql(
 
 
 def _query(wanted: str, since: str, until: str) -> Query:
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
 
     return Query(filter=wanted, since=read_time(since), until=read_time(until))
 
@@ -210,7 +210,7 @@ def _print(answer: Answer, shape: Shape) -> None:
             document = dict(zip(answer.columns, row, strict=True))
             typer.echo(orjson.dumps(document, option=orjson.OPT_UTC_Z, default=str).decode())
     elif shape is Shape.csv:
-        from bailiwick.gateway.ledger_exports import csv_lines
+        from bailiwick.gateway.ledger.exports import csv_lines
 
         typer.echo(csv_lines([answer.columns, *([_text(each) for each in row] for row in answer.rows)]), nl=False)
     else:

@@ -46,10 +46,10 @@ def write_bundle(
 ) -> None:
     """Export the whole ledger with its checkpoints, to be verified anywhere with nothing but the public key."""
     from bailiwick.cli.ledger import keys_of
-    from bailiwick.gateway.ledger_bundle import write_bundle as written
-    from bailiwick.gateway.ledger_tiles import write_tiles
-    from bailiwick.gateway.places import Place
-    from bailiwick.gateway.timestamps import NAME
+    from bailiwick.gateway.backends.places import Place
+    from bailiwick.gateway.ledger.bundle import write_bundle as written
+    from bailiwick.gateway.ledger.tiles import write_tiles
+    from bailiwick.gateway.ledger.timestamps import NAME
 
     place = Place(folder)
     if place.names():
@@ -72,7 +72,7 @@ def timestamp(
     as_json: AsJson = False,
 ) -> None:
     """Have an authority stamp the newest checkpoint: that these records existed by then. `verify --tsa` checks it."""
-    from bailiwick.gateway.timestamps import NAME, keep, stamp
+    from bailiwick.gateway.ledger.timestamps import NAME, keep, stamp
     from bailiwick.ledger.checkpoint import told_by
 
     with closing(opened(ledger)) as reader:
@@ -202,9 +202,9 @@ def archive(
     """Archive the days before today (UTC) that are not there yet; the gateway must run, it signs their ends."""
     from datetime import UTC, datetime
 
-    from bailiwick.gateway.ledger_archive import Partition
-    from bailiwick.gateway.ledger_archive import archive as archived
-    from bailiwick.gateway.places import Place
+    from bailiwick.gateway.backends.places import Place
+    from bailiwick.gateway.ledger.archive import Partition
+    from bailiwick.gateway.ledger.archive import archive as archived
 
     asker = client(policy, config)
 
@@ -233,8 +233,8 @@ def restore(
 ) -> None:
     """Make a ledger's file of an archive or an export, verified, for queries and proofs."""
     from bailiwick.cli.ledger import keys_of
-    from bailiwick.gateway.ledger_archive import restore as restored
-    from bailiwick.gateway.places import Place
+    from bailiwick.gateway.backends.places import Place
+    from bailiwick.gateway.ledger.archive import restore as restored
 
     size = restored(Place(place), target, keys_of(key, ledger))
     typer.echo(f"{size} records; `bailiwick ledger query --ledger {target}`")
@@ -247,8 +247,8 @@ def schema(
     reader: Annotated[str, typer.Option("--reader", metavar="ROLE", help="The role of those who only read.")] = "",
 ) -> None:
     """Print the SQL that makes a ledger in PostgreSQL, for a role that owns it and neither writes nor reads it."""
-    from bailiwick.gateway.ledger_address import read_address
-    from bailiwick.gateway.ledger_pg_schema import grants, setup
+    from bailiwick.gateway.ledger.address import read_address
+    from bailiwick.gateway.ledger.pg_schema import grants, setup
 
     read_address(f"postgresql://host/database?log={log}")
     typer.echo(f"BEGIN;{setup(log)}{grants(log, writer, reader)}COMMIT;")
@@ -260,7 +260,7 @@ def stats(ledger: LedgerPlace = DEFAULT, as_json: AsJson = False) -> None:
     from datetime import UTC, datetime
 
     from bailiwick.cli.asking import remote
-    from bailiwick.gateway.ledger_pruning import growth
+    from bailiwick.gateway.ledger.pruning import growth
 
     asker = remote()
     if asker is not None:

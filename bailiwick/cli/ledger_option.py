@@ -13,7 +13,7 @@ from bailiwick.errors import ConfigError
 
 if TYPE_CHECKING:
     from bailiwick.control.remote_ledger import RemoteLedger
-    from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.gateway.ledger.reader import LedgerReader
 
 LedgerPlace = Annotated[
     str,
@@ -49,8 +49,8 @@ def opened(place: str) -> LedgerReader:
             "this reads a ledger's file, which a gateway elsewhere does not give",
             remedy="run it on the gateway's own machine, without `--gateway`",
         )
-    from bailiwick.gateway.ledger_address import read_address
-    from bailiwick.gateway.ledger_reader import open_reader
+    from bailiwick.gateway.ledger.address import read_address
+    from bailiwick.gateway.ledger.reader import open_reader
 
     return open_reader(read_address(place))
 

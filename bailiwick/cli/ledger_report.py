@@ -38,8 +38,8 @@ def violations(
     ledger: LedgerPlace = DEFAULT,
 ) -> None:
     """Add up what was denied: by agent, resource, code, person and day, and the causes that came most often."""
-    from bailiwick.gateway.ledger_figures import violations as found_in
-    from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.gateway.ledger.figures import violations as found_in
+    from bailiwick.gateway.ledger.reader import LedgerReader
     from bailiwick.ledger.violations import told
 
     begin, end = _period(month, since, until)
@@ -63,7 +63,7 @@ def violations(
 
 def _period(month: str, since: str, until: str) -> tuple[datetime, datetime]:
     """Return from when to before when."""
-    from bailiwick.gateway.ledger_figures import period
+    from bailiwick.gateway.ledger.figures import period
 
     now = datetime.now(UTC)
     try:
@@ -129,8 +129,8 @@ def story(
 ) -> None:
     """Tell one session in plain words: who opened it, what it did, what it was refused, who decided, how it ended."""
     from bailiwick.errors import LedgerError
-    from bailiwick.gateway.ledger_figures import session_told
-    from bailiwick.gateway.ledger_reader import LedgerReader, Query
+    from bailiwick.gateway.ledger.figures import session_told
+    from bailiwick.gateway.ledger.reader import LedgerReader, Query
     from bailiwick.ledger.encode import read
 
     with ledger_reader(ledger) as reader:

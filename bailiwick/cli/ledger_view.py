@@ -14,7 +14,7 @@ from bailiwick.model.record import JsonValue
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bailiwick.gateway.ledger_reader import Stored
+    from bailiwick.gateway.ledger.reader import Stored
 
 _COLOURS = {"allow": "green", "deny": "red", "hold": "yellow"}
 _WIDE = 60

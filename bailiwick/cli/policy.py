@@ -97,9 +97,9 @@ def _live(policy: Policy, path: Path) -> tuple[Lock, Mapping[str, Surroundings]]
     import asyncio
     import os
 
-    from bailiwick.gateway.backends import place_of, read_tables
+    from bailiwick.gateway.backends.backends import place_of, read_tables
+    from bailiwick.gateway.backends.surroundings import read_surroundings
     from bailiwick.gateway.config import policy_folder
-    from bailiwick.gateway.surroundings import read_surroundings
     from bailiwick.model.lock import Lock
     from bailiwick.mounts.mcp.accepting import live_tools
 

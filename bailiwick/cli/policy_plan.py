@@ -11,7 +11,7 @@ from bailiwick.cli.ledger_option import DEFAULT, LedgerPlace, beside, opened
 
 if TYPE_CHECKING:
     from bailiwick.control.remote_client import RemoteClient
-    from bailiwick.gateway.ledger_reader import LedgerReader
+    from bailiwick.gateway.ledger.reader import LedgerReader
     from bailiwick.gateway.wire import Json
     from bailiwick.model.record import JsonValue
     from bailiwick.review.records import Gatherer
@@ -112,7 +112,7 @@ def _start(reader: LedgerReader, since: str) -> int:
 
 
 def _opening(reader: LedgerReader, session: str) -> dict[str, JsonValue] | None:
-    from bailiwick.gateway.ledger_reader import Query
+    from bailiwick.gateway.ledger.reader import Query
     from bailiwick.ledger.encode import read
 
     found = reader.query(Query(kind="session.opened", session=session, limit=1))
@@ -122,7 +122,7 @@ def _opening(reader: LedgerReader, session: str) -> dict[str, JsonValue] | None:
 def side_at(path: Path) -> Side:
     """Return the policy of a file or folder with the lock beside it, else the one here. Raises PolicyError."""
     from bailiwick.gateway.files import lock_name, read_lock, read_policy
-    from bailiwick.gateway.ready import Written
+    from bailiwick.gateway.policies.ready import Written
     from bailiwick.review.kept import side_of
 
     here = Path(lock_name)

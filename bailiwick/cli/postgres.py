@@ -77,7 +77,7 @@ def drift_(
     """Name what differs between a mount's database and POLICY; exit with 1 when anything does."""
     import asyncio
 
-    from bailiwick.gateway.native import drift
+    from bailiwick.gateway.backends.native import drift
 
     made = _compiled(policy, _place(policy, mount, login, None), keyed=_has_keys(policy))
     found = asyncio.run(drift(_url(policy, mount, url_env), made))
@@ -97,7 +97,7 @@ def remove_(
     as_json: JsonOption = False,
 ) -> None:
     """Remove everything that `apply` made in a mount's database, and nothing else."""
-    from bailiwick.gateway.native import nothing
+    from bailiwick.gateway.backends.native import nothing
 
     place, url = _place(policy, mount, login, None), _url(policy, mount, url_env)
     _carry_out(url, nothing(place), yes=yes, dry_run=dry_run, as_json=as_json)
@@ -106,7 +106,7 @@ def remove_(
 def _carry_out(url: str, made: Compiled, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     import asyncio
 
-    from bailiwick.gateway.native import apply, drift
+    from bailiwick.gateway.backends.native import apply, drift
 
     found = asyncio.run(drift(url, made))
     todo = [change for change in found if change.action != "refuse"]
@@ -155,7 +155,7 @@ def _agreed() -> bool:
 
 def _mount(policy: Path, mount: str | None) -> str:
     from bailiwick.errors import PolicyError
-    from bailiwick.gateway.ready import read_force
+    from bailiwick.gateway.policies.ready import read_force
 
     mounts = [name for name, mount in read_force(policy)[0].mounts.items() if mount.kind == "postgres"]
     if mount is None and len(mounts) == 1:
@@ -167,7 +167,7 @@ def _mount(policy: Path, mount: str | None) -> str:
 
 
 def _place(policy: Path, mount: str | None, login: str | None, database: str | None) -> Place:
-    from bailiwick.gateway.native import place_of
+    from bailiwick.gateway.backends.native import place_of
     from bailiwick.sql.native.names import Place
 
     name = _mount(policy, mount)
@@ -180,7 +180,7 @@ def _url(policy: Path, mount: str | None, variable: str | None) -> str:
     import os
 
     from bailiwick.gateway.config import policy_folder
-    from bailiwick.gateway.ready import read_force
+    from bailiwick.gateway.policies.ready import read_force
     from bailiwick.gateway.secrets import resolve
     from bailiwick.model.policy import SecretRef
 
@@ -191,10 +191,10 @@ def _url(policy: Path, mount: str | None, variable: str | None) -> str:
 def _compiled(policy: Path, place: Place, *, keyed: bool) -> Compiled:
     import os
 
+    from bailiwick.gateway.backends.native import compiled
     from bailiwick.gateway.config import load_config
     from bailiwick.gateway.keys import load_keys, make_data_dir
-    from bailiwick.gateway.native import compiled
-    from bailiwick.gateway.ready import read_force
+    from bailiwick.gateway.policies.ready import read_force
 
     read, lock = read_force(policy)
     if not keyed:

@@ -33,7 +33,7 @@ def serve(
 
     from bailiwick.gateway.config import load_config, with_api_here
     from bailiwick.gateway.logs import set_up_logs
-    from bailiwick.gateway.ready import PolicyRefusedError
+    from bailiwick.gateway.policies.ready import PolicyRefusedError
 
     settings = load_config(policy, os.environ, config)
     if console:

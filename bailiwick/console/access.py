@@ -16,7 +16,7 @@ from bailiwick.console.rendering import Renderer, moved
 from bailiwick.control.web import Asked, Handler, Reply, form
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.identity import Role
-from bailiwick.gateway.login_store import Login
+from bailiwick.gateway.sessions.logins import Login
 from bailiwick.model.label import Level
 from bailiwick.model.suspension import Suspension
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from bailiwick.console.tally import Tally, days_kept
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import LedgerReader, open_reader
 from bailiwick.gateway.moments import Clock
 from bailiwick.ledger.encode import read
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from bailiwick.control.issuers import Person
 from bailiwick.control.web import Asked
 from bailiwick.gateway.moments import Clock
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.tokens import Rejected
 from bailiwick.model.session import User
 from bailiwick.mounts.web import bare, is_loopback
 

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from bailiwick.control.issuers import Person
 from bailiwick.gateway.config import ConsoleSettings
 from bailiwick.gateway.identity import clearance_of
-from bailiwick.gateway.login_store import Login, LoginStore
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
+from bailiwick.gateway.sessions.logins import Login, LoginStore
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.model.approval import Means
 from bailiwick.model.label import Level

@@ -23,7 +23,7 @@ from bailiwick.control.issuers import FetchError, Issuers, Person, post_form
 from bailiwick.gateway.identity import Issuer
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.secrets import resolve
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.tokens import Rejected
 
 patience = timedelta(minutes=10)
 """How long somebody may take to log in."""

@@ -13,10 +13,10 @@ from bailiwick.console.counting import Counting
 from bailiwick.control.web import Reply
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.desk import Desk
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import LedgerReader, open_reader
 from bailiwick.gateway.moments import Clock
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.sessions import Sessions
 from bailiwick.gateway.wire import Fields, Json
 
 Found = TypeVar("Found")

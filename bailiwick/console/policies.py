@@ -11,8 +11,8 @@ from pathlib import Path
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.files import read_lock, read_policy
 from bailiwick.gateway.moments import Clock
-from bailiwick.gateway.policy_archive import Archived, PolicyArchive
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.policies.archive import Archived, PolicyArchive
+from bailiwick.gateway.sessions.sessions import Sessions
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
 from bailiwick.policy.diff import Change, diff

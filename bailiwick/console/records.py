@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bailiwick.gateway.ledger_reader import Stored
+from bailiwick.gateway.ledger.reader import Stored
 from bailiwick.ledger.clearance import seen
 from bailiwick.ledger.encode import read
 from bailiwick.model.label import Level

@@ -30,8 +30,8 @@ from bailiwick.control.web import Asked, Reply, Routes
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import policy_folder
 from bailiwick.gateway.desk import Answer
-from bailiwick.gateway.login_store import LoginStore
-from bailiwick.gateway.policy_archive import PolicyArchive
+from bailiwick.gateway.policies.archive import PolicyArchive
+from bailiwick.gateway.sessions.logins import LoginStore
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
 from bailiwick.policy.observed import observed_in_words

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.policy_archive import Archived
+from bailiwick.gateway.policies.archive import Archived
 from bailiwick.gateway.wire import Json
 
 _patience = 30.0

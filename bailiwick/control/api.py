@@ -12,7 +12,7 @@ from bailiwick.control.parameters import given
 from bailiwick.control.replays import Replays
 from bailiwick.control.web import Asked, Handler, Json, Reply, Routes, problem
 from bailiwick.gateway.desk import Desk
-from bailiwick.gateway.elevation_desk import ElevationDesk
+from bailiwick.gateway.elevations.desk import ElevationDesk
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.model.approval import Reviewer

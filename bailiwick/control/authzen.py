@@ -13,9 +13,9 @@ from bailiwick.control.evaluation import Question, answer, told
 from bailiwick.control.web import Asked, Json, Reply, json_object, problem
 from bailiwick.decide.scope import effective_scope
 from bailiwick.gateway.authzen_names import AuthZenNames
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.sessions import Sessions
 from bailiwick.model.decision import Allow, Decision, Denial, Deny
 from bailiwick.model.session import Session
 

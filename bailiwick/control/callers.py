@@ -9,10 +9,10 @@ from bailiwick.control.issuers import Issuers
 from bailiwick.control.oauth import OAuth
 from bailiwick.control.web import Asked, Reply, problem
 from bailiwick.gateway.identity import Role, clearance_of
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Fact
-from bailiwick.gateway.sessions import Sessions
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.tokens import Rejected
 from bailiwick.model.approval import Reviewer
 from bailiwick.model.label import Level
 

@@ -28,8 +28,8 @@ from bailiwick.errors import ConfigError
 from bailiwick.gateway.identity import Client, asymmetric
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.secrets import resolve
+from bailiwick.gateway.sessions.tokens import Rejected
 from bailiwick.gateway.state import State
-from bailiwick.gateway.tokens import Rejected
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 methods = ("client_secret_basic", "client_secret_post", "private_key_jwt")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bailiwick.control.doctor_files import files_findings
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.backends import place_of
+from bailiwick.gateway.backends.backends import place_of
 from bailiwick.gateway.config import GatewayConfig, load_config, policy_folder
 from bailiwick.gateway.doctor.database import clock_finding, database_findings
 from bailiwick.gateway.doctor.files import file_findings, secret_file_findings
@@ -23,7 +23,7 @@ from bailiwick.gateway.doctor.listeners import listener_findings, listeners
 from bailiwick.gateway.doctor.sinks import sink_findings
 from bailiwick.gateway.files import read_policy
 from bailiwick.gateway.moments import utc_now
-from bailiwick.gateway.ready import api_secrets
+from bailiwick.gateway.policies.ready import api_secrets
 from bailiwick.gateway.secrets import resolve
 from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount

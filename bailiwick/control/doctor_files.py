@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
-from bailiwick.gateway.ready import FileSecrets, file_secrets
+from bailiwick.gateway.policies.ready import FileSecrets, file_secrets
 from bailiwick.model.files import FilesMount
 from bailiwick.mounts.files.store import GoneError, UnavailableError
 

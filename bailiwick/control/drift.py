@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.backends import place_of, read_tables
+from bailiwick.gateway.backends.backends import place_of, read_tables
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Mount, Policy
 from bailiwick.model.tool import LockedTool, McpMount

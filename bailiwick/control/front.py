@@ -24,7 +24,7 @@ from bailiwick.gateway.config import GatewayConfig, WebListener, policy_folder
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.gateway.run import Running
 from bailiwick.mounts.listening import Listening, checks_of
 

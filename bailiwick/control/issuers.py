@@ -27,7 +27,7 @@ from bailiwick.control.jose import (
 from bailiwick.gateway.http_client import HttpClient, HttpError, address_of
 from bailiwick.gateway.identity import Issuer, Role, is_safe
 from bailiwick.gateway.moments import Clock
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.tokens import Rejected
 from bailiwick.model.session import Claim, User
 from bailiwick.model.value import Scalar
 

@@ -19,7 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.tokens import Rejected
 
 PublicKey = RSAKey | ECKey | OKPKey
 longest = 16 * 1024

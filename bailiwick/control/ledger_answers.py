@@ -18,12 +18,12 @@ from bailiwick.control.operations import Operation
 from bailiwick.control.web import Json, Reply, problem
 from bailiwick.errors import LedgerError, ProtocolError
 from bailiwick.gateway.config import GatewayConfig
-from bailiwick.gateway.ledger_check import growth_told, keys_beside, verified
-from bailiwick.gateway.ledger_exports import lines
-from bailiwick.gateway.ledger_figures import period, session_told, violations
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter, open_reader
+from bailiwick.gateway.ledger.check import growth_told, keys_beside, verified
+from bailiwick.gateway.ledger.exports import lines
+from bailiwick.gateway.ledger.figures import period, session_told, violations
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, Stored, check_filter, open_reader
+from bailiwick.gateway.ledger.searches import search_told
 from bailiwick.gateway.moments import Clock, read_moment, utc_now
-from bailiwick.gateway.searches import search_told
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.ledger.clearance import seen

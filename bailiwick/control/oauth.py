@@ -16,11 +16,11 @@ from bailiwick.control.details import TYPE, Details, read_details
 from bailiwick.control.issuers import Issuers
 from bailiwick.control.web import Asked, Json, Reply, form
 from bailiwick.gateway.identity import Client, asymmetric
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Opener, Wanted
 from bailiwick.gateway.recorder import Fact
-from bailiwick.gateway.sessions import Sessions
-from bailiwick.gateway.tokens import API, ApiClaims, Claims, Rejected, Tokens
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Opener, Wanted
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.tokens import API, ApiClaims, Claims, Rejected, Tokens
 from bailiwick.model.decision import Denial, DenialCode
 from bailiwick.model.session import Session
 

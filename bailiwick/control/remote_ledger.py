@@ -11,7 +11,7 @@ import orjson
 
 from bailiwick.control.operations import Operation, operations
 from bailiwick.control.remote_client import RemoteClient
-from bailiwick.gateway.ledger_reader import Query, Stored
+from bailiwick.gateway.ledger.reader import Query, Stored
 from bailiwick.gateway.wire import Json
 from bailiwick.ledger.violations import Violations, read_back
 from bailiwick.model.record import JsonValue

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import BailiwickError, LedgerError
-from bailiwick.gateway.ledger_address import read_address
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, open_reader
+from bailiwick.gateway.ledger.address import read_address
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, Stored, open_reader
 from bailiwick.gateway.moments import read_moment
-from bailiwick.gateway.ready import Written
+from bailiwick.gateway.policies.ready import Written
 from bailiwick.ledger.clearance import cleared
 from bailiwick.ledger.encode import read
 from bailiwick.model.label import Level

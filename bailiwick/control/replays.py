@@ -12,8 +12,8 @@ from typing import cast
 from bailiwick.control.policies import loaded, sent
 from bailiwick.control.web import Json, Reply, problem
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.ledger_address import written
-from bailiwick.gateway.policy_archive import PolicyArchive
+from bailiwick.gateway.ledger.address import written
+from bailiwick.gateway.policies.archive import PolicyArchive
 from bailiwick.gateway.run import Running
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson

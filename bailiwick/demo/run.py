@@ -28,12 +28,12 @@ from bailiwick.demo.warehouse import make_warehouse
 from bailiwick.errors import SessionError
 from bailiwick.gateway.admin import local_name
 from bailiwick.gateway.config import GatewayConfig, load_config
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.run import Front
 from bailiwick.gateway.run import Running as Gateway
 from bailiwick.gateway.run import running as running_gateway
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.gateway.wire import Fields
 from bailiwick.ledger.checkpoint import Signer
 from bailiwick.ledger.report import Report

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.live import Live, Terms
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.sessions.live import Live, Terms
 from bailiwick.ledger.encode import Form, Stamped, form_of
 from bailiwick.model.decision import Allow, Denial, Deny, Hold
 from bailiwick.model.observation_record import OBSERVED

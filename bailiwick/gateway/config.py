@@ -20,10 +20,10 @@ from bailiwick.gateway.authzen_names import SECTION as AUTHZEN
 from bailiwick.gateway.authzen_names import AuthZenNames, read_names
 from bailiwick.gateway.identity import Client, Identity, Issuer, Role, read_identity, roles
 from bailiwick.gateway.identity import sections as identity_sections
-from bailiwick.gateway.ledger_address import LedgerAddress, read_address
-from bailiwick.gateway.notice_channels import SECTION, Channel, read_channels
-from bailiwick.gateway.searches import SECTION as SEARCHES
-from bailiwick.gateway.searches import Search, read_searches
+from bailiwick.gateway.ledger.address import LedgerAddress, read_address
+from bailiwick.gateway.ledger.searches import SECTION as SEARCHES
+from bailiwick.gateway.ledger.searches import Search, read_searches
+from bailiwick.gateway.notices.channels import SECTION, Channel, read_channels
 from bailiwick.gateway.settings import Setting, keys, variable
 from bailiwick.gateway.sinks.section import SECTION as SINKS
 from bailiwick.gateway.sinks.section import Sink, read_sinks

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 from bailiwick.decide.ground import labels_of
 from bailiwick.errors import BailiwickError, ProtocolError, SessionError
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opener, Wanted
+from bailiwick.gateway.policies.reload import Reloader
 from bailiwick.gateway.refusal import RefusedError
-from bailiwick.gateway.reload import Reloader
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opener, Wanted
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.stored import scalar_to_json
+from bailiwick.gateway.sessions.suspending import suspending, suspension_told
 from bailiwick.gateway.settings import parse_duration
 from bailiwick.gateway.state import StoredSession
-from bailiwick.gateway.stored import scalar_to_json
-from bailiwick.gateway.suspending import suspending, suspension_told
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.ledger.clearance import HIDDEN, sees
 from bailiwick.model.approval import Reviewer

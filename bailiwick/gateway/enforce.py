@@ -18,24 +18,24 @@ from bailiwick.decide.calls import Decided, Refused, decide_call, decide_documen
 from bailiwick.decide.completions import Completing, decide_completion
 from bailiwick.decide.scope import session_values
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.approvals import Approvals, DryRunner, Told
-from bailiwick.gateway.approvals import Held as WaitingFor
+from bailiwick.gateway.approvals.approvals import Approvals, DryRunner, Told
+from bailiwick.gateway.approvals.approvals import Held as WaitingFor
+from bailiwick.gateway.approvals.executing import Executions, Handed, terms_for
+from bailiwick.gateway.approvals.statement_holds import Begun, Fate, StatementHolds
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
 from bailiwick.gateway.call_records import NOTHING_YET, CallKind, CallRecords
-from bailiwick.gateway.elevations import Elevations
+from bailiwick.gateway.elevations.elevations import Elevations
 from bailiwick.gateway.enforcer import Failed, LiveSession
-from bailiwick.gateway.executing import Executions, Handed, terms_for
-from bailiwick.gateway.limit_memory import MemoryStore, Reserved
-from bailiwick.gateway.limits import Limits, LimitStore
-from bailiwick.gateway.live import EXPIRED, LAPSED, Cut, Live
+from bailiwick.gateway.limits.limits import Limits, LimitStore
+from bailiwick.gateway.limits.memory import MemoryStore, Reserved
 from bailiwick.gateway.moments import Clock, to_microseconds
-from bailiwick.gateway.quarantine import Quarantines
 from bailiwick.gateway.recorder import Durable, Fact, Recorder
-from bailiwick.gateway.sessions import UNKNOWN, Sessions
-from bailiwick.gateway.statement_holds import Begun, Fate, StatementHolds
-from bailiwick.gateway.tokens import Rejected, Tokens
-from bailiwick.gateway.told import Telling
-from bailiwick.gateway.underway import Underway
+from bailiwick.gateway.sessions.live import EXPIRED, LAPSED, Cut, Live
+from bailiwick.gateway.sessions.quarantine import Quarantines
+from bailiwick.gateway.sessions.sessions import UNKNOWN, Sessions
+from bailiwick.gateway.sessions.tokens import Rejected, Tokens
+from bailiwick.gateway.sessions.told import Telling
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.model.approval import Approval, Previewed, Subject
 from bailiwick.model.budget import Budget, Crossing, Measure, Price, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Deny, Hold, Request

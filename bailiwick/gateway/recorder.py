@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.live import Identity, identify
 from bailiwick.gateway.moments import Clock
+from bailiwick.gateway.sessions.live import Identity, identify
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.encode import Stamped
 from bailiwick.model.record import JsonValue, Record, RecordKind

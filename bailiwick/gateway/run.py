@@ -16,46 +16,46 @@ from typing import Protocol, runtime_checkable
 
 import bailiwick
 from bailiwick.gateway.admin import AdminServer
-from bailiwick.gateway.approval_desk import ApprovalDesk
-from bailiwick.gateway.approval_notices import approval_notice
-from bailiwick.gateway.backends import Lookups, read_catalogue
+from bailiwick.gateway.approvals.desk import ApprovalDesk
+from bailiwick.gateway.approvals.modifying import call_modifier, statement_modifier
+from bailiwick.gateway.approvals.notices import approval_notice
+from bailiwick.gateway.backends.backends import Lookups, read_catalogue
 from bailiwick.gateway.config import GatewayConfig, policy_folder
-from bailiwick.gateway.counting import Counting
 from bailiwick.gateway.desk import Answer, Desk
-from bailiwick.gateway.elevation_desk import ElevationDesk
+from bailiwick.gateway.elevations.desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.findings.desk import finding
 from bailiwick.gateway.findings.watching import Watching
 from bailiwick.gateway.keys import Keys, load_keys, make_data_dir
-from bailiwick.gateway.ledger_desk import Keeping
-from bailiwick.gateway.ledger_keys import Custody, load_ledger_keys, publish
-from bailiwick.gateway.ledger_store import open_store
-from bailiwick.gateway.ledger_writer import LedgerWriter
-from bailiwick.gateway.modifying import call_modifier, statement_modifier
+from bailiwick.gateway.ledger.desk import Keeping
+from bailiwick.gateway.ledger.searches import Searches
+from bailiwick.gateway.ledger.signing import Custody, load_ledger_keys, publish
+from bailiwick.gateway.ledger.store import open_store
+from bailiwick.gateway.ledger.writer import LedgerWriter
+from bailiwick.gateway.limits.counting import Counting
 from bailiwick.gateway.moments import utc_now
-from bailiwick.gateway.notice_desk import noticing
-from bailiwick.gateway.notice_sending import sender_of
-from bailiwick.gateway.notice_store import Outbox
-from bailiwick.gateway.notices import Notices, Way
-from bailiwick.gateway.opening import Opener
+from bailiwick.gateway.notices.desk import noticing
+from bailiwick.gateway.notices.notices import Notices, Way
+from bailiwick.gateway.notices.sending import sender_of
+from bailiwick.gateway.notices.store import Outbox
 from bailiwick.gateway.people import People
-from bailiwick.gateway.policy_archive import Archived, PolicyArchive
-from bailiwick.gateway.policy_text import PolicyTexts
-from bailiwick.gateway.promotion import Promotion, Rules, at_start
-from bailiwick.gateway.promotion_desk import promoting
-from bailiwick.gateway.ready import Ready, Written, make_ready
+from bailiwick.gateway.policies.archive import Archived, PolicyArchive
+from bailiwick.gateway.policies.promotion import Promotion, Rules, at_start
+from bailiwick.gateway.policies.promotion_desk import promoting
+from bailiwick.gateway.policies.ready import Ready, Written, make_ready
+from bailiwick.gateway.policies.reload import Reloader
+from bailiwick.gateway.policies.text import PolicyTexts
 from bailiwick.gateway.recorder import Fact, Recorder
-from bailiwick.gateway.reload import Reloader
-from bailiwick.gateway.searches import Searches
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.opening import Opener
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.suspending import suspension_notice
+from bailiwick.gateway.sessions.tokens import Tokens
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.gateway.sinks.desk import sinking
 from bailiwick.gateway.sinks.sinks import Sinks
 from bailiwick.gateway.sinks.ways import Outlet, outlets
 from bailiwick.gateway.state import State, open_state
-from bailiwick.gateway.suspending import suspension_notice
-from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
-from bailiwick.gateway.underway import Underway
 from bailiwick.model.approval import Approval
 
 _log = logging.getLogger("bailiwick.gateway")

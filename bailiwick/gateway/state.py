@@ -25,7 +25,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.moments import from_microseconds, to_microseconds
-from bailiwick.gateway.stored import dump_user, dump_values, load_user, load_values, scalar_from_json, scalar_to_json
+from bailiwick.gateway.sessions.stored import (
+    dump_user,
+    dump_values,
+    load_user,
+    load_values,
+    scalar_from_json,
+    scalar_to_json,
+)
 from bailiwick.model.policy import Narrowing
 from bailiwick.model.session import Session, SessionState
 from bailiwick.policy.asking import read_asked

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bailiwick.errors import PolicyError
-from bailiwick.gateway.ledger_reader import Query, Stored
+from bailiwick.gateway.ledger.reader import Query, Stored
 from bailiwick.learn.draft import Draft
 from bailiwick.learn.gathering import Gathered, Gathering
 from bailiwick.learn.propose import propose

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from bailiwick.decide.calls import Admitted, Held, Refused
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.approval_records import verdict
-from bailiwick.gateway.approval_results import Came
-from bailiwick.gateway.approvals import Told
+from bailiwick.gateway.approvals.approvals import Told
+from bailiwick.gateway.approvals.executing import same_reach
+from bailiwick.gateway.approvals.held import content_of, digest_of, given_in
+from bailiwick.gateway.approvals.records import verdict
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.executing import same_reach
-from bailiwick.gateway.held import content_of, digest_of, given_in
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from bailiwick.decide.calls import Admitted, Held, Refused
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial, Deny, Request

@@ -16,9 +16,9 @@ from bailiwick.decide.budgets import cost_of, estimate
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.gateway.call import Call, Outcome, granting
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.observing import observer_of
 from bailiwick.gateway.recorder import Durable
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.budget import Price, Used

@@ -10,7 +10,7 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.review.desk import ReviewDesk
 from bailiwick.review.reviews import Ground, Reviews
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.policy_archive import PolicyArchive
-from bailiwick.gateway.ready import Written, read_force
+from bailiwick.gateway.policies.archive import PolicyArchive
+from bailiwick.gateway.policies.ready import Written, read_force
 from bailiwick.review.side import Side
 
 

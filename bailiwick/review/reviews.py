@@ -15,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.approvals import Approvals
-from bailiwick.gateway.elevations import Elevations
+from bailiwick.gateway.approvals.approvals import Approvals
+from bailiwick.gateway.elevations.elevations import Elevations
 from bailiwick.gateway.files import read_policy
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import LedgerReader, open_reader
-from bailiwick.gateway.ledger_usage import told_since
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import LedgerReader, open_reader
+from bailiwick.gateway.ledger.usage import told_since
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.refusal import RefusedError
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.sessions import Sessions
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.words import Words
 from bailiwick.model.approval import Reviewer

@@ -23,9 +23,9 @@ from bailiwick.errors import BailiwickError, PolicyError, ProtocolError
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ledger_address import written
+from bailiwick.gateway.ledger.address import written
 from bailiwick.gateway.moments import utc_now
-from bailiwick.gateway.ready import Ready, Written
+from bailiwick.gateway.policies.ready import Ready, Written
 from bailiwick.gateway.recorder import Fact
 from bailiwick.gateway.run import Running
 from bailiwick.gateway.wire import Fields, Json

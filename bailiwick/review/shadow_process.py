@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import cast
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.ledger_address import read_address
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, open_reader
-from bailiwick.gateway.ready import Written
+from bailiwick.gateway.ledger.address import read_address
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, open_reader
+from bailiwick.gateway.policies.ready import Written
 from bailiwick.ledger.encode import read
 from bailiwick.model.record import JsonValue
 from bailiwick.review.kept import kept_sides, side_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from bailiwick.gateway.ledger_usage import Told
+from bailiwick.gateway.ledger.usage import Told
 from bailiwick.model.review import Use
 
 PAIR = " within "

@@ -20,7 +20,7 @@ from bailiwick.cli.init import app
 from bailiwick.cli.main import app as main
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.starter import guessed_labels, place_by_url, starter_policy, starter_settings
+from bailiwick.gateway.policies.starter import guessed_labels, place_by_url, starter_policy, starter_settings
 from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.policy.load import load
 from bailiwick.policy.lockfile import parse_lock

@@ -11,7 +11,7 @@ import pytest
 from console_world import World
 
 from bailiwick.console.reviewing import MASKED, changes, review
-from bailiwick.gateway.approval_sight import seen
+from bailiwick.gateway.approvals.sight import seen
 from bailiwick.gateway.wire import Json
 from bailiwick.model.approval import Approval, ChangedRow, Previewed, Requester, Reviewer, Subject, Terms
 from bailiwick.policy.load import load

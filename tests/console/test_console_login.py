@@ -16,9 +16,9 @@ from bailiwick.console.cookies import Jar
 from bailiwick.console.logins import Logins
 from bailiwick.control.issuers import Person
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.login_store import LoginStore
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.recorder import Recorder
+from bailiwick.gateway.sessions.logins import LoginStore
 from bailiwick.gateway.state import open_state
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.encode import Stamped

@@ -18,7 +18,7 @@ import pytest
 from console_world import World
 
 from bailiwick.console.records import shown
-from bailiwick.gateway.ledger_reader import Query, Stored, open_reader
+from bailiwick.gateway.ledger.reader import Query, Stored, open_reader
 from bailiwick.ledger.clearance import HIDDEN, seen
 from bailiwick.ledger.departures import Told
 from tests.gateway.ledger_rig import new_store, record

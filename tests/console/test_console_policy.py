@@ -11,7 +11,7 @@ import pytest
 from console_world import World
 
 from bailiwick.console.policies import compare
-from bailiwick.gateway.policy_archive import Archived, PolicyArchive
+from bailiwick.gateway.policies.archive import Archived, PolicyArchive
 
 pytestmark = pytest.mark.xdist_group("console")
 

@@ -13,8 +13,8 @@ from bailiwick.demo.database import script
 from bailiwick.demo.dataset import CANARY, CUSTOMER, TENANT, TICKET, Row
 from bailiwick.demo.run import policy_text
 from bailiwick.demo.warehouse import make_warehouse
-from bailiwick.gateway import sqlite
-from bailiwick.gateway.introspect import read_tables
+from bailiwick.gateway.backends import sqlite
+from bailiwick.gateway.backends.introspect import read_tables
 from bailiwick.model.lock import Lock
 from bailiwick.mounts.mcp.accepting import live_tools
 from bailiwick.policy.load import load

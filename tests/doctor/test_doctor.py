@@ -35,7 +35,7 @@ from bailiwick.gateway.doctor.files import file_findings
 from bailiwick.gateway.doctor.finding import Finding
 from bailiwick.gateway.doctor.listeners import Listener, listener_findings
 from bailiwick.gateway.keys import load_keys, make_data_dir
-from bailiwick.gateway.tokens import Tokens
+from bailiwick.gateway.sessions.tokens import Tokens
 from bailiwick.model.session import Session
 from bailiwick.policy.load import load
 from tests.support.certificates import certificate

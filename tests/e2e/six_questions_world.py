@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import duckdb
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.model.record import JsonValue
 from tests.http.conftest import API, listens
 from tests.mcp.conftest import SERVER

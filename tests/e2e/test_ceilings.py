@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from tests.support.canary import leaks_in_files
 from tests.support.desk import Desk, clean
 from tests.support.gateway import running_gateway

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from bailiwick.gateway.duckdb import INSTANCES, Place
+from bailiwick.gateway.backends.duckdb import INSTANCES, Place
 from tests.engines.engines_rig import Desk
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from typing_extensions import TypeVar
 
-from bailiwick.gateway.backends import place_of, read_tables
+from bailiwick.gateway.backends.backends import place_of, read_tables
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Running, running
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import pytest_asyncio
 
-from bailiwick.gateway.duckdb import INSTANCES, Place
+from bailiwick.gateway.backends.duckdb import INSTANCES, Place
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
 from bailiwick.mounts.sql.results import Denied, Failed, Result

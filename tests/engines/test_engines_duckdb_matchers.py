@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bailiwick.gateway.duckdb import type_of
+from bailiwick.gateway.backends.duckdb import type_of
 from bailiwick.match.evaluate import holds
 from bailiwick.model.mask import Mask, MaskName
 from bailiwick.model.matcher import Bound, Equal, Matcher, Not, OneOf, Within

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bailiwick.decide.approvals import Approve
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval, Reviewer
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.results import Denied, Result

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bailiwick.gateway.mariadb import type_of
+from bailiwick.gateway.backends.mariadb import type_of
 from bailiwick.match.evaluate import holds
 from bailiwick.model.mask import Mask, MaskName
 from bailiwick.model.matcher import Bound, Equal, Glob, Matcher, Not, OneOf, Prefix, Within

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bailiwick.gateway.sqlite import stored, type_of
+from bailiwick.gateway.backends.sqlite import stored, type_of
 from bailiwick.match.evaluate import holds
 from bailiwick.model.mask import Mask, MaskName
 from bailiwick.model.matcher import Anything, Bound, Empty, Equal, Every, Glob, Matcher, Not, OneOf, Prefix, Within

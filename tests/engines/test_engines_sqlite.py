@@ -12,7 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.mounts.sql.results import Denied, Failed, Result
 from tests.engines.engines_rig import Desk, answers, desk
 from tests.support.canary import leaks

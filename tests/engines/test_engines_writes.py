@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import pytest_asyncio
 
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.session import User
 from bailiwick.mounts.sql.results import Denied, Result
 from bailiwick.sql.engines.duckdb import DuckDB

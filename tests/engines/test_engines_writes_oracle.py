@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bailiwick.decide.scope import effective_scope
-from bailiwick.gateway.duckdb import INSTANCES, Place
+from bailiwick.gateway.backends.duckdb import INSTANCES, Place
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.policy import Engine

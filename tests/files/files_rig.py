@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.run import Running, running
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone
 from bailiwick.mounts.files.content import content_of
 from bailiwick.mounts.files.front import FilesFront

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bailiwick.errors import LedgerError
 from bailiwick.gateway.findings.desk import finding
 from bailiwick.gateway.findings.watching import Watching
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.reader import Query, open_reader
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
 from bailiwick.gateway.recorder import Durable, Recorder
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.ulid import Ulids

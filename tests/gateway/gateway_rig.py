@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.gateway.config import SessionMaxima
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Opener, Wanted
+from bailiwick.gateway.policies.force import Force
 from bailiwick.gateway.recorder import Durable, Recorder
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Opener, Wanted
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.tokens import Tokens
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.gateway.state import State, open_state
-from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
-from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Stamped
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable

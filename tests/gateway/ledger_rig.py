@@ -11,10 +11,10 @@ from typing import Any, Protocol, cast
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
-from bailiwick.gateway.ledger_reader import open_reader
-from bailiwick.gateway.ledger_sqlite import SqliteStorage
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.address import LedgerAddress, PostgresAddress
+from bailiwick.gateway.ledger.reader import open_reader
+from bailiwick.gateway.ledger.sqlite import SqliteStorage
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
 from bailiwick.ledger.checkpoint import Signer, VerifierKey
 from bailiwick.ledger.encode import encode
 from bailiwick.ledger.facts import Facts, actions_of

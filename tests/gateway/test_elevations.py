@@ -16,15 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bailiwick.decide.approvals import Approve, Refuse
 from bailiwick.errors import LedgerError, SessionError
-from bailiwick.gateway.approval_desk import ApprovalDesk
-from bailiwick.gateway.approval_notices import approval_notice
+from bailiwick.gateway.approvals.desk import ApprovalDesk
+from bailiwick.gateway.approvals.notices import approval_notice
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.elevation_desk import ElevationDesk
-from bailiwick.gateway.elevations import Elevations
-from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import LAPSED, Live
-from bailiwick.gateway.opening import Opened
+from bailiwick.gateway.elevations.desk import ElevationDesk
+from bailiwick.gateway.elevations.elevations import Elevations
+from bailiwick.gateway.policies.force import Force
 from bailiwick.gateway.refusal import RefusedError
+from bailiwick.gateway.sessions.live import LAPSED, Live
+from bailiwick.gateway.sessions.opening import Opened
 from bailiwick.gateway.wire import Fields
 from bailiwick.model.approval import Approval, Reviewer
 from bailiwick.model.decision import Access, Allow, Denial, Request

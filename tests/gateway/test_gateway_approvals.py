@@ -14,10 +14,10 @@ from gateway_rig import Rig, make_rig
 
 from bailiwick.decide.approvals import Approve, Delegate, Refuse
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.approval_notices import approval_notice
-from bailiwick.gateway.approval_records import requester_of
-from bailiwick.gateway.approvals import Approvals
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.approvals.approvals import Approvals
+from bailiwick.gateway.approvals.notices import approval_notice
+from bailiwick.gateway.approvals.records import requester_of
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval, Need, Reviewer, Step, Subject, Terms
 from bailiwick.model.decision import Denial
 from bailiwick.model.record import Record

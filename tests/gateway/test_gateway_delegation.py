@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway_rig import Rig, make_rig, wanted
 
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.decision import Denial
 from bailiwick.model.session import User
 
@@ -246,8 +246,8 @@ async def test_aggregates_are_for_sessions_that_somebody_else_opened(rig: Rig) -
 
 
 async def test_delegation_does_not_multiply_without_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bailiwick.gateway.opening._most_delegated", 3)
-    monkeypatch.setattr("bailiwick.gateway.opening._most_own", 3)
+    monkeypatch.setattr("bailiwick.gateway.sessions.opening._most_delegated", 3)
+    monkeypatch.setattr("bailiwick.gateway.sessions.opening._most_own", 3)
     parent = (await opened(rig, desk())).live
     child = (await opened(rig, delegated(parent))).live
     await opened(rig, delegated(child))
@@ -267,7 +267,7 @@ async def test_delegation_does_not_multiply_without_end(rig: Rig, monkeypatch: p
 async def test_policy_that_takes_from_the_parent_takes_from_the_sub_agent(rig: Rig) -> None:
     from gateway_rig import lock, policy_of
 
-    from bailiwick.gateway.force import Force
+    from bailiwick.gateway.policies.force import Force
 
     parent = await opened(rig, desk())
     child = await opened(rig, delegated(parent.live))

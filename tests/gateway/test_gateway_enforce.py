@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.recorder import Durable
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.encode import Stamped
 from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Hold, Request

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
-from bailiwick.gateway.ready import PolicyRefusedError, Ready, make_ready
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
+from bailiwick.gateway.policies.ready import PolicyRefusedError, Ready, make_ready
 from bailiwick.model.lock import Lock
 from bailiwick.policy.lockfile import render_lock
 from tests.support.postgres import Database

@@ -22,7 +22,7 @@ import pytest
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
-from bailiwick.gateway.introspect import read_tables
+from bailiwick.gateway.backends.introspect import read_tables
 from bailiwick.model.lock import Lock
 from bailiwick.policy.lockfile import render_lock
 from tests.support.forked import said

@@ -15,12 +15,12 @@ from gateway_rig import Hand, Rig, lock, make_rig, monday, policy_of, text, want
 
 from bailiwick.errors import LedgerError, SessionError
 from bailiwick.gateway.desk import Desk
-from bailiwick.gateway.force import Force
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened
-from bailiwick.gateway.reload import Reloader
+from bailiwick.gateway.policies.force import Force
+from bailiwick.gateway.policies.reload import Reloader
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened
+from bailiwick.gateway.sessions.tokens import Tokens
 from bailiwick.gateway.state import StoredSession
-from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.ledger.clearance import HIDDEN
 from bailiwick.model.approval import Reviewer

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.moments import from_microseconds, to_microseconds
+from bailiwick.gateway.sessions.stored import dump_user, dump_values, load_user, load_values
 from bailiwick.gateway.state import StoredSession, open_state, sessions
-from bailiwick.gateway.stored import dump_user, dump_values, load_user, load_values
 from bailiwick.model.session import Session, User
 
 opened = datetime(2026, 11, 22, 9, 0, 0, 123456, tzinfo=UTC)

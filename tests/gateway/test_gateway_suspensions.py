@@ -12,8 +12,8 @@ from gateway_rig import Rig, make_rig, text, wanted
 
 from bailiwick.errors import BailiwickError, LedgerError, SessionError
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.opening import Opened
-from bailiwick.gateway.suspending import suspending
+from bailiwick.gateway.sessions.opening import Opened
+from bailiwick.gateway.sessions.suspending import suspending
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.model.approval import Reviewer
 from bailiwick.model.decision import Access, Allow, Denial, Request

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from bailiwick.gateway.tokens import Claims, Rejected, Tokens
+from bailiwick.gateway.sessions.tokens import Claims, Rejected, Tokens
 from bailiwick.model.session import Session, User
 
 now = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

@@ -21,7 +21,7 @@ from bailiwick.control.oauth import ACCESS_TOKEN
 from bailiwick.control.web import Asked
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.identity import Client
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.policy import SecretRef
 

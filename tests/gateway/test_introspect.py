@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.lock import LockedColumn, LockedTable
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from tests.support.installed import versions

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from bailiwick.cli.ledger import app
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_journal import journal_of
-from bailiwick.gateway.ledger_store import LedgerStore
+from bailiwick.gateway.ledger.journal import journal_of
+from bailiwick.gateway.ledger.store import LedgerStore
 from bailiwick.ledger.checkpoint import open_checkpoint, parse_proof
 from bailiwick.ledger.encode import encode
 from bailiwick.ledger.merkle import leaf_hash, verify_inclusion

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from bailiwick.cli.ledger import app
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_reader import Query, Stored, open_reader
-from bailiwick.gateway.ledger_tables import COLUMNS, Tables
+from bailiwick.gateway.ledger.reader import Query, Stored, open_reader
+from bailiwick.gateway.ledger.tables import COLUMNS, Tables
 from bailiwick.ledger.encode import encode
 from bailiwick.model.record import Record
 from tests.gateway.ledger_rig import START, VERIFIER, fill, new_store, record

@@ -15,10 +15,10 @@ from typing import cast
 import pytest
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway import ledger_journal
-from bailiwick.gateway.ledger_desk import stepped
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.ledger import journal as ledger_journal
+from bailiwick.gateway.ledger.desk import stepped
+from bailiwick.gateway.ledger.reader import Query, open_reader
+from bailiwick.gateway.ledger.writer import LedgerWriter
 from bailiwick.ledger.encode import read
 from tests.gateway.ledger_rig import START, checked, new_store, record
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.ledger_address import LedgerAddress, read_address
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.address import LedgerAddress, read_address
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.people import People
-from bailiwick.gateway.policy_text import text_in
+from bailiwick.gateway.policies.text import text_in
 from bailiwick.guard import Guard
 from bailiwick.ledger.encode import read
 from tests.support.gateway import RunningGateway, running_gateway

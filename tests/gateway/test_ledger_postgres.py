@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from bailiwick.cli.ledger import app
 from bailiwick.errors import ConfigError, LedgerError
 from bailiwick.gateway.doctor.ledger import ledger_findings
-from bailiwick.gateway.ledger_address import PostgresAddress, read_address
-from bailiwick.gateway.ledger_pg_link import Link
-from bailiwick.gateway.ledger_pg_schema import grants, setup
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.address import PostgresAddress, read_address
+from bailiwick.gateway.ledger.pg_link import Link
+from bailiwick.gateway.ledger.pg_schema import grants, setup
+from bailiwick.gateway.ledger.reader import Query, open_reader
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
 from bailiwick.ledger.facts import Facts
 from tests.gateway.ledger_rig import KEY, ORIGIN, checked, fill, fixed_now, intruding, new_store, record
 from tests.support.postgres import Database
@@ -108,7 +108,7 @@ def test_a_commit_whose_answer_was_lost_is_there_once_and_the_tree_goes_on(
 
 WRITER = """
 import sys
-from bailiwick.gateway.ledger_address import read_address
+from bailiwick.gateway.ledger.address import read_address
 from tests.gateway.ledger_rig import new_store, record
 store = new_store(read_address(sys.argv[1]))
 for batch in range(10_000):

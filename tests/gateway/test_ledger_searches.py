@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from bailiwick.cli.ledger import app
 from bailiwick.errors import ConfigError, LedgerError
-from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.ledger.searches import Search, Searches, read_searches
+from bailiwick.gateway.ledger.writer import LedgerWriter
 from bailiwick.gateway.recorder import Recorder
-from bailiwick.gateway.searches import Search, Searches, read_searches
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.alerts import Alert, Window
 from bailiwick.model.notice import Notice

@@ -20,10 +20,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress, read_address
-from bailiwick.gateway.ledger_journal import AREA, SIZE, journal_of
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.address import LedgerAddress, PostgresAddress, read_address
+from bailiwick.gateway.ledger.journal import AREA, SIZE, journal_of
+from bailiwick.gateway.ledger.reader import Query, open_reader
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
 from bailiwick.ledger.checkpoint import open_checkpoint
 from bailiwick.ledger.encode import decode, encode, read
 from bailiwick.ledger.facts import actions_of, facts_of, joined_facts

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bailiwick.gateway import ledger_rows
-from bailiwick.gateway.ledger_reader import open_reader
+from bailiwick.gateway.ledger import rows as ledger_rows
+from bailiwick.gateway.ledger.reader import open_reader
 from bailiwick.ledger.checkpoint import Checkpoint, Signer
 from bailiwick.ledger.encode import encode
 from bailiwick.ledger.leaves import HASH, STRETCH, Stretch

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bailiwick.cli.ledger import app
-from bailiwick.gateway.timestamps import NAME
+from bailiwick.gateway.ledger.timestamps import NAME
 from tests.gateway.ledger_rig import VERIFIER, fill, intruding, new_store, record
 
 CONFIG = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.gateway.ledger_store import LedgerStore
-from bailiwick.gateway.ledger_writer import LedgerWriter, UnsafeAckBeforeCommit
+from bailiwick.gateway.ledger.store import LedgerStore
+from bailiwick.gateway.ledger.writer import LedgerWriter, UnsafeAckBeforeCommit
 from bailiwick.model.record import Record
 from tests.gateway.ledger_rig import checked, file_of, new_store, record
 

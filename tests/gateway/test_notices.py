@@ -28,11 +28,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.moments import utc_now
-from bailiwick.gateway.notice_channels import Channel, read_channels
-from bailiwick.gateway.notice_sending import Came, sender_of
-from bailiwick.gateway.notice_store import Outbox, Outgoing
-from bailiwick.gateway.notice_text import as_blocks, as_data, as_mail, plain, signed
-from bailiwick.gateway.notices import Notices, Way, waits
+from bailiwick.gateway.notices.channels import Channel, read_channels
+from bailiwick.gateway.notices.notices import Notices, Way, waits
+from bailiwick.gateway.notices.sending import Came, sender_of
+from bailiwick.gateway.notices.store import Outbox, Outgoing
+from bailiwick.gateway.notices.text import as_blocks, as_data, as_mail, plain, signed
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.ulid import Ulids
@@ -317,7 +317,7 @@ async def test_mail_server_beyond_this_machine_is_spoken_to_by_tls_alone(monkeyp
         def elsewhere(_host: str) -> bool:
             return False
 
-        monkeypatch.setattr("bailiwick.gateway.notice_sending._is_here", elsewhere)
+        monkeypatch.setattr("bailiwick.gateway.notices.sending._is_here", elsewhere)
         came = await sender_of(made, {}, Path())(Outgoing("msg_1", "mail", NOTICE, now, now), "", now)
         assert (came.how != "sent", box.taken) == (True, [])
         monkeypatch.undo()

@@ -14,9 +14,9 @@ import pytest
 from gateway_rig import Hand, Listed, lock, policy_of, text
 
 from bailiwick.errors import LedgerError, PolicyError
-from bailiwick.gateway.force import Force
-from bailiwick.gateway.promotion import Promotion, PromotionError, Rules, at_start, identity_of
-from bailiwick.gateway.ready import Ready, Written
+from bailiwick.gateway.policies.force import Force
+from bailiwick.gateway.policies.promotion import Promotion, PromotionError, Rules, at_start, identity_of
+from bailiwick.gateway.policies.ready import Ready, Written
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.state import State, open_state
 from bailiwick.gateway.ulid import Ulids

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.guard import Guard
 from bailiwick.guard.session import Opening
 

@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.ledger.encode import decode
 from bailiwick.model.observation import Origin
 from bailiwick.model.observation_record import observation_of

@@ -24,9 +24,9 @@ import pytest
 from bailiwick.control.front import ControlFront
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.http_client import HttpClient, Origin
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.opening import Opened, Wanted
 from bailiwick.gateway.run import Running, running
+from bailiwick.gateway.sessions.live import Live
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.decision import Denial
 from bailiwick.model.matcher import Anything, Every, Matcher, Not, Within
 from bailiwick.model.session import User

@@ -20,9 +20,9 @@ import pytest
 
 from bailiwick.gateway.config import load_config
 from bailiwick.gateway.http_client import HttpClient, Origin
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.run import Running, running
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.session import User
 from bailiwick.mounts.http import asgi, exchange, requests
 from bailiwick.mounts.http.front import HttpFront

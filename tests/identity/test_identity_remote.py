@@ -16,7 +16,7 @@ from bailiwick.control.remote_client import RemoteClient
 from bailiwick.control.remote_ledger import RemoteLedger
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.admin_client import AnswerError
-from bailiwick.gateway.ledger_reader import Query
+from bailiwick.gateway.ledger.reader import Query
 from bailiwick.gateway.wire import Json
 from tests.support.forked import said
 

@@ -11,7 +11,7 @@ from learn_world import AGENT, BASE, LOCK, MOUNTS, START, call, customer, read, 
 from typer.testing import CliRunner
 
 from bailiwick.cli.learn import app
-from bailiwick.gateway.ledger_store import open_store
+from bailiwick.gateway.ledger.store import open_store
 from bailiwick.learn.records import observed_in
 from bailiwick.model.observation import Argument, Observation, Seen, TableUse, ToolUse
 from bailiwick.model.observation_json import to_json

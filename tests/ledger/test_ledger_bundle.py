@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from bailiwick.cli.ledger import app
-from bailiwick.gateway.ledger_bundle import verified_bundle, write_bundle
-from bailiwick.gateway.ledger_reader import open_reader
-from bailiwick.gateway.ledger_store import open_store
-from bailiwick.gateway.ledger_tiles import tile_path
-from bailiwick.gateway.places import Place
+from bailiwick.gateway.backends.places import Place
+from bailiwick.gateway.ledger.bundle import verified_bundle, write_bundle
+from bailiwick.gateway.ledger.reader import open_reader
+from bailiwick.gateway.ledger.store import open_store
+from bailiwick.gateway.ledger.tiles import tile_path
 from bailiwick.ledger.encode import encode
 from tests.gateway.ledger_rig import ORIGIN, VERIFIER, checked, fill, intruding, new_store, record
 

@@ -16,14 +16,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from bailiwick.errors import LedgerError
-from bailiwick.gateway.ledger_archive import archive, restore
-from bailiwick.gateway.ledger_bundle import verified_bundle, write_bundle
-from bailiwick.gateway.ledger_parquet import parquet_findings
-from bailiwick.gateway.ledger_pruning import due, due_by, growth, unfinished
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.ledger_schema import TRIGGERS
-from bailiwick.gateway.ledger_store import LedgerStore
-from bailiwick.gateway.places import Place
+from bailiwick.gateway.backends.places import Place
+from bailiwick.gateway.ledger.archive import archive, restore
+from bailiwick.gateway.ledger.bundle import verified_bundle, write_bundle
+from bailiwick.gateway.ledger.parquet import parquet_findings
+from bailiwick.gateway.ledger.pruning import due, due_by, growth, unfinished
+from bailiwick.gateway.ledger.reader import Query, open_reader
+from bailiwick.gateway.ledger.schema import TRIGGERS
+from bailiwick.gateway.ledger.store import LedgerStore
 from bailiwick.ledger.own import parse_ranges, write_ranges
 from bailiwick.model.policy import Retention
 from bailiwick.model.record import Record
@@ -310,7 +310,7 @@ def test_an_archive_that_unpacks_to_more_than_a_record_is_refused(
 ) -> None:
     place = Place(str(tmp_path / "archive"))
     archive_of(store, path, place, NOW.date())
-    monkeypatch.setattr("bailiwick.gateway.ledger_bundle._LONGEST", 1 << 20)
+    monkeypatch.setattr("bailiwick.gateway.ledger.bundle._LONGEST", 1 << 20)
     packed = next((tmp_path / "archive").rglob("*.jsonl.gz"))
     packed.write_bytes(gzip.compress(b" " * (8 << 20)))
     with pytest.raises(LedgerError, match="which is no record"):

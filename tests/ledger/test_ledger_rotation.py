@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.errors import ConfigError, LedgerError
-from bailiwick.gateway.ledger_check import verified
-from bailiwick.gateway.ledger_keys import Custody, LedgerKeys, load_ledger_keys
-from bailiwick.gateway.ledger_reader import open_reader
-from bailiwick.gateway.ledger_store import open_store
-from bailiwick.gateway.ledger_writer import LedgerWriter
+from bailiwick.gateway.ledger.check import verified
+from bailiwick.gateway.ledger.reader import open_reader
+from bailiwick.gateway.ledger.signing import Custody, LedgerKeys, load_ledger_keys
+from bailiwick.gateway.ledger.store import open_store
+from bailiwick.gateway.ledger.writer import LedgerWriter
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.ulid import Ulids
 from bailiwick.ledger.checkpoint import VerifierKey, open_checkpoint

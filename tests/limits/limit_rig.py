@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from bailiwick.gateway.limit_memory import Reserved
-from bailiwick.gateway.limits import LimitStore
+from bailiwick.gateway.limits.limits import LimitStore
+from bailiwick.gateway.limits.memory import Reserved
 from bailiwick.model.budget import Budget, Crossing, Full, Level, Measure, Used, Want
 
 SECOND = 1_000_000

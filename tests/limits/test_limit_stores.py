@@ -12,8 +12,8 @@ import redis.asyncio as redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bailiwick.gateway.limit_memory import MemoryStore, Reserved
-from bailiwick.gateway.limit_redis import RedisStore
+from bailiwick.gateway.limits.memory import MemoryStore, Reserved
+from bailiwick.gateway.limits.redis import RedisStore
 from bailiwick.model.budget import Used, Want
 from tests.limits.conftest import RedisServer
 from tests.limits.limit_rig import SECOND, Clock, Counter, budget

@@ -11,9 +11,9 @@ import pytest
 
 from bailiwick.decide.decide import table_of
 from bailiwick.gateway.call import Call, Outcome
-from bailiwick.gateway.limit_file import LimitFile
-from bailiwick.gateway.limit_memory import MemoryStore, Reserved
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.limits.file import LimitFile
+from bailiwick.gateway.limits.memory import MemoryStore, Reserved
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.gateway.state import open_state
 from bailiwick.model.budget import Budget, Used, Want
 from bailiwick.model.decision import Access, Allow, Denial, DenialCode, Deny, Request

@@ -20,7 +20,7 @@ from mcp.shared.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp_types import TextContent
 
 from bailiwick.decide.approvals import Approve
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.model.approval import Approval, Reviewer
 from bailiwick.model.session import User
 from bailiwick.mounts.mcp.clients import Listener

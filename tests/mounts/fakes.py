@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bailiwick.decide.seen import Observer
-from bailiwick.gateway.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.statement_holds import Begun, Fate
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.limit_memory import Reserved
-from bailiwick.gateway.live import Cut
+from bailiwick.gateway.limits.memory import Reserved
 from bailiwick.gateway.recorder import Durable
-from bailiwick.gateway.statement_holds import Begun, Fate
-from bailiwick.gateway.told import SessionGroupings, Telling
-from bailiwick.gateway.underway import Underway
+from bailiwick.gateway.sessions.live import Cut
+from bailiwick.gateway.sessions.told import SessionGroupings, Telling
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.model.approval import Refused, Subject
 from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Allow, Decision, Denial, Request

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.live import LAPSED
+from bailiwick.gateway.sessions.live import LAPSED
 from bailiwick.model.decision import Denial, Deny, Hold
 from bailiwick.model.session import User
 from bailiwick.model.value import Ref

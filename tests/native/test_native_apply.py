@@ -8,7 +8,7 @@ from typing import LiteralString, cast
 import psycopg
 import pytest
 
-from bailiwick.gateway.native import compiled
+from bailiwick.gateway.backends.native import compiled
 from bailiwick.sql.native.script import script
 from tests.native.native_desk import POLICY, SCRIPT, state_of
 from tests.support.native import Native, loaded, session_of

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.ledger.encode import decode
 from bailiwick.model.observation import Condition, Held, Link, Observation, Origin, Seen, TableUse
 from bailiwick.model.observation_record import observation_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.decide.scope import effective_scope
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.ledger.encode import decode
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.ready import PolicyRefusedError, make_ready
+from bailiwick.gateway.policies.ready import PolicyRefusedError, make_ready
 from bailiwick.model.lock import LockedTable
 from bailiwick.model.policy import Mount
 from bailiwick.sql.catalogue import Catalogue

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from bailiwick.cli.policy_plan import side_at
-from bailiwick.gateway.ledger_reader import open_reader
+from bailiwick.gateway.ledger.reader import open_reader
 from bailiwick.guard import DeniedError, Guard
 from bailiwick.guard.denied import ApprovalPendingError
 from bailiwick.review.kept import kept_sides

@@ -14,7 +14,7 @@ import pytest
 from plan_rig import POLICY, SCRIPT
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.ledger.encode import read
 from tests.support.gateway import Credentials, RunningGateway, prepare_gateway
 from tests.support.postgres import GATEWAY_ROLE, Server

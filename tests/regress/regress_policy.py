@@ -16,7 +16,7 @@ import psycopg
 from google.protobuf.message import Message
 from postgast.pg_query_pb2 import SVFOP_CURRENT_ROLE, SVFOP_CURRENT_USER, ColumnRef, Node, RangeVar, SelectStmt
 
-from bailiwick.gateway.introspect import read_tables
+from bailiwick.gateway.backends.introspect import read_tables
 from bailiwick.model.lock import Lock
 from bailiwick.sql.quote import ident
 from tests.support.postgres import Database

@@ -10,15 +10,15 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.force import Force
-from bailiwick.gateway.ledger_reader import open_reader
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.reader import open_reader
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
+from bailiwick.gateway.policies.force import Force
 from bailiwick.gateway.recorder import Durable, Recorder
-from bailiwick.gateway.sessions import Sessions
+from bailiwick.gateway.sessions.sessions import Sessions
+from bailiwick.gateway.sessions.tokens import Tokens
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.gateway.state import State, open_state
-from bailiwick.gateway.tokens import Tokens
 from bailiwick.gateway.ulid import Ulids
-from bailiwick.gateway.underway import Underway
 from bailiwick.ledger.encode import Stamped, decode
 from bailiwick.model.lock import Lock, LockedColumn, LockedTable
 from bailiwick.model.notice import Notice

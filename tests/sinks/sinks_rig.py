@@ -17,7 +17,7 @@ from typing import Any, cast
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bailiwick.gateway.ledger_store import LedgerStore, open_store
+from bailiwick.gateway.ledger.store import LedgerStore, open_store
 from bailiwick.gateway.recorder import Durable, Recorder
 from bailiwick.gateway.sinks.delivery import Delivery
 from bailiwick.gateway.sinks.section import Sink, read_sinks

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sinks_rig import KEY, ORIGIN, START, Rig, caught_up, ledger_in, sink_of
 
-from bailiwick.gateway.ledger_reader import open_reader
+from bailiwick.gateway.ledger.reader import open_reader
 from bailiwick.gateway.sinks.item import Item
 from bailiwick.gateway.sinks.jsonl import Files
 from bailiwick.gateway.sinks.section import Rotation

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from sinks_rig import PATIENCE, Answer, Receiver, receiving
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.ledger_reader import open_reader
+from bailiwick.gateway.ledger.reader import open_reader
 from tests.support.gateway import RunningGateway, prepare_gateway
 
 pytestmark = pytest.mark.xdist_group("sinks-gateway")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from bailiwick.sql.catalogue import Catalogue, Visible, VisibleRelation
 from tests.sql.introspection_cases import script

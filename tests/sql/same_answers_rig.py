@@ -11,7 +11,7 @@ from typing import cast
 import psycopg
 from psycopg import pq
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.decision import Denial
 from bailiwick.model.matcher import Anything, Empty
 from bailiwick.model.policy import Mount, Resource, SecretRef

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from bailiwick.gateway.introspect import read_catalogue
+from bailiwick.gateway.backends.introspect import read_catalogue
 from bailiwick.model.decision import Access, Denial
 from bailiwick.model.policy import Mount, SecretRef
 from bailiwick.model.scope import Scope

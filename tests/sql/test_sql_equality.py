@@ -10,7 +10,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.matcher import Bound, Empty, Equal, Glob, Matcher, Not, OneOf, Prefix
 from bailiwick.model.policy import Mount, Resource, SecretRef
 from bailiwick.model.scope import DenyRows, ReadGrant, ResourceScope, RowFilter, Scope

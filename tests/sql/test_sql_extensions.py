@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from bailiwick.gateway.introspect import read_catalogue, read_extensions, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_extensions, read_tables
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.matcher import Equal

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from psycopg.rows import class_row
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.decision import Denial
 from bailiwick.model.policy import Mount, SecretRef
 from bailiwick.model.scope import Scope

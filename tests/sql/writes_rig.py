@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import pq
 
-from bailiwick.gateway.introspect import read_catalogue, read_tables
+from bailiwick.gateway.backends.introspect import read_catalogue, read_tables
 from bailiwick.model.decision import Denial
 from bailiwick.model.matcher import Equal, OneOf
 from bailiwick.model.policy import Mount, Resource, SecretRef

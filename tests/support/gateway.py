@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admin_client import AdminClient
-from bailiwick.gateway.backends import place_of, read_tables
+from bailiwick.gateway.backends.backends import place_of, read_tables
 from bailiwick.model.lock import Lock, LockedTable
 from bailiwick.model.policy import Policy
 from bailiwick.mounts.mcp.accepting import live_tools

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bailiwick.gateway.config import load_config
-from bailiwick.gateway.ledger_reader import Query, open_reader
-from bailiwick.gateway.opening import Opened, Wanted
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.run import Running, running
+from bailiwick.gateway.sessions.opening import Opened, Wanted
 from bailiwick.mounts.mcp.front import McpFront
 from bailiwick.mounts.sql.front import SqlMounts
 from tests.mcp.conftest import SECRET, policy_in

@@ -17,8 +17,8 @@ from typing import LiteralString, cast
 import psycopg
 
 from bailiwick.decide.scope import effective_scope
-from bailiwick.gateway.introspect import read_extensions, read_tables
-from bailiwick.gateway.native import apply, compiled, drift, nothing, place_of
+from bailiwick.gateway.backends.introspect import read_extensions, read_tables
+from bailiwick.gateway.backends.native import apply, compiled, drift, nothing, place_of
 from bailiwick.model.lock import Lock
 from bailiwick.model.policy import Policy
 from bailiwick.model.session import Session, User

@@ -14,8 +14,8 @@ from bailiwick.console.parts import Parts
 from bailiwick.console.records import Shown, all_shown, shown
 from bailiwick.control.web import Reply, Routes
 from bailiwick.errors import ConfigError, LedgerError, ProtocolError
-from bailiwick.gateway.ledger_exports import CSV, cell, csv_lines
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored, check_filter
+from bailiwick.gateway.ledger.exports import CSV, cell, csv_lines
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, Stored, check_filter
 from bailiwick.gateway.moments import Clock, read_moment
 from bailiwick.ledger.checkpoint import VerifierKey, open_checkpoint
 from bailiwick.ledger.clearance import seen

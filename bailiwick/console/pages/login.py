@@ -13,7 +13,7 @@ from bailiwick.console.oidc import Oidc, patience
 from bailiwick.console.rendering import moved
 from bailiwick.control.issuers import Person
 from bailiwick.control.web import Asked, Reply, Routes
-from bailiwick.gateway.tokens import Rejected
+from bailiwick.gateway.sessions.tokens import Rejected
 from bailiwick.model.approval import Means
 
 _log = logging.getLogger("bailiwick.console")

@@ -11,8 +11,8 @@ from bailiwick.console.figures import bars
 from bailiwick.console.parts import Parts
 from bailiwick.console.records import all_shown
 from bailiwick.control.web import Reply, Routes
-from bailiwick.gateway.ledger_reader import LedgerReader, Query, Stored
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.ledger.reader import LedgerReader, Query, Stored
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.gateway.wire import Json
 
 _listed = 8

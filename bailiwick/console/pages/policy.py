@@ -12,7 +12,7 @@ from bailiwick.console.policies import Policies
 from bailiwick.console.records import Shown, shown
 from bailiwick.console.rendering import moved
 from bailiwick.control.web import Reply, Routes
-from bailiwick.gateway.ledger_reader import LedgerReader, Query
+from bailiwick.gateway.ledger.reader import LedgerReader, Query
 from bailiwick.gateway.wire import Json
 from bailiwick.policy.lint import Finding, lint
 

@@ -13,7 +13,7 @@ from bailiwick.console.records import Shown, all_shown
 from bailiwick.console.rendering import moved
 from bailiwick.console.words import read_moment
 from bailiwick.control.web import Reply, Routes
-from bailiwick.gateway.ledger_reader import Query
+from bailiwick.gateway.ledger.reader import Query
 from bailiwick.gateway.wire import Json
 
 _page_size = 100

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.backends import read_tables
+from bailiwick.gateway.backends.backends import read_tables
+from bailiwick.gateway.backends.introspect import ask
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
-from bailiwick.gateway.introspect import ask
 from bailiwick.gateway.moments import utc_now
 from bailiwick.model.policy import Mount
 from bailiwick.sql.native.names import home_of

@@ -11,7 +11,7 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
 from bailiwick.gateway.files import lock_path
 from bailiwick.gateway.keys import read_signing_key
-from bailiwick.gateway.ledger_journal import journal_of
+from bailiwick.gateway.ledger.journal import journal_of
 
 _MASK_KEY_BYTES = 32
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from bailiwick.gateway.doctor.finding import Finding, ok, problem, warning
-from bailiwick.gateway.ledger_address import LedgerAddress, PostgresAddress
-from bailiwick.gateway.ledger_pg_link import FAILURES, Link, reason, remedy
-from bailiwick.gateway.ledger_pg_schema import FROZEN
+from bailiwick.gateway.ledger.address import LedgerAddress, PostgresAddress
+from bailiwick.gateway.ledger.pg_link import FAILURES, Link, reason, remedy
+from bailiwick.gateway.ledger.pg_schema import FROZEN
 
 _SECONDS = 10.0
 _ROLE = """

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.findings.store import FindingStore
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import Query, open_reader
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import Query, open_reader
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Fact, Recorder
 from bailiwick.gateway.sinks.delivery import IDLE

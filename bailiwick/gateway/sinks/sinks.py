@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.ledger_address import LedgerAddress
+from bailiwick.gateway.ledger.address import LedgerAddress
 from bailiwick.gateway.moments import Clock
 from bailiwick.gateway.recorder import Recorder
 from bailiwick.gateway.sinks.delivery import Delivery, Standing

@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-from bailiwick.gateway.ledger_address import LedgerAddress
-from bailiwick.gateway.ledger_reader import open_source
-from bailiwick.gateway.ledger_storage import Source as Place
+from bailiwick.gateway.ledger.address import LedgerAddress
+from bailiwick.gateway.ledger.reader import open_source
+from bailiwick.gateway.ledger.storage import Source as Place
 
 
 @dataclass(frozen=True, slots=True)

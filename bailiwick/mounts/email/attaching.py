@@ -15,7 +15,7 @@ from typing import cast
 
 from bailiwick.decide.asking import Arguments, UnclearError, matcher_of
 from bailiwick.decide.messages import ATTACHED, refs_of
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.sniff import head_size, type_of
 from bailiwick.model.decision import Denial
 from bailiwick.model.email import UPLOAD, Attachment

@@ -11,7 +11,7 @@ from bailiwick.errors import ConfigError
 from bailiwick.gateway.config import GatewayConfig, WebListener
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.match.masks import keyed_digest
 from bailiwick.mounts.email.attaching import Fetch
 from bailiwick.mounts.email.sending import Mails

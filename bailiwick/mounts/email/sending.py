@@ -13,9 +13,9 @@ from typing import cast
 from bailiwick.decide.limits import exceeded
 from bailiwick.decide.messages import ATTACHED
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Denial
 from bailiwick.model.email import Attachment, EmailMount

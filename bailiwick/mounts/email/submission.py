@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from bailiwick.decide.denials import words_of
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.addresses import Address, Fault, read_address, read_mailbox
 from bailiwick.match.masks import Digest
 from bailiwick.model.decision import Denial

@@ -13,11 +13,11 @@ from bailiwick.decide.allowed import allowed_files
 from bailiwick.decide.calls import Admitted, Decided, Held, Refused
 from bailiwick.decide.files import Placed, could
 from bailiwick.decide.limits import strictest
-from bailiwick.gateway.approval_records import verdict
+from bailiwick.gateway.approvals.records import verdict
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.people import told
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.file_paths import folded, path_problem
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval

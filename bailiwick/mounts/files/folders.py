@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bailiwick.decide.files import FilePlaces
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.ready import FileSecrets, Ready
+from bailiwick.gateway.policies.ready import FileSecrets, Ready
 from bailiwick.model.files import FilesMount
 from bailiwick.mounts.files.local import LocalStore
 from bailiwick.mounts.files.store import Store

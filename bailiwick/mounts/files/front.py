@@ -9,8 +9,8 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import keyed_digest
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone, Terms

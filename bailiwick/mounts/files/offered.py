@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.sniff import is_text
 from bailiwick.model.decision import Denial
 from bailiwick.model.files import FILE_TOOLS, FileVerb

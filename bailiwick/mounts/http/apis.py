@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailiwick.gateway.ready import ApiSecrets, Ready
+from bailiwick.gateway.policies.ready import ApiSecrets, Ready
 from bailiwick.match.routes import Router
 from bailiwick.model.http import HttpMount
 from bailiwick.model.lock import Lock

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import cast
 
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.http.answers import Headers, Shown, problem
 from bailiwick.mounts.http.clients import BUSY, Client, Clients, most_requests

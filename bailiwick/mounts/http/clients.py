@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.http.apis import Apis
 from bailiwick.mounts.http.exchange import Terms

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from urllib.parse import quote, urlencode
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.ready import ApiSecrets
+from bailiwick.gateway.policies.ready import ApiSecrets
 from bailiwick.model.http import Credential
 from bailiwick.mounts.http.aws import AwsKey, signed
 from bailiwick.mounts.mcp.message import read_faithfully

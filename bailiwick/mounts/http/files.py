@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from urllib.parse import parse_qsl, unquote
 
 from bailiwick.decide.limits import exceeded
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.files.admission import Admission, Asked, NotDone, changed, unavailable
 from bailiwick.mounts.files.content import Content

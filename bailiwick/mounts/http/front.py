@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals.executing import Void
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.executing import Void
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import keyed_digest
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.mounts.files.front import FilesFront

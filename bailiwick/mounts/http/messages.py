@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.held_calls import Pending
 from bailiwick.mounts.http.answers import Shown, problem

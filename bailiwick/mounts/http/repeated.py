@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bailiwick.decide.calls import Admitted
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.live import Live, Terms
+from bailiwick.gateway.sessions.live import Live, Terms
 from bailiwick.model.matcher import Every, Matcher, Not, Within
 from bailiwick.model.route import Route
 from bailiwick.model.scope import ToolScope

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailiwick.decide.calls import Admitted, Held, Refused, unknown, without_waiting
-from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals.executing import Void
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
-from bailiwick.gateway.executing import Void
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.people import told as digest_told
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Decision, Denial, Deny, Request
 from bailiwick.model.route import Route

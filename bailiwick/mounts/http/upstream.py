@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from bailiwick.errors import ConfigError
 from bailiwick.gateway.http_client import Answer, HttpClient, HttpError, address_of
-from bailiwick.gateway.ready import ApiSecrets
+from bailiwick.gateway.policies.ready import ApiSecrets
 from bailiwick.model.http import HttpMount
 from bailiwick.mounts.http.addresses import AddressError, Finder
 from bailiwick.mounts.http.arguments import Outgoing

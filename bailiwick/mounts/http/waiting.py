@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol, cast
 
-from bailiwick.gateway.approval_results import longest_result
+from bailiwick.gateway.approvals.results import longest_result
 from bailiwick.model.approval import Approval
 from bailiwick.mounts.held_calls import Pending, Ran, longest_wait, status_of
 from bailiwick.mounts.http.answers import Headers, Shown

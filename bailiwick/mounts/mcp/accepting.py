@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.ready import server_secrets
+from bailiwick.gateway.policies.ready import server_secrets
 from bailiwick.model.email import EmailMount
 from bailiwick.model.http import HttpMount
 from bailiwick.model.policy import Policy

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp import era, methods, notices
 from bailiwick.mounts.mcp.calls import ProtocolError, internal_error

@@ -11,9 +11,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
-from bailiwick.gateway.elevation_desk import ElevationDesk
+from bailiwick.gateway.elevations.desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.model.lock import Lock
 from bailiwick.model.record import JsonValue

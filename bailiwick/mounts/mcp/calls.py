@@ -14,13 +14,13 @@ from typing import cast
 from bailiwick.decide.calls import Admitted, Refused
 from bailiwick.decide.denials import words_of
 from bailiwick.errors import SessionError
-from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals.executing import Void
+from bailiwick.gateway.approvals.held import given_in
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.enforcer import Failed
-from bailiwick.gateway.executing import Void
-from bailiwick.gateway.held import given_in
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Allow, Denial, DenialCode, Deny, Request
 from bailiwick.model.tool import Kind, keyed

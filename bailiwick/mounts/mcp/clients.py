@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from bailiwick.gateway.enforce import Gateway, attempt
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.mcp.builtin import BuiltIn
 from bailiwick.mounts.mcp.calls import Calls

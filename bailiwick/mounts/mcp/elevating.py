@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import cast
 
 from bailiwick.errors import BailiwickError
-from bailiwick.gateway.elevation_desk import ElevationDesk
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.elevations.desk import ElevationDesk
 from bailiwick.gateway.refusal import RefusedError
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.gateway.wire import Fields
 from bailiwick.gateway.wire import Json as WireJson
 from bailiwick.match.in_words import duration_in_words

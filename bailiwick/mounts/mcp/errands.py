@@ -12,8 +12,8 @@ from bailiwick.decide.calls import Admitted
 from bailiwick.decide.limits import exceeded
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval
 from bailiwick.model.ceilings import Ceilings

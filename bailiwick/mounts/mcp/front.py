@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals.executing import Void
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.config import GatewayConfig
-from bailiwick.gateway.elevation_desk import ElevationDesk
+from bailiwick.gateway.elevations.desk import ElevationDesk
 from bailiwick.gateway.enforce import Gateway, attempt
-from bailiwick.gateway.executing import Void
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import keyed_digest
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.mounts.listening import Listening, checks_of

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import cast
 
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.in_words import duration_in_words
 from bailiwick.model.lock import Lock
 from bailiwick.mounts.mcp.message import Json

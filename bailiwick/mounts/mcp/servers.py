@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bailiwick.gateway.ready import Ready, ServerSecrets
+from bailiwick.gateway.policies.ready import Ready, ServerSecrets
 from bailiwick.model.tool import LockedTool, McpMount, Relayed
 from bailiwick.mounts.mcp.http import HttpUpstream
 from bailiwick.mounts.mcp.relay import Relay

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.held_calls import status, status_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from bailiwick.gateway.executing import Handed
+from bailiwick.gateway.approvals.executing import Handed
 from bailiwick.gateway.wire import Json
 from bailiwick.model.approval import Subject
 from bailiwick.model.decision import Denial

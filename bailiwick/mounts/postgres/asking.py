@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from dataclasses import replace
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.approval_results import Came
+from bailiwick.gateway.approvals.executing import Asked, Void
+from bailiwick.gateway.approvals.results import Came
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import attempt
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.executing import Asked, Void
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.gateway.recorder import Durable
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.model.approval import Approval, Subject
 from bailiwick.model.decision import Denial, Deny, Request
 from bailiwick.model.record import JsonValue

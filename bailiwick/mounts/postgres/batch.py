@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.gateway.limits.memory import Reserved
 from bailiwick.mounts.postgres.observed_rows import ObservedRows
 from bailiwick.mounts.postgres.prepared import Portal, Prepared
 

@@ -11,7 +11,7 @@ from bailiwick.gateway.config import GatewayConfig, PostgresListener
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.enforcer import LiveSession
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.mounts.postgres.aside import Aside
 from bailiwick.mounts.postgres.asking import Questions
 from bailiwick.mounts.postgres.connection import Surroundings, Target

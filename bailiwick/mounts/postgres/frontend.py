@@ -21,7 +21,7 @@ from bailiwick.errors import ProtocolError
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.enforce import attempt
 from bailiwick.gateway.enforcer import Enforcer, LiveSession
-from bailiwick.gateway.limit_memory import Reserved
+from bailiwick.gateway.limits.memory import Reserved
 from bailiwick.model.budget import Used
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.postgres import approved, codec

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bailiwick.gateway.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.executing import Handed
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforcer import Enforcer, LiveSession
-from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Denial, Hold, Queued

@@ -7,15 +7,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from bailiwick.gateway.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.approvals import DryRunner, Told
+from bailiwick.gateway.approvals.statement_holds import Fate
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd
 from bailiwick.gateway.enforcer import Enforcer, LiveSession
-from bailiwick.gateway.limit_memory import Reserved
-from bailiwick.gateway.live import Cut
+from bailiwick.gateway.limits.memory import Reserved
 from bailiwick.gateway.recorder import Durable
-from bailiwick.gateway.statement_holds import Fate
-from bailiwick.gateway.told import Telling
-from bailiwick.gateway.underway import Underway
+from bailiwick.gateway.sessions.live import Cut
+from bailiwick.gateway.sessions.told import Telling
+from bailiwick.gateway.sessions.underway import Underway
 from bailiwick.model.approval import Subject
 from bailiwick.model.budget import Budget, Used
 from bailiwick.model.decision import Decision, Denial, Deny, Hold, Request

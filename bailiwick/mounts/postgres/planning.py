@@ -14,7 +14,7 @@ from typing import Protocol
 from bailiwick.gateway.config import Ceilings
 from bailiwick.gateway.enforce import attempt
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres.aside import LOST, Aside
 from bailiwick.mounts.postgres.jobs import Analyse, Analysed, Answer, Asked, MakeDryRun, MakeRows, Parcel, Setup

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.observing import Values
-from bailiwick.gateway.told import Telling
+from bailiwick.gateway.sessions.told import Telling
 from bailiwick.model.budget import Budget
 from bailiwick.model.ceilings import Ceilings
 from bailiwick.model.decision import Allow, Hold

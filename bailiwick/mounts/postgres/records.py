@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bailiwick.gateway.approvals.statement_holds import Fate
 from bailiwick.gateway.call import Call, Outcome, TransactionEnd, granting
 from bailiwick.gateway.enforcer import Enforcer, LiveSession
-from bailiwick.gateway.statement_holds import Fate
-from bailiwick.gateway.told import Telling
+from bailiwick.gateway.sessions.told import Telling
 from bailiwick.model.decision import Denial
 from bailiwick.sql.groupings import Cells, Grouping
 

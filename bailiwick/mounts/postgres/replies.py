@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from bailiwick.errors import ProtocolError
 from bailiwick.gateway.call import Outcome, TransactionEnd
-from bailiwick.gateway.told import TOO_CLOSE
+from bailiwick.gateway.sessions.told import TOO_CLOSE
 from bailiwick.model.decision import Denial
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.approved import Approved

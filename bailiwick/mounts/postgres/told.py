@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from bailiwick.gateway.call import Call
-from bailiwick.gateway.told import TOO_CLOSE, Telling
+from bailiwick.gateway.sessions.told import TOO_CLOSE, Telling
 from bailiwick.model.decision import Denial, Deny
 from bailiwick.mounts.postgres import codec
 from bailiwick.mounts.postgres.codec import NULL_VALUE, int32_at, pack_int16, pack_int32

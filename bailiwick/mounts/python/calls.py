@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from bailiwick.decide.calls import Admitted, Held, Refused
-from bailiwick.gateway.approval_records import verdict
+from bailiwick.gateway.approvals.records import verdict
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.gateway.wire import Json
 from bailiwick.match.masks import Digest
 from bailiwick.model.approval import Approval

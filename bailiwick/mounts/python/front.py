@@ -17,7 +17,7 @@ from bailiwick.gateway.config import GatewayConfig
 from bailiwick.gateway.desk import Answer
 from bailiwick.gateway.enforce import Gateway
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.gateway.wire import Fields, Json
 from bailiwick.match.masks import keyed_digest
 from bailiwick.model.approval import Reviewer

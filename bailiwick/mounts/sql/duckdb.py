@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.duckdb import INSTANCES, Place, type_of
+from bailiwick.gateway.backends.duckdb import INSTANCES, Place, type_of
 from bailiwick.model.record import JsonValue
 from bailiwick.mounts.sql.duckdb_guard import READ_QUERY, refused
 from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed, Row, as_json

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, cast
 
 from bailiwick.decide.limits import strictest
 from bailiwick.errors import ConfigError
-from bailiwick.gateway.approval_results import Came
-from bailiwick.gateway.approvals import Told
+from bailiwick.gateway.approvals.approvals import Told
+from bailiwick.gateway.approvals.executing import Handed, Void
+from bailiwick.gateway.approvals.results import Came
+from bailiwick.gateway.approvals.statement_holds import Fate
+from bailiwick.gateway.backends.duckdb import place_of
 from bailiwick.gateway.call import Call, Outcome
 from bailiwick.gateway.config import GatewayConfig
-from bailiwick.gateway.duckdb import place_of
 from bailiwick.gateway.enforce import Gateway, attempt
 from bailiwick.gateway.enforcer import Enforcer, LiveSession
-from bailiwick.gateway.executing import Handed, Void
 from bailiwick.gateway.keys import Keys
-from bailiwick.gateway.live import Live
-from bailiwick.gateway.ready import Ready
+from bailiwick.gateway.policies.ready import Ready
 from bailiwick.gateway.recorder import Durable
-from bailiwick.gateway.statement_holds import Fate
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.masks import Digest, keyed_digest
 from bailiwick.model.approval import Approval, Previewed, Refused, Subject
 from bailiwick.model.ceilings import Ceilings

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from bailiwick.gateway.approvals.executing import Handed
 from bailiwick.gateway.enforcer import LiveSession
-from bailiwick.gateway.executing import Handed
 from bailiwick.model.approval import ChangedRow, Previewed, Refused, Shown, Subject
 from bailiwick.model.decision import Denial, Preview
 from bailiwick.model.record import JsonValue

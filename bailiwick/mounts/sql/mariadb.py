@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from bailiwick.errors import BackendError
-from bailiwick.gateway.mariadb import opened
+from bailiwick.gateway.backends.mariadb import opened
 from bailiwick.mounts.sql.results import CONSTRAINT, KEY_TAKEN, Failed
 from bailiwick.mounts.sql.running import Job, Ran, Rows, Stop, Stopped, Written, fetched
 from bailiwick.sql.engines.mariadb_words import prepared, quoted

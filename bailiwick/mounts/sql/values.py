@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from bailiwick.gateway.sqlite import stored
+from bailiwick.gateway.backends.sqlite import stored
 from bailiwick.model.record import JsonValue
 from bailiwick.model.session import Claim, Session
 from bailiwick.model.value import Scalar

@@ -1,7 +1,7 @@
 """What a mount is compiled to: pieces, each with the statements that make it and the facts that a database then shows.
 
 A piece's statements may be run again at any time and give the same result. `Facts` are what `drift` compares: how the
-database describes the piece, in words that it shares with `bailiwick.gateway.native_state`.
+database describes the piece, in words that it shares with `bailiwick.gateway.backends.native_state`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Acl = frozenset[tuple[str, str]]
 class Piece:
     kind: Kind
     name: str
-    """By which the database's facts are found: as `bailiwick.gateway.native_state` names it."""
+    """By which the database's facts are found: as `bailiwick.gateway.backends.native_state` names it."""
     why: str
     """For people."""
     make: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import cast
 from graphql import GraphQLField, GraphQLSchema, get_introspection_query, print_type
 
 from bailiwick.errors import BackendError, ConfigError
-from bailiwick.gateway.ready import api_secrets
+from bailiwick.gateway.policies.ready import api_secrets
 from bailiwick.model.http import SCHEMA, GraphQL, HttpMount
 from bailiwick.model.tool import LockedTool, Tool
 from bailiwick.mounts.http.arguments import Outgoing

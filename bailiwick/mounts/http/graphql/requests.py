@@ -12,8 +12,8 @@ from bailiwick.decide.calls import Admitted, Refused, without_waiting
 from bailiwick.decide.limits import strictest
 from bailiwick.gateway.call import Call
 from bailiwick.gateway.enforce import Gateway, attempt
-from bailiwick.gateway.live import Live
 from bailiwick.gateway.moments import utc_now
+from bailiwick.gateway.sessions.live import Live
 from bailiwick.match.evaluate import Resolve
 from bailiwick.model.budget import Price
 from bailiwick.model.decision import Access, Allow, Decision, Denial, Deny, Request

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from bailiwick.gateway.starter import scalar
+from bailiwick.gateway.policies.starter import scalar
 from bailiwick.model.tool import BUILT_IN, LockedTool
 from bailiwick.mounts.mcp.importing.credentials import Settled
 from bailiwick.mounts.mcp.importing.guess import Guess, guesses

@@ -1,0 +1,1 @@
+"""What waits for people: kept, told, decided, and run once it is approved."""

@@ -1,0 +1,1 @@
+"""Extra roles for a bounded time."""

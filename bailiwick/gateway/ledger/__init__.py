@@ -1,0 +1,1 @@
+"""The ledger as it is kept: written, read, signed, pruned, archived and searched."""

@@ -1,0 +1,1 @@
+"""Budgets as they are counted: in memory, in a file, in Redis."""

@@ -1,0 +1,1 @@
+"""The policy in force: read, made ready, watched, promoted."""

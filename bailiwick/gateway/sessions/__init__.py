@@ -1,0 +1,1 @@
+"""Sessions: opened, live, suspended, ended; and their tokens."""
