@@ -375,7 +375,7 @@ def _left(folder: int, content: BinaryIO, size: int, name: str) -> int | None:
             _link(new, folder, name)
             return new
     except OSError:
-        pass
+        pass  # copying says what is wrong, a name that is taken too
     os.close(new)
     return None
 
